@@ -1,0 +1,72 @@
+//! Mail addresses and accounts in the one form that keys, rules and records use.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An account's canonical name: what the backend calls it, else the login in lower case with the default domain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Account(Box<str>);
+
+impl Account {
+    /// The canonical form of `login`: trimmed, lower case, with `default_domain` added where it names none.
+    #[must_use]
+    pub fn canonical(login: &str, default_domain: Option<&str>) -> Self {
+        let mut name = login.trim().to_lowercase();
+        if let Some(domain) = default_domain
+            && !name.contains('@')
+        {
+            name.push('@');
+            name.push_str(&domain.to_lowercase());
+        }
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A mail address for comparison: the local part without quoting, the domain in lower case (A-labels).
+///
+/// It is never sent anywhere; the wire form stays with the SMTP layer, which re-emits it exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Address {
+    local: Box<str>,
+    domain: Box<str>,
+}
+
+impl Address {
+    /// Builds an address from an unquoted local part and a domain; the domain is lower-cased.
+    #[must_use]
+    pub fn new(local: &str, domain: &str) -> Self {
+        Self { local: local.into(), domain: domain.to_ascii_lowercase().into() }
+    }
+
+    /// The local part, without quoting.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The domain, in lower case.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}

@@ -1,0 +1,151 @@
+//! Seam 3: what policy asks of counters, and what comes back. Counters count; policy decides.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Millis, Timestamp};
+
+/// Names one tally: object, unit, window and subject, typed and framed, never the limit's value.
+///
+/// Raising a limit forgives nobody, and neither does deleting and recreating the object.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(Arc<[u8]>);
+
+impl Key {
+    /// Wraps bytes that [`crate::key`] framed.
+    #[must_use]
+    pub fn new(framed: &[u8]) -> Self {
+        Self(framed.into())
+    }
+
+    /// The framed bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.0.escape_ascii())
+    }
+}
+
+/// A 128-bit keyed hash of something that must not be stored, such as a wrong password.
+pub type Item = [u8; 16];
+
+/// One counter operation. All gates of one call add together or none does; the others stand alone and always count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Adds `cost` if the sum over any `window` stays at or below `limit`.
+    Gate {
+        /// The tally.
+        key: Key,
+        /// How much this event adds.
+        cost: u64,
+        /// The most that any window may hold.
+        limit: u64,
+        /// The window's length.
+        window: Millis,
+    },
+    /// Adds `cost` whatever the sum; answers with the sum including it.
+    Meter {
+        /// The tally.
+        key: Key,
+        /// How much this event adds.
+        cost: u64,
+        /// The window's length.
+        window: Millis,
+    },
+    /// Answers with the sum, adding nothing.
+    Read {
+        /// The tally.
+        key: Key,
+        /// The window's length.
+        window: Millis,
+    },
+    /// Adds `item` to a set whose members each live for `window` after they were last seen; answers with the number of members.
+    Distinct {
+        /// The set.
+        key: Key,
+        /// The member.
+        item: Item,
+        /// How long a member stays.
+        window: Millis,
+    },
+    /// Answers with the number of members of a set, adding none.
+    Count {
+        /// The set.
+        key: Key,
+        /// How long a member stays.
+        window: Millis,
+    },
+    /// Locks for `base`, times `growth` for each lock of this key before it that ended less than `max` ago, at most `max`.
+    Lock {
+        /// The lock.
+        key: Key,
+        /// The first lock's length.
+        base: Millis,
+        /// Factor for each further lock; 1 means that all are alike.
+        growth: u32,
+        /// No lock is longer, and a key that was free for so long starts anew.
+        max: Millis,
+    },
+    /// Answers until when a key is locked, if it is.
+    Locked {
+        /// The lock.
+        key: Key,
+    },
+    /// Forgets a tally or a set (not a lock).
+    Clear {
+        /// The tally or set.
+        key: Key,
+    },
+}
+
+/// What one operation answered, in the order of the operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A gate let the cost in, or would have, had another gate of the call not refused. `total` is the sum with it.
+    Passed {
+        /// The sum over the window, this cost included.
+        total: u64,
+    },
+    /// A gate was full: `total` is the sum without the cost; at `retry_at` the cost would fit if nothing else came.
+    Full {
+        /// The sum over the window, this cost not included.
+        total: u64,
+        /// The first moment at which it could pass; `None` if the cost alone is over the limit.
+        retry_at: Option<Timestamp>,
+    },
+    /// A sum or a number of members.
+    Total(u64),
+    /// The end of a lock; `None` if there is none.
+    Until(Option<Timestamp>),
+    /// Nothing to say (`Clear`).
+    Done,
+}
+
+/// The outcomes of one call, in the order of its operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Results(pub Vec<Outcome>);
+
+impl Results {
+    /// Whether every gate of the call passed, so that their costs were added.
+    #[must_use]
+    pub fn all_passed(&self) -> bool {
+        !self.0.iter().any(|outcome| matches!(outcome, Outcome::Full { .. }))
+    }
+}
+
+/// Counters that could not answer. Names the dependency and why, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{dependency} is unavailable: {why}")]
+pub struct Unavailable {
+    /// Which dependency, e.g. `counters (memory)`.
+    pub dependency: String,
+    /// What happened.
+    pub why: String,
+}

@@ -1,0 +1,64 @@
+//! Time as a value. Nothing in this crate reads a clock.
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This moment moved forward by `millis`, saturating.
+    #[must_use]
+    pub const fn plus(self, span: Millis) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// Milliseconds from `earlier` to this moment; zero if `earlier` lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole days since the epoch (UTC), the grain in which networks become known good.
+    #[must_use]
+    pub const fn day(self) -> u64 {
+        self.0 / Millis::DAY.0
+    }
+}
+
+/// A span of time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Twenty-four hours.
+    pub const DAY: Self = Self(24 * 60 * 60 * 1000);
+    /// Sixty minutes.
+    pub const HOUR: Self = Self(60 * 60 * 1000);
+    /// One minute.
+    pub const MINUTE: Self = Self(60 * 1000);
+
+    /// A span of whole seconds.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+}
+
+impl std::fmt::Display for Millis {
+    /// Hours, minutes and seconds as the YAML writes them: `1h30m`, `45s`, `500ms`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == 0 || self.0 % 1000 != 0 {
+            return write!(f, "{}ms", self.0);
+        }
+        let secs = self.0 / 1000;
+        for (unit, size, part) in [("h", 3600, secs / 3600), ("m", 60, secs / 60 % 60), ("s", 1, secs % 60)] {
+            if part > 0 || (size == 1 && secs == 0) {
+                write!(f, "{part}{unit}")?;
+            }
+        }
+        Ok(())
+    }
+}
