@@ -1,0 +1,13 @@
+//! The header section of a message (RFC 5322): found as it passes, then looked at field by field.
+
+mod address_list;
+mod encoded_word;
+mod fields;
+mod from;
+mod reader;
+
+pub use address_list::{ListFault, Listed, parse_address_list};
+pub use encoded_word::decode_words;
+pub use fields::{Field, Headers};
+pub use from::{FromFault, FromHeader};
+pub use reader::{HeaderProgress, HeaderReader, MAX_HEADER};

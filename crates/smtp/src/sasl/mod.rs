@@ -1,0 +1,76 @@
+//! SASL as SMTP carries it (RFC 4954): PLAIN (RFC 4616) and LOGIN, as a server and as a client.
+
+mod client;
+mod secret;
+mod server;
+
+pub use client::{ClientExchange, ClientStep};
+pub use secret::Secret;
+pub use server::{ServerExchange, ServerStep};
+
+use crate::Error;
+use crate::reply::Refusal;
+
+/// The mechanisms that run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// PLAIN (RFC 4616).
+    Plain,
+    /// LOGIN (draft-murchison-sasl-login): not standard, and needed by many clients.
+    Login,
+}
+
+impl Mechanism {
+    /// The mechanism of that name, in any case of letters.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Plain, Self::Login]
+            .into_iter()
+            .find(|m| m.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+        }
+    }
+}
+
+/// What a client authenticates with. `Debug` shows the identities and never the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Whom the client wants to act as, if it named somebody. Whether it may is not decided here.
+    pub authorization: Option<String>,
+    /// Whose password it is.
+    pub authentication: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Decodes a line of base64, strictly: canonical padding, no stray bits, no white space.
+///
+/// # Errors
+/// [`Error::Base64`].
+pub fn decode_base64(line: &[u8]) -> Result<Secret, Error> {
+    let _ = line;
+    unimplemented!()
+}
+
+/// Encodes a line of base64.
+pub fn encode_base64(octets: &[u8]) -> Secret {
+    let _ = octets;
+    unimplemented!()
+}
+
+/// The reply to a fault of an exchange.
+pub fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::SaslCancelled => Refusal::new(501, (5, 7, 0), "Authentication cancelled"),
+        Error::LineTooLong => {
+            Refusal::new(500, (5, 5, 6), "Authentication exchange line is too long")
+        }
+        Error::Base64 => Refusal::new(501, (5, 5, 2), "Invalid base64"),
+        _ => Refusal::new(501, (5, 5, 2), "Malformed authentication response"),
+    }
+}
