@@ -49,7 +49,10 @@ impl Address {
     /// Builds an address from an unquoted local part and a domain; the domain is lower-cased.
     #[must_use]
     pub fn new(local: &str, domain: &str) -> Self {
-        Self { local: local.into(), domain: domain.to_ascii_lowercase().into() }
+        Self {
+            local: local.into(),
+            domain: domain.to_ascii_lowercase().into(),
+        }
     }
 
     /// The local part, without quoting.

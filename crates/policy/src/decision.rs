@@ -22,7 +22,8 @@ pub struct Decision {
     /// Counter operations to apply afterwards, whatever the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Op>,
-    /// Whether the account's network is known good, answered at login.
+    /// Whether the (claimed) account's network is known good: answered by counters at `Login` and `LoginSucceeded`, then
+    /// as the event's account says.
     #[serde(default)]
     pub network: crate::event::Network,
 }
@@ -112,7 +113,9 @@ pub enum Reason {
 }
 
 /// What classification says of a message. It only worsens along the way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Class {
     /// No classification applies.
     #[default]
@@ -146,6 +149,8 @@ pub struct Finding {
 pub enum Said {
     /// Nothing against it.
     Pass,
+    /// Nothing against it, but something to know of: a lock was set, a decoy was touched.
+    Noted(Reason),
     /// Would have refused or rerouted, but an exemption applies.
     Exempt,
     /// Makes the class at least this.

@@ -109,7 +109,10 @@ impl Country {
     #[must_use]
     pub const fn parse(code: [u8; 2]) -> Option<Self> {
         if code[0].is_ascii_alphabetic() && code[1].is_ascii_alphabetic() {
-            Some(Self([code[0].to_ascii_uppercase(), code[1].to_ascii_uppercase()]))
+            Some(Self([
+                code[0].to_ascii_uppercase(),
+                code[1].to_ascii_uppercase(),
+            ]))
         } else {
             None
         }
@@ -247,6 +250,16 @@ impl Stage {
             Self::Headers(_) => StageName::Headers,
             Self::End(_) => StageName::End,
         }
+    }
+
+    /// Whether what gates of this stage added comes back when the message is not sent: recipients, messages and octets do,
+    /// connections and login attempts never.
+    #[must_use]
+    pub const fn gives_back(&self) -> bool {
+        matches!(
+            self,
+            Self::Mail | Self::Rcpt { .. } | Self::Headers(_) | Self::End(_)
+        )
     }
 }
 

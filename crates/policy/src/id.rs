@@ -15,7 +15,9 @@ pub struct DecisionId(u64);
 
 /// A text that is no decision id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a decision id is twelve letters and digits in three groups, like 7Q2M-X4K9-0B3T; got {0:?}")]
+#[error(
+    "a decision id is twelve letters and digits in three groups, like 7Q2M-X4K9-0B3T; got {0:?}"
+)]
 pub struct BadDecisionId(String);
 
 impl DecisionId {
@@ -74,7 +76,11 @@ impl FromStr for DecisionId {
             }
             bits = bits << 5 | digit as u64;
         }
-        if digits == 12 { Ok(Self(bits)) } else { Err(bad()) }
+        if digits == 12 {
+            Ok(Self(bits))
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -101,7 +107,13 @@ mod tests {
         let id: DecisionId = "7Q2M-X4K9-0B3T".parse().unwrap();
         assert_eq!(id.to_string(), "7Q2M-X4K9-0B3T");
         assert_eq!("7q2mx4k9ob3t".parse::<DecisionId>().unwrap(), id);
-        for bad in ["", "7Q2M", "7Q2M-X4K9-0B3T-0", "7Q2M-X4K9-0B3U", "7Q2M X4K9 0B3T é"] {
+        for bad in [
+            "",
+            "7Q2M",
+            "7Q2M-X4K9-0B3T-0",
+            "7Q2M-X4K9-0B3U",
+            "7Q2M X4K9 0B3T é",
+        ] {
             assert!(bad.parse::<DecisionId>().is_err(), "{bad}");
         }
     }

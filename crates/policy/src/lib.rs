@@ -6,20 +6,35 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod brake;
+pub mod content;
 pub mod decision;
+pub mod envelope;
+pub mod error;
 pub mod event;
+pub mod explain;
 pub mod expr;
 pub mod id;
+pub mod needs;
 pub mod op;
+pub mod plan;
 pub mod record;
+pub mod route;
+pub mod ruleset;
 pub mod snapshot;
 pub mod time;
 
 pub use address::{Account, Address};
+pub use content::ContentNeeds;
 pub use decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
+pub use error::LoadError;
 pub use event::Event;
 pub use id::DecisionId;
+pub use needs::{Need, Needs};
 pub use op::{Item, Key, Op, Outcome, Results, Unavailable};
+pub use plan::Plan;
 pub use record::Record;
+pub use route::Route;
+pub use ruleset::{MessageLimits, Ruleset};
 pub use snapshot::{Envelope, ObjectRef, Snapshot};
 pub use time::{Millis, Timestamp};

@@ -136,7 +136,10 @@ impl Results {
     /// Whether every gate of the call passed, so that their costs were added.
     #[must_use]
     pub fn all_passed(&self) -> bool {
-        !self.0.iter().any(|outcome| matches!(outcome, Outcome::Full { .. }))
+        !self
+            .0
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Full { .. }))
     }
 }
 

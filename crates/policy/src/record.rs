@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Account;
+use crate::address::{Account, Address};
 use crate::decision::{Class, Decision};
-use crate::event::Event;
+use crate::event::{Event, Stage};
 use crate::id::DecisionId;
 use crate::op::{Op, Outcome, Unavailable};
 use crate::snapshot::ObjectRef;
@@ -61,6 +61,17 @@ pub struct Step {
     pub answers: Result<Vec<Outcome>, Unavailable>,
     /// The decision.
     pub decision: Decision,
+}
+
+/// `event` as the ledger keeps it where `privacy.recipients` is `Hashed`: recipients as `hash` gives them (the local part as a
+/// keyed hash). Rules that look at a recipient's local part see the hash in a replay.
+#[must_use]
+pub fn redact(event: &Event, hash: &dyn Fn(&Address) -> Address) -> Event {
+    let mut redacted = event.clone();
+    if let Stage::Rcpt { recipient, .. } = &mut redacted.stage {
+        *recipient = hash(recipient);
+    }
+    redacted
 }
 
 /// How a transaction ended.

@@ -82,7 +82,9 @@ impl fmt::Display for Kind {
 }
 
 /// What a rule's opinion does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Enforcement {
     /// It acts.
     #[default]
@@ -113,7 +115,11 @@ pub struct Rule {
     /// Whether the brake watches it.
     pub brake: Brake,
     /// To what it applies.
-    #[serde(rename = "match", default, skip_serializing_if = "Match::is_everything")]
+    #[serde(
+        rename = "match",
+        default,
+        skip_serializing_if = "Match::is_everything"
+    )]
     pub applies: Match,
     /// What it asks.
     #[serde(flatten)]
@@ -519,7 +525,10 @@ pub struct KnownGood {
 impl Default for KnownGood {
     /// Three days, kept for thirty; what the brake uses where no `LoginGuard` applies.
     fn default() -> Self {
-        Self { after_days: 3, keep: Millis(30 * Millis::DAY.0) }
+        Self {
+            after_days: 3,
+            keep: Millis(30 * Millis::DAY.0),
+        }
     }
 }
 
@@ -615,7 +624,11 @@ pub struct HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 

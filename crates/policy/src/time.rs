@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
@@ -28,7 +30,9 @@ impl Timestamp {
 }
 
 /// A span of time in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
@@ -54,7 +58,11 @@ impl std::fmt::Display for Millis {
             return write!(f, "{}ms", self.0);
         }
         let secs = self.0 / 1000;
-        for (unit, size, part) in [("h", 3600, secs / 3600), ("m", 60, secs / 60 % 60), ("s", 1, secs % 60)] {
+        for (unit, size, part) in [
+            ("h", 3600, secs / 3600),
+            ("m", 60, secs / 60 % 60),
+            ("s", 1, secs % 60),
+        ] {
             if part > 0 || (size == 1 && secs == 0) {
                 write!(f, "{part}{unit}")?;
             }
