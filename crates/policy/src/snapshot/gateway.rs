@@ -1,0 +1,221 @@
+//! `MailGateway` as the data plane sees it.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{HostPort, ObjectRef};
+use crate::event::Country;
+use crate::time::Millis;
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// Where it came from.
+    pub object: ObjectRef,
+    /// Where clients come in.
+    pub listeners: Vec<Listener>,
+    /// Who may.
+    pub authentication: Authentication,
+    /// The default next hop.
+    pub upstream: Upstream,
+    /// Which countries are home.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub home: Vec<Country>,
+    /// Everything from the end of the client's data to the final dot at the next hop.
+    pub after_data: Millis,
+    /// What failures of dependencies mean.
+    pub on_unavailable: OnUnavailable,
+    /// What records and headers show of people.
+    pub privacy: Privacy,
+    /// Path of a MaxMind-format country database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country_database: Option<String>,
+    /// Path of a MaxMind-format ASN database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn_database: Option<String>,
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Its name within the gateway.
+    pub name: String,
+    /// TCP port.
+    pub port: u16,
+    /// How TLS begins.
+    pub tls: ListenerTls,
+    /// Secrets that hold certificates, by name; none means a self-signed one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// Networks that must, and alone may, begin with a PROXY header; absent means that none may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_from: Option<Vec<IpNet>>,
+    /// Networks that may use XCLIENT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub xclient_from: Vec<IpNet>,
+}
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum ListenerTls {
+    #[default]
+    StartTls,
+    Implicit,
+    Off,
+}
+
+/// Who may send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authentication {
+    /// Whether MAIL needs a login.
+    pub requirement: Requirement,
+    /// Asked in order.
+    pub backends: Vec<AuthBackend>,
+    /// Offered mechanisms.
+    pub mechanisms: Vec<Mechanism>,
+    /// Added to logins without a domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_domain: Option<String>,
+}
+
+/// Whether MAIL needs a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum Requirement {
+    #[default]
+    Required,
+    Optional,
+}
+
+/// Where passwords are checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AuthBackend {
+    /// The upstream MTA is asked.
+    Upstream,
+    /// A file of `account:hash` lines at this path.
+    AccountsFile(String),
+}
+
+/// SASL mechanisms of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the mechanisms' names")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Mechanism {
+    Plain,
+    Login,
+}
+
+/// The default next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upstream {
+    /// At least one, tried in order of health.
+    pub endpoints: Vec<HostPort>,
+    /// Whether TLS is used.
+    pub tls: UpstreamTls,
+    /// How the client's identity is passed on.
+    pub client_identity: ClientIdentity,
+    /// When recipients are asked of the next hop.
+    pub recipient_check: RecipientCheck,
+}
+
+/// Whether TLS is used towards a next hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpstreamTls {
+    /// Never.
+    Off,
+    /// Where offered, without verification (RFC 7435).
+    #[default]
+    Opportunistic,
+    /// Always, verified by name.
+    Required,
+}
+
+/// How the client's identity is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum ClientIdentity {
+    #[default]
+    None,
+    Xclient,
+    ProxyV2,
+}
+
+/// When recipients are asked of the next hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecipientCheck {
+    /// At RCPT, of an open transaction.
+    #[default]
+    AtRcpt,
+    /// At the end of the message; RCPT is answered by the proxy.
+    AtEnd,
+}
+
+/// What failures of dependencies mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnUnavailable {
+    /// Configuration that can no longer be read.
+    pub config: OnConfigUnavailable,
+    /// A message that could not be examined.
+    pub message: OnMessageUnexamined,
+}
+
+/// What it means that configuration can no longer be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnConfigUnavailable {
+    /// The last rules stay in force.
+    #[default]
+    Keep,
+    /// They only observe.
+    Shadow,
+    /// New transactions get 451.
+    Refuse,
+}
+
+/// What becomes of a message that could not be examined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnMessageUnexamined {
+    /// Its class stays.
+    RouteClean,
+    /// It is at least suspect.
+    #[default]
+    RouteSuspect,
+    /// It is spam.
+    RouteSpam,
+    /// 451 4.3.0.
+    Defer,
+}
+
+/// What records and headers show of people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Privacy {
+    /// Recipients in records.
+    pub recipients: RecipientPrivacy,
+    /// The client's address in the Received field.
+    pub client_address_in_received: ReceivedPrivacy,
+}
+
+/// Recipients in records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecipientPrivacy {
+    /// The local part as a keyed hash.
+    #[default]
+    Hashed,
+    /// As they are.
+    Plain,
+}
+
+/// The client's address in the Received field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum ReceivedPrivacy {
+    #[default]
+    Include,
+    Omit,
+}

@@ -1,0 +1,88 @@
+//! `EgressPool` as the data plane sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Limit, ObjectRef, UpstreamTls};
+
+/// Addresses that mail leaves from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// Where it came from.
+    pub object: ObjectRef,
+    /// At least one.
+    pub members: Vec<Member>,
+    /// Connections at once from this proxy.
+    pub max_connections: u32,
+    /// Messages over one connection before it is closed.
+    pub messages_per_connection: u32,
+    /// Most messages in any window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Limit>,
+    /// How a member is chosen.
+    pub selection: Selection,
+}
+
+/// One way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Its name within the pool.
+    pub name: String,
+    /// The local address that connections leave from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_address: Option<IpAddr>,
+    /// What it says in EHLO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helo_name: Option<String>,
+    /// Its share of the pool's messages; zero takes none.
+    pub weight: u32,
+    /// The relay; absent is the gateway's upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Where it listens.
+    pub address: HostPort,
+    /// Whether TLS is used.
+    pub tls: UpstreamTls,
+    /// Header fields added to each message.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How a pool's member is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum Selection {
+    #[default]
+    Weighted,
+    StickyByAccount,
+    StickyByRecipientDomain,
+}
+
+/// A host name or address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostPort {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `SubmissionPolicy` as the data plane sees it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::Class;
+
+/// What every message must keep to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionPolicy {
+    /// Largest message in octets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// Most recipients of one message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_recipients: Option<u32>,
+    /// Most addresses in To and Cc together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_visible_recipients: Option<u32>,
+    /// What happens to a bare CR or LF in a message.
+    pub bare_newlines: BareNewlines,
+    /// Whether the envelope sender must be the account's.
+    pub envelope_sender: SenderCheck,
+    /// Whether the header From must be the account's.
+    pub header_sender: SenderCheck,
+    /// Further addresses of accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<Alias>,
+    /// What DNS must say of recipients' domains.
+    pub recipient_domains: RecipientDomains,
+    /// Extensions of attachments that are refused, in lower case without the dot, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked_extensions: Vec<String>,
+    /// How messages are classified; absent means `Unclassified`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classify: Option<Classify>,
+    /// Where each class goes; a class without an entry goes to the gateway's upstream.
+    #[serde(default)]
+    pub route: BTreeMap<Class, RouteTo>,
+}
+
+/// What happens to a bare CR or LF in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum BareNewlines {
+    #[default]
+    Normalize,
+    Reject,
+}
+
+/// Whether a sender address must belong to the account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum SenderCheck {
+    #[default]
+    Any,
+    MustMatchAccount,
+}
+
+/// Addresses that an account may use beside its own name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The account, or a glob over accounts.
+    pub account: String,
+    /// Addresses; `*@domain` is any local part there.
+    pub addresses: Vec<String>,
+}
+
+/// What DNS must say of recipients' domains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum RecipientDomains {
+    #[default]
+    Any,
+    MustResolve,
+}
+
+/// The policy's own classification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Classify {
+    /// Patterns over header fields.
+    pub rules: Vec<ContentRule>,
+    /// The score from which a message is `Suspect`, in thousandths.
+    pub suspect_at: i64,
+    /// The score from which a message is `Spam`, in thousandths.
+    pub spam_at: i64,
+}
+
+/// One pattern over one header field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentRule {
+    /// Its name within the policy.
+    pub name: String,
+    /// The header field.
+    pub header: String,
+    /// The regular expression.
+    pub matches: String,
+    /// What a match adds, in thousandths.
+    pub score: i64,
+}
+
+/// Where a class goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RouteTo {
+    /// A pool of this snapshot.
+    Pool(String),
+    /// Refused.
+    Reject,
+}
