@@ -1,0 +1,130 @@
+//! Who may come in.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::DomainName;
+
+/// Who may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authentication {
+    /// Whether a session must log in before it sends mail. Required: it must. Optional: it may; rules that ask for an
+    /// account then apply to those that do.
+    #[serde(default)]
+    pub requirement: Requirement,
+
+    /// Who checks passwords; asked in order until one knows the account.
+    #[serde(default = "Authentication::default_backends")]
+    #[schemars(length(min = 1, max = 8))]
+    pub backends: Vec<Backend>,
+
+    /// The SASL mechanisms that are offered.
+    #[serde(default = "Authentication::default_mechanisms")]
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
+    pub mechanisms: Vec<Mechanism>,
+
+    /// The domain of logins that name none: with example.jp, `tanaka` is the account `tanaka@example.jp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_domain: Option<DomainName>,
+}
+
+impl Authentication {
+    fn default_backends() -> Vec<Backend> {
+        vec![Backend {
+            type_: BackendType::Upstream,
+            accounts_file: None,
+        }]
+    }
+
+    fn default_mechanisms() -> Vec<Mechanism> {
+        vec![Mechanism::Plain, Mechanism::Login]
+    }
+}
+
+impl Default for Authentication {
+    fn default() -> Self {
+        Self {
+            requirement: Requirement::default(),
+            backends: Self::default_backends(),
+            mechanisms: Self::default_mechanisms(),
+            default_domain: None,
+        }
+    }
+}
+
+/// Whether a session must log in before it sends mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Requirement {
+    /// It must.
+    #[default]
+    Required,
+    /// It may.
+    Optional,
+}
+
+/// One place where passwords are checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.type == 'AccountsFile' ? has(self.accountsFile) : !has(self.accountsFile)",
+    "message": "accountsFile belongs to type AccountsFile, which needs it, and to no other",
+}]))]
+pub struct Backend {
+    /// Upstream: AUTH is relayed to the next hop. AccountsFile: a file of accounts and password hashes. DovecotSasl:
+    /// Dovecot's authentication service. Http: a web service. Oidc: an identity provider's tokens. ServiceAccount:
+    /// tokens of the cluster's own workloads.
+    #[serde(rename = "type")]
+    pub type_: BackendType,
+
+    /// With type AccountsFile: the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts_file: Option<AccountsFile>,
+}
+
+/// The kinds of places where passwords are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackendType {
+    /// AUTH is relayed to the next hop.
+    Upstream,
+    /// A file of accounts and password hashes.
+    AccountsFile,
+    /// Dovecot's authentication service.
+    DovecotSasl,
+    /// A web service.
+    Http,
+    /// An identity provider's tokens.
+    Oidc,
+    /// Tokens of the cluster's own workloads.
+    ServiceAccount,
+}
+
+/// A file of accounts and password hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountsFile {
+    /// The path of the file, in the proxy's container or, standalone, relative to the folder of the YAML file. Write it
+    /// with `sekisho accounts add`. It is read again when it changes.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// SASL mechanisms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// RFC 4616.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// The older form of the same, without an RFC.
+    #[serde(rename = "LOGIN")]
+    Login,
+    /// RFC 7677.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// Google's form of OAuth.
+    #[serde(rename = "XOAUTH2")]
+    Xoauth2,
+    /// RFC 7628.
+    #[serde(rename = "OAUTHBEARER")]
+    Oauthbearer,
+}

@@ -1,0 +1,188 @@
+//! `RateLimit`: never more than `count` in any `per`.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
+
+/// Never more than `count` in any `per`.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sekisho.dev",
+    version = "v1alpha1",
+    kind = "RateLimit",
+    namespaced,
+    shortname = "rlim",
+    category = "sekisho",
+    status = "Status",
+    derive = "PartialEq",
+    doc = "Never more than count in any per, for each value of key. Several limits accumulate.",
+    printcolumn(
+        name = "Enforcement",
+        type_ = "string",
+        json_path = ".spec.enforcement"
+    ),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Accepted')].status"
+    ),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Programmed')].status"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!self.limits.exists(l, l.unit == 'Connections') || !self.key.exists(k, k in ['Account', 'SenderDomain', 'RecipientDomain'])",
+        "message": "Connections are counted before there is an account, a sender or a recipient: use Source, SourcePrefix, Asn, Country or Gateway, or another object for the other limits",
+        "fieldPath": ".key",
+    },
+    {
+        "rule": "!self.limits.exists(l, l.unit == 'Attempts') || !self.key.exists(k, k in ['SenderDomain', 'RecipientDomain'])",
+        "message": "Attempts are logins, and those have no sender and no recipient: use Account, Source, SourcePrefix, Asn, Country or Gateway, or another object for the other limits",
+        "fieldPath": ".key",
+    },
+    {
+        "rule": "!('RecipientDomain' in self.key) || self.limits.all(l, l.unit in ['Recipients', 'UnknownRecipients', 'FirstTimeRecipients'])",
+        "message": "RecipientDomain tells recipients apart and nothing else: use it with the unit Recipients, and another object for the other limits",
+        "fieldPath": ".key",
+    },
+    {
+        "rule": "!('Gateway' in self.key) || self.key.size() == 1",
+        "message": "Gateway is one tally for everything: it cannot be combined",
+        "fieldPath": ".key",
+    },
+    {
+        "rule": "!has(self.overrides) || self.overrides.all(o, o.limits.all(l, self.limits.exists(m, m.unit == l.unit)))",
+        "message": "an override limits a unit that the object itself does not",
+        "fieldPath": ".overrides",
+    },
+]))]
+pub struct RateLimitSpec {
+    /// The gateways that this object attaches to.
+    #[schemars(
+        length(min = 1, max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["group", "kind", "name"])
+    )]
+    pub target_refs: Vec<TargetRef>,
+
+    /// What a verdict does. Enforce: it binds. Shadow: it is recorded, and the mail passes. Off: there is none.
+    #[serde(default)]
+    pub enforcement: Enforcement,
+
+    /// Whether this falls back to Shadow by itself when, in 5 minutes, it refuses more than 1 % (and at least 20) of the
+    /// sessions that come from a network known to be good for their account. Default: it does. Off: it does not.
+    #[serde(default)]
+    pub brake: Brake,
+
+    /// Narrows the limit to some accounts, sources or listeners.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Match>,
+
+    /// What is counted apart; several make a tuple. Account: the login. Source: the client's address. SourcePrefix: its
+    /// /24 or /64. Asn: its autonomous system. Country: its country. SenderDomain: the domain of the envelope sender.
+    /// RecipientDomain: the domain of each recipient. Gateway: everything together.
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub key: Vec<KeyPart>,
+
+    /// The limits; all of them hold at once.
+    #[schemars(
+        length(min = 1, max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["unit", "per"])
+    )]
+    pub limits: Vec<Limit>,
+
+    /// Other limits for some: the first that matches takes the place of `limits`, with the same tallies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub overrides: Vec<LimitOverride>,
+
+    /// What becomes of what is over a limit. Defer: the client is told when to try again. Reject: it is refused for good.
+    /// RouteSuspect, RouteSpam: it goes on, in that class at least. Restrict: the account is restricted.
+    #[serde(default)]
+    pub on_exceed: OnExceed,
+
+    /// When the counters do not answer. LocalOnly: this proxy counts alone. Defer: the client is told to try again.
+    /// Allow: mail passes uncounted.
+    #[serde(default)]
+    pub on_unavailable: OnCountersUnavailable,
+}
+
+/// What a limit counts apart.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum KeyPart {
+    /// The login.
+    Account,
+    /// The client's address.
+    Source,
+    /// Its /24 or /64.
+    SourcePrefix,
+    /// Its autonomous system.
+    Asn,
+    /// Its country.
+    Country,
+    /// The domain of the envelope sender.
+    SenderDomain,
+    /// The domain of each recipient.
+    RecipientDomain,
+    /// Everything together.
+    Gateway,
+}
+
+/// Other limits for some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitOverride {
+    /// What records call it.
+    pub name: Name,
+
+    /// For whom.
+    #[serde(rename = "match")]
+    pub matching: Match,
+
+    /// The limits that hold instead; all of them at once.
+    #[schemars(
+        length(min = 1, max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["unit", "per"])
+    )]
+    pub limits: Vec<Limit>,
+}
+
+/// What becomes of what is over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OnExceed {
+    /// The client is told when to try again.
+    #[default]
+    Defer,
+    /// It is refused for good.
+    Reject,
+    /// It goes on, as suspect at least.
+    RouteSuspect,
+    /// It goes on, as spam.
+    RouteSpam,
+    /// The account is restricted.
+    Restrict,
+}
+
+/// What it means that counters do not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OnCountersUnavailable {
+    /// This proxy counts alone.
+    #[default]
+    LocalOnly,
+    /// The client is told to try again.
+    Defer,
+    /// Mail passes uncounted.
+    Allow,
+}

@@ -1,0 +1,105 @@
+//! What a derived schema gets wrong for the API server, put right.
+
+use serde_json::{Map, Number, Value, json};
+
+/// Mends a CustomResourceDefinition in place: see the functions below for what and why.
+pub(super) fn mend(definition: &mut Value) {
+    if let Some(schema) = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        mend_schema(schema);
+        bound_names(schema);
+    }
+}
+
+fn mend_schema(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            strip_title(map);
+            strip_nullable(map);
+            strip_union(map);
+            strip_formats(map);
+            unwrap_description(map);
+            for (_, child) in map.iter_mut() {
+                mend_schema(child);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mend_schema),
+        Value::Number(number) => whole(number),
+        _ => {}
+    }
+}
+
+/// Titles repeat the names of Rust types, which mean nothing to whoever reads the schema.
+fn strip_title(map: &mut Map<String, Value>) {
+    if map.get("title").is_some_and(Value::is_string) {
+        map.remove("title");
+    }
+}
+
+/// `Option` derives `nullable: true`; then `null` passes the schema and breaks CEL rules that ask `has()`.
+fn strip_nullable(map: &mut Map<String, Value>) {
+    if map.get("nullable") == Some(&Value::Bool(true)) {
+        map.remove("nullable");
+    }
+}
+
+/// An enum derives a `oneOf` of `required` lists. Its CEL rule says the same with a message; one error is enough.
+fn strip_union(map: &mut Map<String, Value>) {
+    let only_required = |variant: &Value| {
+        variant
+            .as_object()
+            .is_some_and(|v| v.keys().all(|key| key == "required" || key == "type"))
+    };
+    let is_union = map
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().all(only_required));
+    if is_union && map.contains_key("x-kubernetes-validations") {
+        map.remove("oneOf");
+    }
+}
+
+/// `uint32` and its like are no formats of OpenAPI, and `kubectl apply` warns of each.
+fn strip_formats(map: &mut Map<String, Value>) {
+    if map
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|format| format.starts_with("uint"))
+    {
+        map.remove("format");
+    }
+}
+
+/// Doc comments are wrapped for the editor; `kubectl explain` wraps for itself.
+fn unwrap_description(map: &mut Map<String, Value>) {
+    if let Some(Value::String(text)) = map.get_mut("description") {
+        *text = text
+            .split("\n\n")
+            .map(|part| part.replace('\n', " "))
+            .collect::<Vec<_>>()
+            .join("\n\n");
+    }
+}
+
+/// Bounds come out as floats, and `65535.0` is no bound of an integer to every reader.
+fn whole(number: &mut Number) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if let Some(float) = number.as_f64().filter(|_| number.is_f64())
+        && float.fract() == 0.0
+        && float.abs() <= EXACT
+    {
+        *number = Number::from(float as i64);
+    }
+}
+
+/// Names of objects are used as names of Services, routes and label values, which are DNS labels.
+fn bound_names(schema: &mut Value) {
+    if let Some(map) = schema.as_object_mut() {
+        map.insert(
+            "x-kubernetes-validations".to_owned(),
+            json!([{
+                "rule": "self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",
+                "message": "metadata.name must be at most 63 characters without dots, because Services and routes use it",
+            }]),
+        );
+    }
+}
