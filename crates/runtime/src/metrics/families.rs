@@ -1,0 +1,232 @@
+//! The list of metrics: each family's name, labels and help, in one place. `docs/metrics.md` is made from it.
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::family::Registrar;
+
+/// From a microsecond (memory) to a second (a remote store about to time out).
+const COUNTER_BUCKETS: &[f64] = &[
+    0.000_001, 0.000_005, 0.000_025, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0,
+];
+/// From a relay on the same machine to the longest wait of RFC 5321 that we allow.
+const UPSTREAM_BUCKETS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+const HASH_BUCKETS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) registrar: Registrar,
+    // Sessions
+    pub(super) sessions: IntCounterVec,
+    pub(super) sessions_open: IntGaugeVec,
+    pub(super) handshake_errors: IntCounterVec,
+    pub(super) commands: IntCounterVec,
+    pub(super) auth: IntCounterVec,
+    pub(super) buffered: IntGaugeVec,
+    // Policy
+    pub(super) decisions: IntCounterVec,
+    pub(super) detections: IntCounterVec,
+    pub(super) brakes: IntGaugeVec,
+    pub(super) counter_latency: HistogramVec,
+    pub(super) counter_errors: IntCounterVec,
+    // Mail
+    pub(super) messages: IntCounterVec,
+    pub(super) message_bytes: IntCounterVec,
+    pub(super) transactions: IntCounterVec,
+    pub(super) upstream_latency: HistogramVec,
+    pub(super) upstream_errors: IntCounterVec,
+    pub(super) upstream_connections: IntGaugeVec,
+    pub(super) dns: IntCounterVec,
+    // Passwords
+    pub(super) hash_waiting: IntGaugeVec,
+    pub(super) hash_wait: HistogramVec,
+    pub(super) hash_duration: HistogramVec,
+    pub(super) hash_shed: IntCounterVec,
+    // Configuration
+    pub(super) generation: IntGaugeVec,
+    pub(super) config_age: GaugeVec,
+    pub(super) config_loads: IntCounterVec,
+    pub(super) config_invalid: IntGaugeVec,
+    pub(super) certificate_expiry: IntGaugeVec,
+    pub(super) country_age: GaugeVec,
+    pub(super) country_loads: IntCounterVec,
+    // Ledger and process
+    pub(super) ledger: IntCounterVec,
+    pub(super) build_info: IntGaugeVec,
+}
+
+impl Families {
+    #[expect(clippy::too_many_lines, reason = "a flat list reads best in one piece")]
+    pub(super) fn register() -> Self {
+        let r = Registrar::default();
+        #[cfg(target_os = "linux")]
+        r.process();
+        Self {
+            sessions: r.counters(
+                "sekisho_sessions_total",
+                &["gateway", "listener", "tls"],
+                "SMTP sessions that ended, by how they were protected then.",
+            ),
+            sessions_open: r.gauges(
+                "sekisho_sessions_open",
+                &["gateway", "listener"],
+                "SMTP sessions open now.",
+            ),
+            handshake_errors: r.counters(
+                "sekisho_tls_handshake_errors_total",
+                &["gateway", "listener", "kind"],
+                "TLS handshakes with clients that failed.",
+            ),
+            commands: r.counters(
+                "sekisho_commands_total",
+                &["gateway", "verb", "reply"],
+                "SMTP commands received, by the first digit of the reply.",
+            ),
+            auth: r.counters(
+                "sekisho_auth_total",
+                &["gateway", "mechanism", "result"],
+                "AUTH commands, by how they ended.",
+            ),
+            buffered: r.gauges(
+                "sekisho_buffered_bytes",
+                &["place"],
+                "Bytes of messages held until their verdict is known.",
+            ),
+            decisions: r.counters(
+                "sekisho_decisions_total",
+                &["gateway", "rule", "stage", "verdict", "enforcement"],
+                "What each rule said, including what was only observed. The rule is the object's kind, namespace and name; \"-\" where no rule spoke.",
+            ),
+            detections: r.counters(
+                "sekisho_abuse_detections_total",
+                &["gateway", "kind"],
+                "Signs of abuse that were seen, whether or not a rule refused anything.",
+            ),
+            brakes: r.gauges(
+                "sekisho_brake_tripped",
+                &["gateway", "rule"],
+                "1 while a rule is held in shadow because it refused too many known-good clients.",
+            ),
+            counter_latency: r.histograms(
+                "sekisho_counter_duration_seconds",
+                &["backend"],
+                COUNTER_BUCKETS,
+                "Time to apply the counter operations of one decision.",
+            ),
+            counter_errors: r.counters(
+                "sekisho_counter_errors_total",
+                &["backend", "kind"],
+                "Counter operations that got no answer.",
+            ),
+            messages: r.counters(
+                "sekisho_messages_total",
+                &["gateway", "pool", "class"],
+                "Messages accepted by the next hop. The pool is \"-\" for the gateway's own upstream.",
+            ),
+            message_bytes: r.counters(
+                "sekisho_message_bytes_total",
+                &["gateway", "pool", "class"],
+                "Bytes of the messages accepted by the next hop.",
+            ),
+            transactions: r.counters(
+                "sekisho_transactions_total",
+                &["gateway", "outcome"],
+                "Mail transactions that ended, by outcome.",
+            ),
+            upstream_latency: r.histograms(
+                "sekisho_upstream_duration_seconds",
+                &["gateway", "pool", "phase"],
+                UPSTREAM_BUCKETS,
+                "Time that each step with the next hop took.",
+            ),
+            upstream_errors: r.counters(
+                "sekisho_upstream_errors_total",
+                &["gateway", "pool", "kind"],
+                "Next hops that did not serve, by cause.",
+            ),
+            upstream_connections: r.gauges(
+                "sekisho_upstream_connections",
+                &["gateway", "pool"],
+                "Connections to next hops open now, idle ones included.",
+            ),
+            dns: r.counters(
+                "sekisho_dns_lookups_total",
+                &["query", "result"],
+                "DNS lookups, by purpose and result.",
+            ),
+            hash_waiting: r.gauges(
+                "sekisho_password_checks_waiting",
+                &[],
+                "Password checks that wait for a place in the hashing pool.",
+            ),
+            hash_wait: r.histograms(
+                "sekisho_password_check_wait_seconds",
+                &[],
+                HASH_BUCKETS,
+                "Time that password checks waited for a place in the hashing pool.",
+            ),
+            hash_duration: r.histograms(
+                "sekisho_password_check_duration_seconds",
+                &[],
+                HASH_BUCKETS,
+                "Time that hashing one password took.",
+            ),
+            hash_shed: r.counters(
+                "sekisho_password_checks_shed_total",
+                &[],
+                "Password checks answered with a temporary error because the hashing pool was full.",
+            ),
+            generation: r.gauges(
+                "sekisho_snapshot_generation",
+                &["gateway"],
+                "Generation of the snapshot in force.",
+            ),
+            config_age: r.float_gauges(
+                "sekisho_proxy_config_age_seconds",
+                &["gateway"],
+                "Time since the snapshot in force was last known to be the newest.",
+            ),
+            config_loads: r.counters(
+                "sekisho_config_loads_total",
+                &["gateway", "result"],
+                "Snapshots offered to the proxy; after a failed one the last good one stays in force.",
+            ),
+            config_invalid: r.gauges(
+                "sekisho_config_object_invalid",
+                &["kind", "namespace", "name"],
+                "1 for each object that is invalid now and keeps the last good rules it had.",
+            ),
+            certificate_expiry: r.gauges(
+                "sekisho_certificate_expiry_timestamp_seconds",
+                &["secret"],
+                "When the certificate of a listener expires, in seconds since 1970.",
+            ),
+            country_age: r.float_gauges(
+                "sekisho_country_database_age_seconds",
+                &["data"],
+                "Time since the database in use was built. Absent for the embedded registry table, which does not say.",
+            ),
+            country_loads: r.counters(
+                "sekisho_country_database_loads_total",
+                &["result"],
+                "Loads of country databases; after a failed one the last good one stays in use.",
+            ),
+            ledger: r.counters(
+                "sekisho_ledger_records_total",
+                &["result"],
+                "Ledger records, by what became of them.",
+            ),
+            build_info: r.gauges(
+                "sekisho_build_info",
+                &["version"],
+                "1, with the version that runs.",
+            ),
+            registrar: r,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Handles for what belongs to one gateway: its listeners, rules and pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+
+use super::Metrics;
+use super::family::Series;
+use super::guards::{OpenConnection, OpenSession};
+use super::labels::{
+    AuthResult, Class, Detection, Enforcement, HandshakeError, Label, Load, Mechanism, Outcome,
+    ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+};
+
+/// What one gateway counts. Cloning shares the series.
+#[derive(Clone, Debug)]
+pub struct GatewayMetrics {
+    metrics: Metrics,
+    series: Arc<GatewaySeries>,
+}
+
+#[derive(Debug)]
+struct GatewaySeries {
+    name: String,
+    commands: Series<IntCounterVec, (Verb, ReplyClass)>,
+    auth: Series<IntCounterVec, (Mechanism, AuthResult)>,
+    transactions: Series<IntCounterVec, Outcome>,
+    detections: Series<IntCounterVec, Detection>,
+    config_loads: Series<IntCounterVec, Load>,
+    generation: IntGauge,
+}
+
+impl GatewayMetrics {
+    pub(super) fn new(metrics: Metrics, name: &str) -> Self {
+        let families = &metrics.shared.families;
+        let leading: Arc<[String]> = Arc::from([name.to_owned()]);
+        let detections = Series::new(&families.detections, &leading);
+        for detection in Detection::ALL {
+            // An alert on a rate needs the zero that came before the first one.
+            detections.at(*detection);
+        }
+        let series = Arc::new(GatewaySeries {
+            name: name.to_owned(),
+            commands: Series::new(&families.commands, &leading),
+            auth: Series::new(&families.auth, &leading),
+            transactions: Series::new(&families.transactions, &leading),
+            detections,
+            config_loads: Series::new(&families.config_loads, &leading),
+            generation: families.generation.with_label_values(&[name]),
+        });
+        Self { metrics, series }
+    }
+
+    /// The metrics of the whole process.
+    pub fn process(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub fn listener(&self, name: &str) -> ListenerMetrics {
+        let families = &self.metrics.shared.families;
+        let leading = self.leading(name);
+        ListenerMetrics(Arc::new(ListenerSeries {
+            open: families
+                .sessions_open
+                .with_label_values(&[self.series.name.as_str(), name]),
+            ended: Series::new(&families.sessions, &leading),
+            handshake_errors: Series::new(&families.handshake_errors, &leading),
+        }))
+    }
+
+    /// The handle for one rule (`Kind/namespace/name`), or [`super::NO_NAME`].
+    pub fn rule(&self, name: &str) -> RuleMetrics {
+        RuleMetrics(Arc::new(Series::new(
+            &self.metrics.shared.families.decisions,
+            &self.leading(name),
+        )))
+    }
+
+    /// The handle for one pool (`namespace/name`), or [`super::NO_NAME`] for the gateway's own upstream.
+    pub fn pool(&self, name: &str) -> PoolMetrics {
+        let families = &self.metrics.shared.families;
+        let leading = self.leading(name);
+        PoolMetrics(Arc::new(PoolSeries {
+            messages: Series::new(&families.messages, &leading),
+            bytes: Series::new(&families.message_bytes, &leading),
+            latency: Series::new(&families.upstream_latency, &leading),
+            errors: Series::new(&families.upstream_errors, &leading),
+            connections: families
+                .upstream_connections
+                .with_label_values(&[self.series.name.as_str(), name]),
+        }))
+    }
+
+    pub fn command(&self, verb: Verb, reply: ReplyClass) {
+        self.series.commands.at((verb, reply)).inc();
+    }
+
+    pub fn auth(&self, mechanism: Mechanism, result: AuthResult) {
+        self.series.auth.at((mechanism, result)).inc();
+    }
+
+    pub fn transaction(&self, outcome: Outcome) {
+        self.series.transactions.at(outcome).inc();
+    }
+
+    pub fn detected(&self, detection: Detection) {
+        self.series.detections.at(detection).inc();
+    }
+
+    /// A snapshot of this generation is in force; it was the newest at `now_ms`.
+    pub fn snapshot_loaded(&self, generation: u64, now_ms: u64) {
+        self.series.config_loads.at(Load::Loaded).inc();
+        self.series
+            .generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.snapshot_current(now_ms);
+    }
+
+    /// A snapshot was refused; the last good one stays in force.
+    pub fn snapshot_refused(&self) {
+        self.series.config_loads.at(Load::Failed).inc();
+    }
+
+    /// The snapshot in force was known to be the newest at `now_ms` (ms since 1970).
+    pub fn snapshot_current(&self, now_ms: u64) {
+        self.metrics
+            .since()
+            .config
+            .insert(self.series.name.clone(), now_ms);
+    }
+
+    /// The rule (`Kind/namespace/name`) is held in shadow from now on.
+    pub fn brake_tripped(&self, rule: &str) {
+        self.brake(rule).set(1);
+    }
+
+    pub fn brake_reset(&self, rule: &str) {
+        self.brake(rule).set(0);
+    }
+
+    fn brake(&self, rule: &str) -> IntGauge {
+        self.metrics
+            .shared
+            .families
+            .brakes
+            .with_label_values(&[self.series.name.as_str(), rule])
+    }
+
+    fn leading(&self, name: &str) -> Arc<[String]> {
+        Arc::from([self.series.name.clone(), name.to_owned()])
+    }
+}
+
+/// What one listener counts.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics(Arc<ListenerSeries>);
+
+#[derive(Debug)]
+pub(super) struct ListenerSeries {
+    pub(super) open: IntGauge,
+    pub(super) ended: Series<IntCounterVec, Transport>,
+    handshake_errors: Series<IntCounterVec, HandshakeError>,
+}
+
+impl ListenerMetrics {
+    /// A session begins, protected like this; it ends with the guard.
+    pub fn open_session(&self, transport: Transport) -> OpenSession {
+        OpenSession::new(self.0.clone(), transport)
+    }
+
+    /// How many sessions are open now.
+    pub fn open_sessions(&self) -> u64 {
+        u64::try_from(self.0.open.get()).unwrap_or(0)
+    }
+
+    pub fn handshake_failed(&self, error: HandshakeError) {
+        self.0.handshake_errors.at(error).inc();
+    }
+}
+
+/// What one rule counts.
+#[derive(Clone, Debug)]
+pub struct RuleMetrics(Arc<Series<IntCounterVec, (Stage, Verdict, Enforcement)>>);
+
+impl RuleMetrics {
+    pub fn decided(&self, stage: Stage, verdict: Verdict, enforcement: Enforcement) {
+        self.0.at((stage, verdict, enforcement)).inc();
+    }
+}
+
+/// What one pool counts.
+#[derive(Clone, Debug)]
+pub struct PoolMetrics(Arc<PoolSeries>);
+
+#[derive(Debug)]
+struct PoolSeries {
+    messages: Series<IntCounterVec, Class>,
+    bytes: Series<IntCounterVec, Class>,
+    latency: Series<HistogramVec, UpstreamPhase>,
+    errors: Series<IntCounterVec, UpstreamError>,
+    connections: IntGauge,
+}
+
+impl PoolMetrics {
+    /// The next hop accepted a message of so many bytes.
+    pub fn message(&self, class: Class, bytes: u64) {
+        self.0.messages.at(class).inc();
+        self.0.bytes.at(class).inc_by(bytes);
+    }
+
+    pub fn phase(&self, phase: UpstreamPhase, took: Duration) {
+        self.0.latency.at(phase).observe(took.as_secs_f64());
+    }
+
+    pub fn failed(&self, error: UpstreamError) {
+        self.0.errors.at(error).inc();
+    }
+
+    /// A connection to the next hop is open until the guard is dropped.
+    pub fn open_connection(&self) -> OpenConnection {
+        OpenConnection::new(self.0.connections.clone())
+    }
+}

@@ -1,0 +1,311 @@
+//! The closed sets of label values. A label is one of these enums or the name of an object; never an account,
+//! an address or free text, so the number of series is bounded by the configuration.
+
+/// A closed set of label values, dense enough to index an array.
+pub trait Label: Copy + Sized + 'static {
+    /// Every value, in the order of `index`.
+    const ALL: &'static [Self];
+    /// The position in [`Label::ALL`].
+    fn index(self) -> usize;
+    /// The label value as exported.
+    fn as_str(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident => $text:literal,)+ })+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vmeta])* $variant,)+ }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            fn index(self) -> usize {
+                self as usize
+            }
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    )+};
+}
+
+labels! {
+    /// How a session was protected when it ended.
+    Transport {
+        Plain => "plain",
+        StartTls => "starttls",
+        Implicit => "implicit",
+    }
+
+    /// The SMTP command, as far as the session grammar knows it.
+    Verb {
+        Auth => "AUTH",
+        Bdat => "BDAT",
+        Data => "DATA",
+        Ehlo => "EHLO",
+        Expn => "EXPN",
+        Helo => "HELO",
+        Help => "HELP",
+        Mail => "MAIL",
+        Noop => "NOOP",
+        Quit => "QUIT",
+        Rcpt => "RCPT",
+        Rset => "RSET",
+        StartTls => "STARTTLS",
+        Vrfy => "VRFY",
+        Xclient => "XCLIENT",
+        Unknown => "unknown",
+    }
+
+    /// The first digit of the reply, or that there was none.
+    ReplyClass {
+        Success => "2xx",
+        Intermediate => "3xx",
+        Transient => "4xx",
+        Permanent => "5xx",
+        /// The session ended before a reply.
+        None => "none",
+    }
+
+    /// The SASL mechanism asked for.
+    Mechanism {
+        Plain => "PLAIN",
+        Login => "LOGIN",
+        Unknown => "unknown",
+    }
+
+    /// How an AUTH command ended.
+    AuthResult {
+        Accepted => "accepted",
+        BadCredentials => "bad_credentials",
+        AccountLocked => "account_locked",
+        SourceLocked => "source_locked",
+        CountryRefused => "country_refused",
+        /// Refused by another rule.
+        Refused => "refused",
+        /// AUTH in clear text where the listener wants TLS.
+        TlsRequired => "tls_required",
+        Malformed => "malformed",
+        Cancelled => "cancelled",
+        /// The backend that checks passwords did not answer.
+        Unavailable => "unavailable",
+    }
+
+    /// The stage of a session at which rules are asked.
+    Stage {
+        Connect => "connect",
+        Auth => "auth",
+        Mail => "mail",
+        Rcpt => "rcpt",
+        Headers => "headers",
+        Body => "body",
+    }
+
+    /// What a rule said.
+    Verdict {
+        Allow => "allow",
+        Delay => "delay",
+        Defer => "defer",
+        Reject => "reject",
+    }
+
+    /// Whether what a rule said was done, or only observed.
+    Enforcement {
+        Enforce => "enforce",
+        Shadow => "shadow",
+    }
+
+    /// What classification says of a message.
+    Class {
+        Unclassified => "unclassified",
+        Clean => "clean",
+        Suspect => "suspect",
+        Spam => "spam",
+    }
+
+    /// How a mail transaction ended.
+    Outcome {
+        /// The next hop took it.
+        Delivered => "delivered",
+        /// Refused, by us or by the next hop, for now or for good.
+        Refused => "refused",
+        /// The final dot was sent and the reply was lost.
+        Uncertain => "uncertain",
+        /// The client went away or gave up before the final dot.
+        Aborted => "aborted",
+    }
+
+    /// Kinds of abuse that were seen, whether or not a rule enforced anything.
+    Detection {
+        AccountLocked => "account_locked",
+        AttachmentBlocked => "attachment_blocked",
+        BareNewline => "bare_newline",
+        CountryRefused => "country_refused",
+        DecoyAccount => "decoy_account",
+        EarlyTalker => "early_talker",
+        ProxyHeaderRejected => "proxy_header_rejected",
+        RateExceeded => "rate_exceeded",
+        RelayAttempt => "relay_attempt",
+        SenderMismatch => "sender_mismatch",
+        SmugglingAttempt => "smuggling_attempt",
+        SourceLocked => "source_locked",
+        SpamVerdict => "spam_verdict",
+        StartTlsInjection => "starttls_injection",
+        TooManyErrors => "too_many_errors",
+        TooManyRecipients => "too_many_recipients",
+        TooManyVisibleRecipients => "too_many_visible_recipients",
+        XclientRejected => "xclient_rejected",
+    }
+
+    /// Where counters are kept.
+    CounterBackend {
+        Memory => "memory",
+        Redis => "redis",
+    }
+
+    /// Why counters did not answer.
+    CounterError {
+        Timeout => "timeout",
+        Connection => "connection",
+        /// It answered something that is not an answer.
+        Protocol => "protocol",
+        /// The bound on keys in memory was reached.
+        Full => "full",
+    }
+
+    /// A step of the conversation with the next hop.
+    UpstreamPhase {
+        Connect => "connect",
+        Greeting => "greeting",
+        Tls => "tls",
+        Ehlo => "ehlo",
+        Auth => "auth",
+        /// From MAIL to the reply to the last RCPT.
+        Envelope => "mail_rcpt",
+        /// From DATA to the reply that asks for the message.
+        Data => "data",
+        /// From the final dot to its reply.
+        Final => "final",
+    }
+
+    /// Why a next hop did not serve.
+    UpstreamError {
+        Resolve => "resolve",
+        Connect => "connect",
+        Tls => "tls",
+        Timeout => "timeout",
+        Closed => "closed",
+        /// 421, or a refusing greeting.
+        Unwilling => "unwilling",
+        /// Two replies, mixed codes, a line too long.
+        Protocol => "protocol",
+        /// It would not take the client's identity.
+        Identity => "identity",
+        /// No member of the pool is healthy.
+        NoHealthyMember => "no_healthy_member",
+        /// Every connection the pool may hold is busy.
+        Saturated => "saturated",
+    }
+
+    /// What was asked of the DNS.
+    DnsQuery {
+        /// Reverse name of a client.
+        Ptr => "ptr",
+        /// Addresses of a reverse name, to confirm it.
+        Forward => "forward",
+        /// MX of a domain.
+        Mx => "mx",
+        /// Address of a next hop.
+        Host => "host",
+    }
+
+    /// What the DNS said.
+    DnsResult {
+        Found => "found",
+        Absent => "absent",
+        Timeout => "timeout",
+        Error => "error",
+    }
+
+    /// What a country database answers.
+    CountryData {
+        Country => "country",
+        Asn => "asn",
+    }
+
+    /// How a load of something that can be replaced at run time ended.
+    Load {
+        Loaded => "loaded",
+        /// The last good one is kept.
+        Failed => "failed",
+    }
+
+    /// What became of a ledger record.
+    LedgerResult {
+        Written => "written",
+        Spooled => "spooled",
+        Dropped => "dropped",
+    }
+
+    /// Where bytes of messages are held.
+    BufferPlace {
+        Memory => "memory",
+        Disk => "disk",
+    }
+
+    /// Why a TLS handshake with a client failed.
+    HandshakeError {
+        Timeout => "timeout",
+        Closed => "closed",
+        /// No protocol version, cipher suite or signature scheme in common.
+        Incompatible => "incompatible",
+        /// Bytes that are no TLS.
+        Malformed => "malformed",
+        /// The client sent an alert, mostly because it does not trust the certificate.
+        Alert => "alert",
+        Other => "other",
+    }
+}
+
+/// One closed label, or several together.
+pub trait LabelSet: Copy {
+    /// How many combinations there are.
+    const COUNT: usize;
+    /// The position of this combination.
+    fn cell(self) -> usize;
+    /// Hands the values, in order, to `push`.
+    fn values(self, push: &mut dyn FnMut(&'static str));
+}
+
+impl<A: Label> LabelSet for A {
+    const COUNT: usize = A::ALL.len();
+    fn cell(self) -> usize {
+        self.index()
+    }
+    fn values(self, push: &mut dyn FnMut(&'static str)) {
+        push(self.as_str());
+    }
+}
+
+impl<A: Label, B: Label> LabelSet for (A, B) {
+    const COUNT: usize = A::ALL.len() * B::ALL.len();
+    fn cell(self) -> usize {
+        self.0.index() * B::ALL.len() + self.1.index()
+    }
+    fn values(self, push: &mut dyn FnMut(&'static str)) {
+        push(self.0.as_str());
+        push(self.1.as_str());
+    }
+}
+
+impl<A: Label, B: Label, C: Label> LabelSet for (A, B, C) {
+    const COUNT: usize = A::ALL.len() * B::ALL.len() * C::ALL.len();
+    fn cell(self) -> usize {
+        (self.0, self.1).cell() * C::ALL.len() + self.2.index()
+    }
+    fn values(self, push: &mut dyn FnMut(&'static str)) {
+        push(self.0.as_str());
+        push(self.1.as_str());
+        push(self.2.as_str());
+    }
+}

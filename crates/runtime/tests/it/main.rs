@@ -1,0 +1,5 @@
+//! The runtime as its users see it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
+mod metrics;
+mod tls;
