@@ -1,5 +1,7 @@
 //! The extensions of a server: read from an upstream's reply to EHLO, or written as ours (RFC 5321 4.1.1.1).
 
+use std::borrow::Cow;
+
 use crate::reply::Reply;
 
 /// What a server offers.
@@ -52,18 +54,131 @@ pub struct Limits {
 impl Capabilities {
     /// Reads an upstream's reply to EHLO. Unknown keywords are ignored, and so is a known one with a malformed argument.
     pub fn parse(reply: &Reply) -> Self {
-        let _ = reply;
-        unimplemented!()
+        let mut capabilities = Self::default();
+        for line in reply.lines().iter().skip(1) {
+            capabilities.take(line);
+        }
+        capabilities
+    }
+
+    fn take(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        let Some(keyword) = words.next() else { return };
+        match keyword.to_ascii_uppercase().as_str() {
+            "SIZE" => self.size = parse_size(words.next()).or(self.size),
+            "PIPELINING" => self.pipelining = true,
+            "8BITMIME" => self.eight_bit_mime = true,
+            "SMTPUTF8" => self.smtputf8 = true,
+            "DSN" => self.dsn = true,
+            "STARTTLS" => self.starttls = true,
+            "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "CHUNKING" => self.chunking = true,
+            "AUTH" => add_names(&mut self.auth, words),
+            "XCLIENT" => add_names(&mut self.xclient, words),
+            "LIMITS" => words.for_each(|limit| self.limits.take(limit)),
+            // "AUTH=LOGIN PLAIN", from before RFC 2554, still stands beside AUTH in the replies of old servers.
+            keyword => {
+                if let Some(first) = keyword.strip_prefix("AUTH=") {
+                    add_names(&mut self.auth, std::iter::once(first).chain(words));
+                }
+            }
+        }
     }
 
     /// Our reply to EHLO: `hostname` first, with `greeting` after it, then a line for each extension.
     pub fn to_reply(&self, hostname: &str, greeting: &str) -> Reply {
-        let _ = (hostname, greeting);
-        unimplemented!()
+        let mut lines: Vec<Cow<'static, str>> = vec![Cow::Owned(format!("{hostname} {greeting}"))];
+        match self.size {
+            Some(SizeLimit::Unstated) => lines.push("SIZE".into()),
+            Some(SizeLimit::Octets(octets)) => lines.push(format!("SIZE {octets}").into()),
+            None => {}
+        }
+        let flags = [
+            (self.pipelining, "PIPELINING"),
+            (self.eight_bit_mime, "8BITMIME"),
+            (self.smtputf8, "SMTPUTF8"),
+            (self.dsn, "DSN"),
+            (self.starttls, "STARTTLS"),
+            (self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
+            (self.chunking, "CHUNKING"),
+        ];
+        lines.extend(
+            flags
+                .into_iter()
+                .filter(|(on, _)| *on)
+                .map(|(_, name)| Cow::Borrowed(name)),
+        );
+        if !self.auth.is_empty() {
+            lines.push(format!("AUTH {}", self.auth.join(" ")).into());
+        }
+        if !self.xclient.is_empty() {
+            lines.push(format!("XCLIENT {}", self.xclient.join(" ")).into());
+        }
+        lines.extend(self.limits.to_line().map(Cow::Owned));
+        Reply::multiline(250, None, lines)
     }
 
     /// Whether an AUTH mechanism, in any case of letters, is offered.
     pub fn offers_auth(&self, mechanism: &str) -> bool {
         self.auth.iter().any(|m| m.eq_ignore_ascii_case(mechanism))
+    }
+}
+
+impl Limits {
+    fn take(&mut self, limit: &str) {
+        let Some((name, value)) = limit.split_once('=') else {
+            return;
+        };
+        let Some(value) = parse_digits(value)
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|n| *n > 0)
+        else {
+            return;
+        };
+        match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => self.mail = Some(value),
+            "RCPTMAX" => self.rcpt = Some(value),
+            "RCPTDOMAINMAX" => self.rcpt_domain = Some(value),
+            _ => {}
+        }
+    }
+
+    fn to_line(self) -> Option<String> {
+        let stated = [
+            ("MAILMAX", self.mail),
+            ("RCPTMAX", self.rcpt),
+            ("RCPTDOMAINMAX", self.rcpt_domain),
+        ];
+        let words: Vec<String> = stated
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|v| format!("{name}={v}")))
+            .collect();
+        (!words.is_empty()).then(|| format!("LIMITS {}", words.join(" ")))
+    }
+}
+
+fn parse_size(argument: Option<&str>) -> Option<SizeLimit> {
+    match argument {
+        None => Some(SizeLimit::Unstated),
+        Some(digits) => parse_digits(digits).map(|n| {
+            if n == 0 {
+                SizeLimit::Unstated
+            } else {
+                SizeLimit::Octets(n)
+            }
+        }),
+    }
+}
+
+fn parse_digits(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+fn add_names<'a>(names: &mut Vec<String>, words: impl Iterator<Item = &'a str>) {
+    for word in words {
+        if !names.iter().any(|name| name.eq_ignore_ascii_case(word)) {
+            names.push(word.to_ascii_uppercase());
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The caller asks [`Session::check`] before it acts on a command, and tells the session what came of it.
 
-use crate::Command;
+use crate::command::{Command, MailCommand, RcptCommand};
 use crate::reply::Refusal;
 
 /// Whether a protection can be had and must be had.
@@ -108,8 +108,122 @@ impl Session {
     /// # Errors
     /// The refusal to send; if its `then` is `Close`, what is buffered must not be read.
     pub fn check(&self, command: &Command, buffered: Buffered) -> Result<(), Refusal> {
-        let _ = (command, buffered);
-        unimplemented!()
+        if buffered == Buffered::More {
+            check_last_of_group(command)?;
+        }
+        match command {
+            Command::StartTls => self.check_starttls(),
+            Command::Auth(_) => self.check_auth(),
+            Command::Mail(mail) => self.check_mail(mail),
+            Command::Rcpt(rcpt) => self.check_rcpt(rcpt),
+            Command::Data => self.check_data(),
+            Command::Xclient(_) => self.check_xclient(),
+            // CHUNKING is not offered; its octets follow all the same.
+            Command::Bdat(_) => Err(Refusal::closing(502, (5, 5, 1), "BDAT is not offered")),
+            Command::Ehlo(_)
+            | Command::Helo(_)
+            | Command::Rset
+            | Command::Noop
+            | Command::Vrfy(_)
+            | Command::Quit
+            | Command::Help => Ok(()),
+        }
+    }
+
+    fn check_starttls(&self) -> Result<(), Refusal> {
+        match (self.demands.tls, self.transport) {
+            (_, Transport::Tls) => Err(sequence("TLS is in use already")),
+            (Demand::Off, _) => Err(Refusal::new(502, (5, 5, 1), "STARTTLS is not offered")),
+            _ if self.greeting != Some(Greeting::Ehlo) => Err(sequence("Send EHLO first")),
+            _ if self.in_transaction() => {
+                Err(sequence("STARTTLS is not permitted during a transaction"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_auth(&self) -> Result<(), Refusal> {
+        if self.demands.auth == Demand::Off {
+            return Err(Refusal::new(502, (5, 5, 1), "AUTH is not offered"));
+        }
+        if self.authenticated {
+            return Err(sequence("Already authenticated"));
+        }
+        if self.in_transaction() {
+            return Err(sequence("AUTH is not permitted during a transaction"));
+        }
+        if self.greeting != Some(Greeting::Ehlo) {
+            return Err(sequence("Send EHLO first"));
+        }
+        if self.transport == Transport::Plain && self.demands.auth_over == AuthOver::TlsOnly {
+            return Err(Refusal::new(
+                538,
+                (5, 7, 11),
+                "Encryption is required for authentication",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_mail(&self, mail: &MailCommand) -> Result<(), Refusal> {
+        let Some(greeting) = self.greeting else {
+            return Err(sequence("Send EHLO first"));
+        };
+        if self.in_transaction() {
+            return Err(sequence("A transaction is under way"));
+        }
+        if self.demands.tls == Demand::Required && self.transport == Transport::Plain {
+            return Err(Refusal::new(
+                530,
+                (5, 7, 0),
+                "Must issue a STARTTLS command first",
+            ));
+        }
+        if self.demands.auth == Demand::Required && !self.authenticated {
+            return Err(Refusal::new(530, (5, 7, 0), "Authentication required"));
+        }
+        check_extensions(greeting, mail.params.is_empty())
+    }
+
+    fn check_rcpt(&self, rcpt: &RcptCommand) -> Result<(), Refusal> {
+        let Some(transaction) = self.transaction else {
+            return Err(sequence("Send MAIL first"));
+        };
+        if !rcpt.is_ascii() && !transaction.smtputf8 {
+            return Err(Refusal::new(
+                553,
+                (5, 6, 7),
+                "Recipient address needs SMTPUTF8",
+            ));
+        }
+        check_extensions(
+            self.greeting.unwrap_or(Greeting::Helo),
+            rcpt.params.is_empty(),
+        )
+    }
+
+    fn check_data(&self) -> Result<(), Refusal> {
+        match self.transaction {
+            None => Err(sequence("Send MAIL first")),
+            Some(Transaction { accepted: 0, .. }) => {
+                Err(Refusal::new(554, (5, 5, 1), "No valid recipients"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_xclient(&self) -> Result<(), Refusal> {
+        if self.demands.xclient == Xclient::Refused {
+            return Err(Refusal::new(
+                550,
+                (5, 7, 0),
+                "Not authorized to use XCLIENT",
+            ));
+        }
+        if self.in_transaction() {
+            return Err(sequence("XCLIENT is not permitted during a transaction"));
+        }
+        Ok(())
     }
 
     /// EHLO or HELO was answered with 250: a transaction under way is void.
@@ -143,7 +257,7 @@ impl Session {
     }
 
     /// MAIL was answered with 250.
-    pub fn mail_accepted(&mut self, command: &crate::command::MailCommand) {
+    pub fn mail_accepted(&mut self, command: &MailCommand) {
         self.transaction = Some(Transaction {
             smtputf8: command.params.smtputf8,
             accepted: 0,
@@ -214,4 +328,27 @@ pub enum XclientLogin {
     Cleared,
     /// No LOGIN.
     Untouched,
+}
+
+/// Whether a command may be followed by more in one flight (RFC 2920 3.1). EHLO, HELO, VRFY, NOOP and QUIT should not
+/// be either, and do no harm. After the others the next octets are something else than commands: a TLS handshake, a
+/// response, a message. A client that sends them unasked would have them read as what they are not.
+fn check_last_of_group(command: &Command) -> Result<(), Refusal> {
+    match command {
+        Command::StartTls | Command::Auth(_) | Command::Data | Command::Xclient(_) => {
+            Err(Refusal::closing(503, (5, 5, 1), "Improper pipelining"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_extensions(greeting: Greeting, unextended: bool) -> Result<(), Refusal> {
+    if greeting == Greeting::Helo && !unextended {
+        return Err(Refusal::new(555, (5, 5, 4), "Parameters need EHLO"));
+    }
+    Ok(())
+}
+
+fn sequence(text: &'static str) -> Refusal {
+    Refusal::new(503, (5, 5, 1), text)
 }

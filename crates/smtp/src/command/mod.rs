@@ -1,9 +1,20 @@
 //! Commands: one line in, one [`Command`] or the [`Refusal`] to send. What is parsed can be written again, to an upstream.
+//!
+//! Old senders are honest, so spaces after the colon of `MAIL FROM:` and at the end of a line are read. They are never written.
 
-use crate::address::{ForwardPath, ReversePath};
-use crate::ehlo::Capabilities;
+mod auth;
+mod bdat;
+mod mail;
+mod params;
+mod rcpt;
+
+pub use auth::AuthCommand;
+pub use bdat::BdatCommand;
+pub use mail::{Body, MailCommand, MailParams, Missing, Ret, Submitter};
+pub use rcpt::{Notify, OriginalRecipient, RcptCommand, RcptParams};
+
+use crate::Error;
 use crate::reply::Refusal;
-use crate::sasl::Secret;
 use crate::xclient::XclientAttributes;
 
 /// A command that follows the grammar. `Debug` shows no secret.
@@ -29,8 +40,8 @@ pub enum Command {
     Rset,
     /// `NOOP`, whose argument means nothing.
     Noop,
-    /// `VRFY`, which is never answered with knowledge, so its argument is not kept.
-    Vrfy,
+    /// `VRFY` and whom it asks after.
+    Vrfy(String),
     /// `QUIT`.
     Quit,
     /// `HELP`.
@@ -57,162 +68,47 @@ impl ClientName {
     }
 }
 
-/// `AUTH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthCommand {
-    /// The mechanism in upper case, 1 to 20 letters, digits, `-` and `_` (RFC 4422 3.1).
-    pub mechanism: String,
-    /// The decoded initial response; `=` gives an empty one.
-    pub initial: Option<Secret>,
-}
-
-/// `MAIL`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailCommand {
-    /// The sender on the envelope.
-    pub path: ReversePath,
-    /// The extensions asked for.
-    pub params: MailParams,
-}
-
-/// Parameters of MAIL.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MailParams {
-    /// `SIZE=` in octets (RFC 1870).
-    pub size: Option<u64>,
-    /// `BODY=` (RFC 6152).
-    pub body: Option<Body>,
-    /// `SMTPUTF8` (RFC 6531).
-    pub smtputf8: bool,
-    /// `AUTH=`, decoded (RFC 4954 section 5).
-    pub auth: Option<Submitter>,
-    /// `RET=` (RFC 3461 4.3).
-    pub ret: Option<Ret>,
-    /// `ENVID=`, decoded: 1 to 100 printable ASCII characters (RFC 3461 4.4).
-    pub envid: Option<String>,
-}
-
-/// `BODY=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Body {
-    /// `7BIT`.
-    SevenBit,
-    /// `8BITMIME`.
-    EightBitMime,
-}
-
-/// `AUTH=` of MAIL: who submitted the message first, as the client claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submitter {
-    /// `<>`: not known.
-    Unknown,
-    /// An address, decoded from xtext.
-    Claimed(String),
-}
-
-/// `RET=`: how much of the message a failure report returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ret {
-    /// The whole message.
-    Full,
-    /// Its header.
-    Headers,
-}
-
-/// `RCPT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RcptCommand {
-    /// The recipient.
-    pub path: ForwardPath,
-    /// The extensions asked for.
-    pub params: RcptParams,
-}
-
-/// Parameters of RCPT.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RcptParams {
-    /// `NOTIFY=` (RFC 3461 4.1).
-    pub notify: Option<Notify>,
-    /// `ORCPT=` (RFC 3461 4.2).
-    pub orcpt: Option<OriginalRecipient>,
-}
-
-/// `NOTIFY=`: which reports the sender asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Notify {
-    /// None at all.
-    Never,
-    /// Those named, at least one.
-    On {
-        /// On delivery.
-        success: bool,
-        /// On failure.
-        failure: bool,
-        /// On delay.
-        delay: bool,
-    },
-}
-
-/// `ORCPT=`: whom the sender wrote to at first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginalRecipient {
-    /// The kind of address, such as `rfc822` or `utf-8`.
-    pub address_type: String,
-    /// The address as it was encoded: xtext, or the like of RFC 6533 for `utf-8`. Re-emitted exactly.
-    pub encoded: String,
-}
-
-/// `BDAT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BdatCommand {
-    /// Octets that follow the command line.
-    pub size: u64,
-    /// Whether this chunk ends the message.
-    pub last: bool,
-}
-
-/// Something that a message needs and the next hop does not offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Missing {
-    /// The client asked for SMTPUTF8; refuse with [`Missing::refusal`].
-    SmtpUtf8,
-    /// The client declared a size beyond the next hop's limit.
-    Size,
-}
-
-impl Missing {
-    /// The reply that tells the client.
-    pub fn refusal(self) -> Refusal {
-        match self {
-            Self::SmtpUtf8 => Refusal::new(
-                550,
-                (5, 6, 7),
-                "The next server does not take internationalized addresses",
-            ),
-            Self::Size => Refusal::new(
-                552,
-                (5, 3, 4),
-                "Message is larger than the next server takes",
-            ),
-        }
-    }
-}
-
 impl Command {
     /// Parses a line without its CRLF.
     ///
     /// # Errors
-    /// The reply to send: 500 for an unknown verb, 501 for an argument, 502 for a verb that is known and not offered,
-    /// 504 and 555 for a parameter value or name, 553 and 550 for addresses.
+    /// The reply to send: 500 for an unknown verb or octets that no command may hold, 501 for a malformed argument, 502
+    /// for a verb that is known and not offered, 504 and 555 for a parameter's value or name, 550 for an address that
+    /// needs SMTPUTF8, 552 for a declared size that is no number we can hold.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let _ = line;
-        unimplemented!()
+        let text = std::str::from_utf8(line)
+            .map_err(|_| Refusal::new(500, (5, 5, 2), "Command is not UTF-8"))?;
+        if text.bytes().any(|b| b.is_ascii_control()) {
+            return Err(Refusal::new(
+                500,
+                (5, 5, 2),
+                "Command has a control character",
+            ));
+        }
+        let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
+        parse_verb(verb, argument.trim_matches(' '))
     }
 
     /// Appends the command as it goes on the wire, with its CRLF.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::LineTooLong`] if it would exceed what RFC 5321 and its extensions let a server expect; nothing is appended.
+    pub fn write_to(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Ehlo(name) | Self::Helo(name) => {
+                write_line(out, &[self.verb(), " ", name.as_str()])
+            }
+            Self::Auth(auth) => return auth.write_to(out),
+            Self::Mail(mail) => mail.write_to(out),
+            Self::Rcpt(rcpt) => rcpt.write_to(out),
+            Self::Bdat(bdat) => write_line(out, &[&bdat.to_string()]),
+            Self::Xclient(attributes) => out.extend(attributes.to_command()?),
+            Self::StartTls | Self::Data | Self::Rset | Self::Noop | Self::Quit | Self::Help => {
+                write_line(out, &[self.verb()]);
+            }
+            Self::Vrfy(whom) => write_line(out, &["VRFY ", whom]),
+        }
+        Ok(())
     }
 
     /// The verb in upper case, for logs and metrics: a closed set.
@@ -228,7 +124,7 @@ impl Command {
             Self::Bdat(_) => "BDAT",
             Self::Rset => "RSET",
             Self::Noop => "NOOP",
-            Self::Vrfy => "VRFY",
+            Self::Vrfy(_) => "VRFY",
             Self::Quit => "QUIT",
             Self::Help => "HELP",
             Self::Xclient(_) => "XCLIENT",
@@ -236,33 +132,73 @@ impl Command {
     }
 }
 
-impl MailCommand {
-    /// Appends `MAIL FROM:<path> ...` with CRLF.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        unimplemented!()
-    }
-
-    /// The command as `next` can take it: parameters that it does not offer and that only ask for service are left out.
-    ///
-    /// # Errors
-    /// What cannot be left out.
-    pub fn for_next_hop(&self, next: &Capabilities) -> Result<Self, Missing> {
-        let _ = next;
-        unimplemented!()
+fn parse_verb(verb: &str, argument: &str) -> Result<Command, Refusal> {
+    let mut upper = [0; 8];
+    let upper = upper_case(verb, &mut upper);
+    match upper {
+        b"EHLO" => client_name(argument).map(Command::Ehlo),
+        b"HELO" => client_name(argument).map(Command::Helo),
+        b"MAIL" => MailCommand::parse(argument).map(Command::Mail),
+        b"RCPT" => RcptCommand::parse(argument).map(Command::Rcpt),
+        b"DATA" => bare(Command::Data, argument),
+        b"RSET" => bare(Command::Rset, argument),
+        b"QUIT" => bare(Command::Quit, argument),
+        b"STARTTLS" => bare(Command::StartTls, argument),
+        b"NOOP" => Ok(Command::Noop),
+        b"HELP" => Ok(Command::Help),
+        b"AUTH" => AuthCommand::parse(argument).map(Command::Auth),
+        b"BDAT" => BdatCommand::parse(argument).map(Command::Bdat),
+        b"VRFY" if argument.is_empty() => Err(syntax("VRFY needs an argument")),
+        b"VRFY" => Ok(Command::Vrfy(argument.to_owned())),
+        b"XCLIENT" => match XclientAttributes::parse(argument) {
+            Ok(attributes) => Ok(Command::Xclient(Box::new(attributes))),
+            Err(_) => Err(syntax("Malformed XCLIENT attribute")),
+        },
+        b"EXPN" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" | b"BURL" => {
+            Err(Refusal::new(502, (5, 5, 1), "Command not implemented"))
+        }
+        _ => Err(Refusal::new(500, (5, 5, 2), "Command not recognized")),
     }
 }
 
-impl RcptCommand {
-    /// Appends `RCPT TO:<path> ...` with CRLF.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        unimplemented!()
+/// The verb in upper case; empty, which is no verb, if it does not fit.
+fn upper_case<'a>(verb: &str, buffer: &'a mut [u8; 8]) -> &'a [u8] {
+    match buffer.get_mut(..verb.len()) {
+        Some(upper) => {
+            upper.copy_from_slice(verb.as_bytes());
+            upper.make_ascii_uppercase();
+            upper
+        }
+        None => &[],
     }
+}
 
-    /// The command as `next` can take it: without DSN parameters if it does not offer DSN.
-    pub fn for_next_hop(&self, next: &Capabilities) -> Self {
-        let _ = next;
-        unimplemented!()
+fn client_name(argument: &str) -> Result<ClientName, Refusal> {
+    ClientName::new(argument).ok_or_else(|| syntax("A host name is needed"))
+}
+
+fn bare(command: Command, argument: &str) -> Result<Command, Refusal> {
+    if argument.is_empty() {
+        Ok(command)
+    } else {
+        Err(syntax("Command takes no argument"))
     }
+}
+
+fn syntax(text: &'static str) -> Refusal {
+    Refusal::new(501, (5, 5, 4), text)
+}
+
+/// What follows `keyword` and any spaces, such as the path after `FROM:`.
+fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
+    let head = argument.get(..keyword.len())?;
+    head.eq_ignore_ascii_case(keyword)
+        .then(|| argument[keyword.len()..].trim_start_matches(' '))
+}
+
+fn write_line(out: &mut Vec<u8>, pieces: &[&str]) {
+    for piece in pieces {
+        out.extend_from_slice(piece.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }

@@ -3,6 +3,7 @@
 
 mod decoder;
 mod encoder;
+mod scan;
 
 pub use decoder::{BareNewlines, DataProgress, Decoder, Stats};
 pub use encoder::Encoder;

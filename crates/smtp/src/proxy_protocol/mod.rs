@@ -1,6 +1,10 @@
 //! The PROXY protocol, versions 1 and 2. A header is demanded or there is none: nothing is guessed.
 
-use std::net::SocketAddr;
+mod crc32c;
+mod v1;
+mod v2;
+
+use std::net::{IpAddr, SocketAddr};
 
 use crate::Error;
 
@@ -16,7 +20,7 @@ pub enum ProxyHeader {
     Local,
     /// The proxy does not know, or the family is not of IP.
     Unknown,
-    /// The connection as the proxy accepted it.
+    /// The connection as the proxy accepted it. Both addresses are of one family.
     Proxied {
         /// The client.
         source: SocketAddr,
@@ -44,18 +48,38 @@ pub enum ProxyStep {
 /// # Errors
 /// Any [`Error`] named `Proxy…`: close the connection without a word.
 pub fn parse(buffer: &[u8]) -> Result<ProxyStep, Error> {
-    let _ = buffer;
-    unimplemented!()
+    if begins(buffer, &v2::SIGNATURE) {
+        v2::parse(buffer)
+    } else if begins(buffer, v1::SIGNATURE) {
+        v1::parse(buffer)
+    } else {
+        Err(Error::ProxySignature)
+    }
 }
 
-/// Appends a version 1 header.
+/// Whether the buffer holds the signature, or as much of it as came.
+fn begins(buffer: &[u8], signature: &[u8]) -> bool {
+    buffer.iter().zip(signature).all(|(a, b)| a == b)
+}
+
+/// Appends a version 1 header, which has no word for `Local` but `UNKNOWN`.
 pub fn write_v1(header: &ProxyHeader, out: &mut Vec<u8>) {
-    let _ = (header, out);
-    unimplemented!()
+    v1::write(header, out);
 }
 
 /// Appends a version 2 header with a checksum.
 pub fn write_v2(header: &ProxyHeader, out: &mut Vec<u8>) {
-    let _ = (header, out);
-    unimplemented!()
+    v2::write(header, out);
 }
+
+/// Two addresses in one family: IPv4 where both can be, else IPv6 with IPv4 mapped into it.
+fn one_family(source: SocketAddr, destination: SocketAddr) -> (IpAddr, IpAddr) {
+    match (source.ip().to_canonical(), destination.ip().to_canonical()) {
+        (IpAddr::V4(from), IpAddr::V6(to)) => (from.to_ipv6_mapped().into(), to.into()),
+        (IpAddr::V6(from), IpAddr::V4(to)) => (from.into(), to.to_ipv6_mapped().into()),
+        same => same,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,34 +1,89 @@
 //! The client's side of PLAIN and LOGIN, towards an upstream.
 
-use super::{Credentials, Mechanism, Secret};
+use super::{Credentials, Mechanism, Secret, encode_base64};
+use crate::line::MAX_COMMAND;
 
 /// What the client does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientStep {
-    /// Send these octets, CRLF included, and pass the reply's code to [`ClientExchange::next`] if it is 334.
+    /// Send these octets, CRLF included. If the reply is 334, ask [`ClientExchange::answer`] again.
     Send(Secret),
-    /// The server asks for more than the mechanism has: cancel with `*` CRLF and give up.
-    Cancel,
+    /// The server asks for more than the mechanism has: send these octets, which cancel, and give up.
+    Cancel(&'static [u8]),
 }
 
 /// One exchange.
 #[derive(Debug)]
 pub struct ClientExchange {
-    mechanism: Mechanism,
-    /// What is still to be sent, last first.
+    /// Lines still to be sent, last first.
     pending: Vec<Secret>,
 }
 
 impl ClientExchange {
-    /// Begins an exchange: the AUTH command to send. An initial response rides on it where it fits in 512 octets.
+    /// Begins an exchange: the AUTH command to send. PLAIN's response rides on it if the command fits in 512 octets
+    /// (RFC 4954 section 4); LOGIN's never does, since old servers do not take it.
     pub fn start(mechanism: Mechanism, credentials: &Credentials) -> (Self, Secret) {
-        let _ = (mechanism, credentials);
-        unimplemented!()
+        let command = format!("AUTH {}", mechanism.name());
+        match mechanism {
+            Mechanism::Plain => {
+                let response = encode_base64(plain_message(credentials).expose());
+                let with_response = command.len() + 1 + response.expose().len() + 2;
+                if with_response > MAX_COMMAND {
+                    return (
+                        Self {
+                            pending: vec![line(&[response.expose()])],
+                        },
+                        line(&[command.as_bytes()]),
+                    );
+                }
+                (
+                    Self {
+                        pending: Vec::new(),
+                    },
+                    line(&[command.as_bytes(), b" ", response.expose()]),
+                )
+            }
+            Mechanism::Login => {
+                let name = encode_base64(credentials.authentication.as_bytes());
+                let password = encode_base64(credentials.password.expose());
+                let pending = vec![line(&[password.expose()]), line(&[name.expose()])];
+                (Self { pending }, line(&[command.as_bytes()]))
+            }
+        }
     }
 
     /// The answer to a 334. What the challenge says does not matter: LOGIN's are not standard, PLAIN's is empty.
-    pub fn next(&mut self) -> ClientStep {
-        let _ = (&self.mechanism, &self.pending);
-        unimplemented!()
+    pub fn answer(&mut self) -> ClientStep {
+        match self.pending.pop() {
+            Some(line) => ClientStep::Send(line),
+            None => ClientStep::Cancel(b"*\r\n"),
+        }
     }
+}
+
+/// `authzid NUL authcid NUL password` (RFC 4616 section 2).
+fn plain_message(credentials: &Credentials) -> Secret {
+    let authorization = credentials.authorization.as_deref().unwrap_or_default();
+    let authentication = credentials.authentication.as_str();
+    concat(&[
+        authorization.as_bytes(),
+        b"\0",
+        authentication.as_bytes(),
+        b"\0",
+        credentials.password.expose(),
+    ])
+}
+
+fn line(pieces: &[&[u8]]) -> Secret {
+    let text = concat(pieces);
+    concat(&[text.expose(), b"\r\n"])
+}
+
+/// Joins in a buffer that never grows, so that no copy is left behind.
+fn concat(pieces: &[&[u8]]) -> Secret {
+    let mut joined = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    pieces
+        .iter()
+        .for_each(|piece| joined.extend_from_slice(piece));
+    Secret::new(joined)
 }

@@ -8,6 +8,9 @@ pub use client::{ClientExchange, ClientStep};
 pub use secret::Secret;
 pub use server::{ServerExchange, ServerStep};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::Error;
 use crate::reply::Refusal;
 
@@ -53,14 +56,20 @@ pub struct Credentials {
 /// # Errors
 /// [`Error::Base64`].
 pub fn decode_base64(line: &[u8]) -> Result<Secret, Error> {
-    let _ = line;
-    unimplemented!()
+    // Room for every octet beforehand, so that no copy is left behind by growing.
+    let mut octets = Vec::with_capacity(line.len() / 4 * 3 + 3);
+    match STANDARD.decode_vec(line, &mut octets) {
+        Ok(()) => Ok(Secret::new(octets)),
+        Err(_) => {
+            drop(Secret::new(octets));
+            Err(Error::Base64)
+        }
+    }
 }
 
 /// Encodes a line of base64.
 pub fn encode_base64(octets: &[u8]) -> Secret {
-    let _ = octets;
-    unimplemented!()
+    Secret::new(STANDARD.encode(octets).into_bytes())
 }
 
 /// The reply to a fault of an exchange.

@@ -1,7 +1,8 @@
 //! The server's side of PLAIN and LOGIN.
 
-use super::{Credentials, Mechanism, Secret};
+use super::{Credentials, Mechanism, Secret, decode_base64};
 use crate::Error;
+use crate::line::MAX_AUTH;
 
 /// What the server does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,10 @@ enum State {
     Over,
 }
 
+/// `Username:` and `Password:`: the words that Outlook and its kin look for.
+const NAME_PROMPT: &str = "VXNlcm5hbWU6";
+const PASSWORD_PROMPT: &str = "UGFzc3dvcmQ6";
+
 impl ServerExchange {
     /// Begins an exchange with the initial response of the AUTH command, if it had one.
     ///
@@ -35,16 +40,18 @@ impl ServerExchange {
         mechanism: Mechanism,
         initial: Option<Secret>,
     ) -> Result<(Self, ServerStep), Error> {
-        let _ = (mechanism, initial);
-        let _ = (
-            State::Plain,
-            State::LoginName,
-            State::LoginPassword {
-                name: String::new(),
+        let mut exchange = Self {
+            state: match mechanism {
+                Mechanism::Plain => State::Plain,
+                Mechanism::Login => State::LoginName,
             },
-            State::Over,
-        );
-        unimplemented!()
+        };
+        let step = match (initial, mechanism) {
+            (Some(response), _) => exchange.take(&response)?,
+            (None, Mechanism::Plain) => ServerStep::Challenge(""),
+            (None, Mechanism::Login) => ServerStep::Challenge(NAME_PROMPT),
+        };
+        Ok((exchange, step))
     }
 
     /// Takes the client's answer to a 334: a line without its CRLF.
@@ -52,7 +59,82 @@ impl ServerExchange {
     /// # Errors
     /// [`Error::SaslCancelled`], [`Error::LineTooLong`], [`Error::Base64`], [`Error::SaslResponse`]. The exchange is over.
     pub fn respond(&mut self, line: &[u8]) -> Result<ServerStep, Error> {
-        let _ = (&self.state, line);
-        unimplemented!()
+        let step = self.try_respond(line);
+        if step.is_err() {
+            self.state = State::Over;
+        }
+        step
+    }
+
+    fn try_respond(&mut self, line: &[u8]) -> Result<ServerStep, Error> {
+        if line == b"*" {
+            return Err(Error::SaslCancelled);
+        }
+        if line.len() + 2 > MAX_AUTH {
+            return Err(Error::LineTooLong);
+        }
+        self.take(&decode_base64(line)?)
+    }
+
+    fn take(&mut self, response: &Secret) -> Result<ServerStep, Error> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Plain => parse_plain(response.expose()).map(ServerStep::Done),
+            State::LoginName => {
+                self.state = State::LoginPassword {
+                    name: identity(response.expose())?,
+                };
+                Ok(ServerStep::Challenge(PASSWORD_PROMPT))
+            }
+            State::LoginPassword { name } => {
+                let password = password(response.expose())?;
+                Ok(ServerStep::Done(Credentials {
+                    authorization: None,
+                    authentication: name,
+                    password,
+                }))
+            }
+            State::Over => Err(Error::SaslResponse),
+        }
+    }
+}
+
+/// `[authzid] NUL authcid NUL password` (RFC 4616 section 2).
+fn parse_plain(message: &[u8]) -> Result<Credentials, Error> {
+    let mut parts = message.split(|octet| *octet == 0);
+    let (Some(authorization), Some(authentication), Some(secret), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Error::SaslResponse);
+    };
+    Ok(Credentials {
+        authorization: if authorization.is_empty() {
+            None
+        } else {
+            Some(identity(authorization)?)
+        },
+        authentication: identity(authentication)?,
+        password: password(secret)?,
+    })
+}
+
+/// An identity: UTF-8, not empty, at most 255 octets (RFC 4616 section 2), without control characters.
+fn identity(octets: &[u8]) -> Result<String, Error> {
+    let text = std::str::from_utf8(octets).map_err(|_| Error::SaslResponse)?;
+    let valid = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::SaslResponse)
+    }
+}
+
+/// A password: any octets but NUL, since old clients send whatever charset it was typed in. An empty one is refused:
+/// a directory server would take it for an anonymous login (RFC 4513 5.1.2).
+fn password(octets: &[u8]) -> Result<Secret, Error> {
+    let valid = !octets.is_empty() && memchr::memchr(0, octets).is_none();
+    if valid {
+        Ok(Secret::new(octets.to_vec()))
+    } else {
+        Err(Error::SaslResponse)
     }
 }

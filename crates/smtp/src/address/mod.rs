@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use crate::Error;
 
+mod domain;
+
 /// Octets of a local part, quotes included.
 pub const MAX_LOCAL: usize = 64;
 /// Octets of a domain.
@@ -53,12 +55,28 @@ impl Mailbox {
 
     /// The local part without quotes and escapes: `"a\.b"` and `a.b` are the same mailbox.
     pub fn unquoted_local(&self) -> Cow<'_, str> {
-        unimplemented!()
+        let local = self.local();
+        let Some(inner) = local.strip_prefix('"').and_then(|l| l.strip_suffix('"')) else {
+            return Cow::Borrowed(local);
+        };
+        if !inner.contains('\\') {
+            return Cow::Borrowed(inner);
+        }
+        let mut text = String::with_capacity(inner.len());
+        let mut characters = inner.chars();
+        while let Some(c) = characters.next() {
+            text.extend(if c == '\\' {
+                characters.next()
+            } else {
+                Some(c)
+            });
+        }
+        Cow::Owned(text)
     }
 
     /// The domain in lower case and in A-labels, for comparison.
     pub fn ascii_domain(&self) -> Cow<'_, str> {
-        unimplemented!()
+        domain::to_ascii(self.domain())
     }
 
     /// Unquoted local part (its case kept), `@`, domain in lower case and A-labels: equal for equal mailboxes. The
@@ -72,9 +90,95 @@ impl Mailbox {
         self.text.is_ascii()
     }
 
+    /// Parses the mailbox that `text` begins with, and returns the rest.
     pub(crate) fn parse_prefix(text: &str) -> Result<(Self, &str), Error> {
-        let _ = text;
-        unimplemented!()
+        let at = local_length(text)?;
+        if at > MAX_LOCAL {
+            return Err(Error::LocalPartTooLong);
+        }
+        let after = text[at..].strip_prefix('@').ok_or(Error::AddressSyntax)?;
+        let length = domain::prefix_length(after)?;
+        let (mailbox, rest) = text.split_at(at + 1 + length);
+        Ok((
+            Self {
+                text: mailbox.to_owned(),
+                at,
+            },
+            rest,
+        ))
+    }
+}
+
+/// Octets of the local part that `text` begins with.
+fn local_length(text: &str) -> Result<usize, Error> {
+    if text.starts_with('"') {
+        return quoted_length(text);
+    }
+    let end = text
+        .find(|c| !(c == '.' || is_atext(c)))
+        .unwrap_or(text.len());
+    let named = text[..end].bytes().any(|b| b != b'.');
+    if named {
+        Ok(end)
+    } else {
+        Err(Error::AddressSyntax)
+    }
+}
+
+/// Octets of the quoted string that `text` begins with, quotes included.
+fn quoted_length(text: &str) -> Result<usize, Error> {
+    let mut characters = text.char_indices().skip(1);
+    while let Some((index, c)) = characters.next() {
+        match c {
+            '"' => return Ok(index + 1),
+            '\\' => match characters.next() {
+                Some((_, ' '..='~')) => {}
+                _ => return Err(Error::AddressSyntax),
+            },
+            ' '..='~' => {}
+            _ if is_international(c) => {}
+            _ => return Err(Error::AddressSyntax),
+        }
+    }
+    Err(Error::AddressSyntax)
+}
+
+/// atext of RFC 5322 3.2.3, widened by RFC 6531 3.3.
+pub(crate) fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_international(c)
+}
+
+fn is_international(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace()
+}
+
+/// Parses what `<` begins: an optional source route, which is dropped, then what `inner` reads, then `>`.
+fn parse_path<T>(
+    text: &str,
+    inner: impl FnOnce(&str) -> Result<(T, &str), Error>,
+) -> Result<(T, &str), Error> {
+    let mut rest = text.strip_prefix('<').ok_or(Error::AddressSyntax)?;
+    if rest.starts_with('@') {
+        rest = skip_route(rest)?;
+    }
+    let (value, rest) = inner(rest)?;
+    let rest = rest.strip_prefix('>').ok_or(Error::AddressSyntax)?;
+    if text.len() - rest.len() > MAX_PATH {
+        return Err(Error::PathTooLong);
+    }
+    Ok((value, rest))
+}
+
+/// Skips `@one,@two:`.
+fn skip_route(text: &str) -> Result<&str, Error> {
+    let mut rest = text;
+    loop {
+        let domain = rest.strip_prefix('@').ok_or(Error::AddressSyntax)?;
+        rest = &domain[domain::prefix_length(domain)?..];
+        if let Some(after) = rest.strip_prefix(':') {
+            return Ok(after);
+        }
+        rest = rest.strip_prefix(',').ok_or(Error::AddressSyntax)?;
     }
 }
 
@@ -108,6 +212,15 @@ pub enum ReversePath {
 }
 
 impl ReversePath {
+    /// Parses the path that `text` begins with, in brackets, and returns the rest.
+    pub(crate) fn parse_prefix(text: &str) -> Result<(Self, &str), Error> {
+        if let Some(rest) = text.strip_prefix("<>") {
+            return Ok((Self::Null, rest));
+        }
+        let (mailbox, rest) = parse_path(text, Mailbox::parse_prefix)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+
     /// The mailbox, unless the path is null.
     pub fn mailbox(&self) -> Option<&Mailbox> {
         match self {
@@ -141,6 +254,18 @@ pub enum ForwardPath {
 }
 
 impl ForwardPath {
+    /// Parses the path that `text` begins with, in brackets, and returns the rest.
+    pub(crate) fn parse_prefix(text: &str) -> Result<(Self, &str), Error> {
+        const POSTMASTER: &str = "<postmaster>";
+        if let Some(path) = text.get(..POSTMASTER.len())
+            && path.eq_ignore_ascii_case(POSTMASTER)
+        {
+            return Ok((Self::Postmaster, &text[POSTMASTER.len()..]));
+        }
+        let (mailbox, rest) = parse_path(text, Mailbox::parse_prefix)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+
     /// The mailbox, unless the path is the local postmaster.
     pub fn mailbox(&self) -> Option<&Mailbox> {
         match self {
