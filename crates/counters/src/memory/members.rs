@@ -1,0 +1,81 @@
+//! Sets of distinct items, exact up to a bound, each member fading by itself.
+
+use sekisho_policy::Item;
+
+use super::budget::Budget;
+use super::clock::{Moment, slack};
+use super::table::Value;
+
+/// The most members of one set. A full set answers with this number and takes no new member until an old one fades,
+/// so a threshold above it is never reached.
+pub const MAX_MEMBERS: usize = 1024;
+
+#[derive(Debug)]
+struct Member {
+    item: Item,
+    seen: u64,
+}
+
+/// The members of one set, in no order.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    /// The longest window that was asked for.
+    window: u64,
+    members: Vec<Member>,
+}
+
+impl Members {
+    /// How many members were seen within the window that ends now.
+    pub(super) fn count(&self, moment: Moment, window: u64) -> u64 {
+        let judged = moment.judged(window);
+        self.members
+            .iter()
+            .filter(|member| member.seen.saturating_add(window) > judged)
+            .count() as u64
+    }
+
+    /// Adds an item, or notes that it was seen again. Where there is no room the set stays as it is.
+    pub(super) fn see(&mut self, moment: Moment, window: u64, item: Item, budget: &Budget) {
+        self.window = self.window.max(window);
+        if let Some(known) = self.members.iter_mut().find(|member| member.item == item) {
+            known.seen = known.seen.max(moment.latest);
+            return;
+        }
+        self.forget(
+            moment,
+            self.window.saturating_add(slack(self.window)),
+            budget,
+        );
+        if self.members.len() >= MAX_MEMBERS {
+            self.forget(moment, self.window, budget);
+        }
+        let fits =
+            self.members.len() < MAX_MEMBERS && (self.members.is_empty() || budget.take_entry());
+        if fits {
+            self.members.push(Member {
+                item,
+                seen: moment.latest,
+            });
+        }
+    }
+
+    fn forget(&mut self, moment: Moment, keep: u64, budget: &Budget) {
+        let before = self.entries();
+        self.members
+            .retain(|member| member.seen.saturating_add(keep) > moment.latest);
+        budget.free_entries(before - self.entries());
+    }
+}
+
+impl Value for Members {
+    fn is_over(&self, latest: u64) -> bool {
+        let keep = self.window.saturating_add(slack(self.window));
+        self.members
+            .iter()
+            .all(|member| member.seen.saturating_add(keep) <= latest)
+    }
+
+    fn entries(&self) -> usize {
+        self.members.len().saturating_sub(1)
+    }
+}

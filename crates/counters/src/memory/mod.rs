@@ -1,0 +1,157 @@
+//! Counters in this process: shards of hash tables, each under its own lock, bounded in keys and in entries.
+//!
+//! A call locks the shards of all its keys in ascending order and holds them until it is done, so calls are atomic
+//! towards each other and cannot deadlock; nothing is awaited meanwhile. Keys are hashed with a random key, since
+//! clients choose what is in them.
+
+mod budget;
+mod call;
+mod clock;
+mod lock;
+mod members;
+mod shard;
+mod table;
+mod tally;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
+
+use crate::Receipt;
+use budget::Budget;
+use call::Call;
+use clock::Clock;
+use shard::Shard;
+
+pub use members::MAX_MEMBERS;
+pub use tally::RESOLUTION;
+
+/// As many as a `u64` has bits, which is how a call notes the ones that it needs.
+const SHARDS: usize = 64;
+
+/// How much the counters may hold.
+///
+/// A key costs about 250 octets: its own bytes, its place, and what was counted most recently. Each further part of
+/// a window in which something was added, and each further member of a set, is an entry of about 40 octets.
+///
+/// - Out of keys: keys that are known go on being counted and judged. A call that would need a new one counts what it
+///   can and is then [`Unavailable`], unless a gate of it is full: that refusal stands.
+/// - Out of entries: nothing fails. Tallies grow coarser, so that more comes back later (never early), and sets take no new member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Keys of tallies, sets and locks together.
+    pub keys: usize,
+    /// Parts of windows and members of sets beyond the first of each key.
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    /// A million keys and four million entries: at most some 400 MiB, which only an attack fills.
+    fn default() -> Self {
+        Self {
+            keys: 1_000_000,
+            entries: 4_000_000,
+        }
+    }
+}
+
+/// What the counters hold, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Keys with sums over a window.
+    pub tallies: usize,
+    /// Keys with sets of distinct items.
+    pub sets: usize,
+    /// Keys with locks, past ones included.
+    pub locks: usize,
+    /// Entries in use.
+    pub entries: usize,
+    /// The most keys of all three sorts together.
+    pub max_keys: usize,
+    /// The most entries.
+    pub max_entries: usize,
+    /// How often since the start a new key found no room.
+    pub refused: u64,
+}
+
+impl Sizes {
+    /// Keys of all three sorts together.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.tallies + self.sets + self.locks
+    }
+}
+
+/// Counters in this process.
+#[derive(Debug)]
+pub struct Memory {
+    shards: Box<[Mutex<Shard>]>,
+    clock: Clock,
+    budget: Budget,
+    hasher: RandomState,
+}
+
+impl Memory {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            clock: Clock::default(),
+            budget: Budget::new(limits),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(crate) fn apply(
+        &self,
+        now: Timestamp,
+        ops: &[Op],
+    ) -> Result<(Results, Option<Receipt>), Unavailable> {
+        Call::begin(self, self.clock.read(now), ops).run()
+    }
+
+    pub(crate) fn give_back(&self, receipt: Receipt) {
+        for charge in receipt.charges {
+            let mut shard = self.lock(shard_of(charge.hash));
+            if let Some(tally) = shard.tallies.find_mut(charge.hash, &charge.key)
+                && tally.born() == charge.born
+            {
+                tally.give_back(charge.at, charge.cost);
+            }
+        }
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        let limits = self.budget.limits();
+        let mut sizes = Sizes {
+            entries: self.budget.entries(),
+            max_keys: limits.keys,
+            max_entries: limits.entries,
+            refused: self.budget.refused(),
+            ..Sizes::default()
+        };
+        for at in 0..SHARDS {
+            let shard = self.lock(at);
+            sizes.tallies += shard.tallies.len();
+            sizes.sets += shard.sets.len();
+            sizes.locks += shard.locks.len();
+        }
+        sizes
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key.as_bytes())
+    }
+
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        // A panic under this lock would be a bug of ours; each value is whole at every step, so counting goes on.
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bits that the tables do not use: they take the low ones for the place and the top seven for the tag.
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 48) as usize % SHARDS
+}

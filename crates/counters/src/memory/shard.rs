@@ -1,0 +1,108 @@
+//! A part of the keys under one lock.
+
+use sekisho_policy::Key;
+
+use super::budget::Budget;
+use super::clock::Moment;
+use super::lock::Lock;
+use super::members::Members;
+use super::table::{Freed, Table};
+use super::tally::Tally;
+
+/// Places looked at for each new key, so that what is over goes at least as fast as new keys come.
+const SWEEP: usize = 4;
+/// Places looked at when there is no room left.
+const SWEEP_FULL: usize = 256;
+
+/// A key and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) key: &'a Key,
+    pub(super) hash: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    pub(super) tallies: Table<Tally>,
+    pub(super) sets: Table<Members>,
+    pub(super) locks: Table<Lock>,
+    births: u64,
+}
+
+impl Shard {
+    /// The key's tally, a new one if need be; `None` if there is no room for a new key.
+    pub(super) fn tally(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budget: &Budget,
+    ) -> Option<&mut Tally> {
+        if !self.tallies.contains(place.hash, place.key) && !self.admit(moment, budget) {
+            return None;
+        }
+        let births = &mut self.births;
+        Some(self.tallies.obtain(place.hash, place.key, || {
+            *births += 1;
+            Tally::new(*births)
+        }))
+    }
+
+    /// The key's set, a new one if need be; `None` if there is no room for a new key.
+    pub(super) fn set(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budget: &Budget,
+    ) -> Option<&mut Members> {
+        if !self.sets.contains(place.hash, place.key) && !self.admit(moment, budget) {
+            return None;
+        }
+        Some(self.sets.obtain(place.hash, place.key, Members::default))
+    }
+
+    /// The key's locks, new ones if need be; `None` if there is no room for a new key.
+    pub(super) fn lock(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budget: &Budget,
+    ) -> Option<&mut Lock> {
+        if !self.locks.contains(place.hash, place.key) && !self.admit(moment, budget) {
+            return None;
+        }
+        Some(self.locks.obtain(place.hash, place.key, Lock::default))
+    }
+
+    /// Forgets a tally and a set, not a lock.
+    pub(super) fn clear(&mut self, place: Place<'_>, budget: &Budget) {
+        release(budget, self.tallies.remove(place.hash, place.key));
+        release(budget, self.sets.remove(place.hash, place.key));
+    }
+
+    /// Makes sure of room for one more key.
+    fn admit(&mut self, moment: Moment, budget: &Budget) -> bool {
+        self.sweep(SWEEP, moment, budget);
+        if budget.take_key() {
+            return true;
+        }
+        self.sweep(SWEEP_FULL, moment, budget);
+        let admitted = budget.take_key();
+        if !admitted {
+            budget.note_refused();
+        }
+        admitted
+    }
+
+    fn sweep(&mut self, places: usize, moment: Moment, budget: &Budget) {
+        release(budget, self.tallies.sweep(places, moment.latest));
+        release(budget, self.sets.sweep(places, moment.latest));
+        release(budget, self.locks.sweep(places, moment.latest));
+    }
+}
+
+fn release(budget: &Budget, freed: Freed) {
+    if freed.keys > 0 {
+        budget.free_keys(freed.keys);
+        budget.free_entries(freed.entries);
+    }
+}

@@ -1,0 +1,103 @@
+//! One shard's map from keys to values of one sort, which forgets what is over a few places at a time.
+
+use hashbrown::HashTable;
+use sekisho_policy::Key;
+
+/// Something that is kept under a key until it is over.
+pub(super) trait Value {
+    /// Whether nothing that any caller may still ask for would be lost with it.
+    fn is_over(&self, latest: u64) -> bool;
+
+    /// How much of the budget for entries it holds.
+    fn entries(&self) -> usize;
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    hash: u64,
+    key: Key,
+    value: V,
+}
+
+#[derive(Debug)]
+pub(super) struct Table<V> {
+    slots: HashTable<Slot<V>>,
+    /// Where the next sweep begins.
+    hand: usize,
+}
+
+/// What a removal set free.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Freed {
+    pub(super) keys: usize,
+    pub(super) entries: usize,
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self {
+            slots: HashTable::new(),
+            hand: 0,
+        }
+    }
+}
+
+impl<V: Value> Table<V> {
+    pub(super) fn find(&self, hash: u64, key: &Key) -> Option<&V> {
+        self.slots
+            .find(hash, |slot| slot.key == *key)
+            .map(|slot| &slot.value)
+    }
+
+    pub(super) fn find_mut(&mut self, hash: u64, key: &Key) -> Option<&mut V> {
+        self.slots
+            .find_mut(hash, |slot| slot.key == *key)
+            .map(|slot| &mut slot.value)
+    }
+
+    pub(super) fn contains(&self, hash: u64, key: &Key) -> bool {
+        self.find(hash, key).is_some()
+    }
+
+    /// The value of `key`, which `make` supplies if there is none.
+    pub(super) fn obtain(&mut self, hash: u64, key: &Key, make: impl FnOnce() -> V) -> &mut V {
+        let slot = self
+            .slots
+            .entry(hash, |slot| slot.key == *key, |slot| slot.hash)
+            .or_insert_with(|| Slot {
+                hash,
+                key: key.clone(),
+                value: make(),
+            });
+        &mut slot.into_mut().value
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: &Key) -> Freed {
+        match self.slots.find_entry(hash, |slot| slot.key == *key) {
+            Ok(found) => Freed {
+                keys: 1,
+                entries: found.remove().0.value.entries(),
+            },
+            Err(_) => Freed::default(),
+        }
+    }
+
+    /// Looks at the next `places` places of the table, used or not, and drops what is over.
+    pub(super) fn sweep(&mut self, places: usize, latest: u64) -> Freed {
+        let mut freed = Freed::default();
+        for _ in 0..places.min(self.slots.num_buckets()) {
+            self.hand = (self.hand + 1) % self.slots.num_buckets();
+            if let Ok(found) = self.slots.get_bucket_entry(self.hand)
+                && found.get().value.is_over(latest)
+            {
+                freed.keys += 1;
+                freed.entries += found.remove().0.value.entries();
+            }
+        }
+        freed
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
