@@ -23,6 +23,10 @@ impl Budget {
         }
     }
 
+    pub(super) fn is_out_of_keys(&self) -> bool {
+        self.keys.load(Ordering::Relaxed) >= self.limits.keys
+    }
+
     pub(super) fn take_key(&self) -> bool {
         take(&self.keys, self.limits.keys)
     }

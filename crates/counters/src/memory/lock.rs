@@ -1,19 +1,18 @@
 //! Locks that grow with each repetition.
 
 use sekisho_policy::Timestamp;
-use smallvec::SmallVec;
 
 use super::clock::Moment;
 use super::table::Value;
 
-/// Past locks that are remembered. A factor of two to this power is longer than any lock can be, so no more are needed.
-const MAX_PAST: usize = 64;
-
-/// When the locks of one key ended or will end, in the order of time. Only the last can be in force.
+/// The lock of one key and how many came before it.
 #[derive(Debug, Default)]
 pub(super) struct Lock {
-    ends: SmallVec<[u64; 2]>,
-    /// The longest `max` that was asked for: a lock that ended so long ago counts no more.
+    /// When the last lock ended or will end.
+    end: u64,
+    /// Locks so far, none of which ended more than a `max` before the next began.
+    count: u32,
+    /// The longest `max` that was asked for: so long after its end the lock counts no more.
     max: u64,
 }
 
@@ -29,44 +28,29 @@ impl Lock {
         if let Some(until) = self.until(moment) {
             return Some(until);
         }
-        self.max = self.max.max(max);
-        let keep = self.max;
-        self.ends
-            .retain(|end| end.saturating_add(keep) > moment.latest);
-        let before = self
-            .ends
-            .iter()
-            .filter(|end| end.saturating_add(max) > moment.latest)
-            .count();
-        let factor =
-            u64::from(growth.max(1)).saturating_pow(u32::try_from(before).unwrap_or(u32::MAX));
+        if self.end.saturating_add(max) <= moment.latest {
+            self.count = 0;
+        }
+        let factor = u64::from(growth.max(1)).saturating_pow(self.count);
         let length = base.saturating_mul(factor).min(max);
         if length == 0 {
             return None;
         }
-        if self.ends.len() >= MAX_PAST {
-            self.ends.remove(0);
-        }
-        let end = moment.latest.saturating_add(length);
-        self.ends.push(end);
-        Some(Timestamp(end))
+        self.max = self.max.max(max);
+        self.count = self.count.saturating_add(1);
+        self.end = moment.latest.saturating_add(length);
+        Some(Timestamp(self.end))
     }
 
     /// The end of the lock that is in force.
     pub(super) fn until(&self, moment: Moment) -> Option<Timestamp> {
-        self.ends
-            .last()
-            .copied()
-            .filter(|&end| end > moment.latest)
-            .map(Timestamp)
+        (self.count > 0 && self.end > moment.latest).then_some(Timestamp(self.end))
     }
 }
 
 impl Value for Lock {
     fn is_over(&self, latest: u64) -> bool {
-        self.ends
-            .last()
-            .is_none_or(|end| end.saturating_add(self.max) <= latest)
+        self.count == 0 || self.end.saturating_add(self.max) <= latest
     }
 
     fn entries(&self) -> usize {

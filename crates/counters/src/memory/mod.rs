@@ -14,6 +14,7 @@ mod table;
 mod tally;
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
@@ -21,7 +22,7 @@ use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
 use crate::Receipt;
 use budget::Budget;
 use call::Call;
-use clock::Clock;
+use clock::{Clock, Moment};
 use shard::Shard;
 
 pub use members::MAX_MEMBERS;
@@ -30,10 +31,14 @@ pub use tally::RESOLUTION;
 /// As many as a `u64` has bits, which is how a call notes the ones that it needs.
 const SHARDS: usize = 64;
 
+/// Places that a call looks at for keys that are over when there is no room left: a few microseconds' worth.
+const RECLAIM: usize = 512;
+
 /// How much the counters may hold.
 ///
-/// A key costs about 250 octets: its own bytes, its place, and what was counted most recently. Each further part of
-/// a window in which something was added, and each further member of a set, is an entry of about 40 octets.
+/// A key costs about 320 octets: its own bytes (some 70), its place, and what was counted most recently. Each further
+/// part of a window in which something was added, and each further member of a set, is an entry of 16 to 48 octets.
+/// Keys are forgotten when what they hold is over (at most a minute later), a few at each new key; tables do not shrink.
 ///
 /// - Out of keys: keys that are known go on being counted and judged. A call that would need a new one counts what it
 ///   can and is then [`Unavailable`], unless a gate of it is full: that refusal stands.
@@ -47,7 +52,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A million keys and four million entries: at most some 400 MiB, which only an attack fills.
+    /// A million keys and four million entries: at most half a GiB, which only an attack fills.
     fn default() -> Self {
         Self {
             keys: 1_000_000,
@@ -90,6 +95,7 @@ pub struct Memory {
     clock: Clock,
     budget: Budget,
     hasher: RandomState,
+    next_reclaim: AtomicUsize,
 }
 
 impl Memory {
@@ -99,6 +105,7 @@ impl Memory {
             clock: Clock::default(),
             budget: Budget::new(limits),
             hasher: RandomState::new(),
+            next_reclaim: AtomicUsize::new(0),
         }
     }
 
@@ -107,7 +114,11 @@ impl Memory {
         now: Timestamp,
         ops: &[Op],
     ) -> Result<(Results, Option<Receipt>), Unavailable> {
-        Call::begin(self, self.clock.read(now), ops).run()
+        let moment = self.clock.read(now);
+        if self.budget.is_out_of_keys() {
+            self.reclaim(moment);
+        }
+        Call::begin(self, moment, ops).run()
     }
 
     pub(crate) fn give_back(&self, receipt: Receipt) {
@@ -137,6 +148,18 @@ impl Memory {
             sizes.locks += shard.locks.len();
         }
         sizes
+    }
+
+    /// Looks for keys that are over, from where the last search ended, until there is room or enough was done for one call.
+    fn reclaim(&self, moment: Moment) {
+        let mut looked = 0;
+        for _ in 0..SHARDS {
+            let next = self.next_reclaim.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            looked += self.lock(next).sweep(RECLAIM, moment, &self.budget);
+            if looked >= RECLAIM || !self.budget.is_out_of_keys() {
+                return;
+            }
+        }
     }
 
     fn hash(&self, key: &Key) -> u64 {

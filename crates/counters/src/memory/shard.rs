@@ -11,8 +11,6 @@ use super::tally::Tally;
 
 /// Places looked at for each new key, so that what is over goes at least as fast as new keys come.
 const SWEEP: usize = 4;
-/// Places looked at when there is no room left.
-const SWEEP_FULL: usize = 256;
 
 /// A key and its hash.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +80,6 @@ impl Shard {
     /// Makes sure of room for one more key.
     fn admit(&mut self, moment: Moment, budget: &Budget) -> bool {
         self.sweep(SWEEP, moment, budget);
-        if budget.take_key() {
-            return true;
-        }
-        self.sweep(SWEEP_FULL, moment, budget);
         let admitted = budget.take_key();
         if !admitted {
             budget.note_refused();
@@ -93,16 +87,21 @@ impl Shard {
         admitted
     }
 
-    fn sweep(&mut self, places: usize, moment: Moment, budget: &Budget) {
-        release(budget, self.tallies.sweep(places, moment.latest));
-        release(budget, self.sets.sweep(places, moment.latest));
-        release(budget, self.locks.sweep(places, moment.latest));
+    /// Looks at the next `places` places of each table, drops what is over, and says how many places it looked at.
+    pub(super) fn sweep(&mut self, places: usize, moment: Moment, budget: &Budget) -> usize {
+        let swept = [
+            self.tallies.sweep(places, moment.latest),
+            self.sets.sweep(places, moment.latest),
+            self.locks.sweep(places, moment.latest),
+        ];
+        swept.into_iter().map(|freed| release(budget, freed)).sum()
     }
 }
 
-fn release(budget: &Budget, freed: Freed) {
+fn release(budget: &Budget, freed: Freed) -> usize {
     if freed.keys > 0 {
         budget.free_keys(freed.keys);
         budget.free_entries(freed.entries);
     }
+    freed.places
 }

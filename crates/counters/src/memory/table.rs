@@ -26,11 +26,12 @@ pub(super) struct Table<V> {
     hand: usize,
 }
 
-/// What a removal set free.
+/// What was looked at and set free.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Freed {
     pub(super) keys: usize,
     pub(super) entries: usize,
+    pub(super) places: usize,
 }
 
 impl<V> Default for Table<V> {
@@ -77,6 +78,7 @@ impl<V: Value> Table<V> {
             Ok(found) => Freed {
                 keys: 1,
                 entries: found.remove().0.value.entries(),
+                places: 1,
             },
             Err(_) => Freed::default(),
         }
@@ -84,8 +86,11 @@ impl<V: Value> Table<V> {
 
     /// Looks at the next `places` places of the table, used or not, and drops what is over.
     pub(super) fn sweep(&mut self, places: usize, latest: u64) -> Freed {
-        let mut freed = Freed::default();
-        for _ in 0..places.min(self.slots.num_buckets()) {
+        let mut freed = Freed {
+            places: places.min(self.slots.num_buckets()),
+            ..Freed::default()
+        };
+        for _ in 0..freed.places {
             self.hand = (self.hand + 1) % self.slots.num_buckets();
             if let Ok(found) = self.slots.get_bucket_entry(self.hand)
                 && found.get().value.is_over(latest)

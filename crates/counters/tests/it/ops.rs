@@ -1,0 +1,91 @@
+//! Short ways to write operations, and a runtime that is only there to poll.
+
+use std::future::Future;
+
+use sekisho_policy::{Item, Key, Millis, Op, Outcome, Timestamp};
+
+pub(crate) fn key(name: &str) -> Key {
+    Key::new(name.as_bytes())
+}
+
+pub(crate) fn gate(name: &str, cost: u64, limit: u64, window: u64) -> Op {
+    Op::Gate {
+        key: key(name),
+        cost,
+        limit,
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn meter(name: &str, cost: u64, window: u64) -> Op {
+    Op::Meter {
+        key: key(name),
+        cost,
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn read(name: &str, window: u64) -> Op {
+    Op::Read {
+        key: key(name),
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn distinct(name: &str, item: u32, window: u64) -> Op {
+    Op::Distinct {
+        key: key(name),
+        item: item_of(item),
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn count(name: &str, window: u64) -> Op {
+    Op::Count {
+        key: key(name),
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn lock(name: &str, base: u64, growth: u32, max: u64) -> Op {
+    Op::Lock {
+        key: key(name),
+        base: Millis(base),
+        growth,
+        max: Millis(max),
+    }
+}
+
+pub(crate) fn locked(name: &str) -> Op {
+    Op::Locked { key: key(name) }
+}
+
+pub(crate) fn clear(name: &str) -> Op {
+    Op::Clear { key: key(name) }
+}
+
+pub(crate) fn until(at: u64) -> Outcome {
+    Outcome::Until(Some(Timestamp(at)))
+}
+
+pub(crate) fn passed(total: u64) -> Outcome {
+    Outcome::Passed { total }
+}
+
+pub(crate) fn full(total: u64, retry_at: impl Into<Option<u64>>) -> Outcome {
+    Outcome::Full {
+        total,
+        retry_at: retry_at.into().map(Timestamp),
+    }
+}
+
+fn item_of(number: u32) -> Item {
+    u128::from(number).to_be_bytes()
+}
+
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
