@@ -1,1 +1,29 @@
-//! placeholder
+//! What the tests of several crates need: real programs and their data (or a loud skip), ports and processes that
+//! do not outlive a test, peers that follow a script or misbehave on purpose.
+//!
+//! A dev-dependency only. Helpers panic with a message that says what was expected: they are part of a test.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of tests may panic like a test"
+)]
+
+mod component;
+mod data;
+pub mod mmdb;
+mod peer;
+mod port;
+mod postfix;
+mod process;
+mod sink;
+mod smtp_sink;
+mod wait;
+
+pub use component::{program, require, skip};
+pub use data::{Corpus, corpus, country_database};
+pub use peer::Peer;
+pub use port::Port;
+pub use postfix::{Postfix, PostfixSetup};
+pub use process::Process;
+pub use sink::{At, Fault, Received, Sink, SinkSetup};
+pub use smtp_sink::SmtpSink;
+pub use wait::{PATIENCE, wait_for_port, wait_until};

@@ -11,11 +11,10 @@ use sekisho_runtime::metrics::{
 
 /// The value of the one series that reads `series` in the exposition.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
-    let text = metrics.encode(0);
-    let found = text
+    metrics
+        .encode(0)
         .lines()
-        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-    found
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! Real programs that a test needs. With `CI` set a missing one fails the test; elsewhere the test is skipped, loudly.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Where Debian keeps what is not on every user's path.
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+
+/// The path of a program, or `None` after saying that the test is skipped.
+///
+/// # Panics
+/// The program is missing and `CI` is set.
+pub fn require(name: &str) -> Option<PathBuf> {
+    let found = program(name);
+    if found.is_none() {
+        skip(&format!(
+            "{name} is not installed (`make setup` installs it)"
+        ));
+    }
+    found
+}
+
+/// The path of a program if it is installed.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = environment("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(SYSTEM_FOLDERS.iter().map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
+/// Says that this test is skipped and why; return from the test after it. It writes past the capture of the test
+/// harness, so that the line is seen (and counted by `make test`) even though the test counts as passed.
+///
+/// # Panics
+/// `CI` is set.
+pub fn skip(reason: &str) {
+    assert!(
+        environment("CI").is_none(),
+        "{reason}; with CI set nothing may be skipped"
+    );
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // A closed standard error is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}");
+}
+
+/// A variable that is set and not empty.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests learn from the environment where they run"
+    )]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_by_name_and_others_are_not() {
+        assert!(program("sh").is_some_and(|path| path.ends_with("sh")));
+        assert_eq!(program("no-such-program-anywhere"), None);
+    }
+}
