@@ -7,6 +7,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::values::forms;
 use crate::{DomainName, Duration, HostPort, Name, SecretRef, Status, UpstreamTls};
 
 /// Addresses that mail leaves from.
@@ -195,7 +196,7 @@ fn header_fields(_: &mut SchemaGenerator) -> Schema {
         "additionalProperties": {
             "type": "string",
             "maxLength": 512,
-            "pattern": "^[\\t -~]*$",
+            "pattern": forms::HEADER_VALUE,
         },
         "x-kubernetes-validations": [{
             "rule": "self.all(name, name.matches('^[!-9;-~]{1,64}$'))",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kube_cel::{ScopeContext, WarningKind, analyze_rule, compile_schema};
-use sekisho_crd::{Kind, all, render, schema};
+use sekisho_crd::{Kind, all, form_of, render, schema};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -166,6 +166,19 @@ fn every_field_is_documented_and_bounded() {
                 assert!(has("maxProperties"), "{path} is unbounded")
             }
             _ => {}
+        }
+    });
+}
+
+#[test]
+fn every_pattern_is_explained() {
+    for_each_node(&mut |path, node| {
+        if let Some(pattern) = node
+            .get("pattern")
+            .and_then(Value::as_str)
+            .filter(|_| path.contains(".spec"))
+        {
+            assert!(form_of(pattern).is_some(), "{path}: {pattern}");
         }
     });
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::values::forms;
 use crate::{AppliesTo, Duration, Name};
 
 /// How messages are classified as clean, suspect or spam. The worst of all opinions counts.
@@ -84,7 +85,7 @@ pub struct Engine {
     /// Where it listens: http://host:port for Rspamd, tcp://host:port for Spamd.
     #[schemars(
         length(min = 1, max = 1024),
-        regex(pattern = r"^(https?|tcp)://[^\s]+$")
+        regex(pattern = forms::ENGINE_URL)
     )]
     pub url: String,
 
@@ -130,7 +131,7 @@ pub struct ContentRule {
     pub name: Name,
 
     /// The name of the header field, like Subject.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-9;-~]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = forms::HEADER_NAME))]
     pub header: String,
 
     /// A regular expression (RE2 syntax) that is looked for in the decoded field: `(?i)casino`.

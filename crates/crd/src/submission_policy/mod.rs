@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::values::forms;
 use crate::{AccountName, AliasAddress, Brake, ByteSize, Enforcement, Match, Status, TargetRef};
 
 /// What every message must keep to, how messages are classified and where each class goes.
@@ -215,7 +216,7 @@ pub struct Attachments {
     /// Endings of file names, without the dot and in lower case, like exe.
     #[schemars(
         length(min = 1, max = 256),
-        inner(length(min = 1, max = 16), regex(pattern = "^[a-z0-9_-]+$")),
+        inner(length(min = 1, max = 16), regex(pattern = forms::EXTENSION)),
         extend("x-kubernetes-list-type" = "set")
     )]
     pub blocked_extensions: Vec<String>,

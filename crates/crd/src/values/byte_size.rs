@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::string_schema;
+use super::{forms, string_schema};
 use crate::Error;
 
 /// A whole number of bytes, alone or with `k`, `M`, `G` (powers of 1000) or `Ki`, `Mi`, `Gi` (powers of 1024).
@@ -16,7 +16,7 @@ pub struct ByteSize {
     bytes: u64,
 }
 
-string_schema!(ByteSize, { "minLength": 1, "maxLength": 12, "pattern": "^[1-9][0-9]{0,9}([kMG]|[KMG]i)?$" }, []);
+string_schema!(ByteSize, { "minLength": 1, "maxLength": 12, "pattern": forms::BYTE_SIZE }, []);
 
 impl ByteSize {
     /// The number of bytes.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::string_schema;
+use super::{forms, string_schema};
 use crate::Error;
 
 /// The longest duration that is accepted: 366 days.
@@ -23,7 +23,7 @@ pub struct Duration {
 
 string_schema!(
     Duration,
-    { "minLength": 2, "maxLength": 32, "pattern": "^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$" },
+    { "minLength": 2, "maxLength": 32, "pattern": forms::DURATION },
     [(
         "duration(self) >= duration('1s') && duration(self) <= duration('8784h')",
         "must be at least 1s and at most 8784h"

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::string_schema;
+use super::{forms, string_schema};
 use crate::Error;
 
 /// `host:port`: a name, an IPv4 address, or an IPv6 address in brackets.
@@ -28,12 +28,18 @@ pub enum Host {
 
 string_schema!(
     HostPort,
-    {
-        "minLength": 3,
-        "maxLength": 261,
-        "pattern": r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$"
-    },
-    []
+    { "minLength": 3, "maxLength": 261, "pattern": forms::HOST_PORT },
+    [
+        ("int(self.substring(self.lastIndexOf(':') + 1)) <= 65535", "the port must be at most 65535"),
+        (
+            "!self.startsWith('[') || isIP(self.substring(1, self.lastIndexOf(']')))",
+            "what is in brackets must be an IPv6 address"
+        ),
+        (
+            "self.startsWith('[') || !self.substring(0, self.lastIndexOf(':')).matches('^[0-9.]+$') || isIP(self.substring(0, self.lastIndexOf(':')))",
+            "the host is neither a name nor an IPv4 address"
+        )
+    ]
 );
 
 impl HostPort {

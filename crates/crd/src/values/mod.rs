@@ -3,12 +3,14 @@
 mod byte_size;
 mod cidr;
 mod duration;
+pub(crate) mod forms;
 mod host_port;
 mod text;
 
 pub use byte_size::ByteSize;
 pub use cidr::Cidr;
 pub use duration::Duration;
+pub use forms::form_of;
 pub use host_port::{Host, HostPort};
 pub use text::{
     AccountGlob, AccountName, AliasAddress, CountryCode, DomainName, Name, ReverseSuffix,

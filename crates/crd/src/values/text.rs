@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::string_schema;
+use super::{forms, string_schema};
 
 /// A newtype over `String` whose schema bounds it; the text is kept as written.
 macro_rules! text {
@@ -40,35 +40,35 @@ macro_rules! text {
 text!(
     /// The name of an object or of an entry in a list: a DNS label (RFC 1123), like `clean-pool`.
     Name,
-    { "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }
+    { "minLength": 1, "maxLength": 63, "pattern": forms::NAME }
 );
 text!(
     /// A country, by its two capital letters of ISO 3166-1. Quote Norway: "NO" is a boolean to many YAML readers.
     CountryCode,
-    { "minLength": 2, "maxLength": 2, "pattern": "^[A-Z]{2}$" }
+    { "minLength": 2, "maxLength": 2, "pattern": forms::COUNTRY }
 );
 text!(
     /// A pattern over account names, in which `*` stands for any text and `?` for one character: `*@shop.example.jp`.
     AccountGlob,
-    { "minLength": 1, "maxLength": 320, "pattern": r"^[^\s]+$" }
+    { "minLength": 1, "maxLength": 320, "pattern": forms::ACCOUNT_GLOB }
 );
 text!(
     /// The name of one account, as its owner logs in.
     AccountName,
-    { "minLength": 1, "maxLength": 320, "pattern": r"^[^\s*?]+$" }
+    { "minLength": 1, "maxLength": 320, "pattern": forms::ACCOUNT }
 );
 text!(
     /// An address, or all addresses of a domain: `info@example.jp`, `*@shop.example.jp`.
     AliasAddress,
-    { "minLength": 3, "maxLength": 320, "pattern": r"^(\*|[^\s*@]+)@[^\s*@]+$" }
+    { "minLength": 3, "maxLength": 320, "pattern": forms::ALIAS }
 );
 text!(
     /// A DNS name, like `example.jp`.
     DomainName,
-    { "minLength": 1, "maxLength": 253, "pattern": r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$" }
+    { "minLength": 1, "maxLength": 253, "pattern": forms::DOMAIN }
 );
 text!(
     /// The end of a reverse DNS name, from a label boundary on: `.google.com` covers `mail.google.com`.
     ReverseSuffix,
-    { "minLength": 2, "maxLength": 254, "pattern": r"^\.?[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$" }
+    { "minLength": 2, "maxLength": 254, "pattern": forms::REVERSE }
 );

@@ -1,0 +1,74 @@
+//! The forms that texts can have: the patterns of the schemas, and each in words for people.
+
+pub(crate) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+pub(crate) const COUNTRY: &str = r"^[A-Z]{2}$";
+pub(crate) const ACCOUNT_GLOB: &str = r"^[^\s]+$";
+pub(crate) const ACCOUNT: &str = r"^[^\s*?]+$";
+pub(crate) const ALIAS: &str = r"^(\*|[^\s*@]+)@[^\s*@]+$";
+pub(crate) const DOMAIN: &str =
+    r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$";
+pub(crate) const REVERSE: &str =
+    r"^\.?[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$";
+pub(crate) const DURATION: &str = r"^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$";
+pub(crate) const BYTE_SIZE: &str = r"^[1-9][0-9]{0,9}([kMG]|[KMG]i)?$";
+pub(crate) const HOST_PORT: &str =
+    r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$";
+pub(crate) const SECRET_NAME: &str =
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+pub(crate) const EXTENSION: &str = r"^[a-z0-9_-]+$";
+pub(crate) const ENGINE_URL: &str = r"^(https?|tcp)://[^\s]+$";
+pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
+pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
+
+const FORMS: [(&str, &str); 15] = [
+    (NAME, "small letters, digits and hyphens, like clean-pool"),
+    (COUNTRY, "two capital letters of ISO 3166-1, like JP"),
+    (
+        ACCOUNT_GLOB,
+        "an account without spaces; * stands for any text: *@shop.example.jp",
+    ),
+    (
+        ACCOUNT,
+        "one account's name without spaces and without * or ?, like info@example.jp",
+    ),
+    (
+        ALIAS,
+        "an address like info@example.jp, or *@shop.example.jp for all of a domain",
+    ),
+    (
+        DOMAIN,
+        "a DNS name, like example.jp; write other scripts in their xn-- form",
+    ),
+    (REVERSE, "the end of a DNS name, like .google.com"),
+    (
+        DURATION,
+        "hours, minutes and seconds in that order, like 24h, 1h30m or 45s",
+    ),
+    (
+        BYTE_SIZE,
+        "bytes, or a whole number with k, M, G, Ki, Mi or Gi, like 25Mi",
+    ),
+    (
+        HOST_PORT,
+        "host:port, like postfix.mail:25 or [2001:db8::1]:25",
+    ),
+    (
+        SECRET_NAME,
+        "the name of a Secret: small letters, digits, hyphens and dots",
+    ),
+    (
+        EXTENSION,
+        "the ending of a file name in small letters without the dot, like exe",
+    ),
+    (ENGINE_URL, "http://host:port or tcp://host:port"),
+    (HEADER_NAME, "the name of a header field, like Subject"),
+    (HEADER_VALUE, "printable ASCII on one line"),
+];
+
+/// What a pattern of a schema asks for, in words.
+pub fn form_of(pattern: &str) -> Option<&'static str> {
+    FORMS
+        .iter()
+        .find(|(known, _)| *known == pattern)
+        .map(|(_, form)| *form)
+}
