@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+mod charset;
 pub mod command;
 pub mod data;
 pub mod ehlo;

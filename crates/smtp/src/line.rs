@@ -146,3 +146,130 @@ pub fn refusal(error: Error) -> Refusal {
         _ => Refusal::closing(500, (5, 5, 2), "Lines must end with CRLF"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds chunks into a buffer as a session does, and collects what comes out.
+    fn run(chunks: &[&[u8]], expect: Expect) -> Vec<Result<Vec<u8>, Error>> {
+        let (mut reader, mut buffer, mut found) = (LineReader::new(), Vec::new(), Vec::new());
+        for chunk in chunks {
+            buffer.extend_from_slice(chunk);
+            loop {
+                let (taken, stop) = match reader.next(&buffer, expect) {
+                    LineStep::NeedMore { consumed } => (consumed, consumed == 0),
+                    LineStep::Line { line, consumed } => {
+                        found.push(Ok(line.to_vec()));
+                        (consumed, false)
+                    }
+                    LineStep::Fault { error, consumed } => {
+                        found.push(Err(error));
+                        (consumed, false)
+                    }
+                };
+                buffer.drain(..taken);
+                if stop {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn line(text: &str) -> Result<Vec<u8>, Error> {
+        Ok(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn finds_lines_however_they_are_cut() {
+        let bytes = b"EHLO a\r\n\r\nMAIL FROM:<>\r\nQUI";
+        let expected = [line("EHLO a"), line(""), line("MAIL FROM:<>")];
+        assert_eq!(run(&[bytes], Expect::Command), expected);
+        let cut: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(run(&cut, Expect::Command), expected);
+    }
+
+    #[test]
+    fn reports_a_bare_newline_once_and_skips_to_the_next_line() {
+        for bytes in [
+            &b"NOOP\nRSET\nDATA\r\nQUIT\r\n"[..],
+            b"NOOP\rRSET\nDATA\r\nQUIT\r\n",
+            b"\nDATA\r\nQUIT\r\n",
+        ] {
+            let expected = [Err(Error::BareNewline), line("QUIT")];
+            assert_eq!(
+                run(&[bytes], Expect::Command),
+                expected,
+                "{}",
+                bytes.escape_ascii()
+            );
+            let cut: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(
+                run(&cut, Expect::Command),
+                expected,
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn tells_of_a_bare_newline_before_the_line_ends() {
+        let step = LineReader::new().next(b"EHLO a\n", Expect::Command);
+        assert_eq!(
+            step,
+            LineStep::Fault {
+                error: Error::BareNewline,
+                consumed: 7
+            }
+        );
+    }
+
+    #[test]
+    fn holds_each_verb_to_its_limit() {
+        for (verb, limit, expect) in [
+            ("NOOP ", MAX_COMMAND, Expect::Command),
+            ("mail ", MAX_EXTENDED_COMMAND, Expect::Command),
+            ("AUTH ", MAX_AUTH, Expect::Command),
+            ("NOOP ", MAX_AUTH, Expect::AuthResponse),
+        ] {
+            let fits = format!("{verb}{}\r\n", "x".repeat(limit - verb.len() - 2));
+            let long = format!("{verb}{}\r\n", "x".repeat(limit - verb.len() - 1));
+            let expected = [line(fits.trim_end()), Err(Error::LineTooLong), line("QUIT")];
+            for size in [1, 100, usize::MAX] {
+                let bytes = [fits.as_bytes(), long.as_bytes(), b"QUIT\r\n"].concat();
+                let cut: Vec<&[u8]> = bytes.chunks(size).collect();
+                assert_eq!(run(&cut, expect), expected, "{verb} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn never_asks_to_keep_more_than_a_line() {
+        let mut reader = LineReader::new();
+        let LineStep::Fault { consumed, .. } = reader.next(&[b'x'; 600], Expect::Command) else {
+            panic!()
+        };
+        assert_eq!(consumed, 600);
+        assert_eq!(
+            reader.next(&[b'x'; 9999], Expect::Command),
+            LineStep::NeedMore { consumed: 9999 }
+        );
+        assert_eq!(
+            reader.next(b"xx\r", Expect::Command),
+            LineStep::NeedMore { consumed: 2 }
+        );
+        assert_eq!(
+            reader.next(b"\r\nQUIT\r\n", Expect::Command),
+            LineStep::NeedMore { consumed: 2 }
+        );
+        assert!(matches!(
+            reader.next(b"QUIT\r\n", Expect::Command),
+            LineStep::Line {
+                line: b"QUIT",
+                consumed: 6
+            }
+        ));
+    }
+}

@@ -7,3 +7,6 @@ mod scan;
 
 pub use decoder::{BareNewlines, DataProgress, Decoder, Stats};
 pub use encoder::Encoder;
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::{address_list, decode_words};
+
 /// A header section. Copying it copies a reference.
 #[derive(Debug, Clone, Copy)]
 pub struct Headers<'a> {
@@ -25,8 +27,7 @@ impl<'a> Headers<'a> {
 
     /// The fields in order. Lines that are no field are left out; see [`Headers::is_well_formed`].
     pub fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        let _ = self.section;
-        std::iter::empty()
+        self.lines().filter_map(parse_field)
     }
 
     /// The fields of a name, in any case of letters.
@@ -38,24 +39,73 @@ impl<'a> Headers<'a> {
     /// Whether each line is a field or the continuation of one. Where one is not, some servers take the rest for the
     /// body, so what we see may not be what a reader sees.
     pub fn is_well_formed(&self) -> bool {
-        unimplemented!()
+        self.lines().all(|line| parse_field(line).is_some())
     }
 
-    /// How many recipients To and Cc show: the top-level items of their lists, members of groups counted each. Also
-    /// counts in fields that are malformed.
+    /// How many recipients To and Cc show, members of groups counted each. In a field that is malformed, what might be
+    /// an address counts as one.
     pub fn visible_recipients(&self) -> usize {
-        unimplemented!()
+        let shown = self
+            .iter()
+            .filter(|f| f.name.eq_ignore_ascii_case("To") || f.name.eq_ignore_ascii_case("Cc"));
+        shown.map(|field| address_list::count(field.raw)).sum()
     }
+
+    fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut rest = self.section;
+        std::iter::from_fn(move || {
+            if rest.is_empty() || rest.starts_with(b"\r\n") {
+                return None;
+            }
+            let (line, after) = rest.split_at(folded_length(rest));
+            rest = after.strip_prefix(b"\r\n").unwrap_or(after);
+            Some(line)
+        })
+    }
+}
+
+/// Octets of the line that `section` begins with, and of those that continue it, without the last CRLF.
+fn folded_length(section: &[u8]) -> usize {
+    memchr::memmem::find_iter(section, b"\r\n")
+        .find(|at| !matches!(section.get(at + 2), Some(b' ' | b'\t')))
+        .unwrap_or(section.len())
+}
+
+fn parse_field(line: &[u8]) -> Option<Field<'_>> {
+    let colon = memchr::memchr(b':', line)?;
+    // White space before the colon is obsolete syntax (RFC 5322 4.5), and readers accept it.
+    let name = line[..colon].trim_ascii_end();
+    let spelled = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    let name = std::str::from_utf8(name).ok().filter(|_| spelled)?;
+    Some(Field {
+        name,
+        raw: &line[colon + 1..],
+    })
 }
 
 impl<'a> Field<'a> {
     /// The value on one line: folds undone, white space around it removed.
     pub fn unfolded(&self) -> Cow<'a, [u8]> {
-        unimplemented!()
+        unfold(self.raw.trim_ascii())
     }
 
     /// The value as a person reads it: unfolded, encoded words decoded (RFC 2047), as text. For matching by rules.
     pub fn decoded(&self) -> String {
-        unimplemented!()
+        decode_words(&self.unfolded())
     }
+}
+
+/// Undoes folds (RFC 5322 2.2.3): the CRLF goes, the white space after it stays.
+pub(crate) fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(value, b"\r\n").is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut line = Vec::with_capacity(value.len());
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(value, b"\r\n") {
+        line.extend_from_slice(&value[from..at]);
+        from = at + 2;
+    }
+    line.extend_from_slice(&value[from..]);
+    Cow::Owned(line)
 }

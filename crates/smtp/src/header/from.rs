@@ -1,6 +1,6 @@
 //! Who a message says it is from.
 
-use super::{Headers, ListFault};
+use super::{Headers, ListFault, address_list};
 use crate::Mailbox;
 
 /// What the From fields of a message amount to. Only `One` can be compared with an account.
@@ -21,8 +21,10 @@ pub enum FromHeader {
 pub enum FromFault {
     /// The list is malformed.
     List(ListFault),
-    /// The field is empty, or a group without members.
+    /// The field names nobody.
     Empty,
+    /// The field has a group (RFC 6854), which few readers show.
+    Group,
     /// The header section has lines that are no fields, after which some servers see the body.
     Section,
 }
@@ -30,8 +32,25 @@ pub enum FromFault {
 impl FromHeader {
     /// Reads the From fields.
     pub fn of(headers: &Headers<'_>) -> Self {
-        let _ = headers;
-        unimplemented!()
+        if !headers.is_well_formed() {
+            return Self::Malformed(FromFault::Section);
+        }
+        let mut fields = headers.named("From");
+        let Some(field) = fields.next() else {
+            return Self::Missing;
+        };
+        if fields.next().is_some() {
+            return Self::Several;
+        }
+        match address_list::parse(field.raw) {
+            Err(fault) => Self::Malformed(FromFault::List(fault)),
+            Ok(list) if list.groups > 0 => Self::Malformed(FromFault::Group),
+            Ok(mut list) => match (list.items.pop(), list.items.is_empty()) {
+                (None, _) => Self::Malformed(FromFault::Empty),
+                (Some(only), true) => Self::One(only.mailbox),
+                (Some(_), false) => Self::Several,
+            },
+        }
     }
 
     /// The mailbox, if there is exactly one.

@@ -5,6 +5,7 @@ mod encoded_word;
 mod fields;
 mod from;
 mod reader;
+mod tokens;
 
 pub use address_list::{ListFault, Listed, parse_address_list};
 pub use encoded_word::decode_words;

@@ -5,6 +5,8 @@ use super::Headers;
 /// Octets of a header section that are kept by default.
 pub const MAX_HEADER: usize = 256 * 1024;
 
+const END: &[u8; 4] = b"\r\n\r\n";
+
 /// What [`HeaderReader::feed`] made of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HeaderProgress {
@@ -24,7 +26,6 @@ pub enum HeaderProgress {
 pub struct HeaderReader {
     section: Vec<u8>,
     limit: usize,
-    complete: bool,
 }
 
 impl HeaderReader {
@@ -33,14 +34,35 @@ impl HeaderReader {
         Self {
             section: Vec::new(),
             limit,
-            complete: false,
         }
     }
 
     /// Takes the next chunk of the message. After `Complete` or `TooLong`, feed no more.
     pub fn feed(&mut self, chunk: &[u8]) -> HeaderProgress {
-        let _ = (chunk, self.limit, self.complete);
-        unimplemented!()
+        let end = self.find_end(chunk);
+        let taken = &chunk[..end.unwrap_or(chunk.len())];
+        if self.section.len() + taken.len() > self.limit {
+            return HeaderProgress::TooLong;
+        }
+        self.section.extend_from_slice(taken);
+        end.map_or(HeaderProgress::More, |consumed| HeaderProgress::Complete {
+            consumed,
+        })
+    }
+
+    /// How much of the chunk belongs to the section, if it ends there. A message that begins with the empty line has
+    /// no fields, so its beginning counts as the end of a line.
+    fn find_end(&self, chunk: &[u8]) -> Option<usize> {
+        let mut seam = Vec::with_capacity(2 * END.len());
+        if self.section.len() < END.len() {
+            seam.extend_from_slice(b"\r\n");
+        }
+        seam.extend_from_slice(&self.section[self.section.len().saturating_sub(END.len() - 1)..]);
+        let before = seam.len();
+        seam.extend_from_slice(&chunk[..chunk.len().min(END.len() - 1)]);
+        memchr::memmem::find(&seam, END)
+            .and_then(|at| (at + END.len()).checked_sub(before))
+            .or_else(|| memchr::memmem::find(chunk, END).map(|at| at + END.len()))
     }
 
     /// The octets of the section, the empty line included if it came. A message may end without one.

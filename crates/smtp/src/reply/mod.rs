@@ -323,3 +323,6 @@ impl From<Refusal> for Reply {
         refusal.reply
     }
 }
+
+#[cfg(test)]
+mod tests;

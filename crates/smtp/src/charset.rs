@@ -1,0 +1,32 @@
+//! Octets to text by the name of a charset, as mail writes it.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, ISO_2022_JP, WINDOWS_1252};
+
+/// Decodes by a charset's name; an unknown one is taken for UTF-8. What cannot be decoded becomes U+FFFD.
+pub(crate) fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
+    encoding(label).decode_without_bom_handling(octets).0
+}
+
+/// Decodes octets that name no charset: UTF-8 if they are that, ISO-2022-JP if they escape to it, else Latin-1, in
+/// which nothing is lost.
+pub(crate) fn guess(octets: &[u8]) -> Cow<'_, str> {
+    let escapes = memchr::memmem::find(octets, b"\x1b$").is_some();
+    match std::str::from_utf8(octets) {
+        _ if escapes && octets.is_ascii() => ISO_2022_JP.decode_without_bom_handling(octets).0,
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
+    }
+}
+
+fn encoding(label: &str) -> &'static Encoding {
+    // Names that Japanese mail programs use and that the WHATWG list lacks.
+    let known = match label.to_ascii_lowercase().as_str() {
+        "cp932" | "windows-932" | "x-ms-cp932" => "shift_jis",
+        "cp50220" | "cp50221" | "cp50222" | "iso-2022-jp-ms" | "iso-2022-jp-1" => "iso-2022-jp",
+        "cp51932" | "eucjp" | "eucjp-ms" | "euc-jp-ms" => "euc-jp",
+        _ => label,
+    };
+    Encoding::for_label(known.as_bytes()).unwrap_or(encoding_rs::UTF_8)
+}
