@@ -182,3 +182,101 @@ fn add_names<'a>(names: &mut Vec<String>, words: impl Iterator<Item = &'a str>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(lines: &[&'static str]) -> Capabilities {
+        Capabilities::parse(&Reply::multiline(
+            250,
+            None,
+            lines.iter().map(|line| Cow::Borrowed(*line)).collect(),
+        ))
+    }
+
+    #[test]
+    fn reads_a_postfix() {
+        let read = parse(&[
+            "mail.example.jp",
+            "PIPELINING",
+            "SIZE 10240000",
+            "VRFY",
+            "ETRN",
+            "STARTTLS",
+            "AUTH PLAIN login",
+            "AUTH=PLAIN LOGIN SCRAM-SHA-256",
+            "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT",
+            "ENHANCEDSTATUSCODES",
+            "8BITMIME",
+            "DSN",
+            "SMTPUTF8",
+            "chunking",
+            "LIMITS RCPTMAX=100 MAILMAX=20 RCPTDOMAINMAX=1 X=1",
+        ]);
+        assert_eq!(read.size, Some(SizeLimit::Octets(10_240_000)));
+        assert_eq!(read.auth, ["PLAIN", "LOGIN", "SCRAM-SHA-256"]);
+        assert!(read.offers_auth("plain") && !read.offers_auth("CRAM-MD5"));
+        assert_eq!(read.xclient.len(), 9);
+        assert_eq!(
+            read.limits,
+            Limits {
+                mail: Some(20),
+                rcpt: Some(100),
+                rcpt_domain: Some(1)
+            }
+        );
+        assert!(
+            read.pipelining && read.starttls && read.enhanced_status_codes && read.eight_bit_mime
+        );
+        assert!(read.dsn && read.smtputf8 && read.chunking);
+    }
+
+    #[test]
+    fn the_first_line_is_a_name_and_nothing_else() {
+        assert_eq!(parse(&["STARTTLS"]), Capabilities::default());
+    }
+
+    #[test]
+    fn ignores_what_is_malformed() {
+        for line in [
+            "",
+            "SIZE x",
+            "SIZE -1",
+            "SIZE 99999999999999999999",
+            "STARTTLSX",
+            "AUTH",
+            "LIMITS RCPTMAX=0 MAILMAX=x",
+        ] {
+            let leaked: &'static str = line;
+            assert_eq!(parse(&["host", leaked]), Capabilities::default(), "{line}");
+        }
+        assert_eq!(parse(&["host", "SIZE"]).size, Some(SizeLimit::Unstated));
+        assert_eq!(parse(&["host", "SIZE 0"]).size, Some(SizeLimit::Unstated));
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let ours = Capabilities {
+            size: Some(SizeLimit::Octets(26_214_400)),
+            pipelining: true,
+            eight_bit_mime: true,
+            smtputf8: true,
+            dsn: true,
+            starttls: true,
+            enhanced_status_codes: true,
+            chunking: false,
+            auth: vec!["PLAIN".to_owned(), "LOGIN".to_owned()],
+            xclient: vec!["ADDR".to_owned(), "LOGIN".to_owned()],
+            limits: Limits {
+                rcpt: Some(100),
+                ..Limits::default()
+            },
+        };
+        let reply = ours.to_reply("mx.example.jp", "greets you");
+        assert_eq!(reply.lines()[0], "mx.example.jp greets you");
+        assert_eq!(Capabilities::parse(&reply), ours);
+        let none = Capabilities::default().to_reply("mx.example.jp", "greets you");
+        assert_eq!(none.to_bytes(), b"250 mx.example.jp greets you\r\n");
+    }
+}

@@ -288,3 +288,6 @@ impl fmt::Display for ForwardPath {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

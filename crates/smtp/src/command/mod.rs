@@ -202,3 +202,6 @@ fn write_line(out: &mut Vec<u8>, pieces: &[&str]) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

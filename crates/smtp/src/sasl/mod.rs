@@ -83,3 +83,6 @@ pub fn refusal(error: Error) -> Refusal {
         _ => Refusal::new(501, (5, 5, 2), "Malformed authentication response"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -260,3 +260,6 @@ fn finish(line: String) -> Vec<u8> {
     line.extend_from_slice(b"\r\n");
     line
 }
+
+#[cfg(test)]
+mod tests;

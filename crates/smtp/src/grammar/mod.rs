@@ -352,3 +352,6 @@ fn check_extensions(greeting: Greeting, unextended: bool) -> Result<(), Refusal>
 fn sequence(text: &'static str) -> Refusal {
     Refusal::new(503, (5, 5, 1), text)
 }
+
+#[cfg(test)]
+mod tests;
