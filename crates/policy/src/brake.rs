@@ -1,26 +1,38 @@
-//! The brake: a rule that refuses too many known-good sessions falls back to `Shadow` until somebody resets it.
+//! The brake: a rule that refuses too many known-good users falls back to `Shadow` until somebody resets it.
+//!
+//! A bad country file must not refuse a nation. What is compared is (account, network) pairs, each once in the window however many
+//! sessions it opens: a single infected machine that reconnects all day neither trips a limit nor hides that a rule has gone wrong.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::decision::Decision;
+use crate::decision::{Decision, Said};
+use crate::event::{Event, Network};
+use crate::matching::{account_of, site};
 use crate::ruleset::Ruleset;
-use crate::snapshot::ObjectRef;
+use crate::snapshot::{self, Enforcement, ObjectRef};
 use crate::time::{Millis, Timestamp};
 
-/// Over which time refusals are compared with sessions.
+/// Over which time refusals are compared with logins.
 pub const WINDOW: Millis = Millis(5 * Millis::MINUTE.0);
-/// So many known-good sessions at least must have been refused by one rule.
+/// So many known-good pairs at least must have been refused by one rule.
 pub const MIN_REFUSED: u64 = 20;
-/// More than one in so many known-good sessions must have been refused (1 %).
+/// More than one in so many known-good pairs must have been refused (1 %).
 pub const ONE_IN: u64 = 100;
+/// The most pairs that are remembered for the gateway, and for each rule; those beyond are not counted.
+pub const MAX_PAIRS: usize = 1 << 18;
 
-/// Watches the refusals of one gateway. A pure state machine: time is an argument.
-#[derive(Clone, Debug, Default)]
-pub struct Brake {}
+/// The grain of the window.
+const GRAIN: Millis = Millis::from_secs(10);
 
-/// What the brake has already counted of one session; kept with the session.
+/// Watches the refusals of one gateway. A pure state machine: time is the events'.
 #[derive(Clone, Debug, Default)]
-pub struct Watched {}
+pub struct Brake {
+    seen: Recent,
+    refused: HashMap<Arc<ObjectRef>, Recent>,
+    trips: Vec<Trip>,
+}
 
 /// A rule that has tripped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,35 +41,110 @@ pub struct Trip {
     pub object: Arc<ObjectRef>,
     /// When.
     pub at: Timestamp,
-    /// Known-good sessions that it refused in the window.
+    /// Known-good pairs that it refused in the window.
     pub refused: u64,
-    /// Known-good sessions in the window.
-    pub sessions: u64,
+    /// Known-good pairs in the window.
+    pub seen: u64,
 }
 
 impl Brake {
-    /// Counts one decision of a session; answers with the rules that trip by it.
+    /// Counts one decision; answers with the rules that trip by it.
     ///
-    /// A session counts once, and once for each rule that refuses it, as soon as its network is known good
-    /// ([`Decision::network`]). Rules with `brake: Off` never trip.
-    pub fn observe(
-        &mut self,
-        _rules: &Ruleset,
-        _at: Timestamp,
-        _decision: &Decision,
-        _session: &mut Watched,
-    ) -> Vec<Trip> {
-        todo!()
+    /// Every decision of a session is shown here; only those of known-good networks ([`Decision::network`]) count. Rules with
+    /// `brake: Off` never trip.
+    pub fn observe(&mut self, rules: &Ruleset, event: &Event, decision: &Decision) -> Vec<Trip> {
+        let Some(account) = account_of(event).filter(|_| decision.network == Network::KnownGood)
+        else {
+            return Vec::new();
+        };
+        let mut hasher = DefaultHasher::new();
+        (account, site(event.session.source.ip)).hash(&mut hasher);
+        let pair = hasher.finish();
+        self.seen.add(pair, event.at);
+        let mut tripped = Vec::new();
+        for finding in &decision.findings {
+            let refuses = matches!(finding.said, Said::Defer(_) | Said::Reject(_))
+                && finding.enforcement == Enforcement::Enforce;
+            if refuses && rules.brake(&finding.object) == Some(snapshot::Brake::Default) {
+                tripped.extend(self.refuse(&finding.object, pair, event.at));
+            }
+        }
+        tripped
+    }
+
+    fn refuse(&mut self, object: &Arc<ObjectRef>, pair: u64, at: Timestamp) -> Option<Trip> {
+        if self.trips.iter().any(|trip| trip.object == *object) {
+            return None;
+        }
+        let refused = self.refused.entry(object.clone()).or_default();
+        refused.add(pair, at);
+        let (refused, seen) = (refused.len(at), self.seen.len(at));
+        if refused < MIN_REFUSED || refused * ONE_IN <= seen {
+            return None;
+        }
+        let trip = Trip {
+            object: object.clone(),
+            at,
+            refused,
+            seen,
+        };
+        self.refused.remove(object);
+        self.trips.push(trip.clone());
+        Some(trip)
     }
 
     /// The rules that have tripped, for [`crate::Event::tripped`].
     #[must_use]
     pub fn tripped(&self) -> &[Trip] {
-        todo!()
+        &self.trips
     }
 
     /// Puts a rule back in force and forgets its refusals; whether it had tripped.
-    pub fn reset(&mut self, _object: &ObjectRef) -> bool {
-        todo!()
+    pub fn reset(&mut self, object: &ObjectRef) -> bool {
+        let before = self.trips.len();
+        self.trips.retain(|trip| *trip.object != *object);
+        self.refused.remove(object);
+        self.trips.len() < before
+    }
+
+    /// Forgets rules that `rules` no longer has.
+    pub fn retain(&mut self, rules: &Ruleset) {
+        self.trips
+            .retain(|trip| rules.brake(&trip.object).is_some());
+        self.refused
+            .retain(|object, _| rules.brake(object).is_some());
+    }
+}
+
+/// The pairs of the last [`WINDOW`], each with the grain in which it was last seen.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    last_seen: HashMap<u64, u64>,
+    newest: u64,
+}
+
+impl Recent {
+    fn add(&mut self, pair: u64, at: Timestamp) {
+        self.advance(at);
+        // A clock that stepped back counts as now, not as long ago.
+        let grain = self.newest;
+        if self.last_seen.len() < MAX_PAIRS || self.last_seen.contains_key(&pair) {
+            self.last_seen.insert(pair, grain);
+        }
+    }
+
+    fn len(&mut self, at: Timestamp) -> u64 {
+        self.advance(at);
+        self.last_seen.len() as u64
+    }
+
+    /// Forgets what has left the window, once in a grain.
+    fn advance(&mut self, at: Timestamp) {
+        let grain = at.0 / GRAIN.0;
+        if grain > self.newest {
+            self.newest = grain;
+            let oldest = grain.saturating_sub(WINDOW.0 / GRAIN.0);
+            self.last_seen.retain(|_, &mut seen| seen > oldest);
+        }
     }
 }

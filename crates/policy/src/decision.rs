@@ -151,7 +151,7 @@ pub enum Said {
     Pass,
     /// Nothing against it, but something to know of: a lock was set, a decoy was touched.
     Noted(Reason),
-    /// Would have refused or rerouted, but an exemption applies.
+    /// An exemption applies, so that it neither refuses nor reroutes.
     Exempt,
     /// Makes the class at least this.
     Worsen(Class, Reason),

@@ -212,7 +212,7 @@ pub enum Stage {
         /// The canonical account that is claimed.
         account: Account,
     },
-    /// The backend said no.
+    /// The backend said no. The decision is always the 535 of a wrong password; what it records may lock.
     LoginFailed {
         /// The canonical account that was claimed, existing or not.
         account: Account,

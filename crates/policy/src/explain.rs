@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{Armed, Ruleset, Spec};
 use crate::snapshot::{Enforcement, KeyPart, ObjectRef};
 
 /// Whether a rule applies to an event.
@@ -42,15 +42,51 @@ pub enum Skip {
 }
 
 impl fmt::Display for Applicability {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applies(Enforcement::Enforce) => f.write_str("applies"),
+            Self::Applies(enforcement) => write!(f, "applies as {enforcement:?}: observed only"),
+            Self::Skipped(skip) => write!(f, "does not apply: {skip}"),
+        }
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "its enforcement is Off",
+            Self::Stage => "it asks nothing at this stage",
+            Self::Listener => "match.listeners does not name the listener",
+            Self::Network => "the source is in none of match.networks",
+            Self::Country => "the source's country is none of match.countries",
+            Self::Account => "the account matches none of match.accounts",
+            Self::When => "match.when is false",
+            Self::WhenUnknown => "match.when asks for what is not known at this stage",
+            Self::Origin => "from does not name the source's country",
+            Self::Subject(part) => {
+                return write!(f, "no {part:?} to count by is known at this stage");
+            }
+        })
     }
 }
 
 impl Ruleset {
     /// Each rule in evaluation order, and whether it applies.
     #[must_use]
-    pub fn explain(&self, _event: &Event) -> Vec<(Arc<ObjectRef>, Applicability)> {
-        todo!()
+    pub fn explain(&self, event: &Event) -> Vec<(Arc<ObjectRef>, Applicability)> {
+        self.rules
+            .iter()
+            .map(|rule| (rule.object.clone(), self.applicability(rule, event)))
+            .collect()
+    }
+
+    fn applicability(&self, rule: &Armed, event: &Event) -> Applicability {
+        let standing = rule
+            .standing(self, event)
+            .and_then(|enforcement| match &rule.spec {
+                Spec::Rate(rate) => rate.standing(self.gateway(), event).map(|()| enforcement),
+                Spec::Submission(_) | Spec::Country(_) | Spec::Login(_) => Ok(enforcement),
+            });
+        standing.map_or_else(Applicability::Skipped, Applicability::Applies)
     }
 }

@@ -1,29 +1,164 @@
 //! Seam 2: from an event to the counter operations it needs, and from their results to a decision.
 
-use crate::decision::Decision;
-use crate::event::Event;
-use crate::op::{Op, Results, Unavailable};
-use crate::ruleset::Ruleset;
+use std::borrow::Cow;
+
+use crate::decide::decide;
+use crate::decision::{Class, Decision, Reason, Refusal, Said};
+use crate::event::{ConfigState, Event, Stage};
+use crate::key::{Subjects, Tally};
+use crate::op::{Key, Op, Results, Unavailable};
+use crate::reply;
+use crate::rules::limit::{Due, LimitPart};
+use crate::ruleset::{RuleView, Ruleset};
+use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, OnExceed};
+use crate::time::Millis;
 
 /// What the rules ask of counters for one event, and what remains to be decided. `Send + Sync`.
+///
+/// Rules are asked in evaluation order. What can be judged from the event alone is judged at once; limits are asked only of what
+/// nothing else refuses, so that nothing is charged for what is refused anyway (their gates become reads; login attempts are
+/// still charged). The verdict is the first enforced refusal from the event alone, else the first that counters lead to.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    event: &'a Event,
-    ops: Vec<Op>,
+    pub(crate) rules: &'a Ruleset,
+    pub(crate) event: &'a Event,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) checks: Vec<Check<'a>>,
+    /// What is recorded whatever counters say.
+    pub(crate) records: Vec<Op>,
+    /// The best class that the message can have, before what counters say.
+    pub(crate) class: Class,
+    /// Where the known-good days were asked.
+    pub(crate) good_days: Option<usize>,
+}
+
+/// One part of one rule, judged or waiting for counters.
+#[derive(Debug)]
+pub(crate) struct Check<'a> {
+    pub(crate) voice: Voice<'a>,
+    pub(crate) ask: Ask<'a>,
+}
+
+/// Who speaks: a part of a rule, as it is judged at this event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Voice<'a> {
+    pub(crate) rule: RuleView<'a>,
+    pub(crate) part: Part<'a>,
+}
+
+/// A field path: fixed, or named at load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Fixed(&'static str),
+    Named(&'a str),
+}
+
+impl Part<'_> {
+    pub(crate) fn to_cow(self) -> Cow<'static, str> {
+        match self {
+            Self::Fixed(text) => Cow::Borrowed(text),
+            Self::Named(text) => Cow::Owned(text.to_owned()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Ask<'a> {
+    /// Needs no counter.
+    Judged {
+        said: Said,
+        saw: Cow<'static, str>,
+        refusal: Option<Refusal>,
+    },
+    /// Is the sum over a limit? `cost` is this event's part in it.
+    Limit {
+        op: usize,
+        part: &'a LimitPart,
+        cost: u64,
+        effect: Effect,
+        on_unavailable: OnCountersUnavailable,
+    },
+    /// Is it locked?
+    Lock {
+        op: usize,
+        reason: Reason,
+        pass: KnownGoodPass,
+    },
+    /// Have failures reached the number that locks?
+    Tally {
+        op: usize,
+        what: &'static str,
+        at: u64,
+        per: Millis,
+        lock: Box<LockStep>,
+    },
+    /// On how many days did the account log in from this network?
+    GoodDays { op: usize },
+}
+
+/// What being over a limit does here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Exceed(OnExceed),
+    /// A pool's own rate: defers, and the fault is not the sender's.
+    Congestion,
+    /// It was weighed at the headers; here it is only counted.
+    Counted,
+}
+
+/// Whether a known-good network passes a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KnownGoodPass {
+    Passes,
+    Stays,
+}
+
+/// What is recorded when failures reach the number that locks.
+#[derive(Debug)]
+pub(crate) struct LockStep {
+    pub(crate) reason: Reason,
+    pub(crate) lock: Op,
+    /// The tallies that led to it.
+    pub(crate) clear: Vec<Key>,
 }
 
 impl Ruleset {
     /// What the rules ask of counters for `event`, which has the facts that [`Ruleset::needs`] named.
     #[must_use]
     pub fn plan<'a>(&'a self, event: &'a Event) -> Plan<'a> {
-        Plan {
+        let class = event
+            .transaction
+            .as_ref()
+            .map(|transaction| transaction.class)
+            .unwrap_or_default();
+        let mut plan = Plan {
+            rules: self,
             event,
             ops: Vec::new(),
+            checks: Vec::new(),
+            records: Vec::new(),
+            class,
+            good_days: None,
+        };
+        plan.ask_gateway();
+        for rule in self.rules_at(event) {
+            if let Ok(enforcement) = rule.standing(self, event) {
+                rule.ask(
+                    RuleView {
+                        object: &rule.object,
+                        enforcement,
+                    },
+                    &mut plan,
+                );
+            }
         }
+        plan.ask_pool();
+        plan.spare_gates();
+        plan
     }
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
     /// The operations to run, all in one call. May be empty: then nothing needs to be called.
     #[must_use]
     pub fn ops(&self) -> &[Op] {
@@ -35,7 +170,207 @@ impl Plan<'_> {
     /// Where the decision refuses although all gates passed, the caller gives the receipt back if
     /// [`crate::event::Stage::gives_back`] says so. [`Decision::records`] are applied whatever the verdict.
     #[must_use]
-    pub fn decide(&self, _results: Result<&Results, &Unavailable>) -> Decision {
-        todo!("{:?}", self.event)
+    pub fn decide(&self, results: Result<&Results, &Unavailable>) -> Decision {
+        decide(self, results)
+    }
+
+    /// Adds an operation and says where its outcome will be.
+    pub(crate) fn run(&mut self, op: Op) -> usize {
+        self.ops.push(op);
+        self.ops.len() - 1
+    }
+
+    /// Has an operation applied after the decision.
+    pub(crate) fn record(&mut self, op: Op) {
+        self.records.push(op);
+    }
+
+    pub(crate) fn check(&mut self, rule: RuleView<'a>, part: Part<'a>, ask: Ask<'a>) {
+        if self.checks.is_empty() {
+            self.checks.reserve(16);
+        }
+        self.checks.push(Check {
+            voice: Voice { rule, part },
+            ask,
+        });
+    }
+
+    pub(crate) fn say(
+        &mut self,
+        rule: RuleView<'a>,
+        part: &'static str,
+        said: Said,
+        saw: impl Into<Cow<'static, str>>,
+    ) {
+        if let (Said::Worsen(class, _), Enforcement::Enforce) = (said, rule.enforcement) {
+            self.class = self.class.max(class);
+        }
+        self.check(
+            rule,
+            Part::Fixed(part),
+            Ask::Judged {
+                said,
+                saw: saw.into(),
+                refusal: None,
+            },
+        );
+    }
+
+    pub(crate) fn refuse(
+        &mut self,
+        rule: RuleView<'a>,
+        part: &'static str,
+        refusal: Refusal,
+        saw: impl Into<Cow<'static, str>>,
+    ) {
+        let said = refusal.said();
+        self.check(
+            rule,
+            Part::Fixed(part),
+            Ask::Judged {
+                said,
+                saw: saw.into(),
+                refusal: Some(refusal),
+            },
+        );
+    }
+
+    /// Asks one limit. An enforced limit that refuses is a gate; the others only measure and can never void a hard limit.
+    pub(crate) fn ask_limit(
+        &mut self,
+        rule: RuleView<'a>,
+        part: &'a LimitPart,
+        subjects: &Subjects,
+        due: Due,
+        effect: Effect,
+        on_unavailable: OnCountersUnavailable,
+    ) {
+        let key = part.scope.key(subjects);
+        let window = part.limit.per;
+        let refuses = matches!(
+            effect,
+            Effect::Exceed(OnExceed::Defer | OnExceed::Reject) | Effect::Congestion
+        );
+        let op = match due {
+            Due::Peek(_) => Op::Read { key, window },
+            Due::Charge(cost) if refuses && rule.enforcement == Enforcement::Enforce => Op::Gate {
+                key,
+                cost,
+                limit: part.limit.count,
+                window,
+            },
+            Due::Charge(cost) => Op::Meter { key, cost, window },
+        };
+        let op = self.run(op);
+        self.check(
+            rule,
+            Part::Named(&part.path),
+            Ask::Limit {
+                op,
+                part,
+                cost: due.cost(),
+                effect,
+                on_unavailable,
+            },
+        );
+    }
+
+    fn gateway_view(&self) -> RuleView<'a> {
+        RuleView {
+            object: self.rules.gateway_ref(),
+            enforcement: Enforcement::Enforce,
+        }
+    }
+
+    /// What does not belong to one rule: stale configuration, the backend's no, the known-good days.
+    fn ask_gateway(&mut self) {
+        let gateway = self.gateway_view();
+        match &self.event.stage {
+            Stage::Mail if self.event.config == ConfigState::Unavailable => {
+                let part = "spec.onUnavailable.config";
+                let saw = "the configuration can no longer be read";
+                match self.rules.gateway().on_unavailable.config {
+                    OnConfigUnavailable::Refuse => {
+                        self.refuse(gateway, part, reply::dependency_failed(), saw)
+                    }
+                    OnConfigUnavailable::Keep | OnConfigUnavailable::Shadow => {
+                        self.say(gateway, part, Said::Unjudged, saw)
+                    }
+                }
+            }
+            Stage::LoginFailed { .. } => {
+                let refusal = reply::bad_credentials(Reason::WrongPassword);
+                self.refuse(
+                    gateway,
+                    "spec.authentication",
+                    refusal,
+                    "the backend refused the password",
+                );
+            }
+            Stage::Login { .. } | Stage::LoginSucceeded => self.rules.learner().ask(self),
+            _ => {}
+        }
+    }
+
+    /// The rate of the pool that the message leaves by.
+    fn ask_pool(&mut self) {
+        if !matches!(self.event.stage, Stage::End(_)) {
+            return;
+        }
+        let Some((object, rate)) = self.rules.pool_rate(self.event, self.class) else {
+            return;
+        };
+        let Some(due) = Due::of(rate.limit.unit, OnExceed::Defer, self.event) else {
+            return;
+        };
+        let pool = RuleView {
+            object,
+            enforcement: Enforcement::Enforce,
+        };
+        self.ask_limit(
+            pool,
+            rate,
+            &Subjects::default(),
+            due,
+            Effect::Congestion,
+            OnCountersUnavailable::LocalOnly,
+        );
+    }
+
+    /// Charges nothing for what is refused without counters, but login attempts.
+    fn spare_gates(&mut self) {
+        if !self.checks.iter().any(Check::refuses_alone) {
+            return;
+        }
+        for check in &self.checks {
+            let Ask::Limit { op, part, .. } = check.ask else {
+                continue;
+            };
+            if Tally::from(part.limit.unit) == Tally::Attempts {
+                continue;
+            }
+            if let Op::Gate { key, window, .. } = &self.ops[op] {
+                self.ops[op] = Op::Read {
+                    key: key.clone(),
+                    window: *window,
+                };
+            }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Whether this is an enforced refusal that needs no counter.
+    pub(crate) const fn refuses_alone(&self) -> bool {
+        matches!(
+            (&self.ask, self.voice.rule.enforcement),
+            (
+                Ask::Judged {
+                    refusal: Some(_),
+                    ..
+                },
+                Enforcement::Enforce
+            )
+        )
     }
 }

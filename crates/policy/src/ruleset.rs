@@ -1,22 +1,76 @@
 //! A snapshot made ready to judge: bounded patterns, indexes, shared names. Immutable, `Send + Sync`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::content::ContentNeeds;
 use crate::decision::Class;
-use crate::error::LoadError;
-use crate::event::Event;
-use crate::needs::Needs;
+use crate::event::{ConfigState, Event, Stage};
+use crate::explain::Skip;
+use crate::matching::Matcher;
+use crate::needs::{Need, Needs};
+use crate::plan::Plan;
 use crate::route::Route;
-use crate::snapshot::{BareNewlines, Brake, Envelope, Gateway, ObjectRef, Pool};
+use crate::rules::Stages;
+use crate::rules::country::Abroad;
+use crate::rules::limit::LimitPart;
+use crate::rules::login::{Guard, Learner};
+use crate::rules::rate::Rate;
+use crate::rules::submission::{Submission, Target};
+use crate::senders::Senders;
+use crate::snapshot::{
+    BareNewlines, Brake, Enforcement, Gateway, ObjectRef, OnConfigUnavailable, Pool,
+    RecipientDomains,
+};
 
 /// One gateway's rules, in force.
 #[derive(Debug)]
 pub struct Ruleset {
-    generation: u64,
-    digest: Arc<str>,
-    gateway: Gateway,
-    gateway_ref: Arc<ObjectRef>,
+    pub(crate) generation: u64,
+    pub(crate) digest: Arc<str>,
+    pub(crate) gateway: Gateway,
+    pub(crate) gateway_ref: Arc<ObjectRef>,
+    pub(crate) rules: Vec<Armed>,
+    /// Which rules have something to do at each stage, in evaluation order; never one that is `Off`.
+    pub(crate) by_stage: [Vec<usize>; Stages::COUNT],
+    pub(crate) pools: BTreeMap<Arc<str>, ReadyPool>,
+    /// The one SubmissionPolicy.
+    pub(crate) policy: Option<usize>,
+    pub(crate) senders: Senders,
+    pub(crate) learner: Learner,
+}
+
+/// A rule made ready.
+#[derive(Debug)]
+pub(crate) struct Armed {
+    pub(crate) object: Arc<ObjectRef>,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) brake: Brake,
+    pub(crate) applies: Matcher,
+    pub(crate) stages: Stages,
+    pub(crate) spec: Spec,
+}
+
+#[derive(Debug)]
+pub(crate) enum Spec {
+    Submission(Box<Submission>),
+    Country(Box<Abroad>),
+    Rate(Box<Rate>),
+    Login(Box<Guard>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ReadyPool {
+    pub(crate) object: Arc<ObjectRef>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) rate: Option<LimitPart>,
+}
+
+/// A rule as its parts' findings name it: the object, and how it is judged at this event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleView<'a> {
+    pub(crate) object: &'a Arc<ObjectRef>,
+    pub(crate) enforcement: Enforcement,
 }
 
 /// What a message must keep to, as far as the session has to know it ahead of the engine.
@@ -31,15 +85,6 @@ pub struct MessageLimits {
 }
 
 impl Ruleset {
-    /// Makes a snapshot ready, or says what in which object cannot be put in force. It does not look at the digest;
-    /// [`Envelope::read`] does.
-    ///
-    /// # Errors
-    /// [`LoadError`] names the object and the field.
-    pub fn load(_envelope: &Envelope) -> Result<Self, LoadError> {
-        todo!()
-    }
-
     /// The snapshot's generation.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -66,42 +111,186 @@ impl Ruleset {
 
     /// The rules' objects in evaluation order.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<ObjectRef>> {
-        std::iter::empty()
+        self.rules.iter().map(|rule| &rule.object)
     }
 
     /// The pools by name.
     pub fn pools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Pool>)> {
-        std::iter::empty()
+        self.pools.iter().map(|(name, ready)| (name, &ready.pool))
     }
 
     /// Whether the brake watches the rule from this object; `None` if there is none.
     #[must_use]
-    pub fn brake(&self, _object: &ObjectRef) -> Option<Brake> {
-        todo!()
+    pub fn brake(&self, object: &ObjectRef) -> Option<Brake> {
+        self.rules
+            .iter()
+            .find(|rule| *rule.object == *object)
+            .map(|rule| rule.brake)
     }
 
     /// The costly facts that the rules need for `event` and that it lacks.
     #[must_use]
-    pub fn needs(&self, _event: &Event) -> Needs {
-        todo!()
+    pub fn needs(&self, event: &Event) -> Needs {
+        let mut needs = Needs::default();
+        for rule in self.rules_at(event) {
+            if rule.standing(self, event).is_err() {
+                continue;
+            }
+            match (&rule.spec, &event.stage) {
+                (Spec::Country(abroad), _) if abroad.asks_reverse_names(event) => {
+                    needs.add(Need::ReverseNames)
+                }
+                (Spec::Submission(policy), Stage::Rcpt { domain, .. })
+                    if policy.recipient_domains == RecipientDomains::MustResolve
+                        && domain.is_unasked() =>
+                {
+                    needs.add(Need::RecipientDomain);
+                }
+                _ => {}
+            }
+        }
+        needs
     }
 
     /// What of the message's content the rules look at, asked from MAIL on (a `when` may depend on the transaction).
     #[must_use]
-    pub fn content(&self, _event: &Event) -> ContentNeeds {
-        todo!()
+    pub fn content(&self, event: &Event) -> ContentNeeds {
+        let mut needs = ContentNeeds::default();
+        for rule in &self.rules {
+            // What cannot be known yet may hold later: then it is examined.
+            if !matches!(
+                rule.standing_at_any_stage(self, event),
+                Ok(_) | Err(Skip::WhenUnknown)
+            ) {
+                continue;
+            }
+            match &rule.spec {
+                Spec::Submission(policy) => {
+                    needs.headers |= policy.asks_headers();
+                    needs.attachments |= policy.asks_attachments();
+                }
+                Spec::Country(abroad) => needs.headers |= abroad.asks_headers(),
+                Spec::Rate(_) | Spec::Login(_) => {}
+            }
+        }
+        needs
     }
 
     /// What the session has to know of the policy that is enforced on `event`: at EHLO for the SIZE that is announced, at DATA
     /// for framing. Nothing where no policy applies yet, as one for named accounts before the login.
     #[must_use]
-    pub fn message_limits(&self, _event: &Event) -> MessageLimits {
-        todo!()
+    pub fn message_limits(&self, event: &Event) -> MessageLimits {
+        self.enforced_policy(event)
+            .map_or_else(MessageLimits::default, |(_, policy)| MessageLimits {
+                max_size: policy.max_size,
+                max_recipients: policy.max_recipients,
+                bare_newlines: policy.bare_newlines,
+            })
     }
 
     /// Where a message of `class` goes: as the policy that is enforced on `event` says, else the gateway's next hop.
     #[must_use]
-    pub fn route(&self, _event: &Event, _class: Class) -> Route<'_> {
-        todo!()
+    pub fn route(&self, event: &Event, class: Class) -> Route<'_> {
+        match self
+            .enforced_policy(event)
+            .and_then(|(_, policy)| policy.target(class))
+        {
+            None => Route::Upstream,
+            Some(Target::Reject) => Route::Reject,
+            Some(Target::Pool(name)) => {
+                self.pools
+                    .get_key_value(name)
+                    .map_or(Route::Upstream, |(name, ready)| Route::Pool {
+                        name,
+                        pool: &ready.pool,
+                    })
+            }
+        }
+    }
+
+    /// The SubmissionPolicy, if it is enforced on `event`.
+    pub(crate) fn enforced_policy(&self, event: &Event) -> Option<(&Arc<ObjectRef>, &Submission)> {
+        let rule = &self.rules[self.policy?];
+        let enforced = rule.standing_at_any_stage(self, event) == Ok(Enforcement::Enforce);
+        self.submission()
+            .filter(|_| enforced)
+            .map(|policy| (&rule.object, policy))
+    }
+
+    pub(crate) fn submission(&self) -> Option<&Submission> {
+        match &self.rules[self.policy?].spec {
+            Spec::Submission(policy) => Some(policy),
+            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) => None,
+        }
+    }
+
+    /// The rate of the pool that a message of `class` leaves by.
+    pub(crate) fn pool_rate(
+        &self,
+        event: &Event,
+        class: Class,
+    ) -> Option<(&Arc<ObjectRef>, &LimitPart)> {
+        let Route::Pool { name, .. } = self.route(event, class) else {
+            return None;
+        };
+        let ready = self.pools.get(name)?;
+        ready.rate.as_ref().map(|rate| (&ready.object, rate))
+    }
+
+    pub(crate) const fn senders(&self) -> &Senders {
+        &self.senders
+    }
+
+    pub(crate) const fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    pub(crate) fn rules_at(&self, event: &Event) -> impl Iterator<Item = &Armed> {
+        self.by_stage[Stages::of(&event.stage).index()]
+            .iter()
+            .map(|&at| &self.rules[at])
+    }
+}
+
+impl Armed {
+    /// How the rule is judged at `event`, or why it is not.
+    pub(crate) fn standing(&self, rules: &Ruleset, event: &Event) -> Result<Enforcement, Skip> {
+        if self.enforcement != Enforcement::Off && !self.stages.contains(Stages::of(&event.stage)) {
+            return Err(Skip::Stage);
+        }
+        self.standing_at_any_stage(rules, event)
+    }
+
+    pub(crate) fn standing_at_any_stage(
+        &self,
+        rules: &Ruleset,
+        event: &Event,
+    ) -> Result<Enforcement, Skip> {
+        if self.enforcement == Enforcement::Off {
+            return Err(Skip::Off);
+        }
+        self.applies.check(event)?;
+        if let Spec::Country(abroad) = &self.spec
+            && !abroad.is_about(event)
+        {
+            return Err(Skip::Origin);
+        }
+        let tripped = self.brake == Brake::Default && event.tripped.contains(&self.object);
+        let stale = event.config == ConfigState::Unavailable
+            && rules.gateway.on_unavailable.config == OnConfigUnavailable::Shadow;
+        Ok(if tripped || stale {
+            Enforcement::Shadow
+        } else {
+            self.enforcement
+        })
+    }
+
+    pub(crate) fn ask<'a>(&'a self, view: RuleView<'a>, plan: &mut Plan<'a>) {
+        match &self.spec {
+            Spec::Submission(policy) => policy.ask(view, plan),
+            Spec::Country(abroad) => abroad.ask(view, plan),
+            Spec::Rate(rate) => rate.ask(view, plan),
+            Spec::Login(guard) => guard.ask(view, plan),
+        }
     }
 }

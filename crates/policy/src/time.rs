@@ -54,7 +54,7 @@ impl Millis {
 impl std::fmt::Display for Millis {
     /// Hours, minutes and seconds as the YAML writes them: `1h30m`, `45s`, `500ms`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 == 0 || self.0 % 1000 != 0 {
+        if self.0 == 0 || !self.0.is_multiple_of(1000) {
             return write!(f, "{}ms", self.0);
         }
         let secs = self.0 / 1000;

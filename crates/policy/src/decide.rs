@@ -1,0 +1,343 @@
+//! From the outcomes of counters to findings, class, records and verdict.
+
+use std::borrow::Cow;
+
+use crate::decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
+use crate::event::{Network, Stage};
+use crate::op::{Op, Outcome, Results, Unavailable};
+use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Part, Plan, Voice};
+use crate::reply::{self, Exceeded};
+use crate::route::Route;
+use crate::rules::limit::LimitPart;
+use crate::ruleset::RuleView;
+use crate::snapshot::{Enforcement, OnCountersUnavailable, OnExceed};
+use crate::time::{Millis, Timestamp};
+
+/// Every rule part's opinion, and the first enforced refusal.
+pub(crate) fn decide(plan: &Plan<'_>, results: Result<&Results, &Unavailable>) -> Decision {
+    let mut verdict = Deliberation::new(plan, results);
+    for check in &plan.checks {
+        verdict.hear(check);
+    }
+    verdict.refuse_by_class();
+    verdict.close()
+}
+
+struct Deliberation<'p, 'a> {
+    plan: &'p Plan<'a>,
+    outcomes: Option<&'p [Outcome]>,
+    /// Whether the gates' costs were added.
+    charged: bool,
+    network: Network,
+    class: Class,
+    findings: Vec<Finding>,
+    records: Vec<Op>,
+    /// The first enforced refusal that needs no counter, and the first that counters lead to.
+    alone: Option<Refusal>,
+    counted: Option<Refusal>,
+}
+
+impl<'p, 'a> Deliberation<'p, 'a> {
+    fn new(plan: &'p Plan<'a>, results: Result<&'p Results, &Unavailable>) -> Self {
+        // Results that do not answer the plan's operations are as good as none.
+        let outcomes = results
+            .ok()
+            .map(|results| results.0.as_slice())
+            .filter(|outcomes| outcomes.len() == plan.ops.len());
+        let mut this = Self {
+            plan,
+            outcomes,
+            charged: !outcomes
+                .unwrap_or_default()
+                .iter()
+                .any(|outcome| matches!(outcome, Outcome::Full { .. })),
+            network: Network::New,
+            class: plan.class,
+            findings: Vec::with_capacity(plan.checks.len()),
+            records: plan.records.clone(),
+            alone: None,
+            counted: None,
+        };
+        this.network = this.network();
+        this
+    }
+
+    fn network(&self) -> Network {
+        match self.plan.good_days.map(|op| self.total(op)) {
+            Some(Some(days)) if days >= self.plan.rules.learner().known_good.after_days => {
+                Network::KnownGood
+            }
+            Some(_) => Network::New,
+            None => self
+                .plan
+                .event
+                .account
+                .as_ref()
+                .map(|account| account.network)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn total(&self, op: usize) -> Option<u64> {
+        match self.outcomes?.get(op)? {
+            Outcome::Total(total) => Some(*total),
+            _ => None,
+        }
+    }
+
+    fn hear(&mut self, check: &Check<'_>) {
+        let voice = check.voice;
+        match &check.ask {
+            Ask::Judged { said, saw, refusal } => {
+                if let (Some(refusal), Enforcement::Enforce) = (refusal, voice.rule.enforcement) {
+                    self.alone.get_or_insert_with(|| refusal.clone());
+                }
+                self.find(voice, *said, saw.clone());
+            }
+            Ask::Limit {
+                op,
+                part,
+                cost,
+                effect,
+                on_unavailable,
+            } => {
+                self.hear_limit(voice, *op, part, *cost, *effect, *on_unavailable);
+            }
+            Ask::Lock { op, reason, pass } => self.hear_lock(voice, *op, *reason, *pass),
+            Ask::Tally {
+                op,
+                what,
+                at,
+                per,
+                lock,
+            } => self.hear_tally(voice, *op, what, *at, *per, lock),
+            Ask::GoodDays { op } => self.hear_good_days(voice, *op),
+        }
+    }
+
+    fn find(&mut self, voice: Voice<'_>, said: Said, saw: Cow<'static, str>) {
+        let Voice { rule, part } = voice;
+        let (object, part) = (rule.object.clone(), part.to_cow());
+        self.findings.push(Finding {
+            object,
+            part,
+            said,
+            saw,
+            enforcement: rule.enforcement,
+        });
+    }
+
+    /// A refusal that counters led to.
+    fn refuse(&mut self, voice: Voice<'_>, refusal: Refusal, saw: Cow<'static, str>) {
+        self.find(voice, refusal.said(), saw);
+        if voice.rule.enforcement == Enforcement::Enforce {
+            self.counted.get_or_insert(refusal);
+        }
+    }
+
+    fn hear_limit(
+        &mut self,
+        voice: Voice<'_>,
+        op: usize,
+        part: &LimitPart,
+        cost: u64,
+        effect: Effect,
+        on_unavailable: OnCountersUnavailable,
+    ) {
+        let Some(outcome) = self.outcomes.and_then(|outcomes| outcomes.get(op)) else {
+            return self.unavailable(voice, on_unavailable);
+        };
+        // A read answers without this event's cost, a meter with it.
+        let pending = if matches!(self.plan.ops[op], Op::Read { .. }) {
+            cost
+        } else {
+            0
+        };
+        let (total, over, retry_at) = match *outcome {
+            Outcome::Passed { total } => (total, None, None),
+            Outcome::Full { total, retry_at } => (total, Some(retry_at.is_none()), retry_at),
+            Outcome::Total(total) => {
+                let over = total.saturating_add(pending) > part.limit.count;
+                (total, over.then_some(false), None)
+            }
+            Outcome::Until(_) | Outcome::Done => return self.unavailable(voice, on_unavailable),
+        };
+        let saw = self.saw_limit(part, *outcome, total);
+        let Some(hopeless) = over else {
+            return self.find(voice, Said::Pass, saw);
+        };
+        let exceeded = Exceeded {
+            unit: part.limit.unit,
+            at: self.plan.event.at,
+            retry_at,
+        };
+        match effect {
+            Effect::Counted => self.find(voice, Said::Pass, saw),
+            Effect::Exceed(OnExceed::RouteSuspect) => self.worsen(voice, Class::Suspect, saw),
+            Effect::Exceed(OnExceed::RouteSpam) => self.worsen(voice, Class::Spam, saw),
+            Effect::Exceed(OnExceed::Defer | OnExceed::Reject) if hopeless => {
+                self.refuse(voice, exceeded.never(), saw)
+            }
+            Effect::Exceed(OnExceed::Defer) => self.refuse(voice, exceeded.defer(), saw),
+            Effect::Exceed(OnExceed::Reject) => self.refuse(voice, exceeded.reject(), saw),
+            Effect::Congestion => self.refuse(voice, exceeded.congested(), saw),
+        }
+    }
+
+    /// `12 of 200 in 1h`, and whether this event is among them.
+    fn saw_limit(&self, part: &LimitPart, outcome: Outcome, total: u64) -> Cow<'static, str> {
+        let mut saw = String::with_capacity(part.bound.len() + 34);
+        push_number(&mut saw, total);
+        saw.push_str(&part.bound);
+        if matches!(outcome, Outcome::Passed { .. }) && !self.charged {
+            saw.push_str(", not charged");
+        }
+        saw.into()
+    }
+
+    fn worsen(&mut self, voice: Voice<'_>, class: Class, saw: Cow<'static, str>) {
+        if voice.rule.enforcement == Enforcement::Enforce {
+            self.class = self.class.max(class);
+        }
+        self.find(voice, Said::Worsen(class, Reason::RateExceeded), saw);
+    }
+
+    fn unavailable(&mut self, voice: Voice<'_>, on_unavailable: OnCountersUnavailable) {
+        let saw = "counters do not answer".into();
+        match on_unavailable {
+            OnCountersUnavailable::Defer => self.refuse(voice, reply::dependency_failed(), saw),
+            OnCountersUnavailable::LocalOnly | OnCountersUnavailable::Allow => {
+                self.find(voice, Said::Unjudged, saw)
+            }
+        }
+    }
+
+    fn hear_lock(&mut self, voice: Voice<'_>, op: usize, reason: Reason, pass: KnownGoodPass) {
+        let at = self.plan.event.at;
+        match self.outcomes.and_then(|outcomes| outcomes.get(op)) {
+            Some(Outcome::Until(Some(until))) if *until > at => {
+                let saw = format!("locked for another {}", whole_seconds(*until, at));
+                if pass == KnownGoodPass::Passes && self.network == Network::KnownGood {
+                    self.find(
+                        voice,
+                        Said::Exempt,
+                        format!("{saw}, from a known-good network").into(),
+                    );
+                } else {
+                    self.refuse(voice, reply::locked(reason, *until), saw.into());
+                }
+            }
+            Some(Outcome::Until(_)) => self.find(voice, Said::Pass, "not locked".into()),
+            _ => self.find(voice, Said::Unjudged, "counters do not answer".into()),
+        }
+    }
+
+    fn hear_tally(
+        &mut self,
+        voice: Voice<'_>,
+        op: usize,
+        what: &str,
+        at: u64,
+        per: Millis,
+        step: &LockStep,
+    ) {
+        let Some(total) = self.total(op) else {
+            return self.find(voice, Said::Unjudged, "counters do not answer".into());
+        };
+        let saw = format!("{total} of {at} {what} in {per}");
+        if total < at {
+            return self.find(voice, Said::Pass, saw.into());
+        }
+        self.find(
+            voice,
+            Said::Noted(step.reason),
+            format!("{saw}, locked").into(),
+        );
+        // Two tallies can lead to the same lock at once: it is set once.
+        if !self.records.contains(&step.lock) {
+            self.records.push(step.lock.clone());
+            self.records
+                .extend(step.clear.iter().map(|key| Op::Clear { key: key.clone() }));
+        }
+    }
+
+    fn hear_good_days(&mut self, voice: Voice<'_>, op: usize) {
+        let known_good = self.plan.rules.learner().known_good;
+        match self.total(op) {
+            Some(days) => {
+                let saw = format!(
+                    "logins on {days} of {} days in {}",
+                    known_good.after_days, known_good.keep
+                );
+                self.find(voice, Said::Pass, saw.into());
+            }
+            None => self.find(voice, Said::Unjudged, "counters do not answer".into()),
+        }
+    }
+
+    /// A class that goes nowhere is refused as soon as it is asked where the message goes.
+    fn refuse_by_class(&mut self) {
+        let plan = self.plan;
+        if !matches!(
+            plan.event.stage,
+            Stage::Rcpt { .. } | Stage::Headers(_) | Stage::End(_)
+        ) {
+            return;
+        }
+        if plan.rules.route(plan.event, self.class) != Route::Reject {
+            return;
+        }
+        let Some((object, _)) = plan.rules.enforced_policy(plan.event) else {
+            return;
+        };
+        let rule = RuleView {
+            object,
+            enforcement: Enforcement::Enforce,
+        };
+        let voice = Voice {
+            rule,
+            part: Part::Fixed("spec.route"),
+        };
+        self.refuse(
+            voice,
+            reply::class_refused(),
+            format!("the class {:?} is refused", self.class).into(),
+        );
+    }
+
+    fn close(self) -> Decision {
+        let verdict = match self.alone.or(self.counted) {
+            None => Verdict::Allow,
+            Some(refusal) if refusal.code < 500 => Verdict::Defer(refusal),
+            Some(refusal) => Verdict::Reject(refusal),
+        };
+        Decision {
+            verdict,
+            class: self.class,
+            findings: self.findings,
+            records: self.records,
+            network: self.network,
+        }
+    }
+}
+
+fn whole_seconds(until: Timestamp, at: Timestamp) -> Millis {
+    Millis::from_secs(until.since(at).0.div_ceil(1000))
+}
+
+/// Without the formatting machinery, which would be a good part of the time that a decision takes.
+fn push_number(text: &mut String, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits[at..]
+        .iter()
+        .for_each(|&digit| text.push(char::from(digit)));
+}

@@ -1,0 +1,424 @@
+//! Keys of tallies: object, unit, window and subject, typed and length-framed, so that two names never share bytes.
+//!
+//! The object, unit and window of a limit never change while a ruleset lives; [`Scope`] frames them once.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use crate::event::Country;
+use crate::op::Key;
+use crate::snapshot::{Kind, ObjectRef, Unit};
+use crate::time::Millis;
+
+/// What a key counts or locks. The numbers are part of the stored keys and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tally {
+    /// Messages that the next hop took.
+    Messages = 1,
+    /// Recipients.
+    Recipients = 2,
+    /// Octets.
+    Bytes = 3,
+    /// Connections.
+    Connections = 4,
+    /// Login attempts.
+    Attempts = 5,
+    /// Distinct wrong passwords of an account.
+    WrongPasswords = 16,
+    /// Distinct accounts with a wrong password, of a source.
+    FailedAccounts = 17,
+    /// Distinct pairs of account and wrong password, of a source.
+    FailedPairs = 18,
+    /// Failed logins of an account from a source.
+    Failures = 19,
+    /// The lock of an account.
+    AccountLock = 20,
+    /// The lock of a source.
+    SourceLock = 21,
+    /// The lock of an account from a source.
+    PairLock = 22,
+    /// Distinct days on which an account logged in from a network.
+    GoodDays = 23,
+}
+
+impl Tally {
+    const ALL: [Self; 13] = [
+        Self::Messages,
+        Self::Recipients,
+        Self::Bytes,
+        Self::Connections,
+        Self::Attempts,
+        Self::WrongPasswords,
+        Self::FailedAccounts,
+        Self::FailedPairs,
+        Self::Failures,
+        Self::AccountLock,
+        Self::SourceLock,
+        Self::PairLock,
+        Self::GoodDays,
+    ];
+
+    fn read(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|&tally| tally as u8 == byte)
+    }
+}
+
+impl From<Unit> for Tally {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Messages => Self::Messages,
+            Unit::Recipients => Self::Recipients,
+            Unit::Bytes => Self::Bytes,
+            Unit::Connections => Self::Connections,
+            Unit::Attempts => Self::Attempts,
+        }
+    }
+}
+
+/// One part of whom or what a tally is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// An account's canonical name.
+    Account(&'a str),
+    /// A source address.
+    Source(IpAddr),
+    /// A source network.
+    Prefix(IpNet),
+    /// An autonomous system, or all unknown ones.
+    Asn(Option<u32>),
+    /// A country, or all unknown ones.
+    Country(Option<Country>),
+    /// The envelope sender's domain; empty for the null sender.
+    SenderDomain(&'a str),
+    /// A recipient's domain.
+    RecipientDomain(&'a str),
+    /// A gateway, by namespace and name.
+    Gateway(&'a str, &'a str),
+}
+
+/// A framed list of [`Subject`]s.
+#[derive(Clone, Debug, Default)]
+pub struct Subjects(SmallVec<[u8; 96]>);
+
+impl Subjects {
+    /// Frames one more part.
+    pub fn push(&mut self, subject: Subject<'_>) {
+        match subject {
+            Subject::Account(name) => self.tagged(1, &[name.as_bytes()]),
+            Subject::Source(IpAddr::V4(ip)) => self.tagged(2, &[&ip.octets()]),
+            Subject::Source(IpAddr::V6(ip)) => self.tagged(2, &[&ip.octets()]),
+            Subject::Prefix(IpNet::V4(net)) => {
+                self.tagged(3, &[&[net.prefix_len()], &net.network().octets()])
+            }
+            Subject::Prefix(IpNet::V6(net)) => {
+                self.tagged(3, &[&[net.prefix_len()], &net.network().octets()])
+            }
+            Subject::Asn(Some(asn)) => self.tagged(4, &[&asn.to_be_bytes()]),
+            Subject::Asn(None) => self.tagged(4, &[]),
+            Subject::Country(Some(country)) => self.tagged(5, &[country.as_str().as_bytes()]),
+            Subject::Country(None) => self.tagged(5, &[]),
+            Subject::SenderDomain(domain) => self.tagged(6, &[domain.as_bytes()]),
+            Subject::RecipientDomain(domain) => self.tagged(7, &[domain.as_bytes()]),
+            Subject::Gateway(namespace, name) => self.tagged(
+                8,
+                &[&frame_len(namespace), namespace.as_bytes(), name.as_bytes()],
+            ),
+        }
+    }
+
+    /// The subjects of one list.
+    #[must_use]
+    pub fn of(subjects: &[Subject<'_>]) -> Self {
+        let mut framed = Self::default();
+        subjects.iter().for_each(|&subject| framed.push(subject));
+        framed
+    }
+
+    /// The framed bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn tagged(&mut self, tag: u8, parts: &[&[u8]]) {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.0.push(tag);
+        self.0.extend_from_slice(&(len as u32).to_be_bytes());
+        parts.iter().for_each(|part| self.0.extend_from_slice(part));
+    }
+}
+
+/// The part of a key that a rule fixes: its object, what is counted, and the window (zero for locks).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope(Box<[u8]>);
+
+impl Scope {
+    /// Frames the fixed part.
+    #[must_use]
+    pub fn new(object: &ObjectRef, tally: Tally, window: Millis) -> Self {
+        let mut framed = vec![kind_byte(object.kind)];
+        for text in [&object.namespace, &object.name] {
+            framed.extend_from_slice(&frame_len(text));
+            framed.extend_from_slice(text.as_bytes());
+        }
+        framed.push(tally as u8);
+        framed.extend_from_slice(&window.0.to_be_bytes());
+        Self(framed.into())
+    }
+
+    /// The key of `subjects` in this scope.
+    #[must_use]
+    pub fn key(&self, subjects: &Subjects) -> Key {
+        let mut framed: SmallVec<[u8; 256]> = SmallVec::from_slice(&self.0);
+        framed.extend_from_slice(&subjects.0);
+        Key::new(&framed)
+    }
+}
+
+/// A key taken apart again, for `sekisho explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The object.
+    pub object: ObjectRef,
+    /// What is counted.
+    pub tally: Tally,
+    /// The window; zero for locks.
+    pub window: Millis,
+    /// Whom or what it is about.
+    pub subjects: Vec<Subject<'a>>,
+}
+
+/// Takes a key apart; `None` if this module did not frame it.
+#[must_use]
+pub fn read(key: &Key) -> Option<Parts<'_>> {
+    let mut rest = Reader(key.as_bytes());
+    let kind = read_kind(rest.byte()?)?;
+    let namespace = rest.framed_text()?.to_owned();
+    let name = rest.framed_text()?.to_owned();
+    let tally = Tally::read(rest.byte()?)?;
+    let window = Millis(u64::from_be_bytes(rest.take(8)?.try_into().ok()?));
+    let mut subjects = Vec::new();
+    while !rest.0.is_empty() {
+        subjects.push(rest.subject()?);
+    }
+    Some(Parts {
+        object: ObjectRef {
+            kind,
+            namespace,
+            name,
+        },
+        tally,
+        window,
+        subjects,
+    })
+}
+
+impl fmt::Display for Parts<'_> {
+    /// `RateLimit/default/by-account Recipients 1h account=a@example.jp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.object, self.tally)?;
+        if self.window.0 > 0 {
+            write!(f, " {}", self.window)?;
+        }
+        self.subjects
+            .iter()
+            .try_for_each(|subject| write!(f, " {subject}"))
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(name) => write!(f, "account={name}"),
+            Self::Source(ip) => write!(f, "source={ip}"),
+            Self::Prefix(net) => write!(f, "prefix={net}"),
+            Self::Asn(Some(asn)) => write!(f, "asn={asn}"),
+            Self::Asn(None) => f.write_str("asn=unknown"),
+            Self::Country(Some(country)) => write!(f, "country={country:?}"),
+            Self::Country(None) => f.write_str("country=unknown"),
+            Self::SenderDomain(domain) => write!(f, "senderDomain={domain}"),
+            Self::RecipientDomain(domain) => write!(f, "recipientDomain={domain}"),
+            Self::Gateway(namespace, name) => write!(f, "gateway={namespace}/{name}"),
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|byte| byte[0])
+    }
+
+    fn framed(&mut self) -> Option<&'a [u8]> {
+        let len = u32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.take(len as usize)
+    }
+
+    fn framed_text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.framed()?).ok()
+    }
+
+    fn subject(&mut self) -> Option<Subject<'a>> {
+        let tag = self.byte()?;
+        let body = self.framed()?;
+        let text = || std::str::from_utf8(body).ok();
+        Some(match (tag, body) {
+            (1, _) => Subject::Account(text()?),
+            (2, _) => Subject::Source(read_ip(body)?),
+            (3, [bits, ip @ ..]) => Subject::Prefix(IpNet::new(read_ip(ip)?, *bits).ok()?),
+            (4, []) => Subject::Asn(None),
+            (4, _) => Subject::Asn(Some(u32::from_be_bytes(body.try_into().ok()?))),
+            (5, []) => Subject::Country(None),
+            (5, _) => Subject::Country(Some(Country::parse(body.try_into().ok()?)?)),
+            (6, _) => Subject::SenderDomain(text()?),
+            (7, _) => Subject::RecipientDomain(text()?),
+            (8, _) => {
+                let mut both = Reader(body);
+                Subject::Gateway(both.framed_text()?, std::str::from_utf8(both.0).ok()?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn read_ip(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(octets)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
+}
+
+/// Lengths are four octets: no text that reaches a key comes near that, and a cast could not overlap two names before it did.
+fn frame_len(text: &str) -> [u8; 4] {
+    (text.len() as u32).to_be_bytes()
+}
+
+const KINDS: [(Kind, u8); 6] = [
+    (Kind::MailGateway, 1),
+    (Kind::SubmissionPolicy, 2),
+    (Kind::CountryRule, 3),
+    (Kind::RateLimit, 4),
+    (Kind::LoginGuard, 5),
+    (Kind::EgressPool, 6),
+];
+
+const fn kind_byte(kind: Kind) -> u8 {
+    match kind {
+        Kind::MailGateway => 1,
+        Kind::SubmissionPolicy => 2,
+        Kind::CountryRule => 3,
+        Kind::RateLimit => 4,
+        Kind::LoginGuard => 5,
+        Kind::EgressPool => 6,
+    }
+}
+
+fn read_kind(byte: u8) -> Option<Kind> {
+    KINDS
+        .into_iter()
+        .find_map(|(kind, number)| (number == byte).then_some(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    enum Owned {
+        Account(String),
+        Source(IpAddr),
+        Prefix(IpNet),
+        Asn(Option<u32>),
+        Country(Option<Country>),
+        SenderDomain(String),
+        RecipientDomain(String),
+        Gateway(String, String),
+    }
+
+    impl Owned {
+        fn subject(&self) -> Subject<'_> {
+            match self {
+                Self::Account(name) => Subject::Account(name),
+                Self::Source(ip) => Subject::Source(*ip),
+                Self::Prefix(net) => Subject::Prefix(*net),
+                Self::Asn(asn) => Subject::Asn(*asn),
+                Self::Country(country) => Subject::Country(*country),
+                Self::SenderDomain(domain) => Subject::SenderDomain(domain),
+                Self::RecipientDomain(domain) => Subject::RecipientDomain(domain),
+                Self::Gateway(namespace, name) => Subject::Gateway(namespace, name),
+            }
+        }
+    }
+
+    fn subject() -> impl Strategy<Value = Owned> {
+        // Few letters, so that two names are often almost alike.
+        let text = "[a\\x00.@]{0,3}";
+        prop_oneof![
+            text.prop_map(Owned::Account),
+            any::<IpAddr>().prop_map(Owned::Source),
+            (any::<IpAddr>(), 0u8..=32)
+                .prop_map(|(ip, bits)| Owned::Prefix(IpNet::new(ip, bits).unwrap().trunc())),
+            any::<Option<u32>>().prop_map(Owned::Asn),
+            proptest::option::of("[A-Z]{2}")
+                .prop_map(|code| Owned::Country(code.map(|code| Country::try_from(code).unwrap()))),
+            text.prop_map(Owned::SenderDomain),
+            text.prop_map(Owned::RecipientDomain),
+            (text, text).prop_map(|(namespace, name)| Owned::Gateway(namespace, name)),
+        ]
+    }
+
+    proptest! {
+        /// Reading a key gives back every part, so that no two names can have the same bytes.
+        #[test]
+        fn framing_is_injective(
+            kind in proptest::sample::select(KINDS.to_vec()), namespace in "[a/]{0,3}", name in "[a/]{0,3}",
+            tally in proptest::sample::select(Tally::ALL.to_vec()), window: u64,
+            subjects in proptest::collection::vec(subject(), 0..5),
+        ) {
+            let object = ObjectRef { kind: kind.0, namespace, name };
+            let list: Vec<_> = subjects.iter().map(Owned::subject).collect();
+            let key = Scope::new(&object, tally, Millis(window)).key(&Subjects::of(&list));
+            prop_assert_eq!(read(&key), Some(Parts { object, tally, window: Millis(window), subjects: list }));
+        }
+
+        #[test]
+        fn reading_foreign_bytes_does_not_panic(bytes: Vec<u8>) {
+            let _ = read(&Key::new(&bytes));
+        }
+    }
+
+    #[test]
+    fn reads_as_words() {
+        let object = ObjectRef {
+            kind: Kind::RateLimit,
+            namespace: "mail".into(),
+            name: "by-account".into(),
+        };
+        let subjects = Subjects::of(&[Subject::Account("a@example.jp"), Subject::Asn(None)]);
+        let key = Scope::new(&object, Tally::Recipients, Millis::HOUR).key(&subjects);
+        assert_eq!(
+            read(&key).unwrap().to_string(),
+            "RateLimit/mail/by-account Recipients 1h account=a@example.jp asn=unknown"
+        );
+    }
+
+    #[test]
+    fn kinds_keep_their_numbers() {
+        for (kind, number) in KINDS {
+            assert_eq!(kind_byte(kind), number);
+        }
+    }
+}

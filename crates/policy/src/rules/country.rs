@@ -1,0 +1,209 @@
+//! CountryRule: what a source country changes. An exemption spares from refusal and reclassification, never from limits.
+
+use crate::decision::{Class, Reason, Said};
+use crate::event::{Event, Stage};
+use crate::key::{Subject, Subjects};
+use crate::matching::{Exemption, account_of};
+use crate::netset::Countries;
+use crate::plan::{Effect, Plan};
+use crate::reply;
+use crate::rules::limit::{Due, LimitPart, stages_of};
+use crate::rules::submission::{
+    ask_envelope_sender, ask_header_from, ask_null_sender_recipients, ask_recipients,
+};
+use crate::rules::{Defect, Stages};
+use crate::ruleset::RuleView;
+use crate::snapshot::{
+    CountryRule, From, LoginFrom, ObjectRef, OnCountersUnavailable, OnExceed, SenderCheck,
+};
+
+/// A [`CountryRule`] made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Abroad {
+    origin: Origin,
+    exempt: Exemption,
+    login: LoginFrom,
+    sender: SenderCheck,
+    recipients_per_message: Option<u32>,
+    limits: Vec<LimitPart>,
+    class_at_least: Option<Class>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    Countries(Countries),
+    Except(Countries),
+    Unknown,
+}
+
+impl Abroad {
+    /// Makes the rule ready, or names the field that cannot be put in force.
+    pub(crate) fn new(object: &ObjectRef, spec: &CountryRule) -> Result<Self, Defect> {
+        if spec
+            .exempt
+            .reverse_names
+            .iter()
+            .any(|name| name.trim_matches('.').is_empty())
+        {
+            return Err(Defect::new(
+                "spec.exempt.reverseNames",
+                "an empty name would exempt everybody",
+            ));
+        }
+        let limits = spec
+            .limits
+            .iter()
+            .map(|&limit| LimitPart::new(object, "spec.then.limits", limit));
+        Ok(Self {
+            origin: match &spec.from {
+                From::Countries(list) => Origin::Countries(Countries::new(list)),
+                From::Except(list) => Origin::Except(Countries::new(list)),
+                From::Unknown => Origin::Unknown,
+            },
+            exempt: Exemption::new(&spec.exempt),
+            login: spec.login,
+            sender: spec.sender,
+            recipients_per_message: spec.recipients_per_message,
+            limits: limits
+                .collect::<Result<_, _>>()
+                .map_err(|why| Defect::new("spec.then.limits", why))?,
+            class_at_least: spec.class_at_least,
+        })
+    }
+
+    pub(crate) fn stages(&self) -> Stages {
+        let limits = self
+            .limits
+            .iter()
+            .map(|part| stages_of(part.limit.unit, OnExceed::Defer));
+        self.refusing_stages()
+            .and(limits.fold(Stages::default(), Stages::and))
+    }
+
+    /// Where it does what an exemption spares from.
+    fn refusing_stages(&self) -> Stages {
+        let own_sender = self.sender == SenderCheck::MustMatchAccount;
+        let classes = self.class_at_least.is_some();
+        Stages::default()
+            .with(self.login == LoginFrom::Refuse, Stages::LOGIN)
+            .with(own_sender || classes, Stages::MAIL.and(Stages::HEADERS))
+            .with(
+                own_sender || self.recipients_per_message.is_some(),
+                Stages::RCPT,
+            )
+    }
+
+    pub(crate) fn asks_headers(&self) -> bool {
+        self.sender == SenderCheck::MustMatchAccount
+    }
+
+    /// Whether the source comes from where the rule is about.
+    pub(crate) fn is_about(&self, event: &Event) -> bool {
+        match (&self.origin, event.session.source.country) {
+            (Origin::Countries(list), Some(country)) => list.contains(country),
+            (Origin::Except(list), Some(country)) => !list.contains(country),
+            (Origin::Unknown, None) => true,
+            (Origin::Countries(_) | Origin::Except(_), None) | (Origin::Unknown, Some(_)) => false,
+        }
+    }
+
+    /// Whether its answer at this event could depend on reverse names that nobody looked up yet.
+    pub(crate) fn asks_reverse_names(&self, event: &Event) -> bool {
+        self.refusing_stages().contains(Stages::of(&event.stage))
+            && self.exempt.asks_reverse_names(event)
+    }
+
+    pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        if self
+            .refusing_stages()
+            .contains(Stages::of(&plan.event.stage))
+        {
+            match self.exempt.exempts(plan.event) {
+                Some(why) => plan.say(rule, "spec.exempt", Said::Exempt, why),
+                None => self.ask_refusals(rule, plan),
+            }
+        }
+        self.ask_limits(rule, plan);
+    }
+
+    fn ask_refusals<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let own_sender = self.sender == SenderCheck::MustMatchAccount;
+        let part = "spec.then.sender";
+        match (&event.stage, &event.transaction) {
+            (Stage::Login { .. }, _) => {
+                let refusal = reply::bad_credentials(Reason::CountryRefused);
+                plan.refuse(rule, "spec.then.login", refusal, whence(event));
+            }
+            (Stage::Mail, Some(transaction)) => {
+                if own_sender {
+                    ask_envelope_sender(rule, part, plan, transaction);
+                }
+                self.ask_class(rule, plan);
+            }
+            (Stage::Rcpt { .. }, Some(transaction)) => {
+                if own_sender {
+                    ask_null_sender_recipients(rule, part, plan, transaction);
+                }
+                if let Some(limit) = self.recipients_per_message {
+                    ask_recipients(
+                        rule,
+                        "spec.then.recipientsPerMessage",
+                        plan,
+                        transaction,
+                        limit,
+                    );
+                }
+            }
+            (Stage::Headers(facts), _) => {
+                if own_sender {
+                    ask_header_from(rule, part, plan, facts);
+                }
+                self.ask_class(rule, plan);
+            }
+            _ => {}
+        }
+    }
+
+    /// At MAIL, so that recipients are asked of the hop that the message will go to, and at the headers, where classes are decided.
+    fn ask_class<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        if let Some(class) = self.class_at_least {
+            plan.say(
+                rule,
+                "spec.then.classAtLeast",
+                Said::Worsen(class, Reason::SourceClass),
+                whence(plan.event),
+            );
+        }
+    }
+
+    /// By account; by source where nobody is logged in.
+    fn ask_limits<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        for part in &self.limits {
+            let Some(due) = Due::of(part.limit.unit, OnExceed::Defer, event) else {
+                continue;
+            };
+            let subject = account_of(event)
+                .map_or(Subject::Source(event.session.source.ip), |account| {
+                    Subject::Account(account.as_str())
+                });
+            let effect = Effect::Exceed(OnExceed::Defer);
+            plan.ask_limit(
+                rule,
+                part,
+                &Subjects::of(&[subject]),
+                due,
+                effect,
+                OnCountersUnavailable::LocalOnly,
+            );
+        }
+    }
+}
+
+fn whence(event: &Event) -> String {
+    match event.session.source.country {
+        Some(country) => format!("from {}", country.as_str()),
+        None => "from an unknown country".into(),
+    }
+}

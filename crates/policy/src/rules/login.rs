@@ -1,0 +1,439 @@
+//! LoginGuard: password errors by account, by source and by both; and which networks are known good.
+//!
+//! A lock is asked before the password is looked at, and answers alike whether the account exists. Where counters do not answer,
+//! the password check goes on: refusing every login because a counter is out would turn a small failure into an outage, while
+//! an attacker gains no more than the time until it is back. A `Shadow` guard keeps the same tallies and locks, so that it shows what
+//! it would refuse; enforced later, it goes on from there.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::address::Account;
+use crate::decision::{Reason, Said};
+use crate::event::Stage;
+use crate::glob::Globs;
+use crate::key::{Scope, Subject, Subjects, Tally};
+use crate::matching::{account_of, prefix, site};
+use crate::op::{Item, Key, Op};
+use crate::plan::{Ask, KnownGoodPass, LockStep, Part, Plan};
+use crate::rules::{Defect, Stages};
+use crate::ruleset::RuleView;
+use crate::snapshot::{
+    DecoyAction, Enforcement, KnownGood, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource,
+};
+use crate::time::{Millis, Timestamp};
+
+/// A [`LoginGuard`] made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    account: Option<(PerAccount, Scope)>,
+    source: Option<(PerSource, Scope, Scope)>,
+    pair: Option<(PerPair, Scope)>,
+    account_lock: Scope,
+    source_lock: Scope,
+    pair_lock: Scope,
+    growth: u32,
+    max_lock: Millis,
+    decoys: Globs,
+    /// How long a touched decoy locks the source.
+    decoy_lock: Option<Millis>,
+    ipv4_prefix: u8,
+    ipv6_prefix: u8,
+}
+
+impl Guard {
+    /// Makes the guard ready, or names the field that cannot be put in force.
+    pub(crate) fn new(object: &ObjectRef, spec: &LoginGuard) -> Result<Self, Defect> {
+        check(spec)?;
+        let scope = |tally, per| Scope::new(object, tally, per);
+        let lock = |tally| Scope::new(object, tally, Millis(0));
+        let (ipv4_prefix, ipv6_prefix) = spec
+            .per_source
+            .map_or((32, 64), |source| (source.ipv4_prefix, source.ipv6_prefix));
+        let decoys = spec.decoys.as_ref();
+        Ok(Self {
+            account: spec
+                .per_account
+                .map(|part| (part, scope(Tally::WrongPasswords, part.per))),
+            source: spec.per_source.map(|part| {
+                (
+                    part,
+                    scope(Tally::FailedAccounts, part.per),
+                    scope(Tally::FailedPairs, part.per),
+                )
+            }),
+            pair: spec
+                .per_account_and_source
+                .map(|part| (part, scope(Tally::Failures, part.per))),
+            account_lock: lock(Tally::AccountLock),
+            source_lock: lock(Tally::SourceLock),
+            pair_lock: lock(Tally::PairLock),
+            growth: spec.lock_growth,
+            max_lock: spec.max_lock,
+            decoys: Globs::new(decoys.map_or(&[][..], |decoys| &decoys.accounts)),
+            decoy_lock: match decoys.map(|decoys| decoys.action) {
+                Some(DecoyAction::LockSource) => spec.per_source.map(|source| source.lock),
+                Some(DecoyAction::Points) | None => None,
+            },
+            ipv4_prefix,
+            ipv6_prefix,
+        })
+    }
+
+    pub(crate) fn stages(&self) -> Stages {
+        Stages::LOGIN.and(Stages::LOGIN_FAILED)
+    }
+
+    pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let whom = self.whom(event.session.source.ip);
+        match &event.stage {
+            Stage::Login { account } => self.ask_login(rule, plan, account, whom),
+            Stage::LoginFailed { account, password } => {
+                let failure = Failure::new(account, *password, whom, event.at);
+                self.ask_failed(rule, plan, account, whom, &failure);
+            }
+            _ => {}
+        }
+    }
+
+    /// What of an address makes a source.
+    fn whom(&self, ip: IpAddr) -> Subject<'static> {
+        Subject::Prefix(prefix(ip, self.ipv4_prefix, self.ipv6_prefix))
+    }
+
+    fn ask_login<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        account: &Account,
+        source: Subject<'_>,
+    ) {
+        let account_subject = Subject::Account(account.as_str());
+        if self.account.is_some() {
+            let key = self.account_lock.key(&Subjects::of(&[account_subject]));
+            ask_lock(
+                rule,
+                plan,
+                "spec.perAccount",
+                key,
+                Reason::AccountLocked,
+                KnownGoodPass::Passes,
+            );
+        }
+        let source_key = || self.source_lock.key(&Subjects::of(&[source]));
+        if self.source.is_some() {
+            ask_lock(
+                rule,
+                plan,
+                "spec.perSource",
+                source_key(),
+                Reason::SourceLocked,
+                KnownGoodPass::Passes,
+            );
+        }
+        if self.pair.is_some() {
+            let key = self
+                .pair_lock
+                .key(&Subjects::of(&[account_subject, source]));
+            ask_lock(
+                rule,
+                plan,
+                "spec.perAccountAndSource",
+                key,
+                Reason::AccountLocked,
+                KnownGoodPass::Stays,
+            );
+        }
+        if self.decoys.contains(account.as_str()) {
+            plan.say(
+                rule,
+                "spec.decoys",
+                Said::Noted(Reason::DecoyTouched),
+                "a decoy account was asked for",
+            );
+            if let Some(base) = self.decoy_lock {
+                plan.record(self.lock(source_key(), base));
+                plan.say(
+                    rule,
+                    "spec.decoys.action",
+                    Said::Noted(Reason::SourceLocked),
+                    format!("locked for at least {base}"),
+                );
+            }
+        }
+    }
+
+    fn ask_failed<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        account: &Account,
+        source: Subject<'_>,
+        failure: &Failure,
+    ) {
+        let by_account = Subjects::of(&[Subject::Account(account.as_str())]);
+        let by_source = Subjects::of(&[source]);
+        if let Some((part, scope)) = &self.account {
+            let key = scope.key(&by_account);
+            let lock = self.step(
+                Reason::AccountLocked,
+                self.account_lock.key(&by_account),
+                part.lock,
+                vec![key.clone()],
+            );
+            let op = plan.run(Op::Distinct {
+                key,
+                item: failure.password,
+                window: part.per,
+            });
+            let ask = Ask::Tally {
+                op,
+                what: "distinct passwords",
+                at: part.distinct_passwords,
+                per: part.per,
+                lock,
+            };
+            plan.check(rule, Part::Fixed("spec.perAccount"), ask);
+        }
+        if let Some((part, accounts, pairs)) = &self.source {
+            let (accounts, pairs) = (accounts.key(&by_source), pairs.key(&by_source));
+            let step = || {
+                let lock = self.source_lock.key(&by_source);
+                self.step(
+                    Reason::SourceLocked,
+                    lock,
+                    part.lock,
+                    vec![accounts.clone(), pairs.clone()],
+                )
+            };
+            if let Some(at) = part.distinct_accounts {
+                let op = plan.run(Op::Distinct {
+                    key: accounts.clone(),
+                    item: failure.account,
+                    window: part.per,
+                });
+                let ask = Ask::Tally {
+                    op,
+                    what: "distinct accounts",
+                    at,
+                    per: part.per,
+                    lock: step(),
+                };
+                plan.check(rule, Part::Fixed("spec.perSource.distinctAccounts"), ask);
+            }
+            if let Some(at) = part.failed_pairs {
+                let op = plan.run(Op::Distinct {
+                    key: pairs.clone(),
+                    item: failure.pair,
+                    window: part.per,
+                });
+                let ask = Ask::Tally {
+                    op,
+                    what: "distinct pairs of account and password",
+                    at,
+                    per: part.per,
+                    lock: step(),
+                };
+                plan.check(rule, Part::Fixed("spec.perSource.failedPairs"), ask);
+            }
+        }
+        if let Some((part, scope)) = &self.pair {
+            let by_pair = Subjects::of(&[Subject::Account(account.as_str()), source]);
+            let key = scope.key(&by_pair);
+            let lock = self.step(
+                Reason::AccountLocked,
+                self.pair_lock.key(&by_pair),
+                part.lock,
+                vec![key.clone()],
+            );
+            let op = plan.run(Op::Meter {
+                key,
+                cost: 1,
+                window: part.per,
+            });
+            let ask = Ask::Tally {
+                op,
+                what: "failures of the account from this source",
+                at: part.failures,
+                per: part.per,
+                lock,
+            };
+            plan.check(rule, Part::Fixed("spec.perAccountAndSource"), ask);
+        }
+    }
+
+    fn step(&self, reason: Reason, key: Key, base: Millis, clear: Vec<Key>) -> Box<LockStep> {
+        Box::new(LockStep {
+            reason,
+            lock: self.lock(key, base),
+            clear,
+        })
+    }
+
+    const fn lock(&self, key: Key, base: Millis) -> Op {
+        Op::Lock {
+            key,
+            base,
+            growth: self.growth,
+            max: self.max_lock,
+        }
+    }
+}
+
+fn ask_lock<'a>(
+    rule: RuleView<'a>,
+    plan: &mut Plan<'a>,
+    part: &'static str,
+    key: Key,
+    reason: Reason,
+    pass: KnownGoodPass,
+) {
+    let op = plan.run(Op::Locked { key });
+    plan.check(rule, Part::Fixed(part), Ask::Lock { op, reason, pass });
+}
+
+fn check(spec: &LoginGuard) -> Result<(), Defect> {
+    let bad = |part: &str, why: &str| Err(Defect::new(part, why));
+    if spec.lock_growth == 0 {
+        return bad(
+            "spec.lockGrowth",
+            "a lock cannot grow by 0; 1 means that all are alike",
+        );
+    }
+    if spec.known_good.keep.0 == 0 || spec.known_good.after_days == 0 {
+        return bad(
+            "spec.knownGood",
+            "needs at least one day, and a time to keep it",
+        );
+    }
+    let windows = [
+        (
+            "spec.perAccount",
+            spec.per_account
+                .map(|part| (part.per, part.distinct_passwords)),
+        ),
+        (
+            "spec.perSource",
+            spec.per_source
+                .map(|part| (part.per, part.distinct_accounts.unwrap_or(1))),
+        ),
+        (
+            "spec.perSource",
+            spec.per_source
+                .map(|part| (part.per, part.failed_pairs.unwrap_or(1))),
+        ),
+        (
+            "spec.perAccountAndSource",
+            spec.per_account_and_source
+                .map(|part| (part.per, part.failures)),
+        ),
+    ];
+    for (part, window) in windows {
+        if window.is_some_and(|(per, at)| per.0 == 0 || at == 0) {
+            return bad(part, "needs a window, and at least one failure to lock");
+        }
+    }
+    let locks = spec
+        .decoys
+        .as_ref()
+        .is_some_and(|decoys| decoys.action == DecoyAction::LockSource);
+    if locks && spec.per_source.is_none() {
+        return bad(
+            "spec.decoys.action",
+            "LockSource locks for as long as spec.perSource says, and that is not there",
+        );
+    }
+    Ok(())
+}
+
+/// One failed login as members of the guard's sets.
+struct Failure {
+    password: Item,
+    account: Item,
+    pair: Item,
+}
+
+impl Failure {
+    /// Where the mechanism hides the password, failures are one item for each account, source and minute.
+    fn new(account: &Account, password: Option<Item>, source: Subject<'_>, at: Timestamp) -> Self {
+        let name = Subjects::of(&[Subject::Account(account.as_str())]);
+        let password = password.unwrap_or_else(|| {
+            let minute = at.0 / Millis::MINUTE.0;
+            digest(&[
+                b"hidden",
+                name.as_bytes(),
+                Subjects::of(&[source]).as_bytes(),
+                &minute.to_be_bytes(),
+            ])
+        });
+        Self {
+            password,
+            account: digest(&[b"account", name.as_bytes()]),
+            pair: digest(&[b"pair", name.as_bytes(), &password]),
+        }
+    }
+}
+
+/// The parts are framed or of fixed length, so that no two lists run together.
+fn digest(parts: &[&[u8]]) -> Item {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    let mut item = Item::default();
+    item.copy_from_slice(&hash.finalize()[..16]);
+    item
+}
+
+/// Learns which networks each account logs in from. It works with and without a LoginGuard, because the brake needs it, and keeps
+/// its days under the gateway, so that adding or removing a guard forgets nobody.
+#[derive(Clone, Debug)]
+pub(crate) struct Learner {
+    object: Arc<ObjectRef>,
+    scope: Scope,
+    pub(crate) known_good: KnownGood,
+}
+
+impl Learner {
+    pub(crate) fn new(
+        gateway: &Arc<ObjectRef>,
+        guard: Option<(&Arc<ObjectRef>, KnownGood)>,
+    ) -> Self {
+        let (object, known_good) = guard.unwrap_or((gateway, KnownGood::default()));
+        Self {
+            object: object.clone(),
+            scope: Scope::new(gateway, Tally::GoodDays, known_good.keep),
+            known_good,
+        }
+    }
+
+    /// Counts the days before a login; a good login adds its own day.
+    pub(crate) fn ask<'a>(&'a self, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let Some(account) = account_of(event) else {
+            return;
+        };
+        let network = site(event.session.source.ip);
+        let key = self.scope.key(&Subjects::of(&[
+            Subject::Account(account.as_str()),
+            Subject::Prefix(network),
+        ]));
+        let window = self.known_good.keep;
+        let op = match event.stage {
+            Stage::LoginSucceeded => {
+                let mut item = Item::default();
+                item[8..].copy_from_slice(&event.at.day().to_be_bytes());
+                Op::Distinct { key, item, window }
+            }
+            _ => Op::Count { key, window },
+        };
+        let op = plan.run(op);
+        plan.good_days = Some(op);
+        let rule = RuleView {
+            object: &self.object,
+            enforcement: Enforcement::Enforce,
+        };
+        plan.check(rule, Part::Fixed("spec.knownGood"), Ask::GoodDays { op });
+    }
+}

@@ -1,0 +1,147 @@
+//! RateLimit: never more than `count` in any `per`.
+
+use crate::event::{Event, Stage};
+use crate::explain::Skip;
+use crate::key::{Subject, Subjects};
+use crate::matching::{Matcher, account_of, site};
+use crate::plan::{Effect, Plan};
+use crate::rules::limit::{Due, LimitPart, reroutes, stages_of};
+use crate::rules::{Defect, Stages};
+use crate::ruleset::RuleView;
+use crate::snapshot::{
+    Gateway, KeyPart, Limit, ObjectRef, OnCountersUnavailable, OnExceed, RateLimit, Unit,
+};
+
+/// A [`RateLimit`] made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Rate {
+    key: Vec<KeyPart>,
+    limits: Vec<LimitPart>,
+    overrides: Vec<(Matcher, Vec<LimitPart>)>,
+    on_exceed: OnExceed,
+    on_unavailable: OnCountersUnavailable,
+}
+
+impl Rate {
+    /// Makes the rule ready, or names the field that cannot be put in force.
+    pub(crate) fn new(object: &ObjectRef, spec: &RateLimit) -> Result<Self, Defect> {
+        let mut key = spec.key.clone();
+        key.sort_unstable();
+        key.dedup();
+        if key.is_empty() {
+            return Err(Defect::new("spec.key", "names nothing to count by"));
+        }
+        let ready = |list: &str, limits: &[Limit]| {
+            let ready =
+                |&limit| check_key(&key, limit).and_then(|()| LimitPart::new(object, list, limit));
+            limits
+                .iter()
+                .map(ready)
+                .collect::<Result<Vec<_>, String>>()
+                .map_err(|why| Defect::new(list, why))
+        };
+        let limits = ready("spec.limits", &spec.limits)?;
+        let mut overrides = Vec::with_capacity(spec.overrides.len());
+        for each in &spec.overrides {
+            let path = format!("spec.overrides[{}].limits", each.name);
+            overrides.push((Matcher::new(&each.applies), ready(&path, &each.limits)?));
+        }
+        Ok(Self {
+            key,
+            limits,
+            overrides,
+            on_exceed: spec.on_exceed,
+            on_unavailable: spec.on_unavailable,
+        })
+    }
+
+    pub(crate) fn stages(&self) -> Stages {
+        let limits = self
+            .limits
+            .iter()
+            .chain(self.overrides.iter().flat_map(|(_, limits)| limits));
+        limits.fold(Stages::default(), |stages, part| {
+            stages.and(stages_of(part.limit.unit, self.on_exceed))
+        })
+    }
+
+    /// Whether there is something to count by, and something to count.
+    pub(crate) fn standing(&self, gateway: &Gateway, event: &Event) -> Result<(), Skip> {
+        if !self
+            .limits_for(event)
+            .iter()
+            .any(|part| Due::of(part.limit.unit, self.on_exceed, event).is_some())
+        {
+            return Err(Skip::Stage);
+        }
+        self.subjects(gateway, event)
+            .map(drop)
+            .map_err(Skip::Subject)
+    }
+
+    pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let Ok(subjects) = self.subjects(plan.rules.gateway(), event) else {
+            return;
+        };
+        for part in self.limits_for(event) {
+            let Some(due) = Due::of(part.limit.unit, self.on_exceed, event) else {
+                continue;
+            };
+            let effect = if reroutes(self.on_exceed) && matches!(event.stage, Stage::End(_)) {
+                Effect::Counted
+            } else {
+                Effect::Exceed(self.on_exceed)
+            };
+            plan.ask_limit(rule, part, &subjects, due, effect, self.on_unavailable);
+        }
+    }
+
+    /// The limits of the first override whose match holds, else the rule's own.
+    fn limits_for(&self, event: &Event) -> &[LimitPart] {
+        let special = self
+            .overrides
+            .iter()
+            .find(|(applies, _)| applies.check(event).is_ok());
+        special.map_or(&self.limits, |(_, limits)| limits)
+    }
+
+    /// What is counted apart, or the part of the key that is not known at this stage.
+    fn subjects(&self, gateway: &Gateway, event: &Event) -> Result<Subjects, KeyPart> {
+        let mut subjects = Subjects::default();
+        for &part in &self.key {
+            subjects.push(subject(part, gateway, event).ok_or(part)?);
+        }
+        Ok(subjects)
+    }
+}
+
+fn subject<'a>(part: KeyPart, gateway: &'a Gateway, event: &'a Event) -> Option<Subject<'a>> {
+    let source = &event.session.source;
+    Some(match part {
+        KeyPart::Account => Subject::Account(account_of(event)?.as_str()),
+        KeyPart::Source => Subject::Source(source.ip),
+        KeyPart::SourcePrefix => Subject::Prefix(site(source.ip)),
+        KeyPart::Asn => Subject::Asn(source.asn),
+        KeyPart::Country => Subject::Country(source.country),
+        KeyPart::SenderDomain => {
+            let sender = &event.transaction.as_ref()?.sender;
+            Subject::SenderDomain(sender.as_ref().map_or("", |sender| sender.domain()))
+        }
+        KeyPart::RecipientDomain => match &event.stage {
+            Stage::Rcpt { recipient, .. } => Subject::RecipientDomain(recipient.domain()),
+            _ => return None,
+        },
+        KeyPart::Gateway => Subject::Gateway(&gateway.object.namespace, &gateway.object.name),
+    })
+}
+
+fn check_key(key: &[KeyPart], limit: Limit) -> Result<(), String> {
+    if key.contains(&KeyPart::RecipientDomain) && limit.unit != Unit::Recipients {
+        return Err(format!(
+            "{:?} have no one recipient domain to count by",
+            limit.unit
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,456 @@
+//! SubmissionPolicy: what every message must keep to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::content::Patterns;
+use crate::decision::{Class, Reason, Said};
+use crate::event::{
+    DomainStanding, EndFacts, Event, Fact, HeaderFacts, Newlines, Scan, Stage, TransactionFacts,
+};
+use crate::plan::Plan;
+use crate::reply;
+use crate::rules::{Defect, Stages};
+use crate::ruleset::RuleView;
+use crate::snapshot::{
+    BareNewlines, Classify, Enforcement, OnMessageUnexamined, RecipientDomains, RouteTo,
+    SenderCheck, SubmissionPolicy,
+};
+
+/// A [`SubmissionPolicy`] made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) max_size: Option<u64>,
+    pub(crate) max_recipients: Option<u32>,
+    pub(crate) bare_newlines: BareNewlines,
+    pub(crate) recipient_domains: RecipientDomains,
+    pub(crate) classify: Option<Classification>,
+    max_visible_recipients: Option<u32>,
+    envelope_sender: SenderCheck,
+    header_sender: SenderCheck,
+    /// Lower case, sorted.
+    blocked_extensions: Vec<Box<str>>,
+    routes: BTreeMap<Class, Target>,
+}
+
+/// Scores over header patterns.
+#[derive(Clone, Debug)]
+pub(crate) struct Classification {
+    pub(crate) patterns: Patterns,
+    suspect_at: i64,
+    spam_at: i64,
+}
+
+/// Where a class goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Pool(Arc<str>),
+    Reject,
+}
+
+impl Submission {
+    /// Makes the policy ready, or names the field that cannot be put in force.
+    pub(crate) fn new(spec: &SubmissionPolicy) -> Result<Self, Defect> {
+        let classify = spec.classify.as_ref().map(Classification::new);
+        let mut blocked: Vec<Box<str>> = spec
+            .blocked_extensions
+            .iter()
+            .map(|extension| extension.to_ascii_lowercase().into())
+            .collect();
+        blocked.sort_unstable();
+        let routes = spec.route.iter().map(|(&class, to)| match to {
+            RouteTo::Pool(name) => (class, Target::Pool(name.as_str().into())),
+            RouteTo::Reject => (class, Target::Reject),
+        });
+        Ok(Self {
+            max_size: spec.max_size,
+            max_recipients: spec.max_recipients,
+            bare_newlines: spec.bare_newlines,
+            recipient_domains: spec.recipient_domains,
+            classify: classify.transpose()?,
+            max_visible_recipients: spec.max_visible_recipients,
+            envelope_sender: spec.envelope_sender,
+            header_sender: spec.header_sender,
+            blocked_extensions: blocked,
+            routes: routes.collect(),
+        })
+    }
+
+    pub(crate) fn stages(&self) -> Stages {
+        let own_sender = self.envelope_sender == SenderCheck::MustMatchAccount;
+        let must_resolve = self.recipient_domains == RecipientDomains::MustResolve;
+        let at_end = self.max_size.is_some()
+            || self.bare_newlines == BareNewlines::Reject
+            || self.asks_attachments();
+        Stages::default()
+            .with(
+                own_sender || self.max_size.is_some() || self.classify.is_some(),
+                Stages::MAIL,
+            )
+            .with(
+                own_sender || self.max_recipients.is_some() || must_resolve,
+                Stages::RCPT,
+            )
+            .with(self.asks_headers(), Stages::HEADERS)
+            .with(at_end, Stages::END)
+    }
+
+    pub(crate) fn asks_headers(&self) -> bool {
+        [self.envelope_sender, self.header_sender].contains(&SenderCheck::MustMatchAccount)
+            || self.max_visible_recipients.is_some()
+            || self.classify.is_some()
+    }
+
+    pub(crate) const fn asks_attachments(&self) -> bool {
+        !self.blocked_extensions.is_empty()
+    }
+
+    /// The pools that routes name.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.routes.values().filter_map(|target| match target {
+            Target::Pool(name) => Some(name),
+            Target::Reject => None,
+        })
+    }
+
+    pub(crate) fn target(&self, class: Class) -> Option<&Target> {
+        self.routes.get(&class)
+    }
+
+    pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let Some(transaction) = &event.transaction else {
+            return;
+        };
+        match &event.stage {
+            Stage::Mail => self.ask_mail(rule, plan, transaction),
+            Stage::Rcpt { domain, .. } => self.ask_rcpt(rule, plan, transaction, domain),
+            Stage::Headers(facts) => self.ask_headers(rule, plan, transaction, facts),
+            Stage::End(facts) => self.ask_end(rule, plan, facts),
+            _ => {}
+        }
+    }
+
+    fn ask_mail<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        transaction: &TransactionFacts,
+    ) {
+        if self.classify.is_some() && rule.enforcement == Enforcement::Enforce {
+            // Where messages are classified, each begins as clean: recipients are asked of the hop that it will likely go to.
+            plan.class = plan.class.max(Class::Clean);
+        }
+        if self.envelope_sender == SenderCheck::MustMatchAccount {
+            ask_envelope_sender(rule, "spec.sender.envelope", plan, transaction);
+        }
+        if let (Some(limit), Some(declared)) = (self.max_size, transaction.declared_size) {
+            self.ask_size(rule, plan, declared, limit);
+        }
+    }
+
+    fn ask_size<'a>(&self, rule: RuleView<'a>, plan: &mut Plan<'a>, size: u64, limit: u64) {
+        let saw = format!("{size} of {limit} octets");
+        let part = "spec.message.maxSize";
+        if size > limit {
+            plan.refuse(rule, part, reply::too_large(), saw)
+        } else {
+            plan.say(rule, part, Said::Pass, saw)
+        }
+    }
+
+    fn ask_rcpt<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        transaction: &TransactionFacts,
+        domain: &Fact<DomainStanding>,
+    ) {
+        if self.envelope_sender == SenderCheck::MustMatchAccount {
+            ask_null_sender_recipients(rule, "spec.sender.envelope", plan, transaction);
+        }
+        if let Some(limit) = self.max_recipients {
+            ask_recipients(rule, "spec.message.maxRecipients", plan, transaction, limit);
+        }
+        if self.recipient_domains == RecipientDomains::MustResolve {
+            ask_domain(rule, plan, domain);
+        }
+    }
+
+    fn ask_headers<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        transaction: &TransactionFacts,
+        facts: &'a HeaderFacts,
+    ) {
+        let null_sender =
+            self.envelope_sender == SenderCheck::MustMatchAccount && transaction.sender.is_none();
+        if self.header_sender == SenderCheck::MustMatchAccount || null_sender {
+            ask_header_from(rule, "spec.sender.header", plan, facts);
+        }
+        if let Some(limit) = self.max_visible_recipients {
+            let part = "spec.message.maxVisibleRecipients";
+            let saw = format!("{} of {limit} in To and Cc", facts.visible_recipients);
+            if facts.visible_recipients > limit {
+                plan.refuse(rule, part, reply::too_many_visible_recipients(), saw);
+            } else {
+                plan.say(rule, part, Said::Pass, saw);
+            }
+        }
+        if let Some(classify) = &self.classify {
+            let (said, saw) = classify.judge(&facts.matched);
+            plan.say(rule, "spec.classify", said, saw);
+        }
+        if facts.scan == Scan::OverLimits
+            && (self.classify.is_some() || self.max_visible_recipients.is_some())
+        {
+            ask_unexamined(
+                rule,
+                plan,
+                "the header section is over the scanner's limits",
+            );
+        }
+    }
+
+    fn ask_end<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>, facts: &EndFacts) {
+        if let Some(limit) = self.max_size {
+            self.ask_size(rule, plan, facts.bytes, limit);
+        }
+        if self.bare_newlines == BareNewlines::Reject {
+            let part = "spec.message.bareNewlines";
+            match facts.newlines {
+                Newlines::Clean => plan.say(rule, part, Said::Pass, "CRLF throughout"),
+                Newlines::Bare => plan.refuse(rule, part, reply::bare_newline(), "a bare CR or LF"),
+            }
+        }
+        if self.asks_attachments() {
+            let part = "spec.attachments.blockedExtensions";
+            match facts
+                .extensions
+                .iter()
+                .find(|&extension| self.blocks(extension))
+            {
+                Some(extension) => plan.refuse(
+                    rule,
+                    part,
+                    reply::attachment_blocked(),
+                    format!("a .{} file", shown(extension)),
+                ),
+                None if facts.scan == Scan::OverLimits => {
+                    ask_unexamined(rule, plan, "the attachments are over the scanner's limits");
+                }
+                None => plan.say(rule, part, Said::Pass, "none of a refused type"),
+            }
+        }
+    }
+
+    fn blocks(&self, extension: &str) -> bool {
+        let extension = extension.to_ascii_lowercase();
+        self.blocked_extensions
+            .binary_search_by(|blocked| (**blocked).cmp(extension.as_str()))
+            .is_ok()
+    }
+}
+
+impl Classification {
+    fn new(spec: &Classify) -> Result<Self, Defect> {
+        Ok(Self {
+            patterns: Patterns::new(&spec.rules)?,
+            suspect_at: spec.suspect_at,
+            spam_at: spec.spam_at,
+        })
+    }
+
+    /// The class that the patterns found lead to. Each pattern counts once.
+    fn judge(&self, matched: &[Box<str>]) -> (Said, String) {
+        let hits = || {
+            self.patterns
+                .iter()
+                .filter(|pattern| matched.contains(&pattern.name))
+        };
+        let score = hits().fold(0i64, |score, pattern| score.saturating_add(pattern.score));
+        let names: Vec<&str> = hits().map(|pattern| &*pattern.name).collect();
+        let (class, mark) = if score >= self.spam_at {
+            (Class::Spam, self.spam_at)
+        } else if score >= self.suspect_at {
+            (Class::Suspect, self.suspect_at)
+        } else {
+            (Class::Clean, self.suspect_at)
+        };
+        let found = if names.is_empty() {
+            "no pattern matched".to_owned()
+        } else {
+            names.join(", ")
+        };
+        (
+            Said::Worsen(class, Reason::ContentMatched),
+            format!("score {} of {}: {found}", points(score), points(mark)),
+        )
+    }
+}
+
+/// The text of an extension that the policy itself names; cut short all the same.
+fn shown(extension: &str) -> String {
+    extension.chars().take(16).collect()
+}
+
+/// Thousandths as a decimal number.
+fn points(thousandths: i64) -> String {
+    let sign = if thousandths < 0 { "-" } else { "" };
+    let (whole, rest) = (
+        thousandths.unsigned_abs() / 1000,
+        thousandths.unsigned_abs() % 1000,
+    );
+    let text = format!("{sign}{whole}.{rest:03}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// MAIL: the envelope sender must be the account's. `<>` is every account's, for read receipts; see
+/// [`ask_null_sender_recipients`] and [`ask_header_from`] for its price.
+pub(crate) fn ask_envelope_sender<'a>(
+    rule: RuleView<'a>,
+    part: &'static str,
+    plan: &mut Plan<'a>,
+    transaction: &TransactionFacts,
+) {
+    let owner = plan.event.account.as_ref().map(|account| &account.name);
+    match (owner, &transaction.sender) {
+        (None, _) => plan.refuse(rule, part, reply::sender_mismatch(), "nobody is logged in"),
+        (Some(_), None) => plan.say(rule, part, Said::Pass, "the null sender, for one recipient"),
+        (Some(account), Some(sender)) if plan.rules.senders().owns(account, sender) => {
+            plan.say(
+                rule,
+                part,
+                Said::Pass,
+                "the sender is an address of the account",
+            );
+        }
+        (Some(_), Some(_)) => plan.refuse(
+            rule,
+            part,
+            reply::sender_mismatch(),
+            "the sender is no address of the account",
+        ),
+    }
+}
+
+/// RCPT: `<>` may go to one recipient only.
+pub(crate) fn ask_null_sender_recipients<'a>(
+    rule: RuleView<'a>,
+    part: &'static str,
+    plan: &mut Plan<'a>,
+    transaction: &TransactionFacts,
+) {
+    if transaction.sender.is_none() && transaction.recipients >= 1 {
+        plan.refuse(
+            rule,
+            part,
+            reply::too_many_recipients(),
+            "a second recipient for the null sender",
+        );
+    }
+}
+
+/// RCPT: one more recipient than `limit`.
+pub(crate) fn ask_recipients<'a>(
+    rule: RuleView<'a>,
+    part: &'static str,
+    plan: &mut Plan<'a>,
+    transaction: &TransactionFacts,
+    limit: u32,
+) {
+    let saw = format!("{} of {limit} accepted before", transaction.recipients);
+    if transaction.recipients >= limit {
+        plan.refuse(rule, part, reply::too_many_recipients(), saw);
+    } else {
+        plan.say(rule, part, Said::Pass, saw);
+    }
+}
+
+/// Headers: From must be one address of the account; none, several or a malformed one never are.
+pub(crate) fn ask_header_from<'a>(
+    rule: RuleView<'a>,
+    part: &'static str,
+    plan: &mut Plan<'a>,
+    facts: &HeaderFacts,
+) {
+    match misaligned(plan.event, plan, facts) {
+        Some(saw) => plan.refuse(rule, part, reply::header_from_mismatch(), saw),
+        None => plan.say(rule, part, Said::Pass, "From is an address of the account"),
+    }
+}
+
+/// Why the header From is not the account's, if it is not.
+pub(crate) fn misaligned(
+    event: &Event,
+    plan: &Plan<'_>,
+    facts: &HeaderFacts,
+) -> Option<&'static str> {
+    use crate::event::FromHeader;
+    match (&facts.from, &event.account) {
+        (_, None) => Some("nobody is logged in"),
+        (FromHeader::Missing, _) => Some("there is no From"),
+        (FromHeader::Several, _) => Some("there is more than one From"),
+        (FromHeader::Malformed, _) => Some("From is no plain address"),
+        (FromHeader::One(author), Some(account))
+            if plan.rules.senders().owns(&account.name, author) =>
+        {
+            None
+        }
+        (FromHeader::One(_), Some(_)) => Some("From is no address of the account"),
+    }
+}
+
+fn ask_domain<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, domain: &Fact<DomainStanding>) {
+    let part = "spec.recipients.domains";
+    match domain {
+        Fact::Known(DomainStanding::Resolves) => {
+            plan.say(rule, part, Said::Pass, "the domain resolves")
+        }
+        Fact::Known(DomainStanding::Missing) => plan.refuse(
+            rule,
+            part,
+            reply::unknown_domain(),
+            "no MX, A or AAAA record",
+        ),
+        Fact::Known(DomainStanding::NullMx) => {
+            plan.refuse(rule, part, reply::null_mx(), "a null MX record")
+        }
+        // A domain that cannot be looked up is not a missing one: resending helps.
+        Fact::Unavailable => plan.refuse(
+            rule,
+            part,
+            reply::domain_unavailable(),
+            "the domain could not be looked up",
+        ),
+        Fact::Unasked => plan.say(rule, part, Said::Unjudged, "the domain was not looked up"),
+    }
+}
+
+/// What `onUnavailable.message` of the gateway says of a message that could not be examined, under the policy's enforcement.
+fn ask_unexamined<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, saw: &'static str) {
+    let part = "spec.onUnavailable.message";
+    let gateway = RuleView {
+        object: plan.rules.gateway_ref(),
+        enforcement: rule.enforcement,
+    };
+    match plan.rules.gateway().on_unavailable.message {
+        OnMessageUnexamined::RouteClean => plan.say(gateway, part, Said::Unjudged, saw),
+        OnMessageUnexamined::RouteSuspect => {
+            plan.say(
+                gateway,
+                part,
+                Said::Worsen(Class::Suspect, Reason::DependencyFailed),
+                saw,
+            );
+        }
+        OnMessageUnexamined::RouteSpam => plan.say(
+            gateway,
+            part,
+            Said::Worsen(Class::Spam, Reason::DependencyFailed),
+            saw,
+        ),
+        OnMessageUnexamined::Defer => plan.refuse(gateway, part, reply::dependency_failed(), saw),
+    }
+}
