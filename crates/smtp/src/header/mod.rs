@@ -12,3 +12,6 @@ pub use encoded_word::decode_words;
 pub use fields::{Field, Headers};
 pub use from::{FromFault, FromHeader};
 pub use reader::{HeaderProgress, HeaderReader, MAX_HEADER};
+
+#[cfg(test)]
+mod tests;

@@ -10,3 +10,6 @@ mod walker;
 pub use extension::extensions;
 pub use part::Attachment;
 pub use walker::{LimitExceeded, Report, Walker, WalkerLimits};
+
+#[cfg(test)]
+mod tests;

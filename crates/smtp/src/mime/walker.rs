@@ -240,9 +240,8 @@ impl Walker {
                 boundaries,
                 children,
             } => {
-                if boundaries
-                    .iter()
-                    .any(|boundary| boundary.len() > MAX_BOUNDARY)
+                if boundaries.len() > MAX_STATED
+                    || boundaries.iter().any(|b| b.len() > MAX_BOUNDARY)
                 {
                     return self.exceed(LimitExceeded::Boundary);
                 }
