@@ -125,7 +125,7 @@ pub struct Upstream {
 }
 
 /// Whether TLS is used towards a next hop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UpstreamTls {
     /// Never.
     Off,
@@ -137,7 +137,7 @@ pub enum UpstreamTls {
 }
 
 /// How the client's identity is passed on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words of the YAML")]
 pub enum ClientIdentity {
     #[default]
