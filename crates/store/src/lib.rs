@@ -1,1 +1,21 @@
-//! placeholder
+//! The ledger in SQL: records, the snapshots they were made under, retention, erasure and its audit trail.
+//!
+//! It alone owns tables. Queries are checked at run time, on the driver itself. Writing goes through one connection,
+//! reading through a few others, so an `explain` never waits for a batch.
+#![warn(missing_docs)]
+
+mod audit;
+mod error;
+mod migrate;
+mod open;
+mod records;
+mod retention;
+mod snapshots;
+mod writer;
+
+pub use audit::{AuditAction, AuditEntry, Mandate};
+pub use error::StoreError;
+pub use open::Store;
+pub use records::{Filter, Found, MAX_RECORDS};
+pub use retention::Pruned;
+pub use writer::{Writer, WriterCounts, WriterSettings};

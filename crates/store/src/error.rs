@@ -1,0 +1,160 @@
+//! What can go wrong with the store: which file, and what mends it.
+
+use std::path::{Path, PathBuf};
+
+/// An error of the store. All of it is for the operator; a peer never sees any.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is nothing that could be opened, or it may not be.
+    #[error(
+        "the store {path} cannot be opened ({why}); check that its folder exists and that this user may write to it"
+    )]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// A folder, socket or device where a file should be.
+    #[error("the store {path} is not a regular file; name a file, or move away what is there")]
+    NotAFile {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// It can be read and not written.
+    #[error(
+        "the store {path} is read-only; make the file, its -wal and -shm files and its folder writable for this user"
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No room for what is written.
+    #[error("the disk of the store {path} is full; free space there or shorten the retention")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody else writes for too long.
+    #[error(
+        "the store {path} is locked by another process; end the other process (only one may write)"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// All connections are in use for too long.
+    #[error(
+        "the store {path} is too busy: no connection became free in time; its disk may be too slow"
+    )]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Damaged, or no database at all.
+    #[error(
+        "the store {path} is damaged or not a database ({why}); restore it from a backup, or move it away to begin a new one"
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// A database of some other program.
+    #[error("{path} is a database, but not a Sekisho store; name another file")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a later version that this one cannot work beside.
+    #[error(
+        "the store {path} has schema {found}, and this version knows up to {known}; use a newer version, or restore a backup made before the upgrade"
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The file's schema.
+        found: i64,
+        /// This version's schema.
+        known: i64,
+    },
+    /// Opened for reading only, and not yet brought to this version's schema.
+    #[error(
+        "the store {path} has schema {found}, and this version reads from {needed} on; start this version's server on it once"
+    )]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// The file's schema.
+        found: i64,
+        /// The oldest schema that this version can read.
+        needed: i64,
+    },
+    /// A row that this version cannot read.
+    #[error("the store {path} holds {what} that cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something that cannot be written as JSON: a bug.
+    #[error("{what} cannot be stored: {why}")]
+    Unwritable {
+        /// Which value.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Anything else that the database said.
+    #[error("the store {path} failed: {source}")]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: sqlx::Error,
+    },
+}
+
+/// SQLite's primary result codes.
+mod code {
+    pub(super) const PERM: u32 = 3;
+    pub(super) const BUSY: u32 = 5;
+    pub(super) const LOCKED: u32 = 6;
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+impl StoreError {
+    pub(crate) fn from_sqlx(path: &Path, source: sqlx::Error) -> Self {
+        let path = path.to_owned();
+        let (primary, why) = match &source {
+            sqlx::Error::PoolTimedOut => return Self::Busy { path },
+            sqlx::Error::Io(error) => {
+                return Self::CannotOpen {
+                    path,
+                    why: error.to_string(),
+                };
+            }
+            sqlx::Error::Database(error) => {
+                let extended = error.code().and_then(|code| code.parse::<u32>().ok());
+                (extended.map(|code| code & 0xff), error.message().to_owned())
+            }
+            _ => (None, String::new()),
+        };
+        match primary {
+            Some(code::PERM | code::CANTOPEN) => Self::CannotOpen { path, why },
+            Some(code::BUSY | code::LOCKED) => Self::Locked { path },
+            Some(code::READONLY) => Self::ReadOnly { path },
+            Some(code::CORRUPT | code::NOTADB) => Self::Corrupt { path, why },
+            Some(code::FULL) => Self::DiskFull { path },
+            _ => Self::Failed { path, source },
+        }
+    }
+}
