@@ -1,1 +1,25 @@
-//! placeholder
+//! What a running Sekisho says of itself over HTTP: metrics, health, configuration, records, and a start page.
+//! One file per resource.
+
+mod access;
+mod brakes;
+mod configs;
+mod error;
+mod health;
+mod inbox;
+mod metrics;
+mod overview;
+mod page;
+mod problem;
+mod records;
+mod server;
+mod state;
+mod tally;
+
+pub use access::Token;
+pub use configs::{Configs, Published};
+pub use error::Error;
+pub use inbox::{Arrived, Inbox};
+pub use server::Server;
+pub use state::{Answer, Running, RunningGateway, RunningListener, Sources};
+pub use tally::Tally;

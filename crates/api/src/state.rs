@@ -1,0 +1,93 @@
+//! What every resource draws from.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sekisho_policy::ObjectRef;
+use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
+use sekisho_store::Store;
+use serde::Serialize;
+
+use crate::access::Access;
+use crate::configs::Configs;
+use crate::inbox::Inbox;
+use crate::tally::Tally;
+
+/// What the process hands to the server.
+pub struct Sources {
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub shutdown: Shutdown,
+    pub configs: Configs,
+    pub store: Store,
+    pub tally: Tally,
+    pub running: Arc<dyn Running>,
+    /// The messages at the built-in relays, where there are any.
+    pub inbox: Option<Inbox>,
+    /// A shell command that sends a first message.
+    pub first_message: Option<String>,
+}
+
+/// An answer that takes a moment.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the data plane can say of itself.
+pub trait Running: Send + Sync {
+    /// How each gateway does now.
+    fn gateways(&self) -> Answer<'_, Vec<RunningGateway>>;
+
+    /// Puts a rule that its brake holds in shadow back in force; the gateways (`namespace/name`) on which it was held.
+    fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Vec<String>>;
+}
+
+/// One gateway as it runs.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningGateway {
+    /// `namespace/name`.
+    pub name: String,
+    pub listeners: Vec<RunningListener>,
+    /// Rules that the brake holds in shadow.
+    pub tripped: Vec<ObjectRef>,
+}
+
+/// One listener as it runs.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningListener {
+    pub name: String,
+    /// Where it listens.
+    pub address: String,
+    pub open_sessions: u64,
+}
+
+/// The state behind the routes; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) sources: Sources,
+    pub(crate) access: Access,
+}
+
+impl App {
+    pub(crate) fn new(sources: Sources, access: Access) -> Self {
+        Self(Arc::new(Inner { sources, access }))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Sources;
+    fn deref(&self) -> &Sources {
+        &self.sources
+    }
+}
