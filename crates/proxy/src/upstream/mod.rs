@@ -29,3 +29,29 @@
 //! Failure::hop(&self) -> Option<&record::Hop>
 //! impl Display for Failure             // what the operator must see: address, phase, cause
 //! ```
+
+mod connection;
+mod deadlines;
+mod failure;
+mod group;
+mod handshake;
+mod health;
+mod hops;
+mod identity;
+mod idle;
+mod lane;
+mod login;
+mod slots;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod wire;
+
+pub(crate) use deadlines::Deadlines;
+pub(crate) use failure::{Failure, Fault};
+pub use hops::LoadError;
+pub(crate) use hops::{Destination, Environment, NextHops};
+pub(crate) use identity::{Caller, ClientIdentity};
+pub(crate) use login::LoginAnswer;
+pub(crate) use transaction::{End, Transaction};

@@ -1,0 +1,260 @@
+//! What goes wrong on the way on: what the client may be told, and what the operator must see.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+
+use sekisho_policy::record::Hop;
+use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
+use sekisho_runtime::metrics::labels::Label as _;
+use sekisho_smtp::Reply;
+use sekisho_smtp::command::Missing;
+
+use crate::dns::DnsFailure;
+
+/// The cause, without the place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the host's name cannot be resolved: {0}")]
+    Resolve(DnsFailure),
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("this machine does not have the source address {address} ({source})")]
+    SourceAddress { address: IpAddr, source: io::Error },
+    #[error("the host has no address of the family of the source address {0}")]
+    SourceFamily(IpAddr),
+    #[error("TLS is required, and it does not offer STARTTLS")]
+    TlsNotOffered,
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("it did not answer in time")]
+    Timeout,
+    #[error("the time that the message has is over")]
+    Deadline,
+    #[error("it closed the connection")]
+    Closed,
+    #[error("the connection broke: {0}")]
+    Broken(io::Error),
+    #[error("it does not serve us: {0}")]
+    Unwilling(Reply),
+    #[error("it breaks the protocol: {0}")]
+    Protocol(#[from] sekisho_smtp::Error),
+    #[error("it sent something that nobody asked for")]
+    Unsolicited,
+    #[error("it answered {0}, which is no answer to what was asked")]
+    OutOfPlace(Reply),
+    #[error("it does not take the client's identity: {0}")]
+    Identity(&'static str),
+    #[error("it refuses the client's identity: {0}")]
+    IdentityRefused(Reply),
+    #[error("the connection that the account had logged in over is gone")]
+    LoginLost,
+    #[error("it does not offer AUTH PLAIN or LOGIN")]
+    AuthNotOffered,
+    #[error("it offers no TLS, and a password is not sent in clear text over the network unless `tls` is `Off`")]
+    PasswordInClear,
+    #[error("no member is healthy{}", Last(.0.as_deref()))]
+    NoHealthyMember(Option<Box<Failure>>),
+    #[error("the snapshot has no such pool")]
+    NoSuchPool,
+    #[error("every connection that the pool may hold is busy")]
+    Saturated,
+    #[error("the message needs what the next hop does not offer ({0:?})")]
+    Missing(Missing),
+    #[error("the message needs 8BITMIME, which the next hop does not offer")]
+    EightBitMissing,
+    #[error("it said {0}")]
+    Refused(Reply),
+}
+
+struct Last<'a>(Option<&'a Failure>);
+
+impl fmt::Display for Last<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |failure| write!(f, "; the last one tried: {failure}"))
+    }
+}
+
+/// A fault with its place: which hop, in which phase.
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    fault: Fault,
+    phase: Option<UpstreamPhase>,
+    pool: Option<Box<str>>,
+    hop: Option<Hop>,
+}
+
+impl Failure {
+    /// A fault before any hop was reached; `pool` is absent for the gateway's upstream.
+    pub(super) fn nowhere(pool: Option<&str>, fault: Fault) -> Self {
+        Self(Box::new(Inner { fault, phase: None, pool: pool.map(Into::into), hop: None }))
+    }
+
+    pub(super) fn at(hop: Hop, phase: UpstreamPhase, fault: Fault) -> Self {
+        let pool = hop.pool.as_deref().map(Into::into);
+        Self(Box::new(Inner { fault, phase: Some(phase), pool, hop: Some(hop) }))
+    }
+
+    /// The cause.
+    pub(crate) fn fault(&self) -> &Fault {
+        &self.0.fault
+    }
+
+    /// The next hop, where one had been chosen.
+    pub(crate) fn hop(&self) -> Option<&Hop> {
+        self.0.hop.as_ref()
+    }
+
+    /// The next hop's own words, if it was the next hop that said no.
+    pub(crate) fn refusal(&self) -> Option<&Reply> {
+        match &self.0.fault {
+            Fault::Refused(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// What the client may be told, without the decision id. 421 means: say it and close.
+    pub(crate) fn reply(&self) -> Reply {
+        match &self.0.fault {
+            Fault::Refused(reply) => for_client(reply),
+            Fault::Missing(missing) => missing.refusal().reply,
+            Fault::EightBitMissing => {
+                Reply::new(554, (5, 6, 3), "The next server takes no 8-bit messages, and they are not converted here")
+            }
+            Fault::Timeout | Fault::Deadline => Reply::new(451, (4, 4, 7), "The next server did not answer in time"),
+            Fault::Closed | Fault::Broken(_) | Fault::Protocol(_) | Fault::Unsolicited | Fault::OutOfPlace(_) => {
+                broken()
+            }
+            Fault::Unwilling(_) if self.0.phase != Some(UpstreamPhase::Greeting) => broken(),
+            Fault::LoginLost => {
+                Reply::new(421, (4, 4, 2), "The connection to the mail server was lost; please log in again")
+            }
+            Fault::Identity(_) | Fault::IdentityRefused(_) | Fault::AuthNotOffered | Fault::PasswordInClear => {
+                Reply::new(451, (4, 3, 5), "The mail system is not set up correctly; please try again later")
+            }
+            Fault::Saturated => Reply::new(451, (4, 4, 5), "The mail system is busy; please try again later"),
+            Fault::Resolve(_)
+            | Fault::Connect(_)
+            | Fault::SourceAddress { .. }
+            | Fault::SourceFamily(_)
+            | Fault::TlsNotOffered
+            | Fault::Tls(_)
+            | Fault::Unwilling(_)
+            | Fault::NoHealthyMember(_)
+            | Fault::NoSuchPool => {
+                Reply::new(451, (4, 4, 1), "No server can take the message now; please try again later")
+            }
+        }
+    }
+
+    /// How metrics count it; `None` where the next hop did its duty.
+    pub(super) fn metric(&self) -> Option<UpstreamError> {
+        Some(match &self.0.fault {
+            Fault::Refused(_) | Fault::Missing(_) | Fault::EightBitMissing => return None,
+            Fault::Resolve(_) => UpstreamError::Resolve,
+            Fault::Connect(_) | Fault::SourceAddress { .. } | Fault::SourceFamily(_) => UpstreamError::Connect,
+            Fault::TlsNotOffered | Fault::Tls(_) | Fault::PasswordInClear => UpstreamError::Tls,
+            Fault::Timeout | Fault::Deadline => UpstreamError::Timeout,
+            Fault::Closed | Fault::Broken(_) | Fault::LoginLost => UpstreamError::Closed,
+            Fault::Unwilling(_) => UpstreamError::Unwilling,
+            Fault::Protocol(_) | Fault::Unsolicited | Fault::OutOfPlace(_) | Fault::AuthNotOffered => {
+                UpstreamError::Protocol
+            }
+            Fault::Identity(_) | Fault::IdentityRefused(_) => UpstreamError::Identity,
+            Fault::NoHealthyMember(_) | Fault::NoSuchPool => UpstreamError::NoHealthyMember,
+            Fault::Saturated => UpstreamError::Saturated,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `pool slow, member a, relay.example:25 from 203.0.113.10, greeting: it does not serve us: 554 ...`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.pool {
+            Some(pool) => write!(f, "pool {pool}")?,
+            None => f.write_str("upstream")?,
+        }
+        if let Some(hop) = &self.0.hop {
+            if let Some(member) = &hop.member {
+                write!(f, ", member {member}")?;
+            }
+            write!(f, ", {}", hop.address)?;
+            if let Some(from) = hop.from {
+                write!(f, " from {from}")?;
+            }
+        }
+        if let Some(phase) = self.0.phase {
+            write!(f, ", {}", phase.as_str())?;
+        }
+        write!(f, ": {}", self.0.fault)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn broken() -> Reply {
+    Reply::new(451, (4, 4, 2), "The connection to the next server broke; please try again")
+}
+
+/// A next hop's refusal as the client may hear it. What is between us and the next hop (its wish for a login, its
+/// opinion of our syntax, its going down) is not the client's to mend: 451, because mail programs that hear 53x ask
+/// for the password again, and that hear 421 hang up.
+pub(super) fn for_client(reply: &Reply) -> Reply {
+    match reply.code() {
+        421 => broken(),
+        530 | 534 | 535 | 538 => {
+            Reply::new(451, (4, 3, 5), "The mail system is not set up correctly; please try again later")
+        }
+        500 | 502 | 503 => Reply::new(451, (4, 3, 0), "The next server could not be talked to; please try again later"),
+        400..=599 => reply.clone(),
+        _ => broken(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_goes_to_the_client_unless_it_is_between_us() {
+        let table = [
+            (Reply::new(550, (5, 1, 1), "No such user"), "550 5.1.1 No such user"),
+            (Reply::plain(452, "Too many"), "452 Too many"),
+            (Reply::new(501, (5, 1, 7), "Bad sender"), "501 5.1.7 Bad sender"),
+            (Reply::new(530, (5, 7, 0), "Authentication required"), "451 4.3.5"),
+            (Reply::new(535, (5, 7, 8), "Bad password"), "451 4.3.5"),
+            (Reply::new(503, (5, 5, 1), "Bad sequence"), "451 4.3.0"),
+            (Reply::new(421, (4, 3, 2), "Shutting down"), "451 4.4.2"),
+        ];
+        for (said, told) in table {
+            let failure = Failure::nowhere(None, Fault::Refused(said));
+            assert!(failure.reply().to_string().starts_with(told), "{} is not {told}", failure.reply());
+            assert_eq!(failure.metric(), None);
+        }
+    }
+
+    #[test]
+    fn the_client_hears_nothing_of_our_network() {
+        let hop = Hop {
+            pool: Some("slow".into()),
+            member: Some("a".into()),
+            address: "relay.internal:25".into(),
+            from: Some("203.0.113.10".parse().unwrap()),
+            reply: String::new(),
+        };
+        let fault = Fault::SourceAddress {
+            address: "203.0.113.10".parse().unwrap(),
+            source: io::Error::from(io::ErrorKind::AddrNotAvailable),
+        };
+        let failure = Failure::at(hop, UpstreamPhase::Connect, fault);
+        let seen = failure.to_string();
+        for part in ["pool slow", "member a", "relay.internal:25", "203.0.113.10", "connect"] {
+            assert!(seen.contains(part), "{seen:?} lacks {part}");
+        }
+        let told = failure.reply().to_string();
+        assert!(told.starts_with("451 4.4.1 ") && !told.contains("203.0") && !told.contains("relay"), "{told}");
+    }
+}

@@ -1,0 +1,247 @@
+//! The ways out among which one is chosen for a message: the members of a pool, or the gateway's upstream.
+
+use std::sync::Arc;
+
+use sekisho_policy::record::Hop;
+use sekisho_policy::snapshot::Pool;
+use sekisho_policy::{Account, route};
+use sekisho_runtime::metrics::PoolMetrics;
+use tokio::time::{Instant, timeout_at};
+
+use super::Environment;
+use super::connection::{Bond, Connection};
+use super::failure::{Failure, Fault};
+use super::handshake::Attempt;
+use super::identity::{ClientIdentity, Own};
+use super::idle::Idle;
+use super::lane::{Blame, Lane};
+use super::slots::{Slot, Slots};
+
+/// Ways that are tried for one message.
+const MAX_TRIES: usize = 6;
+
+/// Ways out that are alike to the policy.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// The pool; absent for the gateway's upstream.
+    pub(super) pool: Option<(Arc<str>, Pool)>,
+    pub(super) exits: Vec<Exit>,
+    pub(super) shared: GroupState,
+    /// Connections at once.
+    pub(super) limit: usize,
+    /// Messages over one connection.
+    pub(super) most_messages: u32,
+    pub(super) most_idle: usize,
+    pub(super) metrics: PoolMetrics,
+}
+
+/// What a group keeps when its snapshot is replaced.
+#[derive(Clone, Debug)]
+pub(super) struct GroupState {
+    pub(super) idle: Arc<Idle>,
+    pub(super) slots: Arc<Slots>,
+}
+
+/// One member, or the gateway's upstream.
+#[derive(Debug)]
+pub(super) struct Exit {
+    pub(super) member: Option<Arc<str>>,
+    /// One for each endpoint, in the order in which they are preferred; at least one.
+    pub(super) lanes: Vec<Arc<Lane>>,
+    /// Header fields that the relay wants, ready to send.
+    pub(super) headers: Arc<[u8]>,
+}
+
+/// What a message wants of a group.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) seed: u64,
+    pub(super) account: Option<Account>,
+    pub(super) recipient_domain: Option<Box<str>>,
+    pub(super) identity: Arc<ClientIdentity>,
+    pub(super) own: Arc<Own>,
+}
+
+/// Whether a connection that was used before will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    Any,
+    New,
+}
+
+/// A connection that may take the message.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) headers: Arc<[u8]>,
+    /// It was used before, and its peer may have gone since.
+    pub(super) reused: bool,
+}
+
+impl Group {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.pool.as_ref().map(|(name, _)| &**name)
+    }
+
+    /// Whether a lane is one of this group's.
+    pub(super) fn uses(&self, lane: &Arc<Lane>) -> bool {
+        self.exits.iter().flat_map(|exit| &exit.lanes).any(|ours| Arc::ptr_eq(ours, lane))
+    }
+
+    /// Opens a way for a message: never one outside the group.
+    ///
+    /// # Errors
+    /// [`Fault::NoHealthyMember`] where the pool has nobody left to try; [`Fault::Saturated`] where no connection
+    /// became free in time; the last failure where the ways that were tried failed.
+    pub(super) async fn open(
+        &self,
+        environment: &Environment,
+        wish: &Wish,
+        freshness: Freshness,
+        deadline: Instant,
+    ) -> Result<Opened, Failure> {
+        if self.pool.is_none() && wish.own.needs_login() {
+            return self.open_own(environment, wish, freshness);
+        }
+        let mut slot = Some(self.slot(deadline).await?);
+        let mut tried = Vec::new();
+        let mut last = None;
+        while tried.len() < MAX_TRIES
+            && let Some((exit, lane)) = self.next(wish, &tried)
+        {
+            tried.push((exit, lane));
+            let started = Instant::now();
+            match self.open_lane(environment, wish, (exit, lane), freshness, deadline).await {
+                Ok(mut opened) => {
+                    opened.connection.slot = slot.take();
+                    return Ok(opened);
+                }
+                Err((failure, blame)) => {
+                    self.exits[exit].lanes[lane].failed(blame, started);
+                    if blame == Blame::Nobody {
+                        return Err(self.counted(failure));
+                    }
+                    tracing::warn!(%failure, "a next hop failed");
+                    last = Some(self.counted(failure));
+                }
+            }
+        }
+        Err(match (last, &self.pool) {
+            (Some(last), None) => last,
+            (last, _) => self.fail(Fault::NoHealthyMember(last.map(Box::new))),
+        })
+    }
+
+    /// The connection that the account logged in over: no other will do.
+    fn open_own(&self, environment: &Environment, wish: &Wish, freshness: Freshness) -> Result<Opened, Failure> {
+        let own = match freshness {
+            Freshness::Any => wish.own.take(),
+            Freshness::New => None,
+        };
+        own.filter(|connection| self.uses(&connection.lane))
+            .and_then(|mut connection| {
+                connection.is_fit(u32::MAX, &environment.deadlines, Instant::now()).then_some(connection)
+            })
+            .map(|connection| Opened { connection, headers: Arc::clone(&self.exits[0].headers), reused: true })
+            .ok_or_else(|| self.fail(Fault::LoginLost))
+    }
+
+    async fn open_lane(
+        &self,
+        environment: &Environment,
+        wish: &Wish,
+        (exit, lane): (usize, usize),
+        freshness: Freshness,
+        deadline: Instant,
+    ) -> Result<Opened, (Failure, Blame)> {
+        let exit = &self.exits[exit];
+        let lane = &exit.lanes[lane];
+        let identity = &wish.identity;
+        let attempt = Attempt { environment, metrics: &self.metrics, lane, identity, deadline };
+        let headers = Arc::clone(&exit.headers);
+        if freshness == Freshness::Any
+            && let Some(connection) = self.reuse(environment, wish, attempt).await
+        {
+            return Ok(Opened { connection, headers, reused: true });
+        }
+        self.shared.idle.make_room(|idle| self.shared.slots.have_room_for(idle));
+        let hop = Hop {
+            pool: self.pool.as_ref().map(|(name, _)| Arc::clone(name)),
+            member: exit.member.clone(),
+            address: String::new(),
+            from: None,
+            reply: String::new(),
+        };
+        let connection = attempt.connect(hop).await?;
+        lane.succeeded();
+        Ok(Opened { connection, headers, reused: false })
+    }
+
+    /// A connection of this lane that is still good: the session's own, else one from the idle ones.
+    async fn reuse(&self, environment: &Environment, wish: &Wish, attempt: Attempt<'_>) -> Option<Connection> {
+        let deadlines = &environment.deadlines;
+        if let Some(mut own) = wish.own.take_on(attempt.lane)
+            && own.is_fit(self.most_messages, deadlines, Instant::now())
+        {
+            return Some(own);
+        }
+        while let Some(mut connection) = self.shared.idle.take(attempt.lane) {
+            if connection.is_fit(self.most_messages, deadlines, Instant::now())
+                && attempt.introduce_again(&mut connection).await.is_ok()
+            {
+                connection.hop.reply.clear();
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// The next way to try. A pool's unhealthy members are never tried; the gateway's endpoints are, after the others.
+    fn next(&self, wish: &Wish, tried: &[(usize, usize)]) -> Option<(usize, usize)> {
+        let now = Instant::now();
+        let Some((_, pool)) = &self.pool else {
+            let lanes = self.exits[0].lanes.iter().enumerate();
+            let untried = lanes.filter(|(at, _)| !tried.contains(&(0, *at)));
+            return untried.min_by_key(|(_, lane)| lane.good_at(now)).map(|(at, _)| (0, at));
+        };
+        let lane_of = |exit: usize| {
+            let lanes = self.exits.get(exit)?.lanes.iter().enumerate();
+            lanes.filter(|(at, lane)| lane.is_good(now) && !tried.contains(&(exit, *at))).map(|(at, _)| at).next()
+        };
+        let account = wish.account.as_ref();
+        let domain = wish.recipient_domain.as_deref();
+        let exit = route::choose(pool, wish.seed, account, domain, |exit| lane_of(exit).is_some())?;
+        Some((exit, lane_of(exit)?))
+    }
+
+    async fn slot(&self, deadline: Instant) -> Result<Slot, Failure> {
+        timeout_at(deadline, self.shared.slots.take()).await.map_err(|_| self.fail(Fault::Saturated))
+    }
+
+    /// Takes a connection back when its message is over.
+    pub(super) fn give_back(&self, environment: &Environment, own: &Own, mut connection: Connection) {
+        connection.wire.rest();
+        match connection.bond {
+            Bond::OneCaller => own.keep(connection),
+            Bond::Anyone if connection.messages >= self.most_messages => connection.wire.say_goodbye(),
+            Bond::Anyone => {
+                // In this order: whoever waits for the slot finds the connection.
+                let slot = connection.slot.take();
+                self.shared.idle.put(connection, self.most_idle, environment.deadlines.idle);
+                drop(slot);
+            }
+        }
+    }
+
+    /// A failure of the group as a whole, counted.
+    pub(super) fn fail(&self, fault: Fault) -> Failure {
+        self.counted(Failure::nowhere(self.name(), fault))
+    }
+
+    pub(super) fn counted(&self, failure: Failure) -> Failure {
+        if let Some(error) = failure.metric() {
+            self.metrics.failed(error);
+        }
+        failure
+    }
+}

@@ -1,0 +1,251 @@
+//! From an address to a connection that may take mail: TCP, PROXY header, greeting, EHLO, TLS, XCLIENT.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use sekisho_policy::record::Hop;
+use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
+use sekisho_runtime::metrics::{PoolMetrics, UpstreamPhase};
+use sekisho_smtp::command::ClientName;
+use sekisho_smtp::{Capabilities, Command, Reply};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::Environment;
+use super::connection::{Bond, Connection};
+use super::deadlines::Until;
+use super::failure::{Failure, Fault};
+use super::identity::ClientIdentity;
+use super::lane::{Blame, Lane};
+use super::stream::Stream;
+use super::wire::{Meanwhile, Wire};
+
+/// Addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// What one attempt needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) metrics: &'a PoolMetrics,
+    pub(super) lane: &'a Arc<Lane>,
+    pub(super) identity: &'a ClientIdentity,
+    pub(super) deadline: Instant,
+}
+
+/// How far an attempt has come.
+struct Progress {
+    phase: UpstreamPhase,
+    hop: Hop,
+}
+
+impl Attempt<'_> {
+    /// Makes a connection. `hop` names pool and member; where it leads is filled in.
+    ///
+    /// # Errors
+    /// The failure, and whose fault it was.
+    pub(super) async fn connect(self, hop: Hop) -> Result<Connection, (Failure, Blame)> {
+        let mut progress = Progress { phase: UpstreamPhase::Connect, hop };
+        progress.hop.address = self.lane.key.address.to_string();
+        progress.hop.from = self.lane.key.source;
+        let mut result = self.run(&mut progress).await;
+        if let Err(fault) = &result
+            && self.lane.key.tls == UpstreamTls::Opportunistic
+            && progress.phase == UpstreamPhase::Tls
+            && !matches!(fault, Fault::Deadline)
+        {
+            tracing::warn!(hop = %self.lane.key.address, %fault, "opportunistic TLS failed, going on without it");
+            self.lane.avoid_tls();
+            result = self.run(&mut progress).await;
+        }
+        result.map_err(|fault| {
+            let blame = blame(progress.phase, &fault);
+            (Failure::at(progress.hop, progress.phase, fault), blame)
+        })
+    }
+
+    async fn run(self, progress: &mut Progress) -> Result<Connection, Fault> {
+        progress.phase = UpstreamPhase::Connect;
+        let (stream, peer) = self.timed(progress, UpstreamPhase::Connect, self.dial()).await?;
+        progress.hop.from = stream.local_ip();
+        if self.lane.key.address.host.parse::<IpAddr>().is_err() {
+            progress.hop.address = format!("{} [{}]", self.lane.key.address, peer.ip());
+        }
+        let mut wire = Wire::new(stream);
+        let open = self.metrics.open_connection();
+        self.timed(progress, UpstreamPhase::Greeting, self.greet(&mut wire)).await?;
+        let helo = &self.lane.key.helo;
+        let mut capabilities = self.timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo)).await?;
+        if self.timed(progress, UpstreamPhase::Tls, self.secure(&mut wire, &capabilities)).await? {
+            capabilities = self.timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo)).await?;
+        }
+        if self.lane.key.passing == Passing::Xclient {
+            progress.phase = UpstreamPhase::Ehlo;
+            capabilities = self.introduce(&mut wire, &capabilities).await?;
+        }
+        let now = Instant::now();
+        Ok(Connection {
+            wire,
+            capabilities,
+            lane: Arc::clone(self.lane),
+            hop: progress.hop.clone(),
+            bond: if self.lane.key.passing == Passing::ProxyV2 { Bond::OneCaller } else { Bond::Anyone },
+            unfinished: false,
+            messages: 0,
+            opened: now,
+            used: now,
+            slot: None,
+            _open: open,
+        })
+    }
+
+    async fn timed<T>(
+        self,
+        progress: &mut Progress,
+        phase: UpstreamPhase,
+        step: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        progress.phase = phase;
+        let started = Instant::now();
+        let done = step.await?;
+        self.metrics.phase(phase, started.elapsed());
+        Ok(done)
+    }
+
+    async fn dial(self) -> Result<(Stream, SocketAddr), Fault> {
+        let key = &self.lane.key;
+        let lookup = self.environment.dns.addresses(&key.address.host);
+        let addresses = match timeout_at(self.deadline, lookup).await {
+            Ok(addresses) => addresses.map_err(Fault::Resolve)?,
+            Err(_) => return Err(Fault::Deadline),
+        };
+        let fits = |ip: &IpAddr| key.source.is_none_or(|source| source.is_ipv4() == ip.is_ipv4());
+        let mut last = key.source.map_or(Fault::Closed, Fault::SourceFamily);
+        for ip in addresses.into_iter().filter(fits).take(MAX_ADDRESSES) {
+            let to = SocketAddr::new(ip, key.address.port);
+            let until = Until::first(self.environment.deadlines.connect, self.deadline);
+            match timeout_at(until.at, Stream::connect(to, key.source)).await {
+                Ok(Ok(stream)) => return Ok((stream, to)),
+                Ok(Err(fault)) => last = fault,
+                Err(_) => last = until.fault(),
+            }
+        }
+        Err(last)
+    }
+
+    /// The PROXY header, if one is to be sent, and the greeting. Anything but 220 means that this address is not served.
+    async fn greet(self, wire: &mut Wire) -> Result<(), Fault> {
+        let until = Until::first(self.environment.deadlines.greeting, self.deadline);
+        if self.lane.key.passing == Passing::ProxyV2 {
+            wire.output.extend(self.identity.as_proxy_header());
+            wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+        }
+        let reply = wire.reply(until).await?;
+        if reply.code() == 220 { Ok(()) } else { Err(Fault::Unwilling(reply)) }
+    }
+
+    /// EHLO, and HELO where that is not known.
+    async fn hello(self, wire: &mut Wire, name: &ClientName) -> Result<Capabilities, Fault> {
+        wire.check_silence()?;
+        let reply = wire.ask(&line(&Command::Ehlo(name.clone())), self.until()).await?;
+        if reply.code() == 250 {
+            return Ok(Capabilities::parse(&reply));
+        }
+        if !reply.is_permanent() {
+            return Err(Fault::Unwilling(reply));
+        }
+        let reply = wire.ask(&line(&Command::Helo(name.clone())), self.until()).await?;
+        if reply.code() == 250 { Ok(Capabilities::default()) } else { Err(Fault::Unwilling(reply)) }
+    }
+
+    /// STARTTLS as the lane asks for it; whether TLS is on now.
+    async fn secure(self, wire: &mut Wire, capabilities: &Capabilities) -> Result<bool, Fault> {
+        let required = self.lane.key.tls == UpstreamTls::Required;
+        if !self.lane.wants_tls() {
+            return Ok(false);
+        }
+        if !capabilities.starttls {
+            return if required { Err(Fault::TlsNotOffered) } else { Ok(false) };
+        }
+        wire.check_silence()?;
+        let reply = wire.ask(&line(&Command::StartTls), self.until()).await?;
+        match reply.code() {
+            220 => {}
+            421 => return Err(Fault::Unwilling(reply)),
+            400..=599 if !required => return Ok(false),
+            _ => return Err(Fault::Unwilling(reply)),
+        }
+        let name = ServerName::try_from(self.lane.key.address.host.clone())
+            .map_err(|error| Fault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let tls = if required { &self.environment.tls_required } else { &self.environment.tls_opportunistic };
+        wire.secure(Arc::clone(tls), name, self.until()).await?;
+        Ok(true)
+    }
+
+    /// XCLIENT with what is offered, and the EHLO after it, in the client's name.
+    async fn introduce(self, wire: &mut Wire, capabilities: &Capabilities) -> Result<Capabilities, Fault> {
+        if !capabilities.xclient.iter().any(|attribute| attribute == "ADDR") {
+            return Err(Fault::Identity("it does not offer XCLIENT with ADDR to this proxy's address"));
+        }
+        let commands = self
+            .identity
+            .as_xclient()
+            .to_commands(&capabilities.xclient)
+            .map_err(|_| Fault::Identity("an attribute is too long for XCLIENT"))?;
+        for command in commands {
+            wire.check_silence()?;
+            let reply = wire.ask(&command, self.until()).await?;
+            match reply.code() {
+                220 => {}
+                421 => return Err(Fault::Unwilling(reply)),
+                _ => return Err(Fault::IdentityRefused(reply)),
+            }
+        }
+        let name = self.identity.helo.as_ref().unwrap_or(&self.lane.key.helo);
+        self.hello(wire, name).await
+    }
+
+    /// Makes a connection that served another client ready for this one.
+    ///
+    /// # Errors
+    /// The connection is of no use any more; a new one may be.
+    pub(super) async fn introduce_again(self, connection: &mut Connection) -> Result<(), Fault> {
+        if self.lane.key.passing != Passing::Xclient {
+            return Ok(());
+        }
+        if std::mem::take(&mut connection.unfinished) {
+            expect_done(connection.wire.ask(&line(&Command::Rset), self.until()).await?)?;
+        }
+        connection.capabilities = self.introduce(&mut connection.wire, &connection.capabilities).await?;
+        Ok(())
+    }
+
+    fn until(self) -> Until {
+        Until::first(self.environment.deadlines.hello, self.deadline)
+    }
+}
+
+pub(super) fn expect_done(reply: Reply) -> Result<(), Fault> {
+    if reply.is_completion() { Ok(()) } else { Err(unexpected(reply)) }
+}
+
+/// A reply that ends the connection, or makes no sense where it stands.
+pub(super) fn unexpected(reply: Reply) -> Fault {
+    if reply.is_closing() { Fault::Unwilling(reply) } else { Fault::OutOfPlace(reply) }
+}
+
+fn line(command: &Command) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(64);
+    command.write_to(&mut octets);
+    octets
+}
+
+fn blame(phase: UpstreamPhase, fault: &Fault) -> Blame {
+    match (phase, fault) {
+        (_, Fault::Deadline | Fault::Identity(_) | Fault::IdentityRefused(_)) => Blame::Nobody,
+        (_, Fault::SourceAddress { .. } | Fault::SourceFamily(_)) => Blame::Address,
+        (UpstreamPhase::Connect, _) | (UpstreamPhase::Greeting, Fault::Timeout) => Blame::Endpoint,
+        _ => Blame::Address,
+    }
+}

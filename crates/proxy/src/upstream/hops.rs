@@ -1,0 +1,292 @@
+//! All next hops of one snapshot, and what they take over from the snapshot before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sekisho_policy::Account;
+use sekisho_policy::route::Route;
+use sekisho_policy::snapshot::{
+    ClientIdentity as Passing, HostPort, Member, Pool, Relay, Snapshot, Upstream, UpstreamTls,
+};
+use sekisho_runtime::metrics::{GatewayMetrics, NO_NAME};
+use sekisho_smtp::command::{ClientName, MailCommand};
+use tokio::time::Instant;
+use tokio_rustls::rustls::ClientConfig;
+
+use super::deadlines::Deadlines;
+use super::failure::{Failure, Fault};
+use super::group::{Exit, Freshness, Group, GroupState, Wish};
+use super::health::Health;
+use super::identity::Caller;
+use super::idle::Idle;
+use super::lane::{Lane, LaneKey};
+use super::slots::{Slots, UNLIMITED};
+use super::transaction::{Opening, Transaction};
+use crate::dns::Dns;
+
+/// Messages over one connection to the gateway's own upstream.
+const UPSTREAM_MESSAGES: u32 = 100;
+/// Idle connections to the gateway's own upstream.
+const UPSTREAM_IDLE: usize = 128;
+
+/// What every connection needs, whatever the snapshot.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    /// Any certificate will do.
+    pub(crate) tls_opportunistic: Arc<ClientConfig>,
+    /// The certificate must be for the name that is connected to.
+    pub(crate) tls_required: Arc<ClientConfig>,
+    pub(crate) dns: Dns,
+    pub(crate) metrics: GatewayMetrics,
+    /// What is said in EHLO where a member has no name of its own.
+    pub(crate) host_name: ClientName,
+    pub(crate) deadlines: Deadlines,
+}
+
+/// A snapshot whose next hops cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("the gateway's upstream has no endpoints")]
+    NoEndpoints,
+    #[error("pool {0}: it has no members")]
+    NoMembers(String),
+    #[error("pool {pool}, member {member}: {helo:?} is no name for EHLO")]
+    HeloName { pool: String, member: String, helo: String },
+    #[error("pool {pool}, member {member}: {name:?} cannot be sent as a header field")]
+    Header { pool: String, member: String, name: String },
+    #[error("pool {pool}: it allows no {what}")]
+    Nothing { pool: String, what: &'static str },
+}
+
+/// All next hops of one snapshot.
+#[derive(Debug)]
+pub(crate) struct NextHops {
+    environment: Arc<Environment>,
+    upstream: Arc<Group>,
+    pools: HashMap<Arc<str>, Arc<Group>>,
+    kept: Kept,
+}
+
+/// What the next snapshot takes over.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    endpoints: HashMap<(HostPort, UpstreamTls), Arc<Health>>,
+    lanes: HashMap<LaneKey, Arc<Lane>>,
+    groups: HashMap<Option<Arc<str>>, GroupState>,
+}
+
+/// Where a message goes, and by what its way is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Destination<'a> {
+    /// The route of its class.
+    pub(crate) route: Route<'a>,
+    /// Random for each message.
+    pub(crate) seed: u64,
+    /// Who sends it.
+    pub(crate) account: Option<&'a Account>,
+    /// The domain of its first recipient.
+    pub(crate) recipient_domain: Option<&'a str>,
+}
+
+impl NextHops {
+    /// The next hops of `snapshot`. Connections, health and slots of what stays are taken over from `previous`.
+    ///
+    /// # Errors
+    /// What in the snapshot cannot be used.
+    pub(crate) fn load(
+        snapshot: &Snapshot,
+        environment: Arc<Environment>,
+        previous: Option<&Self>,
+    ) -> Result<Self, LoadError> {
+        let upstream = &snapshot.gateway.upstream;
+        let loader = Loader { environment: &environment, upstream };
+        let mut before = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+        let mut kept = Kept::default();
+        let group = loader.upstream(&mut before, &mut kept)?;
+        let mut pools = HashMap::new();
+        for (name, pool) in &snapshot.pools {
+            let name: Arc<str> = name.as_str().into();
+            let group = loader.pool(&name, pool, &mut before, &mut kept)?;
+            pools.insert(name, Arc::new(group));
+        }
+        let hops = Self { environment, upstream: Arc::new(group), pools, kept };
+        hops.settle();
+        Ok(hops)
+    }
+
+    /// Only now that nothing can fail any more: applies limits, and closes idle connections to targets that are gone.
+    fn settle(&self) {
+        for group in self.pools.values().chain([&self.upstream]) {
+            group.shared.slots.resize(group.limit);
+            group.shared.idle.retain(|lane| group.uses(lane));
+        }
+    }
+
+    /// Opens a connection for a message. Nothing of the message is sent before [`Transaction::recipients`].
+    ///
+    /// # Errors
+    /// No way led on, or the next hop lacks what the message needs.
+    pub(crate) async fn begin(
+        &self,
+        caller: &Caller,
+        destination: &Destination<'_>,
+        mail: MailCommand,
+        deadline: Instant,
+    ) -> Result<Transaction, Failure> {
+        let group = match destination.route {
+            Route::Upstream => &self.upstream,
+            Route::Pool { name, .. } => match self.pools.get(name) {
+                Some(group) => group,
+                None => return Err(Failure::nowhere(Some(name), Fault::NoSuchPool)),
+            },
+            Route::Reject => return Err(self.upstream.fail(Fault::NoSuchPool)),
+        };
+        let wish = Wish {
+            seed: destination.seed,
+            account: destination.account.cloned(),
+            recipient_domain: destination.recipient_domain.map(Into::into),
+            identity: caller.identity(),
+            own: Arc::clone(caller.own()),
+        };
+        let opened = group.open(&self.environment, &wish, Freshness::Any, deadline).await?;
+        let opening = Opening { environment: Arc::clone(&self.environment), group: Arc::clone(group), wish };
+        Transaction::begin(opening, opened, mail, deadline)
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(super) fn upstream(&self) -> &Group {
+        &self.upstream
+    }
+}
+
+struct Loader<'a> {
+    environment: &'a Environment,
+    upstream: &'a Upstream,
+}
+
+impl Loader<'_> {
+    fn upstream(&self, before: &mut Kept, kept: &mut Kept) -> Result<Group, LoadError> {
+        let lanes = self.upstream_lanes(None, &self.environment.host_name, before, kept);
+        if lanes.is_empty() {
+            return Err(LoadError::NoEndpoints);
+        }
+        Ok(Group {
+            pool: None,
+            exits: vec![Exit { member: None, lanes, headers: Arc::default() }],
+            shared: state(None, UNLIMITED, before, kept),
+            limit: UNLIMITED,
+            most_messages: UPSTREAM_MESSAGES,
+            most_idle: UPSTREAM_IDLE,
+            metrics: self.environment.metrics.pool(NO_NAME),
+        })
+    }
+
+    fn pool(&self, name: &Arc<str>, pool: &Pool, before: &mut Kept, kept: &mut Kept) -> Result<Group, LoadError> {
+        let nothing = |what| LoadError::Nothing { pool: name.to_string(), what };
+        if pool.members.is_empty() {
+            return Err(LoadError::NoMembers(name.to_string()));
+        }
+        if pool.max_connections == 0 {
+            return Err(nothing("connections"));
+        }
+        if pool.messages_per_connection == 0 {
+            return Err(nothing("messages on a connection"));
+        }
+        let exits = pool.members.iter().map(|member| self.exit(name, member, before, kept)).collect::<Result<_, _>>()?;
+        let limit = usize::try_from(pool.max_connections).unwrap_or(UNLIMITED).min(UNLIMITED);
+        let object = &pool.object;
+        Ok(Group {
+            pool: Some((Arc::clone(name), pool.clone())),
+            exits,
+            shared: state(Some(name), limit, before, kept),
+            limit,
+            most_messages: pool.messages_per_connection,
+            most_idle: limit,
+            metrics: self.environment.metrics.pool(&format!("{}/{}", object.namespace, object.name)),
+        })
+    }
+
+    fn exit(&self, pool: &str, member: &Member, before: &mut Kept, kept: &mut Kept) -> Result<Exit, LoadError> {
+        let helo = match &member.helo_name {
+            None => self.environment.host_name.clone(),
+            Some(helo) => ClientName::new(helo).ok_or_else(|| LoadError::HeloName {
+                pool: pool.to_owned(),
+                member: member.name.clone(),
+                helo: helo.clone(),
+            })?,
+        };
+        let (lanes, headers) = match &member.relay {
+            None => (self.upstream_lanes(member.source_address, &helo, before, kept), Arc::default()),
+            Some(relay) => {
+                let key = LaneKey {
+                    address: relay.address.clone(),
+                    tls: relay.tls,
+                    source: member.source_address,
+                    helo,
+                    // Relays of a pool are outside: they are told nothing of our clients.
+                    passing: Passing::None,
+                };
+                let headers = header_fields(relay).map_err(|name| LoadError::Header {
+                    pool: pool.to_owned(),
+                    member: member.name.clone(),
+                    name,
+                })?;
+                (vec![lane(key, before, kept)], headers)
+            }
+        };
+        Ok(Exit { member: Some(member.name.as_str().into()), lanes, headers })
+    }
+
+    fn upstream_lanes(
+        &self,
+        source: Option<std::net::IpAddr>,
+        helo: &ClientName,
+        before: &mut Kept,
+        kept: &mut Kept,
+    ) -> Vec<Arc<Lane>> {
+        let key = |address: &HostPort| LaneKey {
+            address: address.clone(),
+            tls: self.upstream.tls,
+            source,
+            helo: helo.clone(),
+            passing: self.upstream.client_identity,
+        };
+        self.upstream.endpoints.iter().map(|address| lane(key(address), before, kept)).collect()
+    }
+}
+
+fn lane(key: LaneKey, before: &mut Kept, kept: &mut Kept) -> Arc<Lane> {
+    let target = (key.address.clone(), key.tls);
+    let endpoint = before.endpoints.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new_endpoint()));
+    kept.endpoints.insert(target, Arc::clone(endpoint));
+    let lane =
+        before.lanes.entry(key.clone()).or_insert_with(|| Arc::new(Lane::new(key.clone(), Arc::clone(endpoint))));
+    kept.lanes.insert(key, Arc::clone(lane));
+    Arc::clone(lane)
+}
+
+fn state(name: Option<&Arc<str>>, limit: usize, before: &mut Kept, kept: &mut Kept) -> GroupState {
+    let state = before.groups.remove(&name.cloned()).unwrap_or_else(|| GroupState {
+        idle: Arc::new(Idle::default()),
+        slots: Arc::new(Slots::new(limit)),
+    });
+    kept.groups.insert(name.cloned(), state.clone());
+    state
+}
+
+/// The relay's header fields, one line each; an error names the field that cannot be sent.
+fn header_fields(relay: &Relay) -> Result<Arc<[u8]>, String> {
+    let mut fields = Vec::new();
+    for (name, value) in &relay.headers {
+        let name_is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        let value_is_good = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
+        if !name_is_good || !value_is_good || name.len() + value.len() > 996 {
+            return Err(name.clone());
+        }
+        fields.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    Ok(fields.into())
+}

@@ -1,0 +1,136 @@
+//! Passwords asked of the gateway's upstream: AUTH relayed over a connection of the session's own.
+
+use std::sync::Arc;
+
+use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
+use sekisho_runtime::metrics::UpstreamPhase;
+use sekisho_smtp::sasl::{ClientExchange, ClientStep, Credentials, Mechanism};
+use sekisho_smtp::{Capabilities, Reply};
+use tokio::time::Instant;
+
+use super::connection::{Bond, Connection};
+use super::deadlines::Until;
+use super::failure::{Failure, Fault};
+use super::group::{Freshness, Wish};
+use super::handshake::unexpected;
+use super::hops::NextHops;
+use super::identity::Caller;
+use super::stream::Stream;
+use super::wire::Wire;
+
+/// What the upstream says of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoginAnswer {
+    /// It is right.
+    Accepted,
+    /// It is wrong, or there is no such account, or it is closed.
+    Refused,
+}
+
+impl NextHops {
+    /// Asks the gateway's upstream by AUTH PLAIN, else LOGIN, on a connection that served nobody before.
+    ///
+    /// The connection stays with the caller and carries its messages from now on; only where the upstream takes the
+    /// account's name by XCLIENT is it closed, since any connection will do then.
+    ///
+    /// A password crosses a network only under TLS, unless the upstream says `tls: Off`: an attacker who strips
+    /// STARTTLS from an opportunistic connection gets no passwords. Loopback counts as no network.
+    ///
+    /// # Errors
+    /// The upstream could not be asked, or did not say yes or no.
+    pub(crate) async fn log_in(
+        &self,
+        caller: &Caller,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<LoginAnswer, Failure> {
+        let own = caller.own();
+        // A connection that was kept for this caller knows another login, or none.
+        own.forget();
+        let wish = Wish {
+            seed: 0,
+            account: None,
+            recipient_domain: None,
+            identity: caller.identity(),
+            own: Arc::clone(own),
+        };
+        let group = self.upstream();
+        let opened = group.open(self.environment(), &wish, Freshness::New, deadline).await?;
+        let mut connection = opened.connection;
+        let started = Instant::now();
+        let until = Until::first(self.environment().deadlines.hello, deadline);
+        match ask(&mut connection, credentials, until).await {
+            Ok(LoginAnswer::Accepted) => {
+                group.metrics.phase(UpstreamPhase::Auth, started.elapsed());
+                if takes_login_by_xclient(&connection) {
+                    connection.wire.say_goodbye();
+                } else {
+                    connection.bond = Bond::OneCaller;
+                    own.keep_login(connection);
+                }
+                Ok(LoginAnswer::Accepted)
+            }
+            Ok(LoginAnswer::Refused) => {
+                group.metrics.phase(UpstreamPhase::Auth, started.elapsed());
+                connection.wire.say_goodbye();
+                Ok(LoginAnswer::Refused)
+            }
+            Err(fault) => Err(group.counted(Failure::at(connection.hop, UpstreamPhase::Auth, fault))),
+        }
+    }
+}
+
+fn takes_login_by_xclient(connection: &Connection) -> bool {
+    connection.lane.key.passing == Passing::Xclient
+        && connection.capabilities.xclient.iter().any(|attribute| attribute == "LOGIN")
+}
+
+async fn ask(connection: &mut Connection, credentials: &Credentials, until: Until) -> Result<LoginAnswer, Fault> {
+    let mechanism = mechanism(&connection.capabilities).ok_or(Fault::AuthNotOffered)?;
+    if !may_send_password(connection) {
+        return Err(Fault::PasswordInClear);
+    }
+    connection.wire.check_silence()?;
+    let reply = exchange(&mut connection.wire, mechanism, credentials, until).await;
+    connection.wire.forget_output();
+    let reply = reply?;
+    connection.hop.reply = reply.to_string();
+    judge(reply)
+}
+
+async fn exchange(
+    wire: &mut Wire,
+    mechanism: Mechanism,
+    credentials: &Credentials,
+    until: Until,
+) -> Result<Reply, Fault> {
+    let (mut exchange, first) = ClientExchange::start(mechanism, credentials);
+    let mut reply = wire.ask(first.expose(), until).await?;
+    while reply.code() == 334 {
+        reply = match exchange.answer() {
+            ClientStep::Send(response) => wire.ask(response.expose(), until).await?,
+            ClientStep::Cancel(octets) => return Err(Fault::OutOfPlace(wire.ask(octets, until).await?)),
+        };
+    }
+    Ok(reply)
+}
+
+fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
+    [Mechanism::Plain, Mechanism::Login].into_iter().find(|mechanism| capabilities.offers_auth(mechanism.name()))
+}
+
+fn may_send_password(connection: &Connection) -> bool {
+    let loopback = connection.wire.stream().is_some_and(Stream::is_loopback);
+    connection.wire.is_tls() || loopback || connection.lane.key.tls == UpstreamTls::Off
+}
+
+/// 535 says that the password is wrong, 525 that the account is closed (RFC 5248). Every other refusal is about us, or
+/// about now: it must not count as a wrong password.
+fn judge(reply: Reply) -> Result<LoginAnswer, Fault> {
+    match reply.code() {
+        235 => Ok(LoginAnswer::Accepted),
+        525 | 535 => Ok(LoginAnswer::Refused),
+        _ if reply.is_completion() || reply.is_intermediate() => Err(unexpected(reply)),
+        _ => Err(Fault::Unwilling(reply)),
+    }
+}
