@@ -11,6 +11,7 @@ help: ## Say what can be done
 
 run: ## Start the quickstart: SMTP on 127.0.0.1:2587 and 2465, HTTP on 127.0.0.1:8080 (Ctrl-C ends it)
 	@.ci/setup run
+	@$(CARGO) build --locked --package sekisho-cli --bin sekisho
 	@$(CARGO) run --locked --quiet --package sekisho-cli --bin sekisho -- up deploy/quickstart
 
 test: ## Run every check: format, lints, dependency purity, unit, property, dialogue, case and end-to-end tests

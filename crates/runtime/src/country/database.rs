@@ -140,6 +140,8 @@ fn copy_unlinked(path: &Path, scratch: &Path) -> Result<(File, Signature), Error
     }
     let mut copy = tempfile::tempfile_in(scratch).map_err(write)?;
     let copied = io::copy(&mut original, &mut copy).map_err(write)?;
+    // A full disk must fail here, not as a fault in mapped memory later.
+    copy.sync_all().map_err(write)?;
     let signature = Signature::from(&before);
     let after = Signature::from(&original.metadata().map_err(read)?);
     let steady = after == signature && copied == before.len();

@@ -2,7 +2,12 @@
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
-use super::family::Registrar;
+use super::family::{Registrar, closed, object};
+use super::labels::{
+    AuthResult, BufferPlace, Class, CounterBackend, CounterError, CountryData, Detection, DnsQuery,
+    DnsResult, Enforcement, HandshakeError, LedgerResult, Load, Mechanism, Outcome, ReplyClass,
+    Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+};
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
 const COUNTER_BUCKETS: &[f64] = &[
@@ -69,94 +74,94 @@ impl Families {
         Self {
             sessions: r.counters(
                 "sekisho_sessions_total",
-                &["gateway", "listener", "tls"],
+                &[object("gateway"), object("listener"), closed::<Transport>("tls")],
                 "SMTP sessions that ended, by how they were protected then.",
             ),
             sessions_open: r.gauges(
                 "sekisho_sessions_open",
-                &["gateway", "listener"],
+                &[object("gateway"), object("listener")],
                 "SMTP sessions open now.",
             ),
             handshake_errors: r.counters(
                 "sekisho_tls_handshake_errors_total",
-                &["gateway", "listener", "kind"],
+                &[object("gateway"), object("listener"), closed::<HandshakeError>("kind")],
                 "TLS handshakes with clients that failed.",
             ),
             commands: r.counters(
                 "sekisho_commands_total",
-                &["gateway", "verb", "reply"],
+                &[object("gateway"), closed::<Verb>("verb"), closed::<ReplyClass>("reply")],
                 "SMTP commands received, by the first digit of the reply.",
             ),
             auth: r.counters(
                 "sekisho_auth_total",
-                &["gateway", "mechanism", "result"],
+                &[object("gateway"), closed::<Mechanism>("mechanism"), closed::<AuthResult>("result")],
                 "AUTH commands, by how they ended.",
             ),
             buffered: r.gauges(
                 "sekisho_buffered_bytes",
-                &["place"],
+                &[closed::<BufferPlace>("place")],
                 "Bytes of messages held until their verdict is known.",
             ),
             decisions: r.counters(
                 "sekisho_decisions_total",
-                &["gateway", "rule", "stage", "verdict", "enforcement"],
+                &[object("gateway"), object("rule"), closed::<Stage>("stage"), closed::<Verdict>("verdict"), closed::<Enforcement>("enforcement")],
                 "What each rule said, including what was only observed. The rule is the object's kind, namespace and name; \"-\" where no rule spoke.",
             ),
             detections: r.counters(
                 "sekisho_abuse_detections_total",
-                &["gateway", "kind"],
+                &[object("gateway"), closed::<Detection>("kind")],
                 "Signs of abuse that were seen, whether or not a rule refused anything.",
             ),
             brakes: r.gauges(
                 "sekisho_brake_tripped",
-                &["gateway", "rule"],
+                &[object("gateway"), object("rule")],
                 "1 while a rule is held in shadow because it refused too many known-good clients.",
             ),
             counter_latency: r.histograms(
                 "sekisho_counter_duration_seconds",
-                &["backend"],
+                &[closed::<CounterBackend>("backend")],
                 COUNTER_BUCKETS,
                 "Time to apply the counter operations of one decision.",
             ),
             counter_errors: r.counters(
                 "sekisho_counter_errors_total",
-                &["backend", "kind"],
+                &[closed::<CounterBackend>("backend"), closed::<CounterError>("kind")],
                 "Counter operations that got no answer.",
             ),
             messages: r.counters(
                 "sekisho_messages_total",
-                &["gateway", "pool", "class"],
+                &[object("gateway"), object("pool"), closed::<Class>("class")],
                 "Messages accepted by the next hop. The pool is \"-\" for the gateway's own upstream.",
             ),
             message_bytes: r.counters(
                 "sekisho_message_bytes_total",
-                &["gateway", "pool", "class"],
+                &[object("gateway"), object("pool"), closed::<Class>("class")],
                 "Bytes of the messages accepted by the next hop.",
             ),
             transactions: r.counters(
                 "sekisho_transactions_total",
-                &["gateway", "outcome"],
+                &[object("gateway"), closed::<Outcome>("outcome")],
                 "Mail transactions that ended, by outcome.",
             ),
             upstream_latency: r.histograms(
                 "sekisho_upstream_duration_seconds",
-                &["gateway", "pool", "phase"],
+                &[object("gateway"), object("pool"), closed::<UpstreamPhase>("phase")],
                 UPSTREAM_BUCKETS,
                 "Time that each step with the next hop took.",
             ),
             upstream_errors: r.counters(
                 "sekisho_upstream_errors_total",
-                &["gateway", "pool", "kind"],
+                &[object("gateway"), object("pool"), closed::<UpstreamError>("kind")],
                 "Next hops that did not serve, by cause.",
             ),
             upstream_connections: r.gauges(
                 "sekisho_upstream_connections",
-                &["gateway", "pool"],
+                &[object("gateway"), object("pool")],
                 "Connections to next hops open now, idle ones included.",
             ),
             dns: r.counters(
                 "sekisho_dns_lookups_total",
-                &["query", "result"],
+                &[closed::<DnsQuery>("query"), closed::<DnsResult>("result")],
                 "DNS lookups, by purpose and result.",
             ),
             hash_waiting: r.gauges(
@@ -183,47 +188,47 @@ impl Families {
             ),
             generation: r.gauges(
                 "sekisho_snapshot_generation",
-                &["gateway"],
+                &[object("gateway")],
                 "Generation of the snapshot in force.",
             ),
             config_age: r.float_gauges(
                 "sekisho_proxy_config_age_seconds",
-                &["gateway"],
+                &[object("gateway")],
                 "Time since the snapshot in force was last known to be the newest.",
             ),
             config_loads: r.counters(
                 "sekisho_config_loads_total",
-                &["gateway", "result"],
+                &[object("gateway"), closed::<Load>("result")],
                 "Snapshots offered to the proxy; after a failed one the last good one stays in force.",
             ),
             config_invalid: r.gauges(
                 "sekisho_config_object_invalid",
-                &["kind", "namespace", "name"],
+                &[object("kind"), object("namespace"), object("name")],
                 "1 for each object that is invalid now and keeps the last good rules it had.",
             ),
             certificate_expiry: r.gauges(
                 "sekisho_certificate_expiry_timestamp_seconds",
-                &["secret"],
+                &[object("secret")],
                 "When the certificate of a listener expires, in seconds since 1970.",
             ),
             country_age: r.float_gauges(
                 "sekisho_country_database_age_seconds",
-                &["data"],
+                &[closed::<CountryData>("data")],
                 "Time since the database in use was built. Absent for the embedded registry table, which does not say.",
             ),
             country_loads: r.counters(
                 "sekisho_country_database_loads_total",
-                &["result"],
+                &[closed::<Load>("result")],
                 "Loads of country databases; after a failed one the last good one stays in use.",
             ),
             ledger: r.counters(
                 "sekisho_ledger_records_total",
-                &["result"],
+                &[closed::<LedgerResult>("result")],
                 "Ledger records, by what became of them.",
             ),
             build_info: r.gauges(
                 "sekisho_build_info",
-                &["version"],
+                &[object("version")],
                 "1, with the version that runs.",
             ),
             registrar: r,

@@ -9,15 +9,39 @@ use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
-use super::labels::LabelSet;
+use super::labels::{Label, LabelSet};
 
 /// What `docs/metrics.md` says of one family.
 #[derive(Clone, Debug)]
 pub(super) struct Description {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    pub(super) labels: Vec<String>,
+    pub(super) labels: Vec<LabelName>,
     pub(super) help: String,
+}
+
+/// A label of a family, and its values if they are a closed list.
+#[derive(Clone, Debug)]
+pub(super) struct LabelName {
+    pub(super) name: &'static str,
+    pub(super) values: Option<Vec<&'static str>>,
+}
+
+/// A label whose values are names of objects (or a version).
+pub(super) fn object(name: &'static str) -> LabelName {
+    LabelName { name, values: None }
+}
+
+/// A label whose values are those of `L`.
+pub(super) fn closed<L: Label>(name: &'static str) -> LabelName {
+    LabelName {
+        name,
+        values: Some(L::ALL.iter().map(|value| value.as_str()).collect()),
+    }
+}
+
+fn names(labels: &[LabelName]) -> Vec<&'static str> {
+    labels.iter().map(|label| label.name).collect()
 }
 
 /// Registers families and remembers their descriptions: the list of metrics is made from what is registered.
@@ -30,30 +54,30 @@ pub(super) struct Registrar {
 const SOUND: &str = "the families are a fixed list that a test registers";
 
 impl Registrar {
-    pub(super) fn counters(&self, name: &str, labels: &[&str], help: &str) -> IntCounterVec {
-        let vec = IntCounterVec::new(Opts::new(name, help), labels).expect(SOUND);
+    pub(super) fn counters(&self, name: &str, labels: &[LabelName], help: &str) -> IntCounterVec {
+        let vec = IntCounterVec::new(Opts::new(name, help), &names(labels)).expect(SOUND);
         self.register("counter", name, labels, help, vec)
     }
 
-    pub(super) fn gauges(&self, name: &str, labels: &[&str], help: &str) -> IntGaugeVec {
-        let vec = IntGaugeVec::new(Opts::new(name, help), labels).expect(SOUND);
+    pub(super) fn gauges(&self, name: &str, labels: &[LabelName], help: &str) -> IntGaugeVec {
+        let vec = IntGaugeVec::new(Opts::new(name, help), &names(labels)).expect(SOUND);
         self.register("gauge", name, labels, help, vec)
     }
 
-    pub(super) fn float_gauges(&self, name: &str, labels: &[&str], help: &str) -> GaugeVec {
-        let vec = GaugeVec::new(Opts::new(name, help), labels).expect(SOUND);
+    pub(super) fn float_gauges(&self, name: &str, labels: &[LabelName], help: &str) -> GaugeVec {
+        let vec = GaugeVec::new(Opts::new(name, help), &names(labels)).expect(SOUND);
         self.register("gauge", name, labels, help, vec)
     }
 
     pub(super) fn histograms(
         &self,
         name: &str,
-        labels: &[&str],
+        labels: &[LabelName],
         buckets: &[f64],
         help: &str,
     ) -> HistogramVec {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let vec = HistogramVec::new(opts, labels).expect(SOUND);
+        let vec = HistogramVec::new(opts, &names(labels)).expect(SOUND);
         self.register("histogram", name, labels, help, vec)
     }
 
@@ -90,7 +114,7 @@ impl Registrar {
         &self,
         kind: &'static str,
         name: &str,
-        labels: &[&str],
+        labels: &[LabelName],
         help: &str,
         family: T,
     ) -> T {
@@ -101,14 +125,14 @@ impl Registrar {
         family
     }
 
-    fn describe(&self, kind: &'static str, name: &str, labels: &[&str], help: &str) {
+    fn describe(&self, kind: &'static str, name: &str, labels: &[LabelName], help: &str) {
         self.described
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Description {
                 name: name.to_owned(),
                 kind,
-                labels: labels.iter().map(|l| (*l).to_owned()).collect(),
+                labels: labels.to_vec(),
                 help: help.to_owned(),
             });
     }
