@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, ISO_2022_JP, WINDOWS_1252};
 
 /// Decodes by a charset's name; an unknown one is taken for UTF-8. What cannot be decoded becomes U+FFFD.
-pub(crate) fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
+pub(crate) fn decode<'a>(label: &[u8], octets: &'a [u8]) -> Cow<'a, str> {
     encoding(label).decode_without_bom_handling(octets).0
 }
 
@@ -20,13 +20,15 @@ pub(crate) fn guess(octets: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn encoding(label: &str) -> &'static Encoding {
+fn encoding(label: &[u8]) -> &'static Encoding {
     // Names that Japanese mail programs use and that the WHATWG list lacks.
-    let known = match label.to_ascii_lowercase().as_str() {
-        "cp932" | "windows-932" | "x-ms-cp932" => "shift_jis",
-        "cp50220" | "cp50221" | "cp50222" | "iso-2022-jp-ms" | "iso-2022-jp-1" => "iso-2022-jp",
-        "cp51932" | "eucjp" | "eucjp-ms" | "euc-jp-ms" => "euc-jp",
+    let known: &[u8] = match label.to_ascii_lowercase().as_slice() {
+        b"cp932" | b"windows-932" | b"x-ms-cp932" => b"shift_jis",
+        b"cp50220" | b"cp50221" | b"cp50222" | b"iso-2022-jp-ms" | b"iso-2022-jp-1" => {
+            b"iso-2022-jp"
+        }
+        b"cp51932" | b"eucjp" | b"eucjp-ms" | b"euc-jp-ms" => b"euc-jp",
         _ => label,
     };
-    Encoding::for_label(known.as_bytes()).unwrap_or(encoding_rs::UTF_8)
+    Encoding::for_label(known).unwrap_or(encoding_rs::UTF_8)
 }

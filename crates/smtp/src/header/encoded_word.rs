@@ -20,7 +20,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// and a character may be split between two of the same charset.
 pub fn decode_words(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len());
-    let mut pending: Option<(String, Vec<u8>)> = None;
+    let mut pending: Option<(&[u8], Vec<u8>)> = None;
     let mut rest = value;
     while let Some((at, word)) = next_word(rest) {
         let between = &rest[..at];
@@ -35,7 +35,7 @@ pub fn decode_words(value: &[u8]) -> String {
             }
             _ => {
                 flush(&mut pending, &mut text);
-                pending = Some((word.charset.to_owned(), word.decode()));
+                pending = Some((word.charset, word.decode()));
             }
         }
         rest = &rest[at + word.length..];
@@ -50,14 +50,14 @@ pub(super) fn holds_word(value: &[u8]) -> bool {
     next_word(value).is_some()
 }
 
-fn flush(pending: &mut Option<(String, Vec<u8>)>, text: &mut String) {
+fn flush(pending: &mut Option<(&[u8], Vec<u8>)>, text: &mut String) {
     if let Some((charset, octets)) = pending.take() {
-        text.push_str(&charset::decode(&charset, &octets));
+        text.push_str(&charset::decode(charset, &octets));
     }
 }
 
 struct Word<'a> {
-    charset: &'a str,
+    charset: &'a [u8],
     encoding: Encoding,
     payload: &'a [u8],
     /// Octets of the whole word, `=?` and `?=` included.
@@ -76,13 +76,18 @@ fn next_word(value: &[u8]) -> Option<(usize, Word<'_>)> {
 
 /// The word that `text` begins with: `=?charset[*language]?encoding?payload?=`.
 fn parse_word(text: &[u8]) -> Option<Word<'_>> {
-    /// Longer names are no charsets; the bound keeps a row of `=?` from costing the square of its length.
+    /// Longer names are no charsets, and longer payloads no words (RFC 2047 has 75 octets for all of one). The bounds
+    /// keep a row of beginnings from costing the square of its length.
     const MAX_CHARSET: usize = 64;
+    const MAX_PAYLOAD: usize = 4096;
     let after = &text[2..];
     let charset_end = memchr::memchr(b'?', &after[..after.len().min(MAX_CHARSET)])?;
-    let charset = std::str::from_utf8(&after[..charset_end]).ok()?;
-    let charset = charset.split('*').next().unwrap_or(charset);
-    if charset.is_empty() || !charset.bytes().all(|b| b.is_ascii_graphic()) {
+    let charset = after[..charset_end]
+        .split(|b| *b == b'*')
+        .next()
+        .unwrap_or_default();
+    let charset = charset.trim_ascii();
+    if charset.is_empty() {
         return None;
     }
     let encoding = match after.get(charset_end + 1..charset_end + 3)? {
@@ -91,12 +96,9 @@ fn parse_word(text: &[u8]) -> Option<Word<'_>> {
         _ => return None,
     };
     let start = charset_end + 3;
-    // The payload of either encoding holds no question mark, so the first one must end the word.
-    let payload_length = memchr::memchr(b'?', &after[start..])?;
-    let end = start + payload_length;
-    if after.get(end + 1) != Some(&b'=') {
-        return None;
-    }
+    let rest = &after[start..];
+    let payload = memchr::memmem::find(&rest[..rest.len().min(MAX_PAYLOAD)], b"?=")?;
+    let end = start + payload;
     Some(Word {
         charset,
         encoding,

@@ -85,8 +85,9 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Folds are undone before; a CR or LF that is left stands for nothing.
 fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
+    matches!(c, ' ' | '\t')
 }
 
 /// Octets of what `text` begins with up to the closing character, both included; `\` takes the next character's meaning.

@@ -3,11 +3,11 @@
 /// Extensions that are looked at, from the last.
 const MAX_EXTENSIONS: usize = 8;
 
-/// The extensions of a name in lower case, last first: `Invoice.PDF.exe . ` gives `exe`, `pdf`. Trailing dots and
-/// spaces, which Windows drops, and invisible and direction-changing characters, which deceive, are removed first;
-/// folders and the streams of NTFS do not count.
+/// The extensions of a name in lower case, last first: `Invoice.PDF.exe . ` gives `exe`, `pdf`. What Windows drops
+/// (trailing dots and spaces, characters that it has in no name) and what deceives (invisible and direction-changing
+/// characters) is removed first; folders and the streams of NTFS do not count.
 pub fn extensions(name: &str) -> Vec<String> {
-    let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
+    let visible: String = name.chars().filter(|c| !is_lost(*c)).collect();
     let file = visible.rsplit(['/', '\\']).next().unwrap_or_default();
     let file = strip_stream(file);
     let file = file.trim_end_matches(is_dropped);
@@ -38,9 +38,11 @@ fn is_dropped(c: char) -> bool {
     c == '.' || c.is_whitespace()
 }
 
-/// Control characters, marks of direction, joiners and the like (Unicode categories Cc and, in part, Cf).
-fn is_invisible(c: char) -> bool {
+/// What is not seen or not stored: control characters, marks of direction, joiners and the like (Unicode categories
+/// Cc and, in part, Cf), and what Windows has in no name.
+fn is_lost(c: char) -> bool {
     c.is_control()
+        || matches!(c, '"' | '<' | '>' | '|' | '?' | '*')
         || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
         || matches!(c, '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E007F}')
 }
@@ -51,7 +53,7 @@ mod tests {
 
     #[test]
     fn sees_through_disguises() {
-        let cases: [(&str, &[&str]); 15] = [
+        let cases: [(&str, &[&str]); 16] = [
             ("report.pdf", &["pdf"]),
             ("report", &[]),
             ("", &[]),
@@ -65,6 +67,7 @@ mod tests {
             ("a.exe\0.txt", &["txt", "exe"]),
             ("C:\\temp\\a.scr", &["scr"]),
             ("C:a.scr", &["scr"]),
+            ("\"a.e?xe\"", &["exe"]),
             ("a.exe::$DATA", &["exe"]),
             ("見積書.ＥＸＥ.js", &["js", "ｅｘｅ"]),
         ];

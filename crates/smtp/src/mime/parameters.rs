@@ -39,21 +39,23 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
     (head, parameters)
 }
 
-/// The pieces between the semicolons that stand outside quotes.
+/// The pieces between the semicolons that stand outside quotes. A quote counts where a value begins, and nowhere else.
 fn segments(value: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    let (mut start, mut quoted, mut escaped, mut at_value) = (0, false, false, false);
     for (index, octet) in value.iter().enumerate() {
         match octet {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
+            b'"' if quoted => quoted = false,
+            b'"' if at_value => quoted = true,
             b';' if !quoted => {
                 pieces.push(&value[start..index]);
                 start = index + 1;
             }
             _ => {}
         }
+        at_value = *octet == b'=' || (at_value && octet.is_ascii_whitespace());
     }
     pieces.push(&value[start..]);
     pieces
@@ -95,25 +97,39 @@ fn unquote(quoted: &[u8]) -> Vec<u8> {
 pub(super) fn texts(parameters: &[Parameter], name: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut pieces: BTreeMap<u32, (&[u8], bool)> = BTreeMap::new();
+    // To some readers an unnumbered piece is the first of the numbered ones.
+    let mut head: Option<(&[u8], bool)> = None;
     for parameter in parameters {
         let Some(suffix) = parameter.name.strip_prefix(name) else {
             continue;
         };
         match suffix {
-            "" => found.push(crate::header::decode_words(&parameter.value)),
-            "*" => found.push(decode_extended(&parameter.value)),
+            "" => {
+                found.push(crate::header::decode_words(&parameter.value));
+                head.get_or_insert((&parameter.value, false));
+            }
+            "*" => {
+                found.push(decode_extended(&parameter.value));
+                head = Some((&parameter.value, true));
+            }
             _ => {
                 let Some(suffix) = suffix.strip_prefix('*') else {
                     continue;
                 };
-                let (digits, extended) = suffix
-                    .strip_suffix('*')
-                    .map_or((suffix, false), |digits| (digits, true));
+                let end = suffix
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(suffix.len());
+                let (digits, mark) = suffix.split_at(end);
+                // What follows the mark is no syntax, and not every reader minds.
+                let extended = mark.starts_with('*');
                 if let Ok(index) = digits.parse() {
                     pieces.entry(index).or_insert((&parameter.value, extended));
                 }
             }
         }
+    }
+    if let (Some(head), false) = (head, pieces.is_empty()) {
+        pieces.entry(0).or_insert(head);
     }
     found.extend(join_pieces(&pieces));
     found
@@ -139,7 +155,7 @@ fn join_pieces(pieces: &BTreeMap<u32, (&[u8], bool)>) -> Option<String> {
         }
     }
     Some(match charset {
-        Some(charset) => charset::decode(&charset, &octets).into_owned(),
+        Some(charset) => charset::decode(charset, &octets).into_owned(),
         // Some programs split an encoded word into continuations.
         None => crate::header::decode_words(&octets),
     })
@@ -149,19 +165,17 @@ fn decode_extended(value: &[u8]) -> String {
     let (charset, text) = split_charset(value);
     let octets = decode_percent(text);
     match charset {
-        Some(charset) => charset::decode(&charset, &octets).into_owned(),
+        Some(charset) => charset::decode(charset, &octets).into_owned(),
         None => charset::guess(&octets).into_owned(),
     }
 }
 
 /// `charset'language'text`; without the quotes it is all text.
-fn split_charset(value: &[u8]) -> (Option<String>, &[u8]) {
+fn split_charset(value: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let mut parts = value.splitn(3, |b| *b == b'\'');
     match (parts.next(), parts.next(), parts.next()) {
         (Some([]), Some(_), Some(text)) => (None, text),
-        (Some(charset), Some(_), Some(text)) => {
-            (Some(String::from_utf8_lossy(charset).into_owned()), text)
-        }
+        (Some(charset), Some(_), Some(text)) => (Some(charset), text),
         _ => (None, value),
     }
 }

@@ -44,7 +44,8 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn read(section: &[u8], default: ChildType) -> Self {
-        let headers = Headers::new(section);
+        // A section that begins with a continuation begins with a field, to some readers.
+        let headers = Headers::new(section.trim_ascii_start());
         let mut names = Vec::new();
         let mut boundaries = Vec::new();
         let mut types = Vec::new();

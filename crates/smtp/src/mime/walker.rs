@@ -90,10 +90,14 @@ enum Container {
     Message,
 }
 
-/// A line that ends a part: which container it belongs to, and whether it is its last.
-struct Delimiter {
-    level: usize,
-    closes: bool,
+/// A line that ends a part.
+enum Delimiter {
+    /// Another part of the container at this level begins.
+    Next { level: usize },
+    /// The container at this level ends.
+    Last { level: usize },
+    /// The line goes on after the boundary. To the grammar it is text; to some readers a part begins.
+    Lax,
 }
 
 impl Walker {
@@ -182,29 +186,26 @@ impl Walker {
         section.extend_from_slice(b"\r\n");
     }
 
-    /// The innermost container that the line delimits. White space after the boundary is padding (RFC 2046 5.1.1).
+    /// What the line delimits, the innermost first. White space after the boundary is padding (RFC 2046 5.1.1).
     fn find_delimiter(&self, line: &[u8]) -> Option<Delimiter> {
         let text = line.strip_prefix(b"--")?.trim_ascii_end();
         let closed = text.strip_suffix(b"--");
+        let mut lax = None;
         for (level, container) in self.enclosing.iter().enumerate().rev() {
             let Container::Multipart { boundaries, .. } = container else {
                 continue;
             };
             let mut stated = boundaries.iter().map(|boundary| boundary.trim_ascii_end());
             if stated.clone().any(|boundary| boundary == text) {
-                return Some(Delimiter {
-                    level,
-                    closes: false,
-                });
+                return Some(Delimiter::Next { level });
             }
-            if stated.any(|boundary| Some(boundary) == closed) {
-                return Some(Delimiter {
-                    level,
-                    closes: true,
-                });
+            if stated.clone().any(|boundary| Some(boundary) == closed) {
+                return Some(Delimiter::Last { level });
             }
+            // Of the others only the innermost, so that text does not end what encloses it.
+            lax = lax.or_else(|| Some(stated.any(|boundary| text.starts_with(boundary))));
         }
-        None
+        (lax == Some(true)).then_some(Delimiter::Lax)
     }
 
     fn take_delimiter(&mut self, delimiter: &Delimiter) {
@@ -212,10 +213,14 @@ impl Walker {
             return;
         }
         // A closed multipart stays in force: some readers go on after its last delimiter, if another follows.
-        self.enclosing.truncate(delimiter.level + 1);
-        if delimiter.closes {
-            self.state = State::Body;
-            return;
+        match delimiter {
+            Delimiter::Next { level } => self.enclosing.truncate(level + 1),
+            Delimiter::Last { level } => {
+                self.enclosing.truncate(level + 1);
+                self.state = State::Body;
+                return;
+            }
+            Delimiter::Lax => {}
         }
         self.parts += 1;
         if self.parts > self.limits.parts {
