@@ -19,3 +19,7 @@ pub use open::Store;
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
 pub use writer::{Writer, WriterCounts, WriterSettings};
+
+#[cfg(test)]
+#[path = "../tests/it/sample.rs"]
+mod sample;

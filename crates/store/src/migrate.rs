@@ -52,6 +52,16 @@ pub(crate) async fn run(store: &Store) -> Result<(), StoreError> {
         .map_err(|error| store.failed(error))
 }
 
+/// Whether the file is empty or ours, and not too new.
+pub(crate) async fn probe(store: &Store) -> Result<(), StoreError> {
+    let mut connection = store
+        .writing
+        .acquire()
+        .await
+        .map_err(|error| store.failed(error))?;
+    read(store, &mut connection).await.map(drop)
+}
+
 /// Whether this version can read the tables as they are.
 pub(crate) async fn check(store: &Store) -> Result<(), StoreError> {
     let mut connection = store

@@ -39,6 +39,11 @@ impl Store {
     /// [`StoreError`], naming the file and the remedy.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         make_private(path)?;
+        // Looked at before anything is set on it: another program's database must not be touched.
+        let probe = Self::connect(path, Access::Read).await?;
+        let ours = migrate::probe(&probe).await;
+        probe.close().await;
+        ours?;
         let store = Self::connect(path, Access::Write).await?;
         migrate::run(&store).await?;
         Ok(store)
@@ -56,31 +61,25 @@ impl Store {
     }
 
     async fn connect(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let mut options = SqliteConnectOptions::new()
+        let any = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(PATIENCE)
-            .foreign_keys(true)
-            // What is deleted is overwritten: an erased account is not to be found in the file's free space.
-            .pragma("secure_delete", "ON");
-        options = match access {
-            Access::Read => options.read_only(true),
-            Access::Write => options
+            .foreign_keys(true);
+        let reader = any.clone().read_only(true);
+        let writer = match access {
+            Access::Read => reader.clone(),
+            Access::Write => any
                 .auto_vacuum(SqliteAutoVacuum::Incremental)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
-                .pragma("journal_size_limit", WAL_KEPT),
+                .pragma("journal_size_limit", WAL_KEPT)
+                // What is deleted is overwritten: an erased account is not to be found in the file's free space.
+                .pragma("secure_delete", "ON"),
         };
         let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE);
-        let failed = |error| StoreError::from_sqlx(path, error);
-        let writing = pool
-            .clone()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        let reading = pool
-            .max_connections(READERS)
-            .connect_lazy_with(options.read_only(true));
+        let writing = pool.clone().max_connections(1).connect_with(writer).await;
+        let writing = writing.map_err(|error| StoreError::from_sqlx(path, error))?;
+        let reading = pool.max_connections(READERS).connect_lazy_with(reader);
         Ok(Self {
             path: Arc::new(path.to_owned()),
             reading,
@@ -93,12 +92,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`], naming what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT version FROM schema")
+        let read = sqlx::query("SELECT version FROM schema")
             .fetch_one(&self.reading)
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.begin()
-            .await?
+            .await;
+        read.map_err(|error| self.failed(error))?;
+        let mut transaction = self.begin().await?;
+        // Only a write finds out that the file became read-only; rolled back, it never reaches the disk.
+        let wrote = sqlx::query("UPDATE schema SET version = version")
+            .execute(&mut *transaction)
+            .await;
+        wrote.map_err(|error| self.failed(error))?;
+        transaction
             .rollback()
             .await
             .map_err(|error| self.failed(error))
@@ -158,5 +162,94 @@ fn check_regular(path: &Path) -> Result<(), StoreError> {
             path: path.to_owned(),
             why: error.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_policy::Timestamp;
+
+    use super::*;
+    use crate::sample::{delivered, envelope, id};
+
+    async fn store(folder: &tempfile::TempDir) -> Store {
+        Store::open(&folder.path().join("ledger.sqlite"))
+            .await
+            .unwrap()
+    }
+
+    /// The writing pool has one connection, so what is set on it stays.
+    async fn set(store: &Store, pragma: &'static str) {
+        sqlx::raw_sql(pragma).execute(&store.writing).await.unwrap();
+    }
+
+    async fn value(store: &Store, pragma: &'static str) -> String {
+        use sqlx::Row;
+        let row = sqlx::query(pragma).fetch_one(&store.writing).await.unwrap();
+        row.try_get::<String, _>(0)
+            .or_else(|_| row.try_get::<i64, _>(0).map(|number| number.to_string()))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_file_is_set_up_as_it_should_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let expected = [
+            ("PRAGMA journal_mode", "wal"),
+            ("PRAGMA synchronous", "1"),
+            ("PRAGMA auto_vacuum", "2"),
+            ("PRAGMA secure_delete", "1"),
+            ("PRAGMA foreign_keys", "1"),
+            ("PRAGMA busy_timeout", "5000"),
+            ("PRAGMA application_id", "1399155561"),
+        ];
+        for (pragma, wanted) in expected {
+            assert_eq!(value(&store, pragma).await, wanted, "{pragma}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_loses_nothing_that_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
+        set(&store, "PRAGMA max_page_count = 1").await;
+        let many: Vec<_> = (2..=1_000).map(|n| delivered(n, "a", n)).collect();
+        let error = store.append(&many).await.expect_err("no room");
+        assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
+        assert!(error.to_string().contains("free space there"), "{error}");
+        assert!(store.record(id(1)).await.unwrap().is_some());
+        assert!(store.record(id(2)).await.unwrap().is_none(), "all or none");
+        set(&store, "PRAGMA max_page_count = 1000000").await;
+        assert_eq!(store.append(&many).await.unwrap(), 999);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_became_read_only_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        set(&store, "PRAGMA query_only = 1").await;
+        let error = store
+            .put_snapshot(&envelope("aaaa", 1), Timestamp(1))
+            .await
+            .expect_err("read-only");
+        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_held_by_another_process_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, other) = (store(&folder).await, store(&folder).await);
+        set(&store, "PRAGMA busy_timeout = 1").await;
+        let held = other.begin().await.unwrap();
+        let error = store
+            .append(&[delivered(1, "a", 1_000)])
+            .await
+            .expect_err("locked");
+        assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
+        assert!(matches!(store.ping().await, Err(StoreError::Locked { .. })));
+        held.rollback().await.unwrap();
+        store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
     }
 }

@@ -244,3 +244,191 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::sample::delivered;
+
+    const SETTINGS: WriterSettings = WriterSettings {
+        batch: 4,
+        linger: Duration::from_millis(200),
+        retry_after: Duration::from_secs(1),
+        keep: 10,
+    };
+
+    /// Notes when each batch came and which records it held, and fails while it is told to.
+    #[derive(Default)]
+    struct Script {
+        fails: u32,
+        begun: Option<Instant>,
+        batches: Mutex<Vec<(u128, Vec<u64>)>>,
+        attempts: AtomicU64,
+    }
+
+    impl Script {
+        fn failing(times: u32) -> Self {
+            Self {
+                fails: times,
+                begun: Some(Instant::now()),
+                ..Self::default()
+            }
+        }
+
+        fn batches(self) -> Vec<(u128, Vec<u64>)> {
+            self.batches.into_inner().unwrap()
+        }
+    }
+
+    impl Sink for Script {
+        async fn append(&self, records: &[Record]) -> Result<usize, StoreError> {
+            let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+            if attempt < u64::from(self.fails) {
+                return Err(StoreError::DiskFull {
+                    path: PathBuf::from("ledger"),
+                });
+            }
+            let at = self.begun.unwrap().elapsed().as_millis();
+            self.batches
+                .lock()
+                .unwrap()
+                .push((at, records.iter().map(|record| record.id.bits()).collect()));
+            Ok(records.len())
+        }
+    }
+
+    async fn send(sender: &mpsc::Sender<Record>, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            sender.send(delivered(number, "a", number)).await.unwrap();
+        }
+    }
+
+    /// Runs a queue beside `work`, which sends and then lets go of the sender, both in paused time.
+    async fn drive<W: Future<Output = ()>>(
+        script: &Script,
+        work: impl FnOnce(mpsc::Sender<Record>) -> W,
+    ) -> Arc<WriterCounts> {
+        let (sender, receiver) = mpsc::channel(100);
+        let queue = Queue::new(receiver, SETTINGS);
+        let counts = queue.counts.clone();
+        tokio::join!(queue.drain_into(script), work(sender));
+        counts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_written_when_it_is_full_or_has_waited() {
+        let script = Script::failing(0);
+        let counts = drive(&script, |sender| async move {
+            send(&sender, 1..=5).await;
+            sleep(Duration::from_secs(5)).await;
+            send(&sender, [6]).await;
+            sleep(Duration::from_millis(150)).await;
+            send(&sender, [7]).await;
+            sleep(Duration::from_secs(5)).await;
+        })
+        .await;
+        let expected = [(0, vec![1, 2, 3, 4]), (200, vec![5]), (5_200, vec![6, 7])];
+        assert_eq!(script.batches(), expected);
+        assert_eq!(
+            (
+                counts.written(),
+                counts.dropped(),
+                counts.failures(),
+                counts.waiting()
+            ),
+            (7, 0, 0, 0)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_written_when_the_channel_closes() {
+        let script = Script::failing(0);
+        drive(&script, |sender| async move { send(&sender, 1..=6).await }).await;
+        assert_eq!(script.batches(), [(0, vec![1, 2, 3, 4]), (0, vec![5, 6])]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_recovers_gets_everything_in_order() {
+        let script = Script::failing(3);
+        let counts = drive(&script, |sender| async move {
+            for n in 1..=8 {
+                send(&sender, [n]).await;
+                sleep(Duration::from_millis(500)).await;
+            }
+        })
+        .await;
+        let numbers: Vec<u64> = script
+            .batches()
+            .into_iter()
+            .flat_map(|(_, numbers)| numbers)
+            .collect();
+        assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+        assert_eq!(
+            (counts.written(), counts.dropped(), counts.failures()),
+            (8, 0, 3)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_for_long_costs_the_oldest_and_no_memory() {
+        let script = Script::failing(5);
+        let counts = drive(&script, |sender| async move {
+            for n in 1..=50 {
+                send(&sender, [n]).await;
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(Duration::from_secs(2)).await;
+        })
+        .await;
+        let numbers: Vec<u64> = script
+            .batches()
+            .into_iter()
+            .flat_map(|(_, numbers)| numbers)
+            .collect();
+        assert_eq!(numbers.last(), Some(&50));
+        assert!(
+            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+            "{numbers:?}"
+        );
+        assert_eq!(counts.written() + counts.dropped(), 50);
+        assert!(counts.dropped() > 20, "{counts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stays_broken_does_not_hold_up_the_end() {
+        let script = Script::failing(u32::MAX);
+        let begun = Instant::now();
+        let counts = drive(&script, |sender| async move { send(&sender, 1..=6).await }).await;
+        assert_eq!(
+            (counts.written(), counts.dropped(), counts.waiting()),
+            (0, 6, 6)
+        );
+        assert!(begun.elapsed() <= 3 * SETTINGS.retry_after);
+    }
+
+    #[tokio::test]
+    async fn records_reach_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("ledger.sqlite"))
+            .await
+            .unwrap();
+        let (sender, receiver) = mpsc::channel(10);
+        let writer = Writer::new(store.clone(), receiver, WriterSettings::default());
+        let counts = writer.counts();
+        let task = tokio::spawn(writer.run());
+        send(&sender, 1..=600).await;
+        drop(sender);
+        task.await.unwrap();
+        assert_eq!(counts.written(), 600);
+        assert!(
+            store
+                .record(crate::sample::id(600))
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+}

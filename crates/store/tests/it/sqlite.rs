@@ -1,0 +1,360 @@
+//! Files that are missing, foreign, damaged, read-only or newer; what is on the disk; two processes at once.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sekisho_policy::Timestamp;
+use sekisho_store::{Filter, Mandate, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::sample::*;
+
+pub(crate) async fn open_in(folder: &Path) -> Result<Store, StoreError> {
+    Store::open(&folder.join("ledger.sqlite")).await
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+async fn run_sql(path: &Path, sql: &'static str) {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .expect("a database");
+    sqlx::raw_sql(sql)
+        .execute(&mut connection)
+        .await
+        .expect("statements");
+    connection.close().await.expect("closed");
+}
+
+/// Opens what should not open, and checks that the message names the file and the remedy.
+async fn refusal(path: &Path, remedy: &str) -> StoreError {
+    let error = Store::open(path).await.expect_err("must not open");
+    let text = error.to_string();
+    assert!(
+        text.contains(&*path.to_string_lossy()) && text.contains(remedy),
+        "{text}"
+    );
+    error
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.append(&[refused(1, 77, "a", 1_000)]).await.unwrap();
+    store.close().await;
+    assert!(
+        !folder.path().join("ledger.sqlite-wal").exists(),
+        "closing leaves no log behind"
+    );
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.record(id(77)).await.unwrap().unwrap().step, Some(1));
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_crash() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
+    // What a killed process leaves: the file and its log, never closed.
+    let copy = folder.path().join("copy.sqlite");
+    fs::copy(&path, &copy).unwrap();
+    fs::copy(
+        folder.path().join("ledger.sqlite-wal"),
+        folder.path().join("copy.sqlite-wal"),
+    )
+    .unwrap();
+    let store = Store::open(&copy).await.unwrap();
+    assert!(store.record(id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_file() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
+    for file in ["ledger.sqlite", "ledger.sqlite-wal"] {
+        assert_eq!(
+            folder
+                .path()
+                .join(file)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600,
+            "{file}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_no_store() {
+    let folder = folder();
+    let error = refusal(folder.path(), "name a file").await;
+    assert!(matches!(error, StoreError::NotAFile { .. }));
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let folder = folder();
+    let error = refusal(
+        &folder.path().join("no/such/ledger.sqlite"),
+        "check that its folder exists",
+    )
+    .await;
+    assert!(matches!(error, StoreError::CannotOpen { .. }));
+}
+
+#[tokio::test]
+async fn garbage_is_no_store_and_is_left_alone() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let garbage = b"Subject: not a database\r\n".repeat(500);
+    fs::write(&path, &garbage).unwrap();
+    assert!(matches!(
+        refusal(&path, "restore it from a backup").await,
+        StoreError::Corrupt { .. }
+    ));
+    assert_eq!(fs::read(&path).unwrap(), garbage);
+}
+
+#[tokio::test]
+async fn a_damaged_store_says_so() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let many: Vec<_> = (1..=500).map(|n| delivered(n, "a", n)).collect();
+    store.append(&many).await.unwrap();
+    store.close().await;
+    let mut bytes = fs::read(&path).unwrap();
+    let size = bytes.len();
+    bytes[4096..].fill(0xa5);
+    assert!(size > 100_000);
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(
+        refusal(&path, "restore it from a backup").await,
+        StoreError::Corrupt { .. }
+    ));
+}
+
+#[tokio::test]
+async fn another_programs_database_is_left_alone() {
+    let folder = folder();
+    let path = folder.path().join("mail.sqlite");
+    run_sql(
+        &path,
+        "CREATE TABLE records (id INTEGER PRIMARY KEY, name TEXT)",
+    )
+    .await;
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(
+        refusal(&path, "name another file").await,
+        StoreError::NotOurs { .. }
+    ));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn two_processes_may_open_a_new_store_at_once() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let opens: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { Store::open(&path).await })
+        })
+        .collect();
+    for (n, open) in (1..).zip(opens) {
+        let store = open.await.unwrap().expect("each opens");
+        store.append(&[delivered(n, "a", n)]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_unless_it_only_expanded() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    run_sql(
+        &path,
+        "UPDATE schema SET version = 7, works_for = 1; ALTER TABLE records ADD COLUMN later TEXT",
+    )
+    .await;
+    let store = Store::open(&path).await.unwrap();
+    store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
+    store.close().await;
+    run_sql(&path, "UPDATE schema SET version = 8, works_for = 8").await;
+    let error = refusal(&path, "use a newer version").await;
+    assert!(
+        matches!(
+            error,
+            StoreError::NewerSchema {
+                found: 8,
+                known: 1,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_read_only_store_answers_and_refuses_writes() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let missing = Store::open_read_only(&path)
+        .await
+        .expect_err("nothing there");
+    assert!(matches!(missing, StoreError::CannotOpen { .. }) && !path.exists());
+    let writer = Store::open(&path).await.unwrap();
+    writer.append(&[refused(1, 77, "a", 1_000)]).await.unwrap();
+
+    let reader = Store::open_read_only(&path).await.unwrap();
+    assert!(reader.record(id(77)).await.unwrap().is_some());
+    let mandate = Mandate {
+        at: Timestamp(1),
+        who: "x".into(),
+        why: "y".into(),
+    };
+    for error in [
+        reader.append(&[delivered(2, "a", 2_000)]).await.map(drop),
+        reader
+            .put_snapshot(&envelope("aaaa", 1), Timestamp(1))
+            .await,
+        reader.prune(Timestamp(9_999)).await.map(drop),
+        reader
+            .erase_account(&account("a"), &mandate)
+            .await
+            .map(drop),
+        reader.ping().await,
+    ] {
+        let error = error.expect_err("must not write");
+        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+        assert!(error.to_string().contains("writable for this user"));
+    }
+    // It goes on seeing what the other writes.
+    writer.append(&[delivered(3, "a", 3_000)]).await.unwrap();
+    assert_eq!(
+        reader
+            .records(&Filter {
+                limit: 9,
+                ..Filter::default()
+            })
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_file_without_write_permission_is_read_only() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    if OpenOptions::new().write(true).open(&path).is_ok() {
+        // Permissions do not bind root; `a_read_only_store_answers_and_refuses_writes` covers what can be seen by it.
+        return;
+    }
+    let error = Store::open(&path).await.expect_err("must not open");
+    assert!(
+        matches!(
+            error,
+            StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_row_names_the_record() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store
+        .append(&[delivered(1, "a", 1_000), delivered(2, "a", 2_000)])
+        .await
+        .unwrap();
+    run_sql(&path, "UPDATE records SET json = '{\"id\":7}' WHERE id = 2").await;
+    let error = store.record(id(2)).await.expect_err("cannot be read");
+    assert!(
+        matches!(&error, StoreError::Unreadable { what, .. } if what == &format!("the record {}", id(2))),
+        "{error}"
+    );
+    assert!(store.record(id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_in_the_file() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let secret = |n: u64| {
+        if n.is_multiple_of(3) {
+            "taro.yamada"
+        } else {
+            "other"
+        }
+    };
+    let many: Vec<_> = (1..=300)
+        .map(|n| refused(n, 1_000_000 + n, secret(n), n))
+        .collect();
+    store.append(&many).await.unwrap();
+    let holds = |text: &str| {
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
+        [read("ledger.sqlite"), read("ledger.sqlite-wal")]
+            .concat()
+            .windows(text.len())
+            .any(|at| at == text.as_bytes())
+    };
+    assert!(holds("taro.yamada"));
+    // The trail keeps the account's name, and here one that does not contain what is looked for.
+    let mandate = Mandate {
+        at: Timestamp(1),
+        who: "desk".into(),
+        why: "asked for".into(),
+    };
+    assert_eq!(
+        store
+            .erase_account(&account("taro.yamada"), &mandate)
+            .await
+            .unwrap(),
+        100
+    );
+    run_sql(&path, "PRAGMA secure_delete = ON; DELETE FROM audit").await;
+    store.close().await;
+    assert!(!holds("taro.yamada"), "an erased name is still in the file");
+    assert!(holds("other@example.jp"));
+}
+
+#[tokio::test]
+async fn pruned_space_goes_back_to_the_file_system() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let many: Vec<_> = (1..=2_000).map(|n| delivered(n, "a", n)).collect();
+    store.append(&many).await.unwrap();
+    store.close().await;
+    let full = path.metadata().unwrap().len();
+    let store = Store::open(&path).await.unwrap();
+    store.prune(Timestamp(2_000)).await.unwrap();
+    store.close().await;
+    let pruned = path.metadata().unwrap().len();
+    assert!(
+        pruned < full / 4,
+        "{pruned} octets of {full} are still in use"
+    );
+}
