@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::charset;
+use crate::header::decode_words;
 
 /// `name=value` as it stands, the name in lower case, the value unquoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,69 +97,97 @@ fn unquote(quoted: &[u8]) -> Vec<u8> {
 /// `name*0`, `name*1*` put together (RFC 2231).
 pub(super) fn texts(parameters: &[Parameter], name: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut pieces: BTreeMap<u32, (&[u8], bool)> = BTreeMap::new();
-    // To some readers an unnumbered piece is the first of the numbered ones.
-    let mut head: Option<(&[u8], bool)> = None;
+    let mut pieces = Pieces::default();
     for parameter in parameters {
         let Some(suffix) = parameter.name.strip_prefix(name) else {
             continue;
         };
-        match suffix {
-            "" => {
-                found.push(crate::header::decode_words(&parameter.value));
-                head.get_or_insert((&parameter.value, false));
+        let octets = parameter.value.as_slice();
+        match suffix.strip_prefix('*') {
+            None if suffix.is_empty() => {
+                found.push(decode_words(octets));
+                pieces.unnumbered.get_or_insert(Piece {
+                    octets,
+                    extended: false,
+                });
             }
-            "*" => {
-                found.push(decode_extended(&parameter.value));
-                head = Some((&parameter.value, true));
+            None => {}
+            Some("") => {
+                found.push(decode_extended(octets));
+                pieces.unnumbered = Some(Piece {
+                    octets,
+                    extended: true,
+                });
             }
-            _ => {
-                let Some(suffix) = suffix.strip_prefix('*') else {
-                    continue;
-                };
-                let end = suffix
-                    .find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(suffix.len());
-                let (digits, mark) = suffix.split_at(end);
-                // What follows the mark is no syntax, and not every reader minds.
-                let extended = mark.starts_with('*');
-                if let Ok(index) = digits.parse() {
-                    pieces.entry(index).or_insert((&parameter.value, extended));
-                }
-            }
+            Some(mark) => pieces.add(mark, octets),
         }
     }
-    if let (Some(head), false) = (head, pieces.is_empty()) {
-        pieces.entry(0).or_insert(head);
-    }
-    found.extend(join_pieces(&pieces));
+    found.extend(pieces.join());
     found
 }
 
-fn join_pieces(pieces: &BTreeMap<u32, (&[u8], bool)>) -> Option<String> {
-    let (first, extended) = pieces.values().next()?;
-    let (charset, head) = if *extended {
-        split_charset(first)
-    } else {
-        (None, *first)
-    };
-    let mut octets = if *extended {
-        decode_percent(head)
-    } else {
-        head.to_vec()
-    };
-    for (piece, extended) in pieces.values().skip(1) {
-        if *extended {
-            octets.extend(decode_percent(piece));
-        } else {
-            octets.extend_from_slice(piece);
+#[derive(Debug, Clone, Copy)]
+struct Piece<'a> {
+    octets: &'a [u8],
+    /// Whether octets are written `%XX`.
+    extended: bool,
+}
+
+/// The continuations of one parameter.
+#[derive(Debug, Default)]
+struct Pieces<'a> {
+    numbered: BTreeMap<u32, Piece<'a>>,
+    /// A piece without a number is the first of the numbered ones, to some readers.
+    unnumbered: Option<Piece<'a>>,
+}
+
+impl<'a> Pieces<'a> {
+    /// `mark` is the number, and `*` if the piece is extended. What else follows is no syntax, and not every reader minds.
+    fn add(&mut self, mark: &str, octets: &'a [u8]) {
+        let end = mark
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(mark.len());
+        if let Ok(number) = mark[..end].parse() {
+            let extended = mark[end..].starts_with('*');
+            self.numbered
+                .entry(number)
+                .or_insert(Piece { octets, extended });
         }
     }
-    Some(match charset {
-        Some(charset) => charset::decode(charset, &octets).into_owned(),
-        // Some programs split an encoded word into continuations.
-        None => crate::header::decode_words(&octets),
-    })
+
+    fn join(mut self) -> Option<String> {
+        if let (Some(first), false) = (self.unnumbered, self.numbered.is_empty()) {
+            self.numbered.entry(0).or_insert(first);
+        }
+        let mut pieces = self.numbered.into_values();
+        let first = pieces.next()?;
+        let (charset, head) = if first.extended {
+            split_charset(first.octets)
+        } else {
+            (None, first.octets)
+        };
+        let mut octets = Piece {
+            octets: head,
+            ..first
+        }
+        .decode();
+        octets.extend(pieces.flat_map(Piece::decode));
+        Some(match charset {
+            Some(charset) => charset::decode(charset, &octets).into_owned(),
+            // Some programs split an encoded word into continuations.
+            None => decode_words(&octets),
+        })
+    }
+}
+
+impl Piece<'_> {
+    fn decode(self) -> Vec<u8> {
+        if self.extended {
+            decode_percent(self.octets)
+        } else {
+            self.octets.to_vec()
+        }
+    }
 }
 
 fn decode_extended(value: &[u8]) -> String {

@@ -73,7 +73,28 @@ Content-Disposition: attachment; filename=not-a-part.exe
 
 #[test]
 fn finds_names_in_each_spelling() {
-    let cases: [(&str, &[&str]); 18] = [
+    let cases: [(&str, &[&str]); 23] = [
+        // Found by fuzzing: what other parsers take for names.
+        (
+            "\tContent-Disposition: attachment; filename=a.exe",
+            &["a.exe"],
+        ),
+        (
+            "Content-Disposition: attachment; filename*=''a.e; filename*1=xe",
+            &["a.e", "a.exe"],
+        ),
+        (
+            "Content-Disposition: attachment; \"x; filename=a.exe",
+            &["a.exe"],
+        ),
+        (
+            "Content-Type: a/b; name=\"=?utf-8?Q?a?b=2Eexe?=\"",
+            &["a?b.exe"],
+        ),
+        (
+            "Content-Type: a/b; name=\"=? x-unknown?Q?a=2Eexe?=\"",
+            &["a.exe"],
+        ),
         (
             "Content-Disposition: attachment; filename=a.exe",
             &["a.exe"],
@@ -159,6 +180,8 @@ fn follows_boundaries_that_readers_might_follow() {
         ("boundary=\"one\"", "--one \t"),
         ("boundary=\"one \"", "--one"),
         ("boundary=one--", "--one--"),
+        ("boundary=one", "--one or more"),
+        ("\"x; boundary=one", "--one"),
     ] {
         let message =
             format!("Content-Type: multipart/mixed; {top}\n\n{line}\n{attachment}\n\nbody\n");
