@@ -122,7 +122,7 @@ impl<'a> Parser<'a> {
 
     /// Takes an address in angle brackets, whose `<` was read, and the separator after it.
     fn take_angle(&mut self) -> Result<(), ListFault> {
-        let display = display_name(&mem::take(&mut self.words))?;
+        let words = mem::take(&mut self.words);
         let mut inner = Vec::new();
         loop {
             match self.tokens.next()?.ok_or(ListFault::Syntax)? {
@@ -132,10 +132,14 @@ impl<'a> Parser<'a> {
                 token => inner.push(token),
             }
         }
-        self.list.items.push(Listed {
-            display,
-            mailbox: addr_spec(&inner)?,
-        });
+        let mailbox = addr_spec(&inner)?;
+        let display = match display_name(&words) {
+            Ok(display) => display,
+            // An unquoted address as the name is no phrase; if it is the same, all readers see the same.
+            Err(_) if addr_spec(&words).as_ref() == Ok(&mailbox) => mailbox.to_string(),
+            Err(fault) => return Err(fault),
+        };
+        self.list.items.push(Listed { display, mailbox });
         self.after_angle()
     }
 

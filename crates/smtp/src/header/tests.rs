@@ -137,7 +137,8 @@ fn list(value: &str) -> Result<Vec<String>, ListFault> {
 
 #[test]
 fn reads_address_lists() {
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 20] = [
+        ("a@x.jp <a@x.jp>", &["a@x.jp|a@x.jp"]),
         ("", &[]),
         ("a@x.jp", &["a@x.jp"]),
         (
