@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use crate::decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
 use crate::event::{Network, Stage};
 use crate::op::{Op, Outcome, Results, Unavailable};
-use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Part, Plan, Voice};
+use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Plan, Voice};
 use crate::reply::{self, Exceeded};
 use crate::route::Route;
 use crate::rules::limit::LimitPart;
 use crate::ruleset::RuleView;
+use crate::saw;
 use crate::snapshot::{Enforcement, OnCountersUnavailable, OnExceed};
 use crate::time::{Millis, Timestamp};
 
@@ -86,11 +87,11 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     }
 
     fn hear(&mut self, check: &Check<'_>) {
-        let voice = check.voice;
+        let voice = &check.voice;
         match &check.ask {
             Ask::Judged { said, saw, refusal } => {
                 if let (Some(refusal), Enforcement::Enforce) = (refusal, voice.rule.enforcement) {
-                    self.alone.get_or_insert_with(|| refusal.clone());
+                    self.alone.get_or_insert_with(|| (**refusal).clone());
                 }
                 self.find(voice, *said, saw.clone());
             }
@@ -115,9 +116,9 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         }
     }
 
-    fn find(&mut self, voice: Voice<'_>, said: Said, saw: Cow<'static, str>) {
+    fn find(&mut self, voice: &Voice<'_>, said: Said, saw: Cow<'static, str>) {
         let Voice { rule, part } = voice;
-        let (object, part) = (rule.object.clone(), part.to_cow());
+        let (object, part) = (rule.object.clone(), part.clone());
         self.findings.push(Finding {
             object,
             part,
@@ -128,7 +129,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     }
 
     /// A refusal that counters led to.
-    fn refuse(&mut self, voice: Voice<'_>, refusal: Refusal, saw: Cow<'static, str>) {
+    fn refuse(&mut self, voice: &Voice<'_>, refusal: Refusal, saw: Cow<'static, str>) {
         self.find(voice, refusal.said(), saw);
         if voice.rule.enforcement == Enforcement::Enforce {
             self.counted.get_or_insert(refusal);
@@ -137,7 +138,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
     fn hear_limit(
         &mut self,
-        voice: Voice<'_>,
+        voice: &Voice<'_>,
         op: usize,
         part: &LimitPart,
         cost: u64,
@@ -186,23 +187,22 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
     /// `12 of 200 in 1h`, and whether this event is among them.
     fn saw_limit(&self, part: &LimitPart, outcome: Outcome, total: u64) -> Cow<'static, str> {
-        let mut saw = String::with_capacity(part.bound.len() + 34);
-        push_number(&mut saw, total);
-        saw.push_str(&part.bound);
-        if matches!(outcome, Outcome::Passed { .. }) && !self.charged {
-            saw.push_str(", not charged");
-        }
-        saw.into()
+        let counted = if matches!(outcome, Outcome::Passed { .. }) && !self.charged {
+            ", not charged"
+        } else {
+            ""
+        };
+        saw::number(total, &part.bound, counted)
     }
 
-    fn worsen(&mut self, voice: Voice<'_>, class: Class, saw: Cow<'static, str>) {
+    fn worsen(&mut self, voice: &Voice<'_>, class: Class, saw: Cow<'static, str>) {
         if voice.rule.enforcement == Enforcement::Enforce {
             self.class = self.class.max(class);
         }
         self.find(voice, Said::Worsen(class, Reason::RateExceeded), saw);
     }
 
-    fn unavailable(&mut self, voice: Voice<'_>, on_unavailable: OnCountersUnavailable) {
+    fn unavailable(&mut self, voice: &Voice<'_>, on_unavailable: OnCountersUnavailable) {
         let saw = "counters do not answer".into();
         match on_unavailable {
             OnCountersUnavailable::Defer => self.refuse(voice, reply::dependency_failed(), saw),
@@ -212,7 +212,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         }
     }
 
-    fn hear_lock(&mut self, voice: Voice<'_>, op: usize, reason: Reason, pass: KnownGoodPass) {
+    fn hear_lock(&mut self, voice: &Voice<'_>, op: usize, reason: Reason, pass: KnownGoodPass) {
         let at = self.plan.event.at;
         match self.outcomes.and_then(|outcomes| outcomes.get(op)) {
             Some(Outcome::Until(Some(until))) if *until > at => {
@@ -234,7 +234,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
     fn hear_tally(
         &mut self,
-        voice: Voice<'_>,
+        voice: &Voice<'_>,
         op: usize,
         what: &str,
         at: u64,
@@ -261,7 +261,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         }
     }
 
-    fn hear_good_days(&mut self, voice: Voice<'_>, op: usize) {
+    fn hear_good_days(&mut self, voice: &Voice<'_>, op: usize) {
         let known_good = self.plan.rules.learner().known_good;
         match self.total(op) {
             Some(days) => {
@@ -296,10 +296,10 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         };
         let voice = Voice {
             rule,
-            part: Part::Fixed("spec.route"),
+            part: "spec.route".into(),
         };
         self.refuse(
-            voice,
+            &voice,
             reply::class_refused(),
             format!("the class {:?} is refused", self.class).into(),
         );
@@ -323,21 +323,4 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
 fn whole_seconds(until: Timestamp, at: Timestamp) -> Millis {
     Millis::from_secs(until.since(at).0.div_ceil(1000))
-}
-
-/// Without the formatting machinery, which would be a good part of the time that a decision takes.
-fn push_number(text: &mut String, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    digits[at..]
-        .iter()
-        .for_each(|&digit| text.push(char::from(digit)));
 }

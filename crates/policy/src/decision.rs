@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::field_path::FieldPath;
 use crate::op::Op;
 use crate::snapshot::{Enforcement, ObjectRef};
 use crate::time::{Millis, Timestamp};
@@ -135,7 +136,7 @@ pub struct Finding {
     /// The object that the rule came from.
     pub object: Arc<ObjectRef>,
     /// Which part of it, as a field path, e.g. `spec.limits[Recipients per 1h]`.
-    pub part: Cow<'static, str>,
+    pub part: FieldPath,
     /// What it said.
     pub said: Said,
     /// What it saw, in words with figures, e.g. `201 of 200`. No secret, no content.

@@ -8,18 +8,46 @@ pub(crate) const MAX_LEN: usize = 320;
 pub(crate) struct Globs {
     /// Lower case, sorted.
     names: Vec<Box<str>>,
-    patterns: Vec<Box<str>>,
+    patterns: Vec<Glob>,
+}
+
+/// One glob. `*@example.jp` and its like are most of them, and need no walk.
+#[derive(Clone, Debug)]
+enum Glob {
+    EndsWith(Box<str>),
+    Pattern(Box<str>),
+}
+
+impl Glob {
+    fn new(glob: &str) -> Self {
+        match glob.strip_prefix('*') {
+            Some(end) if !is_pattern(end) => Self::EndsWith(end.into()),
+            _ => Self::Pattern(glob.into()),
+        }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::EndsWith(end) => {
+                let (name, end) = (name.as_bytes(), end.as_bytes());
+                name.len()
+                    .checked_sub(end.len())
+                    .is_some_and(|head| name[head..].eq_ignore_ascii_case(end))
+            }
+            Self::Pattern(pattern) => matches(pattern, name),
+        }
+    }
 }
 
 impl Globs {
     pub(crate) fn new(globs: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut set = Self::default();
         for glob in globs {
-            let glob = glob.as_ref().to_ascii_lowercase().into_boxed_str();
+            let glob = glob.as_ref().to_ascii_lowercase();
             if is_pattern(&glob) {
-                set.patterns.push(glob)
+                set.patterns.push(Glob::new(&glob))
             } else {
-                set.names.push(glob)
+                set.names.push(glob.into())
             }
         }
         set.names.sort_unstable();
@@ -27,8 +55,9 @@ impl Globs {
         set
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.patterns.is_empty()
+    /// The names in lower case, if there is no pattern beside them and at least one.
+    pub(crate) fn names_alone(&self) -> Option<&[Box<str>]> {
+        (self.patterns.is_empty() && !self.names.is_empty()).then_some(&self.names)
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -36,7 +65,7 @@ impl Globs {
         self.names
             .binary_search_by(|held| held.bytes().cmp(lower()))
             .is_ok()
-            || self.patterns.iter().any(|pattern| matches(pattern, name))
+            || self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 }
 
@@ -119,7 +148,7 @@ mod tests {
     }
 
     proptest! {
-        /// The same as the obvious recursive definition.
+        /// The same as the obvious recursive definition, alone and in a set.
         #[test]
         fn agrees_with_the_definition(pattern in "[ab*?]{0,8}", name in "[abé]{0,8}") {
             fn slow(pattern: &[char], name: &[char]) -> bool {
@@ -132,7 +161,9 @@ mod tests {
                 }
             }
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(matches(&pattern, &name), slow(&chars(&pattern), &chars(&name)));
+            let expected = slow(&chars(&pattern), &chars(&name));
+            prop_assert_eq!(matches(&pattern, &name), expected);
+            prop_assert_eq!(Globs::new([&pattern]).contains(&name), expected);
         }
     }
 }

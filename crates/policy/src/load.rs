@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::by_stage::ByStage;
 use crate::error::LoadError;
 use crate::expr_eval;
 use crate::glob;
@@ -57,7 +58,7 @@ impl Ruleset {
             gateway: snapshot.gateway.clone(),
             learner: Learner::new(&gateway_ref, known_good(snapshot, &rules)),
             gateway_ref,
-            by_stage: index(&rules),
+            by_stage: ByStage::new(&rules),
             rules,
             pools,
             policy,
@@ -233,22 +234,6 @@ fn check_list(object: &ObjectRef, part: &str, len: usize) -> Result<(), LoadErro
     } else {
         Ok(())
     }
-}
-
-fn index(rules: &[Armed]) -> [Vec<usize>; Stages::COUNT] {
-    let mut by_stage = <[Vec<usize>; Stages::COUNT]>::default();
-    for (at, rule) in rules
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| rule.enforcement != Enforcement::Off)
-    {
-        for (stage, list) in by_stage.iter_mut().enumerate() {
-            if rule.stages.contains(Stages::at(stage)) {
-                list.push(at);
-            }
-        }
-    }
-    by_stage
 }
 
 /// The aliases say which addresses are an account's, to every rule that asks, however the policy itself is enforced.

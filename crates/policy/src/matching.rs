@@ -33,58 +33,77 @@ pub(crate) fn site(ip: IpAddr) -> IpNet {
     prefix(ip, 24, 64)
 }
 
-/// A [`Match`] made ready.
+/// A [`Match`] made ready: only what it asks, the cheapest first.
 #[derive(Clone, Debug)]
-pub(crate) struct Matcher {
-    accounts: Globs,
-    networks: Networks,
-    countries: Countries,
-    listeners: Vec<Box<str>>,
-    when: Option<Expr>,
+pub(crate) struct Matcher(Box<[Test]>);
+
+#[derive(Clone, Debug)]
+enum Test {
+    Listeners(Vec<Box<str>>),
+    Countries(Box<Countries>),
+    Networks(Networks),
+    Accounts(Globs),
+    When(Expr),
 }
 
 impl Matcher {
     pub(crate) fn new(applies: &Match) -> Self {
-        Self {
-            accounts: Globs::new(&applies.accounts),
-            networks: Networks::new(&applies.networks),
-            countries: Countries::new(&applies.countries),
-            listeners: applies
-                .listeners
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
-            when: applies.when.clone(),
-        }
+        let Match {
+            accounts,
+            networks,
+            countries,
+            listeners,
+            when,
+        } = applies;
+        let listeners =
+            || Test::Listeners(listeners.iter().map(|name| name.as_str().into()).collect());
+        let tests = [
+            (!applies.listeners.is_empty()).then(listeners),
+            (!countries.is_empty()).then(|| Test::Countries(Box::new(Countries::new(countries)))),
+            (!networks.is_empty()).then(|| Test::Networks(Networks::new(networks))),
+            (!accounts.is_empty()).then(|| Test::Accounts(Globs::new(accounts))),
+            when.clone().map(Test::When),
+        ];
+        Self(tests.into_iter().flatten().collect())
+    }
+
+    /// The accounts that alone can match, in lower case, if the rule names them one by one.
+    pub(crate) fn named_accounts(&self) -> Option<&[Box<str>]> {
+        self.0.iter().find_map(|test| match test {
+            Test::Accounts(globs) => globs.names_alone(),
+            _ => None,
+        })
     }
 
     /// Whether the rule applies to `event`, and if not, why.
     pub(crate) fn check(&self, event: &Event) -> Result<(), Skip> {
+        self.0.iter().try_for_each(|test| test.check(event))
+    }
+}
+
+impl Test {
+    fn check(&self, event: &Event) -> Result<(), Skip> {
         let session = &event.session;
-        if !self.listeners.is_empty() && !self.listeners.contains(&session.listener) {
-            return Err(Skip::Listener);
-        }
-        if !self.countries.is_empty()
-            && !session
-                .source
-                .country
-                .is_some_and(|country| self.countries.contains(country))
-        {
-            return Err(Skip::Country);
-        }
-        if !self.networks.is_empty() && !self.networks.contains(session.source.ip) {
-            return Err(Skip::Network);
-        }
-        if !self.accounts.is_empty()
-            && !account_of(event).is_some_and(|account| self.accounts.contains(account.as_str()))
-        {
-            return Err(Skip::Account);
-        }
-        match self.when.as_ref().map(|when| evaluate(when, event)) {
-            None | Some(Truth::True) => Ok(()),
-            Some(Truth::False) => Err(Skip::When),
-            Some(Truth::Unknown) => Err(Skip::WhenUnknown),
-        }
+        let (holds, skip) = match self {
+            Self::Listeners(names) => (names.contains(&session.listener), Skip::Listener),
+            Self::Countries(list) => (
+                session
+                    .source
+                    .country
+                    .is_some_and(|country| list.contains(country)),
+                Skip::Country,
+            ),
+            Self::Networks(list) => (list.contains(session.source.ip), Skip::Network),
+            Self::Accounts(globs) => (
+                account_of(event).is_some_and(|account| globs.contains(account.as_str())),
+                Skip::Account,
+            ),
+            Self::When(expr) => match evaluate(expr, event) {
+                Truth::Unknown => (false, Skip::WhenUnknown),
+                truth => (truth == Truth::True, Skip::When),
+            },
+        };
+        if holds { Ok(()) } else { Err(skip) }
     }
 }
 

@@ -24,10 +24,6 @@ impl Networks {
         }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         let ranges = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
         let at = number(ip);
@@ -71,10 +67,6 @@ impl Countries {
             set.0[word] |= bit;
         }
         set
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
     }
 
     pub(crate) fn contains(&self, country: Country) -> bool {

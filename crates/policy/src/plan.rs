@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::decide::decide;
 use crate::decision::{Class, Decision, Reason, Refusal, Said};
 use crate::event::{ConfigState, Event, Stage};
+use crate::field_path::FieldPath;
 use crate::key::{Subjects, Tally};
 use crate::op::{Key, Op, Results, Unavailable};
 use crate::reply;
@@ -40,26 +41,10 @@ pub(crate) struct Check<'a> {
 }
 
 /// Who speaks: a part of a rule, as it is judged at this event.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Voice<'a> {
     pub(crate) rule: RuleView<'a>,
-    pub(crate) part: Part<'a>,
-}
-
-/// A field path: fixed, or named at load.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Part<'a> {
-    Fixed(&'static str),
-    Named(&'a str),
-}
-
-impl Part<'_> {
-    pub(crate) fn to_cow(self) -> Cow<'static, str> {
-        match self {
-            Self::Fixed(text) => Cow::Borrowed(text),
-            Self::Named(text) => Cow::Owned(text.to_owned()),
-        }
-    }
+    pub(crate) part: FieldPath,
 }
 
 #[derive(Debug)]
@@ -68,7 +53,7 @@ pub(crate) enum Ask<'a> {
     Judged {
         said: Said,
         saw: Cow<'static, str>,
-        refusal: Option<Refusal>,
+        refusal: Option<Box<Refusal>>,
     },
     /// Is the sum over a limit? `cost` is this event's part in it.
     Limit {
@@ -185,7 +170,7 @@ impl<'a> Plan<'a> {
         self.records.push(op);
     }
 
-    pub(crate) fn check(&mut self, rule: RuleView<'a>, part: Part<'a>, ask: Ask<'a>) {
+    pub(crate) fn check(&mut self, rule: RuleView<'a>, part: FieldPath, ask: Ask<'a>) {
         if self.checks.is_empty() {
             self.checks.reserve(16);
         }
@@ -207,7 +192,7 @@ impl<'a> Plan<'a> {
         }
         self.check(
             rule,
-            Part::Fixed(part),
+            part.into(),
             Ask::Judged {
                 said,
                 saw: saw.into(),
@@ -226,11 +211,11 @@ impl<'a> Plan<'a> {
         let said = refusal.said();
         self.check(
             rule,
-            Part::Fixed(part),
+            part.into(),
             Ask::Judged {
                 said,
                 saw: saw.into(),
-                refusal: Some(refusal),
+                refusal: Some(Box::new(refusal)),
             },
         );
     }
@@ -264,7 +249,7 @@ impl<'a> Plan<'a> {
         let op = self.run(op);
         self.check(
             rule,
-            Part::Named(&part.path),
+            part.path.clone(),
             Ask::Limit {
                 op,
                 part,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::by_stage::ByStage;
 use crate::content::ContentNeeds;
 use crate::decision::Class;
 use crate::event::{ConfigState, Event, Stage};
@@ -31,8 +32,7 @@ pub struct Ruleset {
     pub(crate) gateway: Gateway,
     pub(crate) gateway_ref: Arc<ObjectRef>,
     pub(crate) rules: Vec<Armed>,
-    /// Which rules have something to do at each stage, in evaluation order; never one that is `Off`.
-    pub(crate) by_stage: [Vec<usize>; Stages::COUNT],
+    pub(crate) by_stage: ByStage,
     pub(crate) pools: BTreeMap<Arc<str>, ReadyPool>,
     /// The one SubmissionPolicy.
     pub(crate) policy: Option<usize>,
@@ -246,9 +246,7 @@ impl Ruleset {
     }
 
     pub(crate) fn rules_at(&self, event: &Event) -> impl Iterator<Item = &Armed> {
-        self.by_stage[Stages::of(&event.stage).index()]
-            .iter()
-            .map(|&at| &self.rules[at])
+        self.by_stage.places(event).map(|at| &self.rules[at])
     }
 }
 

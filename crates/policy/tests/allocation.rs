@@ -1,4 +1,6 @@
 //! A rule that does not match allocates nothing, in planning and in deciding.
+#![expect(clippy::unwrap_used, reason = "the builders of tests")]
+
 #[path = "engine/support.rs"]
 #[expect(dead_code, reason = "the builders of the other tests")]
 mod support;

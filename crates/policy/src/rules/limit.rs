@@ -1,6 +1,7 @@
 //! One limit, as RateLimit, CountryRule and EgressPool have them.
 
 use crate::event::{Event, Stage};
+use crate::field_path::FieldPath;
 use crate::key::{Scope, Tally};
 use crate::rules::Stages;
 use crate::snapshot::{Limit, ObjectRef, OnExceed, Unit};
@@ -11,7 +12,7 @@ pub(crate) struct LimitPart {
     pub(crate) limit: Limit,
     pub(crate) scope: Scope,
     /// Its field path, e.g. `spec.limits[Recipients per 1h]`.
-    pub(crate) path: Box<str>,
+    pub(crate) path: FieldPath,
     /// What follows a sum: ` of 200 in 1h`.
     pub(crate) bound: Box<str>,
 }

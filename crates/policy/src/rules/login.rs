@@ -17,7 +17,7 @@ use crate::glob::Globs;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::{account_of, prefix, site};
 use crate::op::{Item, Key, Op};
-use crate::plan::{Ask, KnownGoodPass, LockStep, Part, Plan};
+use crate::plan::{Ask, KnownGoodPass, LockStep, Plan};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{
@@ -196,7 +196,7 @@ impl Guard {
                 per: part.per,
                 lock,
             };
-            plan.check(rule, Part::Fixed("spec.perAccount"), ask);
+            plan.check(rule, "spec.perAccount".into(), ask);
         }
         if let Some((part, accounts, pairs)) = &self.source {
             let (accounts, pairs) = (accounts.key(&by_source), pairs.key(&by_source));
@@ -222,7 +222,7 @@ impl Guard {
                     per: part.per,
                     lock: step(),
                 };
-                plan.check(rule, Part::Fixed("spec.perSource.distinctAccounts"), ask);
+                plan.check(rule, "spec.perSource.distinctAccounts".into(), ask);
             }
             if let Some(at) = part.failed_pairs {
                 let op = plan.run(Op::Distinct {
@@ -237,7 +237,7 @@ impl Guard {
                     per: part.per,
                     lock: step(),
                 };
-                plan.check(rule, Part::Fixed("spec.perSource.failedPairs"), ask);
+                plan.check(rule, "spec.perSource.failedPairs".into(), ask);
             }
         }
         if let Some((part, scope)) = &self.pair {
@@ -261,7 +261,7 @@ impl Guard {
                 per: part.per,
                 lock,
             };
-            plan.check(rule, Part::Fixed("spec.perAccountAndSource"), ask);
+            plan.check(rule, "spec.perAccountAndSource".into(), ask);
         }
     }
 
@@ -292,7 +292,7 @@ fn ask_lock<'a>(
     pass: KnownGoodPass,
 ) {
     let op = plan.run(Op::Locked { key });
-    plan.check(rule, Part::Fixed(part), Ask::Lock { op, reason, pass });
+    plan.check(rule, part.into(), Ask::Lock { op, reason, pass });
 }
 
 fn check(spec: &LoginGuard) -> Result<(), Defect> {
@@ -434,6 +434,6 @@ impl Learner {
             object: &self.object,
             enforcement: Enforcement::Enforce,
         };
-        plan.check(rule, Part::Fixed("spec.knownGood"), Ask::GoodDays { op });
+        plan.check(rule, "spec.knownGood".into(), Ask::GoodDays { op });
     }
 }

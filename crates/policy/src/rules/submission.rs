@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::reply;
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
+use crate::saw;
 use crate::snapshot::{
     BareNewlines, Classify, Enforcement, OnMessageUnexamined, RecipientDomains, RouteTo,
     SenderCheck, SubmissionPolicy,
@@ -150,7 +151,7 @@ impl Submission {
     }
 
     fn ask_size<'a>(&self, rule: RuleView<'a>, plan: &mut Plan<'a>, size: u64, limit: u64) {
-        let saw = format!("{size} of {limit} octets");
+        let saw = saw::of(size, limit, " octets");
         let part = "spec.message.maxSize";
         if size > limit {
             plan.refuse(rule, part, reply::too_large(), saw)
@@ -191,7 +192,11 @@ impl Submission {
         }
         if let Some(limit) = self.max_visible_recipients {
             let part = "spec.message.maxVisibleRecipients";
-            let saw = format!("{} of {limit} in To and Cc", facts.visible_recipients);
+            let saw = saw::of(
+                facts.visible_recipients.into(),
+                limit.into(),
+                " in To and Cc",
+            );
             if facts.visible_recipients > limit {
                 plan.refuse(rule, part, reply::too_many_visible_recipients(), saw);
             } else {
@@ -360,7 +365,11 @@ pub(crate) fn ask_recipients<'a>(
     transaction: &TransactionFacts,
     limit: u32,
 ) {
-    let saw = format!("{} of {limit} accepted before", transaction.recipients);
+    let saw = saw::of(
+        transaction.recipients.into(),
+        limit.into(),
+        " accepted before",
+    );
     if transaction.recipients >= limit {
         plan.refuse(rule, part, reply::too_many_recipients(), saw);
     } else {
