@@ -1,12 +1,20 @@
 //! Objects and the last snapshot in, snapshot and diagnostics out; deterministic. File loading beside it.
 #![warn(missing_docs)]
 
+mod checks;
+mod compile;
 mod diagnostic;
 pub mod files;
+mod lower;
 mod objects;
 mod path;
+mod rules;
 mod suggest;
+mod unavailable;
+mod view;
+mod when;
 
+pub use compile::{Compiled, compile, lint};
 pub use diagnostic::{Code, Diagnostic, Position, Severity, sort};
 pub use objects::{
     Completeness, Object, ObjectKey, ObjectName, Objects, Origin, Spec, State, Table,

@@ -167,7 +167,7 @@ pub struct Objects {
 }
 
 /// The spec of one of the kinds.
-pub trait Spec: Sized {
+pub trait Spec: Sized + 'static {
     /// Its kind.
     const KIND: Kind;
 

@@ -84,7 +84,9 @@ pub(super) fn family(root: &Node) -> Result<Family, Refusal> {
         (Ok(api_version), Ok(kind)) => (api_version, kind),
         (api_version, kind) => {
             let problems = [api_version.err(), kind.err()].into_iter().flatten();
-            return Err(Refusal::Unidentified(problems.collect()));
+            return Err(Refusal::Unidentified(
+                problems.map(|problem| *problem).collect(),
+            ));
         }
     };
     let known = Family::all().find(|family| family.as_str() == kind.0);
@@ -228,18 +230,14 @@ fn dns_name(node: &Node, path: &FieldPath) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-fn text_field<'a>(root: &'a Node, field: &str) -> Result<(&'a str, Mark), (Diagnostic, Mark)> {
+fn text_field<'a>(root: &'a Node, field: &str) -> Result<(&'a str, Mark), Box<(Diagnostic, Mark)>> {
     let path = FieldPath::root().field(field);
+    let refuse = |code, message, mark| Box::new((Diagnostic::error(code, message).at(path), mark));
     match root.child(field) {
-        Some(node) => node.text().map(|text| (text, node.mark)).ok_or_else(|| {
-            (
-                Diagnostic::error(Code::WrongType, "must be text").at(path),
-                node.mark,
-            )
-        }),
-        None => Err((
-            Diagnostic::error(Code::Required, "must be given").at(path),
-            root.mark,
-        )),
+        Some(node) => match node.text() {
+            Some(text) => Ok((text, node.mark)),
+            None => Err(refuse(Code::WrongType, "must be text", node.mark)),
+        },
+        None => Err(refuse(Code::Required, "must be given", root.mark)),
     }
 }

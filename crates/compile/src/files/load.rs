@@ -9,15 +9,16 @@ use sekisho_crd::{
     SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::checked::{checked_body, checked_spec, from_json};
 use super::demo::{self, Demo, DemoSpec};
 use super::identity::{self, Family, Identity, Refusal};
 use super::node::{Content, Mark, Node};
 use super::schemas::KindSchema;
 use super::source::Source;
-use super::structure::{Check, Finding, Patterns};
-use super::{Loaded, defaults, secret, yaml};
+use super::structure::Finding;
+use super::{Loaded, secret, yaml};
 use crate::diagnostic::{Code, Diagnostic, Position, sort};
 use crate::objects::{Completeness, Object, ObjectName, Origin, Spec, State, name_of};
 use crate::path::FieldPath;
@@ -322,73 +323,6 @@ impl Loader {
                 .push(diagnostic.of(name.clone()).in_file(reading.position(mark)));
         }
     }
-}
-
-/// The spec with its defaults if structure and rules hold, and whatever does not.
-fn checked_spec(
-    schema: &KindSchema,
-    root: &Node,
-    identity: &Identity,
-) -> (Option<Value>, Vec<Finding>) {
-    let mut object = root.to_json();
-    if let Some(map) = object.as_object_mut() {
-        // The cluster keeps status apart and does not take it from whoever applies the object.
-        map.remove("status");
-        map.remove("metadata");
-    }
-    let mut whole = schema.schema.clone();
-    if let Some(properties) = whole["properties"].as_object_mut() {
-        properties.insert("apiVersion".to_owned(), json!({ "type": "string" }));
-        properties.insert("kind".to_owned(), json!({ "type": "string" }));
-    }
-    defaults::apply(&whole, &mut object);
-    let findings = structure(&whole, &schema.patterns, &object, root);
-    if findings.iter().any(|finding| finding.diagnostic.is_error()) {
-        return (None, findings);
-    }
-    object["metadata"] = json!({ "name": identity.key.name, "namespace": identity.key.namespace });
-    let mut findings = findings;
-    let broken = schema.rules(&object);
-    let valid = broken.is_empty();
-    findings.extend(broken.into_iter().map(|diagnostic| Finding {
-        diagnostic,
-        mark: None,
-    }));
-    (valid.then(|| object["spec"].take()), findings)
-}
-
-/// An object of a kind that has no CEL rules, without `apiVersion`, `kind` and `metadata`.
-fn checked_body(schema: &Value, root: &Node) -> (Option<Value>, Vec<Finding>) {
-    let mut object = root.to_json();
-    if let Some(map) = object.as_object_mut() {
-        map.retain(|field, _| !["apiVersion", "kind", "metadata"].contains(&field.as_str()));
-    }
-    defaults::apply(schema, &mut object);
-    let mut findings = structure(schema, &Patterns::new(), &object, root);
-    // These kinds never come through `kubectl` (Demo) or hold words of no enum (Secret).
-    findings.retain(|finding| finding.diagnostic.is_error());
-    (findings.is_empty().then_some(object), findings)
-}
-
-fn structure(schema: &Value, patterns: &Patterns, object: &Value, root: &Node) -> Vec<Finding> {
-    let mut check = Check {
-        patterns,
-        findings: Vec::new(),
-    };
-    check.value(schema, object, Some(root), &FieldPath::root());
-    check.findings
-}
-
-/// Reads a checked value into its type. What the schema could not say is refused here, by field.
-fn from_json<S: DeserializeOwned>(value: Value, path: &FieldPath) -> Result<S, Box<Diagnostic>> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let inner = error.path().to_string();
-        let field = match inner.as_str() {
-            "." => path.clone(),
-            inner => FieldPath::parse(&format!("{path}.{inner}")),
-        };
-        Box::new(Diagnostic::error(Code::InvalidValue, error.into_inner().to_string()).at(field))
-    })
 }
 
 /// Relative paths of files start from the folder of the YAML file.

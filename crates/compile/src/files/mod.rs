@@ -1,6 +1,7 @@
 //! Files to objects, as the API server would take them: defaults, structure, unknown fields and CEL, with the place of
 //! everything that is wrong.
 
+mod checked;
 mod defaults;
 mod demo;
 mod identity;

@@ -74,7 +74,7 @@ impl Check<'_> {
                 self.number(schema, number.as_i64().unwrap_or(i64::MAX), path);
             }
             ("boolean", Value::Bool(_)) => {}
-            _ => self.wrong_type(expected, value, path),
+            _ => self.wrong_type(schema, expected, value, path),
         }
     }
 
@@ -140,7 +140,7 @@ impl Check<'_> {
                 .and_then(Value::as_str)
                 .and_then(|text| text.split_inclusive(". ").next())
                 .unwrap_or_default();
-            let remedy = description.trim().trim_end_matches('.').to_owned();
+            let remedy = lower_first(description.trim().trim_end_matches('.'));
             self.push(
                 Diagnostic::error(Code::Required, "must be given")
                     .at(path.field(name))
@@ -293,17 +293,22 @@ impl Check<'_> {
         let size = size as u64;
         let message = match (least, most) {
             (Some(least), _) if size < least => {
-                format!("has {size} {unit}, at least {least} are needed")
+                format!("has {size} {unit}, and needs at least {least}")
             }
-            (_, Some(most)) if size > most => format!("has {size} {unit}, {most} is the most"),
+            (_, Some(most)) if size > most => format!("has {size} {unit}, and {most} is the most"),
             _ => return,
         };
         self.push(Diagnostic::error(Code::OutOfBounds, message).at(path.clone()));
     }
 
-    fn wrong_type(&mut self, expected: &str, value: &Value, path: &FieldPath) {
+    fn wrong_type(&mut self, schema: &Value, expected: &str, value: &Value, path: &FieldPath) {
         let message = format!("must be {}, is {}", type_name(expected), describe(value));
+        let form = schema
+            .get("pattern")
+            .and_then(Value::as_str)
+            .and_then(sekisho_crd::form_of);
         let remedy = match (expected, value) {
+            ("string", Value::Number(_)) if form.is_some() => form.unwrap_or_default().to_owned(),
             ("string", Value::Number(_) | Value::Bool(_)) => {
                 format!("write it in quotes: \"{value}\"")
             }
@@ -328,6 +333,14 @@ impl Check<'_> {
             mark: None,
         });
     }
+}
+
+/// The first sentence of a description, to stand in brackets.
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
 }
 
 fn fields_are(mut names: Vec<&str>) -> String {

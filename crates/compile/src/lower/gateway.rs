@@ -1,0 +1,132 @@
+//! `MailGateway`.
+
+use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
+use sekisho_policy::snapshot::{
+    AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls, Mechanism,
+    ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy, ReceivedPrivacy,
+    RecipientCheck, RecipientPrivacy, Requirement, Upstream,
+};
+
+use super::shared::{countries, host_port, millis, networks, sorted, tls};
+
+/// The gateway, or nothing if it asks for what this version does not do.
+pub(crate) fn gateway(spec: &MailGatewaySpec, object: ObjectRef) -> Option<Gateway> {
+    let database =
+        |database: Option<&crd::GeoDatabase>| database.map(|database| database.path.clone());
+    let geo = spec.geo.as_ref();
+    Some(Gateway {
+        object,
+        listeners: spec.listeners.iter().map(listener).collect(),
+        authentication: authentication(&spec.authentication)?,
+        upstream: upstream(&spec.upstream),
+        home: countries(&spec.home),
+        after_data: millis(&spec.deadlines.after_data),
+        on_unavailable: on_unavailable(&spec.on_unavailable),
+        privacy: privacy(spec.privacy),
+        country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),
+        asn_database: database(geo.and_then(|geo| geo.asn_database.as_ref())),
+    })
+}
+
+fn listener(spec: &crd::Listener) -> Listener {
+    Listener {
+        name: spec.name.as_str().to_owned(),
+        port: spec.port,
+        tls: match spec.tls {
+            crd::ListenerTls::StartTls => ListenerTls::StartTls,
+            crd::ListenerTls::Implicit => ListenerTls::Implicit,
+            crd::ListenerTls::Off => ListenerTls::Off,
+        },
+        certificates: spec
+            .certificate_refs
+            .iter()
+            .map(|secret| secret.name.clone())
+            .collect(),
+        proxy_from: match spec.proxy_protocol.mode {
+            ProxyProtocolMode::Off => None,
+            ProxyProtocolMode::Required => Some(networks(&spec.proxy_protocol.from)),
+        },
+        xclient_from: networks(&spec.xclient_from),
+    }
+}
+
+fn authentication(spec: &crd::Authentication) -> Option<Authentication> {
+    let backend = |backend: &crd::Backend| match (backend.type_, &backend.accounts_file) {
+        (BackendType::Upstream, None) => Some(AuthBackend::Upstream),
+        (BackendType::AccountsFile, Some(file)) => {
+            Some(AuthBackend::AccountsFile(file.path.clone()))
+        }
+        _ => None,
+    };
+    let mechanism = |mechanism: &crd::Mechanism| match mechanism {
+        crd::Mechanism::Plain => Some(Mechanism::Plain),
+        crd::Mechanism::Login => Some(Mechanism::Login),
+        crd::Mechanism::ScramSha256 | crd::Mechanism::Xoauth2 | crd::Mechanism::Oauthbearer => None,
+    };
+    let mechanisms: Vec<Mechanism> = spec
+        .mechanisms
+        .iter()
+        .map(mechanism)
+        .collect::<Option<_>>()?;
+    Some(Authentication {
+        requirement: match spec.requirement {
+            crd::Requirement::Required => Requirement::Required,
+            crd::Requirement::Optional => Requirement::Optional,
+        },
+        backends: spec.backends.iter().map(backend).collect::<Option<_>>()?,
+        mechanisms: sorted(mechanisms),
+        default_domain: spec
+            .default_domain
+            .as_ref()
+            .map(|domain| domain.as_str().to_ascii_lowercase()),
+    })
+}
+
+fn upstream(spec: &crd::Upstream) -> Upstream {
+    Upstream {
+        endpoints: spec
+            .endpoints
+            .iter()
+            .map(|endpoint| host_port(&endpoint.address))
+            .collect(),
+        tls: tls(spec.tls),
+        client_identity: match spec.client_identity {
+            crd::ClientIdentity::None => ClientIdentity::None,
+            crd::ClientIdentity::Xclient => ClientIdentity::Xclient,
+            crd::ClientIdentity::ProxyV2 => ClientIdentity::ProxyV2,
+        },
+        recipient_check: match spec.recipient_check {
+            crd::RecipientCheck::AtRcpt => RecipientCheck::AtRcpt,
+            crd::RecipientCheck::AtEnd => RecipientCheck::AtEnd,
+        },
+    }
+}
+
+fn on_unavailable(spec: &crd::OnUnavailable) -> OnUnavailable {
+    OnUnavailable {
+        config: match spec.config {
+            crd::OnConfigUnavailable::Keep => OnConfigUnavailable::Keep,
+            crd::OnConfigUnavailable::Shadow => OnConfigUnavailable::Shadow,
+            crd::OnConfigUnavailable::Refuse => OnConfigUnavailable::Refuse,
+        },
+        message: match spec.message {
+            crd::OnMessageUnexamined::RouteClean => OnMessageUnexamined::RouteClean,
+            crd::OnMessageUnexamined::RouteSuspect => OnMessageUnexamined::RouteSuspect,
+            crd::OnMessageUnexamined::RouteSpam => OnMessageUnexamined::RouteSpam,
+            crd::OnMessageUnexamined::Defer => OnMessageUnexamined::Defer,
+        },
+    }
+}
+
+fn privacy(spec: crd::Privacy) -> Privacy {
+    Privacy {
+        recipients: match spec.recipients {
+            crd::RecipientPrivacy::Hashed => RecipientPrivacy::Hashed,
+            crd::RecipientPrivacy::Plain => RecipientPrivacy::Plain,
+        },
+        client_address_in_received: match spec.client_address_in_received {
+            crd::ReceivedPrivacy::Include => ReceivedPrivacy::Include,
+            crd::ReceivedPrivacy::Omit => ReceivedPrivacy::Omit,
+        },
+    }
+}

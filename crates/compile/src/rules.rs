@@ -1,0 +1,48 @@
+//! What the kinds of rules have in common, seen from `compile`.
+
+use sekisho_crd::{
+    Brake, CountryRuleSpec, Enforcement, LoginGuardSpec, Match, RateLimitSpec,
+    SubmissionPolicySpec, TargetRef,
+};
+
+use crate::objects::Spec;
+
+/// The spec of a kind that attaches to gateways.
+pub(crate) trait RuleKind: Spec {
+    /// The gateways that it attaches to.
+    fn targets(&self) -> &[TargetRef];
+    /// What its verdict does.
+    fn enforcement(&self) -> Enforcement;
+    /// Whether the brake watches it.
+    fn brake(&self) -> Brake;
+    /// To what it applies, where the kind can say.
+    fn matching(&self) -> Option<&Match>;
+}
+
+macro_rules! rule_kind {
+    ($type:ty, |$spec:ident| $matching:expr) => {
+        impl RuleKind for $type {
+            fn targets(&self) -> &[TargetRef] {
+                &self.target_refs
+            }
+
+            fn enforcement(&self) -> Enforcement {
+                self.enforcement
+            }
+
+            fn brake(&self) -> Brake {
+                self.brake
+            }
+
+            fn matching(&self) -> Option<&Match> {
+                let $spec = self;
+                $matching
+            }
+        }
+    };
+}
+
+rule_kind!(SubmissionPolicySpec, |spec| spec.matching.as_ref());
+rule_kind!(RateLimitSpec, |spec| spec.matching.as_ref());
+rule_kind!(CountryRuleSpec, |_spec| None);
+rule_kind!(LoginGuardSpec, |_spec| None);

@@ -1,0 +1,198 @@
+//! What the schema has and this version does not do yet. It is refused, never ignored.
+
+use sekisho_crd::{
+    AppliesTo, BackendType, CountersType, CountryRuleSpec, EgressPoolSpec, GatewayMode, Limit,
+    LimitUnit, MailGatewaySpec, Mechanism, OnExceed, RateLimitSpec, Relay, RouteAction, RouteTo,
+    SubmissionPolicySpec,
+};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::objects::{Objects, Spec};
+use crate::view::{View, valid};
+
+/// Everything in valid objects that this version does not do.
+pub(crate) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
+    valid::<MailGatewaySpec>(objects).for_each(|view| gateway(view, out));
+    valid::<SubmissionPolicySpec>(objects).for_each(|view| policy(view, out));
+    valid::<CountryRuleSpec>(objects).for_each(|view| country_rule(view, out));
+    valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
+    valid::<EgressPoolSpec>(objects).for_each(|view| pool(view, out));
+}
+
+fn refuse<S: Spec>(
+    view: View<'_, S>,
+    field: &str,
+    what: &str,
+    instead: &str,
+    out: &mut Vec<Diagnostic>,
+) {
+    let message = format!("{what} is not available in this version");
+    out.push(view.error(Code::NotAvailable, field, message).mend(instead));
+}
+
+fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
+    let spec = view.spec;
+    if spec.mode == GatewayMode::Sidecar {
+        refuse(view, "mode", "mode Sidecar", "use Gateway", out);
+    }
+    if spec.counters.type_ == CountersType::Redis {
+        refuse(view, "counters.type", "Redis", "use Memory", out);
+    }
+    for (index, backend) in spec.authentication.backends.iter().enumerate() {
+        let name = match backend.type_ {
+            BackendType::Upstream | BackendType::AccountsFile => continue,
+            BackendType::DovecotSasl => "DovecotSasl",
+            BackendType::Http => "Http",
+            BackendType::Oidc => "Oidc",
+            BackendType::ServiceAccount => "ServiceAccount",
+        };
+        let field = format!("authentication.backends[{index}].type");
+        refuse(
+            view,
+            &field,
+            &format!("the backend {name}"),
+            "use Upstream or AccountsFile",
+            out,
+        );
+    }
+    for (index, mechanism) in spec.authentication.mechanisms.iter().enumerate() {
+        let name = match mechanism {
+            Mechanism::Plain | Mechanism::Login => continue,
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::Xoauth2 => "XOAUTH2",
+            Mechanism::Oauthbearer => "OAUTHBEARER",
+        };
+        let field = format!("authentication.mechanisms[{index}]");
+        refuse(
+            view,
+            &field,
+            &format!("the mechanism {name}"),
+            "use PLAIN and LOGIN",
+            out,
+        );
+    }
+    if spec.on_unavailable.classifier.is_some() {
+        let instead =
+            "leave it out; it speaks of content engines, which this version does not have";
+        refuse(view, "onUnavailable.classifier", "classifier", instead, out);
+    }
+}
+
+fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {
+    if let Some(classify) = &view.spec.classify {
+        if classify.applies_to != AppliesTo::Everyone {
+            applies_to(view, "classify.appliesTo", classify.applies_to, out);
+        }
+        if !classify.engines.is_empty() {
+            refuse(
+                view,
+                "classify.engines",
+                "classification by engines",
+                "use classify.rules",
+                out,
+            );
+        }
+    }
+    let route = &view.spec.route;
+    let routes = [
+        ("unclassified", &route.unclassified),
+        ("clean", &route.clean),
+        ("suspect", &route.suspect),
+        ("spam", &route.spam),
+    ];
+    for (class, to) in routes {
+        if *to == Some(RouteTo::Action(RouteAction::Hold)) {
+            refuse(
+                view,
+                &format!("route.{class}.action"),
+                "the action Hold",
+                "use Reject or a pool",
+                out,
+            );
+        }
+    }
+}
+
+fn applies_to<S: Spec>(
+    view: View<'_, S>,
+    field: &str,
+    value: AppliesTo,
+    out: &mut Vec<Diagnostic>,
+) {
+    let what = format!("appliesTo {value:?}");
+    refuse(
+        view,
+        field,
+        &what,
+        "use Everyone; accounts have no settings of their own yet",
+        out,
+    );
+}
+
+fn country_rule(view: View<'_, CountryRuleSpec>, out: &mut Vec<Diagnostic>) {
+    if view.spec.applies_to != AppliesTo::Everyone {
+        applies_to(view, "appliesTo", view.spec.applies_to, out);
+    }
+    units(view, "then.limits", &view.spec.then.limits, out);
+}
+
+fn rate_limit(view: View<'_, RateLimitSpec>, out: &mut Vec<Diagnostic>) {
+    units(view, "limits", &view.spec.limits, out);
+    for (index, each) in view.spec.overrides.iter().enumerate() {
+        units(
+            view,
+            &format!("overrides[{index}].limits"),
+            &each.limits,
+            out,
+        );
+    }
+    if view.spec.on_exceed == OnExceed::Restrict {
+        refuse(
+            view,
+            "onExceed",
+            "onExceed Restrict",
+            "use Defer, Reject, RouteSuspect or RouteSpam",
+            out,
+        );
+    }
+}
+
+fn units<S: Spec>(view: View<'_, S>, list: &str, limits: &[Limit], out: &mut Vec<Diagnostic>) {
+    for (index, limit) in limits.iter().enumerate() {
+        if matches!(
+            limit.unit,
+            LimitUnit::UnknownRecipients | LimitUnit::FirstTimeRecipients
+        ) {
+            let what = format!("the unit {}", limit.unit.as_str());
+            let instead = "use Messages, Recipients, Bytes, Connections or Attempts";
+            refuse(view, &format!("{list}[{index}].unit"), &what, instead, out);
+        }
+    }
+}
+
+fn pool(view: View<'_, EgressPoolSpec>, out: &mut Vec<Diagnostic>) {
+    let own = view
+        .spec
+        .relay
+        .iter()
+        .map(|relay| ("relay.credentialsRef".to_owned(), relay));
+    let members = view.spec.members.iter().enumerate();
+    let members = members.filter_map(|(index, member)| {
+        member
+            .relay
+            .as_ref()
+            .map(|relay| (format!("members[{index}].relay.credentialsRef"), relay))
+    });
+    for (
+        field,
+        Relay {
+            credentials_ref, ..
+        },
+    ) in own.chain(members)
+    {
+        if credentials_ref.is_some() {
+            let instead = "leave it out and let the relay know the proxy by its address";
+            refuse(view, &field, "logging in to a relay", instead, out);
+        }
+    }
+}
