@@ -4,6 +4,7 @@
 //! reading through a few others, so an `explain` never waits for a batch.
 #![warn(missing_docs)]
 
+mod append;
 mod audit;
 mod error;
 mod migrate;

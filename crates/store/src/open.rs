@@ -19,6 +19,10 @@ use crate::migrate::{self, Access};
 const READERS: u32 = 4;
 /// How long a writer of another process is waited for, and how long for a free connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The writer's page cache; SQLite writes a negative number for KiB.
+const CACHE_KIB: &str = "-32000";
+/// Pages in the write-ahead log from which it is written back: 16 MiB, so that one sync serves several batches.
+const CHECKPOINT_PAGES: &str = "4000";
 /// What the write-ahead log may keep of the disk once it has been written back.
 const WAL_KEPT: &str = "67108864";
 
@@ -73,6 +77,9 @@ impl Store {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
                 .pragma("journal_size_limit", WAL_KEPT)
+                // A batch and the indexes that it touches stay in memory until it is committed.
+                .pragma("cache_size", CACHE_KIB)
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
                 // What is deleted is overwritten: an erased account is not to be found in the file's free space.
                 .pragma("secure_delete", "ON"),
         };

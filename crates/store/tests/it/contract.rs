@@ -118,6 +118,12 @@ pub(crate) async fn a_batch_can_be_sent_again(store: &Store) {
         1
     );
     assert_eq!(ids(store, &newest(10)).await, [3, 2, 1]);
+    let twice = [refused(4, 78, "a", 4_000), refused(4, 78, "a", 4_000)];
+    assert_eq!(store.append(&twice).await.unwrap(), 1);
+    assert_eq!(
+        store.record(id(78)).await.unwrap().unwrap().record,
+        twice[0]
+    );
     assert_eq!(
         store.record(id(1)).await.unwrap().unwrap().record,
         batch[0],
