@@ -93,7 +93,7 @@ impl Dns {
     }
 
     /// The names that `ip` claims and that lead back to it, in lower case.
-    pub(crate) async fn reverse_names(&self, ip: IpAddr) -> Fact<Vec<Box<str>>> {
+    pub async fn reverse_names(&self, ip: IpAddr) -> Fact<Vec<Box<str>>> {
         let ip = ip.to_canonical();
         let deadline = Instant::now() + DEADLINE;
         let claimed = match self.ask(DnsQuery::Ptr, Name::from(ip), RecordType::PTR, deadline).await {
@@ -121,7 +121,7 @@ impl Dns {
     }
 
     /// Whether mail can be delivered to `domain` at all.
-    pub(crate) async fn domain_standing(&self, domain: &str) -> Fact<DomainStanding> {
+    pub async fn domain_standing(&self, domain: &str) -> Fact<DomainStanding> {
         if domain.starts_with('[') {
             return Fact::Known(DomainStanding::Resolves);
         }
@@ -239,3 +239,6 @@ fn text(name: &Name) -> Option<Box<str>> {
     let is_host = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     is_host.then(|| text.into_boxed_str())
 }
+
+#[cfg(test)]
+mod tests;

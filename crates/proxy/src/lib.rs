@@ -1,5 +1,30 @@
-//! placeholder
+//! Drives SMTP sessions through policy to an upstream: one [`Gateway`] for each checkpoint that this process is.
+//!
+//! The way of a message: `listener` takes the connection, `session` speaks with the client (one file for each verb), `engine` has
+//! each event judged, `upstream` speaks with the next hop, and `ledger` takes the record away.
 
-pub(crate) mod auth;
-pub(crate) mod dns;
-pub(crate) mod upstream;
+mod auth;
+mod brakes;
+mod detect;
+mod dns;
+mod engine;
+mod error;
+mod gateway;
+mod held;
+mod ids;
+pub mod ledger;
+mod limits;
+mod listener;
+mod live;
+mod received;
+mod session;
+mod shared;
+mod upstream;
+
+pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
+pub use dns::{Dns, DnsError};
+pub use error::Error;
+pub use gateway::{Applied, Certificates, Gateway, GatewayConfig, ListenerStatus, Services, Status};
+pub use ids::Ids;
+pub use limits::Limits;
+pub use listener::sources::ConnectionCaps;

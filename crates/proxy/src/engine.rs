@@ -1,0 +1,182 @@
+//! One event through policy: gather the facts it needs, plan, run the counters, decide, and tell metrics and brake.
+
+use std::sync::Arc;
+
+use sekisho_counters::{Counters, Receipt};
+use sekisho_policy::decision::{Decision, Said};
+use sekisho_policy::event::{Event, Stage};
+use sekisho_policy::op::{Op, Results, Unavailable};
+use sekisho_policy::record::Step;
+use sekisho_policy::snapshot::Enforcement;
+use sekisho_policy::{DecisionId, Need, Timestamp, Verdict};
+use sekisho_runtime::metrics::{self as labels, CounterBackend, CounterError};
+use tokio::time::Instant;
+
+use crate::brakes::Brakes;
+use crate::detect;
+use crate::dns::Dns;
+use crate::live::Live;
+
+/// What judges events, and outlives every snapshot.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) dns: Dns,
+    pub(crate) brakes: Brakes,
+}
+
+/// One event judged.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The event, what counters answered and what was decided, as the ledger keeps it.
+    pub(crate) step: Step,
+    /// What can be given back while the message has not been sent. Absent where nothing was charged, where it
+    /// never comes back, and where it was given back because the verdict is a refusal.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+impl Judged {
+    pub(crate) fn id(&self) -> DecisionId {
+        self.step.event.id
+    }
+
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.step.decision
+    }
+
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.step.decision.verdict
+    }
+}
+
+impl Engine {
+    /// Judges `event` by the rules of `live`.
+    pub(crate) async fn judge(&self, live: &Live, event: Event) -> Judged {
+        let event = self.gather(live, event).await;
+        let (ops, answers, decision, receipt) = self.ask(live, &event).await;
+        let receipt = self.settle(&event, &decision, receipt).await;
+        self.note(event.at, &decision.records).await;
+        live.count(&event, &decision);
+        detect::from_findings(&live.metrics, &event, &decision);
+        self.brakes.observe(&live.rules, &event, &decision);
+        Judged { step: Step { event, ops, answers, decision }, receipt }
+    }
+
+    /// Returns what was charged for a message that is not sent.
+    pub(crate) async fn give_back(&self, receipt: Receipt) {
+        self.counters.give_back(receipt).await;
+    }
+
+    /// Looks up the facts that some rule needs and the event lacks.
+    async fn gather(&self, live: &Live, mut event: Event) -> Event {
+        let needs = live.rules.needs(&event);
+        if needs.contains(Need::ReverseNames) {
+            let names = self.dns.reverse_names(event.session.source.ip).await;
+            Arc::make_mut(&mut event.session).source.reverse_names = names;
+        }
+        if needs.contains(Need::RecipientDomain)
+            && let Stage::Rcpt { recipient, domain } = &mut event.stage
+        {
+            *domain = self.dns.domain_standing(recipient.domain()).await;
+        }
+        event
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once by its one caller")]
+    async fn ask(
+        &self,
+        live: &Live,
+        event: &Event,
+    ) -> (Vec<Op>, Result<Vec<sekisho_policy::Outcome>, Unavailable>, Decision, Option<Receipt>) {
+        let plan = live.rules.plan(event);
+        let applied = if plan.ops().is_empty() {
+            Ok((Results::default(), None))
+        } else {
+            self.apply(live, event.at, plan.ops()).await
+        };
+        match applied {
+            Ok((results, receipt)) => {
+                let decision = plan.decide(Ok(&results));
+                (plan.ops().to_vec(), Ok(results.0), decision, receipt)
+            }
+            Err(unavailable) => {
+                tracing::warn!(%unavailable, "counters did not answer; the rules' onUnavailable decides");
+                let decision = plan.decide(Err(&unavailable));
+                (plan.ops().to_vec(), Err(unavailable), decision, None)
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        live: &Live,
+        at: Timestamp,
+        ops: &[Op],
+    ) -> Result<(Results, Option<Receipt>), Unavailable> {
+        let began = Instant::now();
+        let applied = self.counters.apply(at, ops).await;
+        let process = live.metrics.process();
+        match &applied {
+            Ok(_) => process.counters_applied(CounterBackend::Memory, began.elapsed()),
+            // Counters in memory fail in one way: they hold as many keys as they may.
+            Err(_) => process.counters_failed(CounterBackend::Memory, CounterError::Full),
+        }
+        applied
+    }
+
+    /// What a refused event added comes back at once, where it may come back at all.
+    async fn settle(&self, event: &Event, decision: &Decision, receipt: Option<Receipt>) -> Option<Receipt> {
+        let receipt = receipt.filter(|_| event.stage.gives_back())?;
+        if decision.verdict.refusal().is_none() {
+            return Some(receipt);
+        }
+        self.give_back(receipt).await;
+        None
+    }
+
+    /// Applies what is counted whatever the verdict. Nobody waits for its answer.
+    async fn note(&self, at: Timestamp, records: &[Op]) {
+        if records.is_empty() {
+            return;
+        }
+        if let Err(unavailable) = self.counters.apply(at, records).await {
+            tracing::warn!(%unavailable, "what a decision asked to be counted was not");
+        }
+    }
+}
+
+/// The stage as metrics name it.
+pub(crate) fn stage_label(stage: &Stage) -> labels::Stage {
+    match stage {
+        Stage::Connect => labels::Stage::Connect,
+        Stage::Login { .. } | Stage::LoginFailed { .. } | Stage::LoginSucceeded => labels::Stage::Auth,
+        Stage::Mail => labels::Stage::Mail,
+        Stage::Rcpt { .. } => labels::Stage::Rcpt,
+        Stage::Headers(_) => labels::Stage::Headers,
+        Stage::End(_) => labels::Stage::Body,
+    }
+}
+
+/// What a rule said, or was only observed to say, as metrics name it.
+pub(crate) fn said_labels(said: Said, enforcement: Enforcement) -> (labels::Verdict, labels::Enforcement) {
+    let verdict = match said {
+        Said::Defer(_) => labels::Verdict::Defer,
+        Said::Reject(_) => labels::Verdict::Reject,
+        Said::Pass | Said::Noted(_) | Said::Exempt | Said::Worsen(..) | Said::Unjudged => labels::Verdict::Allow,
+    };
+    let enforcement = match enforcement {
+        Enforcement::Enforce => labels::Enforcement::Enforce,
+        Enforcement::Shadow | Enforcement::Off => labels::Enforcement::Shadow,
+    };
+    (verdict, enforcement)
+}
+
+/// The verdict as a whole, for events on which no rule spoke.
+pub(crate) fn verdict_label(verdict: &Verdict) -> labels::Verdict {
+    match verdict {
+        Verdict::Allow => labels::Verdict::Allow,
+        Verdict::Delay(_) => labels::Verdict::Delay,
+        Verdict::Defer(_) => labels::Verdict::Defer,
+        Verdict::Reject(_) => labels::Verdict::Reject,
+    }
+}

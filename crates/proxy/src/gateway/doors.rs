@@ -1,0 +1,212 @@
+//! The listeners of a gateway: which are open, and how a snapshot changes them. Everything that can fail is done first; then
+//! they change together.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sekisho_policy::snapshot::{Listener, ListenerTls};
+use sekisho_runtime::Health;
+use sekisho_runtime::health::Component;
+use sekisho_runtime::tls::{CertResolver, Identity, server_config};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::certificates::{self, Certificates};
+use crate::error::Error;
+use crate::listener::{self, Door};
+use crate::shared::Shared;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The listeners.
+#[derive(Debug)]
+pub(super) struct Doors {
+    listen: IpAddr,
+    certificates: Arc<dyn Certificates>,
+    open: Vec<Opened>,
+    health: Component,
+    certificate_health: Component,
+}
+
+/// One listener that takes connections.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) address: SocketAddr,
+    pub(super) door: Arc<ArcSwap<Door>>,
+    stop: CancellationToken,
+}
+
+/// What is to be open, ready to take connections.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    doors: Vec<(Door, Way, Option<Shown>)>,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// The socket of this one, which is open already.
+    Kept(usize),
+    New(TcpListener, SocketAddr),
+}
+
+type Shown = (Identity, Vec<Identity>);
+
+impl Doors {
+    pub(super) fn new(listen: IpAddr, certificates: Arc<dyn Certificates>, health: &Health) -> Self {
+        Self {
+            listen,
+            certificates,
+            open: Vec::new(),
+            health: health.component("listeners"),
+            certificate_health: health.component("certificates"),
+        }
+    }
+
+    /// Opens sockets and reads certificates for `wanted`. Nothing changes yet.
+    ///
+    /// # Errors
+    /// A socket cannot be opened, or a listener that has no certificate yet cannot get one.
+    pub(super) async fn prepare(&self, wanted: &[Listener], shared: &Shared) -> Result<Prepared, Error> {
+        let mut doors = Vec::with_capacity(wanted.len());
+        for spec in wanted {
+            let kept = self.open.iter().position(|opened| is_same_socket(&opened.door.load().spec, spec));
+            let before = kept.map(|index| self.open[index].door.load_full());
+            let (door, shown) = self.furnish(spec, before.as_deref(), shared)?;
+            let way = match kept {
+                Some(index) => Way::Kept(index),
+                None => self.bind(spec)?,
+            };
+            doors.push((door, way, shown));
+        }
+        Ok(Prepared { doors })
+    }
+
+    /// A door for `spec`, with the certificates it shall show. One that cannot be read leaves a door that was open with
+    /// those that it had.
+    fn furnish(&self, spec: &Listener, before: Option<&Door>, shared: &Shared) -> Result<(Door, Option<Shown>), Error> {
+        let metrics = shared.metrics.listener(&spec.name);
+        if spec.tls == ListenerTls::Off {
+            return Ok((Door { spec: spec.clone(), tls_config: None, certificates: None, metrics }, None));
+        }
+        let kept = before.and_then(|door| door.certificates.clone().zip(door.tls_config.clone()));
+        let shown = certificates::of_listener(&*self.certificates, &spec.certificates);
+        let ((resolver, config), shown) = match (kept, shown) {
+            (Some(kept), Ok(shown)) => (kept, Some(shown)),
+            (Some(kept), Err(error)) => {
+                self.note_bad_certificate(&spec.name, &error);
+                (kept, None)
+            }
+            (None, Ok((first, others))) => {
+                self.note_expiry(&first, &others, shared);
+                let resolver = CertResolver::new(first, others);
+                let config = server_config(resolver.clone())?;
+                ((resolver, config), None)
+            }
+            (None, Err(source)) => return Err(Error::Certificate { listener: spec.name.clone(), source }),
+        };
+        let door =
+            Door { spec: spec.clone(), tls_config: Some(config), certificates: Some(resolver), metrics };
+        Ok((door, shown))
+    }
+
+    fn bind(&self, spec: &Listener) -> Result<Way, Error> {
+        let address = SocketAddr::new(self.listen, spec.port);
+        let fault = |source| Error::Bind { listener: spec.name.clone(), address, source };
+        let socket = listen(address).map_err(fault)?;
+        let bound = socket.local_addr().map_err(fault)?;
+        Ok(Way::New(socket, bound))
+    }
+
+    /// Puts what was prepared in force, and closes what is no longer wanted.
+    pub(super) fn open(&mut self, prepared: Prepared, shared: &Arc<Shared>) {
+        self.certificate_health.ok();
+        let mut before: Vec<Option<Opened>> = std::mem::take(&mut self.open).into_iter().map(Some).collect();
+        for (door, way, shown) in prepared.doors {
+            if let (Some((first, others)), Some(resolver)) = (shown, &door.certificates) {
+                self.note_expiry(&first, &others, shared);
+                resolver.replace(first, others);
+            }
+            let opened = match way {
+                Way::Kept(index) => before[index].take().map(|kept| {
+                    kept.door.store(Arc::new(door));
+                    kept
+                }),
+                Way::New(socket, address) => Some(start(socket, address, door, shared)),
+            };
+            self.open.extend(opened);
+        }
+        for gone in before.into_iter().flatten() {
+            tracing::info!(listener = gone.door.load().spec.name, address = %gone.address, "no longer listening");
+            gone.stop.cancel();
+        }
+        self.health.ok();
+    }
+
+    /// Reads all certificates anew.
+    pub(super) fn reload_certificates(&self, shared: &Shared) {
+        self.certificate_health.ok();
+        for opened in &self.open {
+            let door = opened.door.load();
+            let Some(resolver) = &door.certificates else { continue };
+            match certificates::of_listener(&*self.certificates, &door.spec.certificates) {
+                Ok((first, others)) => {
+                    self.note_expiry(&first, &others, shared);
+                    resolver.replace(first, others);
+                }
+                Err(error) => self.note_bad_certificate(&door.spec.name, &error),
+            }
+        }
+    }
+
+    pub(super) fn door(&self, name: &str) -> Option<Arc<Door>> {
+        self.open.iter().map(|opened| opened.door.load_full()).find(|door| door.spec.name == name)
+    }
+
+    pub(super) fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.open.iter().find(|opened| opened.door.load().spec.name == name).map(|opened| opened.address)
+    }
+
+    pub(super) fn all(&self) -> &[Opened] {
+        &self.open
+    }
+
+    fn note_expiry(&self, first: &Identity, others: &[Identity], shared: &Shared) {
+        for identity in std::iter::once(first).chain(others) {
+            shared.metrics.process().certificate_expires(identity.origin(), identity.expires_at());
+        }
+    }
+
+    fn note_bad_certificate(&self, listener: &str, error: &sekisho_runtime::Error) {
+        tracing::error!(listener, %error, "a certificate cannot be used; the last good one stays");
+        self.certificate_health.degraded(format!("listener {listener}: {error}"));
+    }
+}
+
+/// Whether a listener that is open serves as `wanted`, perhaps under a new name.
+fn is_same_socket(open: &Listener, wanted: &Listener) -> bool {
+    open.port == wanted.port && (wanted.port != 0 || open.name == wanted.name)
+}
+
+fn start(socket: TcpListener, address: SocketAddr, door: Door, shared: &Arc<Shared>) -> Opened {
+    tracing::info!(listener = door.spec.name, %address, tls = ?door.spec.tls, "listening");
+    let door = Arc::new(ArcSwap::from_pointee(door));
+    let stop = CancellationToken::new();
+    shared.shutdown.spawn(listener::accept(socket, door.clone(), shared.clone(), stop.clone()));
+    Opened { address, door, stop }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // One socket for both families; sources are shown in their own.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}

@@ -1,0 +1,329 @@
+//! One gateway in this process: starts its listeners, puts snapshots in force without dropping a session, and ends in order.
+
+mod certificates;
+mod country;
+mod doors;
+mod status;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sekisho_counters::Counters;
+use sekisho_policy::event::ConfigState;
+use sekisho_policy::{Envelope, ObjectRef, Ruleset};
+use sekisho_runtime::country::CountryLookup;
+use sekisho_runtime::metrics::GatewayMetrics;
+use sekisho_runtime::tls::{Roots, Verification, client_config};
+use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
+use sekisho_smtp::command::ClientName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
+
+use crate::auth::{Backends, FleetKey, HashPool};
+use crate::brakes::Brakes;
+use crate::dns::Dns;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::held::Budget;
+use crate::ids::Ids;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::listener::sources::{ConnectionCaps, Connections};
+use crate::listener::{self, Door};
+use crate::live::Live;
+use crate::session::Ends;
+use crate::shared::Shared;
+use crate::upstream::{Deadlines, Environment, NextHops};
+pub use certificates::Certificates;
+use country::Country;
+use doors::Doors;
+pub use status::{ListenerStatus, Status};
+
+/// How often accounts files are looked at for changes.
+const ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a gateway is told by its process, beside the snapshot.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The address that listeners bind; their ports come from the snapshot (0 is any free one).
+    pub listen: IpAddr,
+    /// The name in greetings, in EHLO and in Received fields.
+    pub host_name: String,
+    /// An existing folder for messages too large to be held in memory, and for copies of country databases. The files have no
+    /// names and vanish with the process.
+    pub scratch: PathBuf,
+    /// Authorities trusted for next hops with `tls: Required`, as PEM with where it is from; `None` is Mozilla's list.
+    pub upstream_roots: Option<(String, Vec<u8>)>,
+    /// What a session may cost.
+    pub limits: Limits,
+    /// How many connections there may be.
+    pub connections: ConnectionCaps,
+}
+
+impl GatewayConfig {
+    /// The defaults, for listeners on `listen` that call themselves `host_name`.
+    #[must_use]
+    pub fn new(listen: IpAddr, host_name: impl Into<String>, scratch: impl Into<PathBuf>) -> Self {
+        Self {
+            listen,
+            host_name: host_name.into(),
+            scratch: scratch.into(),
+            upstream_roots: None,
+            limits: Limits::default(),
+            connections: ConnectionCaps::default(),
+        }
+    }
+}
+
+/// What a gateway works with; most of it is shared by the process.
+#[derive(Debug)]
+pub struct Services {
+    /// Where limits are counted.
+    pub counters: Arc<Counters>,
+    /// What DNS says.
+    pub dns: Dns,
+    /// Where passwords are hashed.
+    pub hashing: HashPool,
+    /// Keys the hashes of what must not be stored.
+    pub key: FleetKey,
+    /// Where certificates come from.
+    pub certificates: Arc<dyn Certificates>,
+    /// Where records go.
+    pub ledger: Ledger,
+    /// Where decision ids come from.
+    pub ids: Ids,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted for operators.
+    pub metrics: Metrics,
+    /// What `/readyz` says.
+    pub health: Health,
+    /// The end of the process: the gateway's tasks are spawned on it and drain with it.
+    pub shutdown: Shutdown,
+}
+
+/// A gateway that runs. Dropping it leaves its sessions and listeners running until the process drains.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    environment: Arc<Environment>,
+    hashing: HashPool,
+    /// What `apply` changes, one at a time.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    doors: Doors,
+    country: Country,
+}
+
+/// What became of a snapshot that was put in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// New transactions are judged by it from now on.
+    InForce,
+    /// It is the one in force already.
+    Unchanged,
+}
+
+impl Gateway {
+    /// Starts the gateway with its first snapshot. Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// What of the configuration or the snapshot cannot be used, or which listener cannot be opened.
+    pub async fn start(config: GatewayConfig, services: Services, first: &Envelope) -> Result<Self, Error> {
+        let Services { counters, dns, hashing, key, certificates, ledger, ids, clock, metrics, health, shutdown } =
+            services;
+        let host_name =
+            ClientName::new(&config.host_name).ok_or_else(|| Error::HostName(config.host_name.clone()))?;
+        let object = &first.snapshot.gateway.object;
+        let metrics = metrics.gateway(&format!("{}/{}", object.namespace, object.name));
+        let environment = Arc::new(environment(&config, dns.clone(), metrics.clone(), host_name.clone())?);
+        let live = load(first, &environment, &hashing, &metrics, None)?;
+        let shared = Arc::new(Shared {
+            host_name,
+            engine: Engine { counters, dns, brakes: Brakes::new(metrics.clone()) },
+            clock,
+            ids,
+            ledger,
+            key,
+            shutdown,
+            connections: Connections::new(config.connections),
+            country: ArcSwap::from_pointee(CountryLookup::embedded()),
+            live: ArcSwap::from_pointee(live),
+            config_unavailable: false.into(),
+            held: Budget::new(config.limits.held_in_all),
+            spool: config.scratch.clone(),
+            limits: config.limits,
+            metrics,
+        });
+        let mut country = Country::new(config.scratch, &health);
+        let mut doors = Doors::new(config.listen, certificates, &health);
+        let prepared = doors.prepare(&first.snapshot.gateway.listeners, &shared).await?;
+        country.follow(&first.snapshot.gateway, &shared).await;
+        doors.open(prepared, &shared);
+        shared.metrics.snapshot_loaded(first.generation, shared.clock.now_ms());
+        shared.shutdown.spawn(watch_accounts(shared.clone(), health.component("accounts")));
+        Ok(Self { shared, environment, hashing, state: Mutex::new(State { doors, country }) })
+    }
+
+    /// Puts a snapshot in force: transactions under way end under the one they began with. Listeners that are new are opened,
+    /// those that are gone take no more connections, and certificates are read anew.
+    ///
+    /// # Errors
+    /// Why it cannot be put in force; then nothing has changed.
+    pub async fn apply(&self, envelope: &Envelope) -> Result<Applied, Error> {
+        let mut state = self.state.lock().await;
+        let applied = self.put_in_force(&mut state, envelope).await;
+        match &applied {
+            Ok(Applied::InForce) => {
+                self.shared.metrics.snapshot_loaded(envelope.generation, self.shared.clock.now_ms());
+            }
+            Ok(Applied::Unchanged) => self.shared.metrics.snapshot_current(self.shared.clock.now_ms()),
+            Err(_) => self.shared.metrics.snapshot_refused(),
+        }
+        applied
+    }
+
+    async fn put_in_force(&self, state: &mut State, envelope: &Envelope) -> Result<Applied, Error> {
+        let before = self.shared.live();
+        if self.is_in_force(&before.rules, envelope)? {
+            return Ok(Applied::Unchanged);
+        }
+        let live = load(envelope, &self.environment, &self.hashing, &self.shared.metrics, Some(&before))?;
+        let gateway = &envelope.snapshot.gateway;
+        let prepared = state.doors.prepare(&gateway.listeners, &self.shared).await?;
+        state.country.follow(gateway, &self.shared).await;
+        self.shared.engine.brakes.retain(&live.rules);
+        self.shared.live.store(Arc::new(live));
+        state.doors.open(prepared, &self.shared);
+        Ok(Applied::InForce)
+    }
+
+    /// # Errors
+    /// It is older than the one in force, or another gateway's.
+    fn is_in_force(&self, rules: &Ruleset, envelope: &Envelope) -> Result<bool, Error> {
+        let ours = rules.gateway_ref();
+        let theirs = &envelope.snapshot.gateway.object;
+        if **ours != *theirs {
+            return Err(Error::OtherGateway { ours: ours.to_string(), offered: theirs.to_string() });
+        }
+        let same_body = **rules.digest() == *envelope.digest;
+        match envelope.generation.cmp(&rules.generation()) {
+            std::cmp::Ordering::Equal if same_body => Ok(true),
+            std::cmp::Ordering::Greater => Ok(false),
+            _ => Err(Error::Stale { in_force: rules.generation(), offered: envelope.generation }),
+        }
+    }
+
+    /// Says whether the source of configuration can be read; while it cannot, `onUnavailable.config` decides.
+    pub fn set_config_state(&self, state: ConfigState) {
+        self.shared.config_unavailable.store(!state.is_current(), Ordering::Relaxed);
+        if state.is_current() {
+            self.shared.metrics.snapshot_current(self.shared.clock.now_ms());
+        }
+    }
+
+    /// Reads the certificates of all listeners anew: call it when the files of a Secret have changed. What cannot be read
+    /// leaves the last good one in use; the log and `/readyz` say so.
+    pub async fn reload_certificates(&self) {
+        self.state.lock().await.doors.reload_certificates(&self.shared);
+    }
+
+    /// Puts a rule that its brake holds in shadow back in force; whether it was held.
+    pub fn reset_brake(&self, rule: &ObjectRef) -> bool {
+        self.shared.engine.brakes.reset(rule)
+    }
+
+    /// What runs.
+    pub async fn status(&self) -> Status {
+        let state = self.state.lock().await;
+        Status::of(&self.shared, &state.doors)
+    }
+
+    /// Where the listener of that name can be reached.
+    pub async fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.state.lock().await.doors.address(listener)
+    }
+
+    /// Serves a connection that was accepted elsewhere, as one of the listener `listener`'s: by a socket that the process
+    /// inherited, or a pipe in a test. Returns when the session is over; `false` if there is no such listener.
+    pub async fn serve<S>(&self, listener: &str, stream: S, source: SocketAddr, destination: SocketAddr) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let door: Option<Arc<Door>> = self.state.lock().await.doors.door(listener);
+        let (Some(door), Ok(place)) = (door, self.shared.connections.admit()) else { return false };
+        let ends = Ends { source, destination };
+        listener::serve(stream, ends, door, self.shared.clone(), place).await;
+        true
+    }
+}
+
+fn environment(
+    config: &GatewayConfig,
+    dns: Dns,
+    metrics: GatewayMetrics,
+    host_name: ClientName,
+) -> Result<Environment, Error> {
+    let roots = match &config.upstream_roots {
+        Some((origin, pem)) => Roots::Pem { origin, pem },
+        None => Roots::WebPki,
+    };
+    Ok(Environment {
+        tls_opportunistic: client_config(Verification::Opportunistic)?,
+        tls_required: client_config(Verification::Required(roots))?,
+        dns,
+        metrics,
+        host_name,
+        deadlines: Deadlines::default(),
+    })
+}
+
+fn load(
+    envelope: &Envelope,
+    environment: &Arc<Environment>,
+    hashing: &HashPool,
+    metrics: &GatewayMetrics,
+    before: Option<&Live>,
+) -> Result<Live, Error> {
+    let rules = Ruleset::load(envelope)?;
+    let snapshot = &envelope.snapshot;
+    let hops = NextHops::load(snapshot, environment.clone(), before.map(|live| &live.hops)).map_err(Error::upstream)?;
+    let previous = before.map(|live| &*live.backends);
+    let backends =
+        Backends::load(&snapshot.gateway.authentication, hashing.clone(), previous).map_err(Error::accounts)?;
+    Ok(Live::new(rules, hops, Arc::new(backends), metrics.clone()))
+}
+
+/// Keeps accounts as new as their files. Reading them is left to threads that may block.
+async fn watch_accounts(shared: Arc<Shared>, component: sekisho_runtime::health::Component) {
+    component.ok();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(ACCOUNTS_EVERY) => {}
+            () = shared.shutdown.draining() => return,
+        }
+        let backends = shared.live().backends.clone();
+        // A panic in there was logged by the runtime; the next round tries again.
+        let Ok(outcomes) = tokio::task::spawn_blocking(move || backends.refresh()).await else { continue };
+        for outcome in outcomes {
+            match outcome {
+                Ok(crate::auth::Refresh::Reloaded) => {
+                    tracing::info!("an accounts file was read anew");
+                    component.ok();
+                }
+                Ok(crate::auth::Refresh::Unchanged) => {}
+                Err(error) => {
+                    tracing::error!(%error, "an accounts file cannot be used; the last good one stays");
+                    component.degraded(error.to_string());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! One snapshot in force: its rules, its next hops, its accounts, and the handles of what it counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sekisho_policy::decision::Decision;
+use sekisho_policy::event::Event;
+use sekisho_policy::{ObjectRef, Ruleset};
+use sekisho_runtime::metrics::{Enforcement, GatewayMetrics, NO_NAME, RuleMetrics};
+
+use crate::auth::Backends;
+use crate::engine::{said_labels, stage_label, verdict_label};
+use crate::upstream::NextHops;
+
+/// What a transaction pins while it lasts.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) rules: Ruleset,
+    pub(crate) hops: NextHops,
+    pub(crate) backends: Arc<Backends>,
+    pub(crate) metrics: GatewayMetrics,
+    rule_metrics: HashMap<Arc<ObjectRef>, RuleMetrics>,
+    no_rule: RuleMetrics,
+}
+
+impl Live {
+    pub(crate) fn new(rules: Ruleset, hops: NextHops, backends: Arc<Backends>, metrics: GatewayMetrics) -> Self {
+        let rule_metrics =
+            rules.objects().map(|object| (object.clone(), metrics.rule(&object.to_string()))).collect();
+        let no_rule = metrics.rule(NO_NAME);
+        Self { rules, hops, backends, metrics, rule_metrics, no_rule }
+    }
+
+    /// Counts what each rule said of an event.
+    pub(crate) fn count(&self, event: &Event, decision: &Decision) {
+        let stage = stage_label(&event.stage);
+        if decision.findings.is_empty() {
+            self.no_rule.decided(stage, verdict_label(&decision.verdict), Enforcement::Enforce);
+        }
+        for finding in &decision.findings {
+            let (verdict, enforcement) = said_labels(finding.said, finding.enforcement);
+            let rule = self.rule_metrics.get(&finding.object).unwrap_or(&self.no_rule);
+            rule.decided(stage, verdict, enforcement);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! DATA: the client sends its message, and is told what became of it: 250 only after the next hop's 250.
+
+use sekisho_policy::record::{End, Hop};
+use sekisho_runtime::metrics::{Detection, PoolMetrics};
+use sekisho_smtp::Reply;
+
+use super::io::Gone;
+use super::message::{Intake, Stop};
+use super::stream::Transport;
+use super::{Flow, Session};
+use crate::upstream;
+
+/// A message that was sent to its final dot.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) end: upstream::End,
+    pub(super) hop: Hop,
+    pub(super) metrics: PoolMetrics,
+}
+
+impl<S: Transport> Session<S> {
+    pub(super) async fn data(&mut self) -> Result<Flow, Gone> {
+        self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
+        let live = self.live();
+        let mut intake = self.intake(&live);
+        let passed = self.pass(&live, &mut intake).await;
+        if intake.saw_bare_newlines() {
+            self.shared.metrics.detected(Detection::BareNewline);
+        }
+        if intake.saw_smuggling() {
+            self.shared.metrics.detected(Detection::SmugglingAttempt);
+        }
+        match passed {
+            Ok(sent) => self.answer(sent, intake.octets()).await,
+            Err(Stop::Gone(gone)) => Err(gone),
+            Err(Stop::Uncertain { mut hop }) => {
+                hop.reply = "the proxy was shut down before the next hop answered".to_owned();
+                self.end_transaction(End::Uncertain(hop)).await;
+                Err(Gone::Unanswered)
+            }
+            Err(Stop::Refused { reply, end }) => {
+                // The rest of the message is read as what it is, never as commands.
+                let drained = self.drain(&mut intake).await?;
+                self.end_transaction(*end).await;
+                let flow = self.say(&reply);
+                Ok(if drained { flow } else { Flow::Close })
+            }
+        }
+    }
+
+    async fn answer(&mut self, sent: Sent, octets: u64) -> Result<Flow, Gone> {
+        let Sent { end, mut hop, metrics } = sent;
+        let Some(transaction) = self.transaction.take() else { return Ok(Flow::Close) };
+        let id = transaction.draft.id();
+        match end {
+            upstream::End::Accepted(reply) => {
+                metrics.message(class_label(transaction.class), octets);
+                hop.reply = reply.to_string();
+                self.conclude(*transaction, End::Delivered(hop)).await;
+                self.tally.message_sent();
+                let enhanced = reply.enhanced().unwrap_or((2, 0, 0).into());
+                let reply = Reply::multiline(250, Some(enhanced), reply.lines().to_vec()).tagged(id);
+                Ok(self.say(&reply))
+            }
+            upstream::End::Refused(reply) => {
+                let reply = reply.tagged(id);
+                let end = End::RefusedByNextHop { hop, reply: reply.to_string() };
+                self.refused_at_the_dot(*transaction, end).await;
+                Ok(self.say(&reply))
+            }
+            upstream::End::Uncertain(failure) => {
+                tracing::warn!(record = %id, %failure, "sent, outcome unknown: the client is not answered");
+                hop.reply = failure.to_string();
+                self.conclude(*transaction, End::Uncertain(hop)).await;
+                // Neither "sent" nor "failed" would be surely true. Without an answer the client decides for itself,
+                // as it does whenever a connection breaks here (RFC 5321 4.5.3.2.6, RFC 1047).
+                Err(Gone::Unanswered)
+            }
+        }
+    }
+
+    pub(super) async fn end_transaction(&mut self, end: End) {
+        if let Some(transaction) = self.transaction.take() {
+            self.conclude(*transaction, end).await;
+        }
+    }
+}
+
+pub(super) fn class_label(class: sekisho_policy::Class) -> sekisho_runtime::metrics::Class {
+    use sekisho_runtime::metrics::Class as Label;
+    match class {
+        sekisho_policy::Class::Unclassified => Label::Unclassified,
+        sekisho_policy::Class::Clean => Label::Clean,
+        sekisho_policy::Class::Suspect => Label::Suspect,
+        sekisho_policy::Class::Spam => Label::Spam,
+    }
+}

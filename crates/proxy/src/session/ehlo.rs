@@ -1,0 +1,66 @@
+//! EHLO and HELO: who the client says it is, and what we offer.
+
+use std::sync::Arc;
+
+use sekisho_policy::event::Stage;
+use sekisho_policy::snapshot::Mechanism;
+use sekisho_smtp::command::ClientName;
+use sekisho_smtp::ehlo::{Limits, SizeLimit};
+use sekisho_smtp::grammar::Greeting;
+use sekisho_smtp::{Capabilities, Reply, xclient};
+
+use super::io::Gone;
+use super::stream::Transport;
+use super::{Flow, Session};
+use crate::received::literal;
+
+impl<S: Transport> Session<S> {
+    pub(super) async fn ehlo(&mut self, name: ClientName) -> Result<Flow, Gone> {
+        self.meet(name, Greeting::Ehlo).await;
+        let greeting = format!("greets {}", literal(self.facts.source.ip));
+        let reply = self.offers().to_reply(self.shared.host_name.as_str(), &greeting);
+        Ok(self.say(&reply))
+    }
+
+    pub(super) async fn helo(&mut self, name: ClientName) -> Result<Flow, Gone> {
+        self.meet(name, Greeting::Helo).await;
+        Ok(self.say(&Reply::plain(250, self.shared.host_name.as_str().to_owned())))
+    }
+
+    async fn meet(&mut self, name: ClientName, greeting: Greeting) {
+        self.tally.idle_commands += 1;
+        self.abandon().await;
+        Arc::make_mut(&mut self.facts).helo = Some(name.as_str().into());
+        self.grammar.greeted(greeting);
+        self.identify();
+    }
+
+    /// What works now, on this connection, for this client.
+    fn offers(&self) -> Capabilities {
+        let live = self.live();
+        let limits = live.rules.message_limits(&self.event(Stage::Mail));
+        let mechanisms = &live.rules.gateway().authentication.mechanisms;
+        let auth = if self.grammar.offers_auth() { mechanisms.as_slice() } else { &[] };
+        let xclient = if self.grammar.offers_xclient() { xclient::ATTRIBUTES.as_slice() } else { &[] };
+        Capabilities {
+            size: Some(limits.max_size.map_or(SizeLimit::Unstated, SizeLimit::Octets)),
+            pipelining: true,
+            eight_bit_mime: true,
+            smtputf8: true,
+            dsn: true,
+            starttls: self.grammar.offers_starttls(),
+            enhanced_status_codes: true,
+            chunking: false,
+            auth: auth.iter().map(|mechanism| mechanism_name(*mechanism).to_owned()).collect(),
+            xclient: xclient.iter().map(|attribute| (*attribute).to_owned()).collect(),
+            limits: Limits { rcpt: limits.max_recipients, ..Limits::default() },
+        }
+    }
+}
+
+pub(super) const fn mechanism_name(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Plain => "PLAIN",
+        Mechanism::Login => "LOGIN",
+    }
+}

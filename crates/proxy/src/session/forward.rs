@@ -1,0 +1,211 @@
+//! The transaction at the next hop: opened with the first recipient, and opened anew where the message turns out
+//! to go elsewhere. A message goes to every recipient that was told 250, or to none.
+
+use sekisho_policy::record::{End, Hop as RecordHop};
+use sekisho_policy::snapshot::RecipientCheck;
+use sekisho_policy::{Route, event::Stage};
+use sekisho_smtp::Reply;
+use sekisho_smtp::command::RcptCommand;
+use tokio::time::Instant;
+
+use super::Session;
+use super::stream::Transport;
+use super::transaction::{Hop, Transaction};
+use crate::live::Live;
+use crate::upstream::{self, Destination, Failure};
+
+/// Why a recipient or a message does not go on.
+#[derive(Debug, Clone)]
+pub(super) struct Setback {
+    /// What the client is told, without the decision's id.
+    pub(super) reply: Reply,
+    /// The next hop, where it was the one that said no.
+    refused_by: Option<RecordHop>,
+    /// What the operator must see, where nobody said no.
+    why: String,
+}
+
+impl Setback {
+    pub(super) fn failed(why: impl Into<String>, reply: Reply) -> Self {
+        Self { reply, refused_by: None, why: why.into() }
+    }
+
+    pub(super) fn refused(hop: RecordHop, reply: Reply) -> Self {
+        Self { reply, refused_by: Some(hop), why: String::new() }
+    }
+
+    /// How the record puts it, once the client was told.
+    pub(super) fn end(self, told: &Reply) -> End {
+        let reply = told.to_string();
+        match self.refused_by {
+            Some(hop) => End::RefusedByNextHop { hop, reply },
+            None => End::Failed { why: self.why, reply },
+        }
+    }
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Self {
+        let refused_by = failure.refusal().and_then(|_| failure.hop().cloned());
+        Self { reply: failure.reply(), refused_by, why: failure.to_string() }
+    }
+}
+
+impl<S: Transport> Session<S> {
+    /// Asks the next hop of the message's class so far for one recipient.
+    pub(super) async fn ask(&mut self, live: &Live, command: &RcptCommand) -> Result<(), Setback> {
+        if live.rules.gateway().upstream.recipient_check == RecipientCheck::AtEnd {
+            return Ok(());
+        }
+        let event = self.event(Stage::Mail);
+        let deadline = Instant::now() + self.shared.limits.envelope;
+        let Some(transaction) = &mut self.transaction else {
+            return Err(lost());
+        };
+        let route = live.rules.route(&event, transaction.class);
+        if route == Route::Reject {
+            // The header's verdict will say so, in its own words.
+            return Ok(());
+        }
+        let asking = transaction.ask(live, &self.caller, route, self.account.as_deref(), command, deadline);
+        tokio::select! {
+            biased;
+            asked = asking => asked,
+            () = self.shared.shutdown.aborting() => Err(cut_short()),
+        }
+    }
+}
+
+impl Transaction {
+    async fn ask(
+        &mut self,
+        live: &Live,
+        caller: &upstream::Caller,
+        route: Route<'_>,
+        account: Option<&sekisho_policy::event::AccountFacts>,
+        command: &RcptCommand,
+        deadline: Instant,
+    ) -> Result<(), Setback> {
+        let (pool, mut next) = match std::mem::replace(&mut self.hop, Hop::None) {
+            Hop::Open { pool, transaction } => (pool, transaction),
+            Hop::Refused(setback) => {
+                self.hop = Hop::Refused(setback.clone());
+                return Err(*setback);
+            }
+            // The recipients before are asked again when the message comes; no new ones are promised meanwhile.
+            Hop::None if !self.recipients.is_empty() => return Err(lost()),
+            Hop::None => {
+                let destination = self.destination(route, account, Some(command));
+                let begun = live.hops.begin(caller, &destination, self.mail.clone(), deadline).await;
+                let next = begun.map_err(|failure| self.give_up(failure))?;
+                (pool_name(route), Box::new(next))
+            }
+        };
+        next.set_deadline(deadline);
+        match next.recipients(std::slice::from_ref(command)).await {
+            Ok(replies) => {
+                let refusal = replies.into_iter().find(|reply| !reply.is_completion());
+                let refused = refusal.map(|reply| Setback::refused(next.hop().clone(), reply));
+                self.hop = Hop::Open { pool, transaction: next };
+                refused.map_or(Ok(()), Err)
+            }
+            Err(failure) => {
+                if failure.refusal().is_some() {
+                    next.reset();
+                }
+                Err(self.give_up(failure))
+            }
+        }
+    }
+
+    /// What was said to the first recipient is said to all: nobody waits for the same failure twice.
+    fn give_up(&mut self, failure: Failure) -> Setback {
+        let setback = Setback::from(failure);
+        if self.recipients.is_empty() {
+            self.hop = Hop::Refused(Box::new(setback.clone()));
+        }
+        setback
+    }
+
+    /// A transaction at the next hop of `route` that has accepted every recipient.
+    pub(super) async fn secure(
+        &mut self,
+        live: &Live,
+        caller: &upstream::Caller,
+        route: Route<'_>,
+        account: Option<&sekisho_policy::event::AccountFacts>,
+        deadline: Instant,
+    ) -> Result<Box<upstream::Transaction>, Setback> {
+        match std::mem::replace(&mut self.hop, Hop::None) {
+            Hop::Open { pool, mut transaction } if pool == pool_name(route) => {
+                transaction.set_deadline(deadline);
+                return Ok(transaction);
+            }
+            Hop::Open { transaction, .. } => transaction.reset(),
+            Hop::Refused(_) | Hop::None => {}
+        }
+        let destination = self.destination(route, account, None);
+        let mut next = Box::new(live.hops.begin(caller, &destination, self.mail.clone(), deadline).await?);
+        let replies = match next.recipients(&self.recipients).await {
+            Ok(replies) => replies,
+            Err(failure) => {
+                if failure.refusal().is_some() {
+                    next.reset();
+                }
+                return Err(failure.into());
+            }
+        };
+        match self.first_refused(&replies) {
+            None => Ok(next),
+            Some(reply) => {
+                let hop = next.hop().clone();
+                next.reset();
+                Err(Setback::refused(hop, reply))
+            }
+        }
+    }
+
+    /// The refusal of the message, if the next hop refused any recipient: it names the first one, with 451 if any of
+    /// the refusals is transient, since then resending may help.
+    fn first_refused(&self, replies: &[Reply]) -> Option<Reply> {
+        let refused = || self.recipients.iter().zip(replies).filter(|(_, reply)| !reply.is_completion());
+        let (recipient, reply) = refused().find(|(_, reply)| reply.is_transient()).or_else(|| refused().next())?;
+        let text = format!("{}: {}", recipient.path, reply.text());
+        let enhanced = reply.enhanced();
+        Some(match reply.is_transient() {
+            true => Reply::new(451, enhanced.unwrap_or((4, 5, 0).into()), text),
+            false => Reply::new(550, enhanced.unwrap_or((5, 5, 0).into()), text),
+        })
+    }
+
+    fn destination<'a>(
+        &'a self,
+        route: Route<'a>,
+        account: Option<&'a sekisho_policy::event::AccountFacts>,
+        asked: Option<&'a RcptCommand>,
+    ) -> Destination<'a> {
+        let first = self.recipients.first().or(asked);
+        Destination {
+            route,
+            seed: self.seed,
+            account: account.map(|account| &account.name),
+            recipient_domain: first.and_then(|first| first.path.mailbox()).map(|mailbox| mailbox.domain()),
+        }
+    }
+}
+
+fn pool_name(route: Route<'_>) -> Option<std::sync::Arc<str>> {
+    match route {
+        Route::Pool { name, .. } => Some(name.clone()),
+        Route::Upstream | Route::Reject => None,
+    }
+}
+
+fn lost() -> Setback {
+    let reply = Reply::new(451, (4, 4, 2), "The connection to the next server broke; please try again");
+    Setback::failed("the connection to the next hop was lost within the transaction", reply)
+}
+
+pub(super) fn cut_short() -> Setback {
+    Setback::failed("the proxy was shut down", Reply::new(421, (4, 3, 2), "Shutting down; please try again"))
+}

@@ -1,0 +1,158 @@
+//! A message as it comes in: decoded, its header collected, its parts walked, and held until it can go on.
+
+use sekisho_policy::ContentNeeds;
+use sekisho_policy::event::{EndFacts, Newlines, Scan};
+use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
+use sekisho_smtp::header::{HeaderProgress, HeaderReader};
+use sekisho_smtp::mime::{self, Walker, WalkerLimits};
+use tokio::time::Instant;
+
+use crate::held::Held;
+use crate::shared::Shared;
+
+/// What a message that was let through must not hold: to a lax receiver it is the end (CVE-2023-51764).
+const LONE_DOT: &[u8] = b"\r\n.\r\n";
+
+/// One message on its way in.
+#[derive(Debug)]
+pub(in crate::session) struct Intake {
+    decoder: Decoder,
+    header: Header,
+    walker: Option<Walker>,
+    needs: ContentNeeds,
+    /// What came in and has not gone on.
+    pub(super) held: Held,
+    /// The most octets that it may have.
+    most: u64,
+    ended: bool,
+    lone_dot: bool,
+    /// The whole message must have come by then.
+    pub(super) until: Instant,
+}
+
+#[derive(Debug)]
+enum Header {
+    Reading(HeaderReader),
+    Complete(HeaderReader),
+    TooLong,
+}
+
+impl Intake {
+    pub(super) fn new(shared: &Shared, max_size: Option<u64>, needs: ContentNeeds) -> Self {
+        let limits = &shared.limits;
+        Self {
+            // Whether bare newlines are refused is policy's to say at the end; here they are always mended, so
+            // that none ever goes on.
+            decoder: Decoder::new(BareNewlines::Normalize),
+            header: Header::Reading(HeaderReader::default()),
+            walker: needs.attachments.then(|| Walker::new(WalkerLimits::default())),
+            needs,
+            held: Held::new(limits.held_in_memory, shared.held.clone(), shared.metrics.process()),
+            most: max_size.unwrap_or(u64::MAX).min(limits.message),
+            ended: false,
+            lone_dot: false,
+            until: Instant::now() + limits.data_total,
+        }
+    }
+
+    /// Takes octets of the message; answers with how many of `input` belonged to it.
+    pub(super) fn take(&mut self, input: &[u8]) -> usize {
+        let before = self.held.memory_len();
+        let progress = self.decoder.decode_into(input, self.held.memory());
+        let fresh = &self.held.memory()[before..];
+        if let Some(walker) = &mut self.walker {
+            walker.feed(fresh);
+        }
+        if self.decoder.stats().bare_newlines > 0 {
+            self.lone_dot |= memchr::memmem::find(fresh, LONE_DOT).is_some();
+        }
+        if let Header::Reading(reader) = &mut self.header {
+            let progress = reader.feed(fresh);
+            self.advance_header(progress);
+        }
+        self.conclude(progress, input.len())
+    }
+
+    /// Follows the message to its end without keeping it.
+    pub(super) fn skip(&mut self, input: &[u8]) -> usize {
+        let progress = self.decoder.decode(input, |_| {});
+        self.conclude(progress, input.len())
+    }
+
+    fn conclude(&mut self, progress: DataProgress, offered: usize) -> usize {
+        match progress {
+            DataProgress::More => offered,
+            DataProgress::End { consumed } => {
+                self.ended = true;
+                // A message may be all header.
+                self.advance_header(HeaderProgress::Complete { consumed });
+                consumed
+            }
+        }
+    }
+
+    fn advance_header(&mut self, progress: HeaderProgress) {
+        let Header::Reading(reader) = &mut self.header else { return };
+        match progress {
+            HeaderProgress::More => {}
+            HeaderProgress::Complete { .. } => self.header = Header::Complete(std::mem::take(reader)),
+            HeaderProgress::TooLong => self.header = Header::TooLong,
+        }
+    }
+
+    pub(super) fn needs(&self) -> ContentNeeds {
+        self.needs
+    }
+
+    pub(super) fn has_header(&self) -> bool {
+        !matches!(self.header, Header::Reading(_))
+    }
+
+    /// The header section, once: `None` if it was too long, or was looked at before.
+    pub(super) fn header(&mut self) -> Option<HeaderReader> {
+        match std::mem::replace(&mut self.header, Header::TooLong) {
+            Header::Complete(reader) => Some(reader),
+            Header::Reading(_) | Header::TooLong => None,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Octets of the message so far, without what we add and without stuffed dots.
+    pub(in crate::session) fn octets(&self) -> u64 {
+        self.decoder.stats().octets
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.octets() > self.most
+    }
+
+    pub(in crate::session) fn saw_bare_newlines(&self) -> bool {
+        self.decoder.stats().bare_newlines > 0
+    }
+
+    /// Whether a bare newline would have made a dot the end of the message for a lax receiver.
+    pub(in crate::session) fn saw_smuggling(&self) -> bool {
+        self.lone_dot
+    }
+
+    /// What is known of the whole message.
+    pub(super) fn end_facts(&mut self) -> EndFacts {
+        let report = self.walker.take().map(Walker::finish);
+        let mut extensions: Vec<Box<str>> = Vec::new();
+        let mut scan = Scan::Complete;
+        if let Some(report) = report {
+            let names = report.attachments.iter().flat_map(|attachment| &attachment.names);
+            extensions = names.flat_map(|name| mime::extensions(name)).map(Into::into).collect();
+            extensions.sort_unstable();
+            extensions.dedup();
+            if report.exceeded.is_some() {
+                scan = Scan::OverLimits;
+            }
+        }
+        let newlines = if self.saw_bare_newlines() { Newlines::Bare } else { Newlines::Clean };
+        EndFacts { bytes: self.octets(), extensions, scan, newlines }
+    }
+}

@@ -1,0 +1,294 @@
+//! One client's session: a task that owns all of its state, reads a command, obeys it, and answers.
+//! Each verb has its own file; what they share is here.
+
+mod auth;
+mod data;
+mod ehlo;
+mod forward;
+mod greeting;
+mod help;
+pub(crate) mod io;
+mod mail;
+mod message;
+mod new;
+mod noop;
+mod quit;
+mod rcpt;
+mod reset;
+mod starttls;
+pub(crate) mod stream;
+mod tally;
+mod transaction;
+mod verbs;
+mod vrfy;
+mod xclient;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
+use sekisho_policy::Account;
+use sekisho_runtime::metrics::{AuthResult, Detection, Mechanism, OpenSession, ReplyClass};
+use sekisho_smtp::grammar::{self, Buffered};
+use sekisho_smtp::line::{self, Expect};
+use sekisho_smtp::reply::Then;
+use sekisho_smtp::xclient::Told;
+use sekisho_smtp::{Command, Refusal, Reply};
+use tokio::time::Instant;
+
+use crate::engine::Judged;
+use crate::listener::Door;
+use crate::live::Live;
+use crate::shared::Shared;
+use crate::upstream::Caller;
+use io::{Gone, Taken, Wire};
+use stream::{Stream, Transport};
+use tally::Tally;
+use transaction::Transaction;
+
+/// Whether the session goes on after a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    /// What is gathered is sent, then the connection closes.
+    Close,
+}
+
+/// Who is at the other end, as the connection or the PROXY header says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session<S> {
+    wire: Wire<Stream<S>>,
+    shared: Arc<Shared>,
+    door: Arc<Door>,
+    grammar: grammar::Session,
+    /// Who sends: as the connection, the PROXY header, or XCLIENT says.
+    ends: Ends,
+    /// The client's verified name, where XCLIENT told one.
+    name: Told<String>,
+    facts: Arc<SessionFacts>,
+    account: Option<Arc<AccountFacts>>,
+    /// Whom we speak for at next hops, and the connection that serves this session alone.
+    caller: Caller,
+    transaction: Option<Box<Transaction>>,
+    tally: Tally,
+    ends_at: Instant,
+    open: OpenSession,
+    /// The last reply's class, for metrics.
+    said: ReplyClass,
+}
+
+impl<S: Transport> Session<S> {
+    /// Holds the session from the greeting to its end.
+    pub(crate) async fn run(mut self) {
+        let ended = self.converse().await;
+        if let Err(gone) = ended {
+            self.part(gone);
+        }
+        self.abandon().await;
+        if ended != Err(Gone::Closed) {
+            let soon = self.reply_by();
+            self.wire.close(soon).await;
+        }
+    }
+
+    async fn converse(&mut self) -> Result<(), Gone> {
+        let shutdown = self.shared.shutdown.clone();
+        let mut draining = pin!(shutdown.draining());
+        let mut aborting = pin!(shutdown.aborting());
+        if self.greet().await? == Flow::Close {
+            return Ok(());
+        }
+        loop {
+            let flow = match self.wire.take_line(Expect::Command, verbs::read) {
+                Taken::Line((verb, parsed)) => self.obey(verb, parsed).await?,
+                Taken::Fault(error) => self.refuse_line(error),
+                Taken::Incomplete => {
+                    let resting = self.transaction.is_none();
+                    if resting && shutdown.is_draining() {
+                        return Err(Gone::Draining);
+                    }
+                    let (reply_by, until) = (self.reply_by(), self.until(self.shared.limits.command));
+                    tokio::select! {
+                        biased;
+                        filled = self.wire.fill(reply_by, until) => filled?,
+                        () = &mut aborting => return Err(Gone::Draining),
+                        () = &mut draining, if resting => return Err(Gone::Draining),
+                    }
+                    continue;
+                }
+            };
+            if flow == Flow::Close {
+                return Ok(());
+            }
+            if self.wire.is_laden() {
+                let reply_by = self.reply_by();
+                self.wire.flush(reply_by).await?;
+            }
+        }
+    }
+
+    async fn obey(&mut self, verb: verbs::Verb, parsed: Result<Command, Refusal>) -> Result<Flow, Gone> {
+        self.said = ReplyClass::None;
+        let buffered = if self.wire.received().is_empty() { Buffered::Nothing } else { Buffered::More };
+        let checked = parsed.and_then(|command| self.grammar.check(&command, buffered).map(|()| command));
+        let flow = match checked {
+            Err(refusal) => Ok(self.refuse_command(verb, refusal)),
+            Ok(command) => self.dispatch(command).await,
+        };
+        self.shared.metrics.command(verb, self.said);
+        Ok(self.enough().unwrap_or(flow?))
+    }
+
+    async fn dispatch(&mut self, command: Command) -> Result<Flow, Gone> {
+        match command {
+            // What waits for others is boxed, so that a session that waits for its client is small.
+            Command::Ehlo(name) => Box::pin(self.ehlo(name)).await,
+            Command::Helo(name) => Box::pin(self.helo(name)).await,
+            Command::StartTls => Box::pin(self.starttls()).await,
+            Command::Auth(auth) => Box::pin(self.auth(auth)).await,
+            Command::Mail(mail) => Box::pin(self.mail(mail)).await,
+            Command::Rcpt(rcpt) => Box::pin(self.rcpt(rcpt)).await,
+            Command::Data => Box::pin(self.data()).await,
+            Command::Rset => Box::pin(self.rset()).await,
+            Command::Xclient(attributes) => Box::pin(self.xclient(*attributes)).await,
+            Command::Noop => Ok(self.noop()),
+            Command::Vrfy(_) => Ok(self.vrfy()),
+            Command::Help => Ok(self.help()),
+            Command::Quit => Ok(self.quit()),
+            // The grammar refuses it: CHUNKING is not offered.
+            Command::Bdat(_) => Ok(Flow::Close),
+        }
+    }
+
+    /// Answers.
+    fn say(&mut self, reply: &Reply) -> Flow {
+        self.said = match reply.code() / 100 {
+            2 => ReplyClass::Success,
+            3 => ReplyClass::Intermediate,
+            4 => ReplyClass::Transient,
+            _ => ReplyClass::Permanent,
+        };
+        self.wire.reply(reply);
+        if reply.is_closing() { Flow::Close } else { Flow::On }
+    }
+
+    /// Refuses a command that breaks the rules of the protocol.
+    fn refuse(&mut self, refusal: Refusal) -> Flow {
+        self.tally.errors += 1;
+        let said = self.say(&refusal.reply);
+        let flow = if refusal.then == Then::Close { Flow::Close } else { said };
+        self.enough().unwrap_or(flow)
+    }
+
+    /// Refuses a line that is no line. A bare newline may hide a command from us, or from the next hop.
+    fn refuse_line(&mut self, error: sekisho_smtp::Error) -> Flow {
+        if error == sekisho_smtp::Error::BareNewline {
+            self.shared.metrics.detected(Detection::SmugglingAttempt);
+        }
+        self.refuse(line::refusal(error))
+    }
+
+    fn refuse_command(&mut self, verb: verbs::Verb, refusal: Refusal) -> Flow {
+        if let Some(detection) = verbs::intrusion(verb, &refusal) {
+            self.shared.metrics.detected(detection);
+        }
+        if verb == verbs::Verb::Auth && refusal.reply.code() == 538 {
+            self.shared.metrics.auth(Mechanism::Unknown, AuthResult::TlsRequired);
+        }
+        self.refuse(refusal)
+    }
+
+    /// Ends a session that makes too much of nothing.
+    fn enough(&mut self) -> Option<Flow> {
+        let too_much = self.tally.exceeded(&self.shared.limits)?;
+        self.shared.metrics.detected(Detection::TooManyErrors);
+        self.tally = Tally::default();
+        Some(self.say(&too_much))
+    }
+
+    /// The last words, where they can still be heard.
+    fn part(&mut self, gone: Gone) {
+        let reply = match gone {
+            Gone::Silent => Reply::new(421, (4, 4, 2), "Timeout; closing the connection"),
+            Gone::Draining => Reply::new(421, (4, 3, 2), "Shutting down; please try again"),
+            Gone::Closed | Gone::Stalled | Gone::Unanswered => return,
+        };
+        self.wire.reply(&reply);
+    }
+
+    /// Waits for more octets from the client, but not past the end of a drain.
+    async fn more(&mut self, until: Instant) -> Result<(), Gone> {
+        let (reply_by, until) = (self.reply_by(), until.min(self.ends_at));
+        tokio::select! {
+            biased;
+            filled = self.wire.fill(reply_by, until) => filled,
+            () = self.shared.shutdown.aborting() => Err(Gone::Draining),
+        }
+    }
+
+    /// `wait` from now, or the end of the session.
+    fn until(&self, wait: std::time::Duration) -> Instant {
+        (Instant::now() + wait).min(self.ends_at)
+    }
+
+    fn reply_by(&self) -> Instant {
+        Instant::now() + self.shared.limits.reply
+    }
+
+    /// The snapshot that judges now: the transaction's own, else the newest.
+    fn live(&self) -> Arc<Live> {
+        self.transaction.as_ref().map_or_else(|| self.shared.live(), |transaction| transaction.live.clone())
+    }
+
+    /// What happens now, as policy sees it.
+    fn event(&self, stage: Stage) -> Event {
+        Event {
+            id: self.shared.ids.draw(),
+            at: self.shared.now(),
+            session: self.facts.clone(),
+            account: self.account.clone(),
+            transaction: self.transaction.as_ref().map(|transaction| transaction.facts()),
+            stage,
+            tripped: self.shared.engine.brakes.tripped().to_vec(),
+            config: self.shared.config_state(),
+        }
+    }
+
+    /// Has an event judged, and keeps the facts that were looked up for it.
+    async fn judge(&mut self, live: &Live, event: Event) -> Judged {
+        let judged = self.shared.engine.judge(live, event).await;
+        if !Arc::ptr_eq(&self.facts, &judged.step.event.session) {
+            self.facts = judged.step.event.session.clone();
+        }
+        judged
+    }
+
+    /// Puts up with the pause that a verdict imposes.
+    async fn pause(&self, judged: &Judged) {
+        if let sekisho_policy::Verdict::Delay(millis) = judged.verdict() {
+            let pause = std::time::Duration::from_millis(millis.0).min(self.shared.limits.delay);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shared.shutdown.aborting() => {}
+            }
+        }
+    }
+
+    fn account_name(&self) -> Option<&Account> {
+        self.account.as_ref().map(|account| &account.name)
+    }
+}
+
+/// A judged refusal as the client is told: the words and the decision's id. `None` if it is none.
+fn refused(judged: &Judged) -> Option<Reply> {
+    let refusal = judged.verdict().refusal()?;
+    Some(Reply::new(refusal.code, refusal.enhanced, refusal.text.clone()).tagged(judged.id()))
+}

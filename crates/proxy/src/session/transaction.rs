@@ -1,0 +1,231 @@
+//! One mail transaction: what it pins, what it was charged, and the record that it leaves.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sekisho_counters::Receipt;
+use sekisho_policy::event::{Stage, TransactionFacts};
+use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
+use sekisho_policy::{Account, Address, Class, DecisionId, Timestamp};
+use sekisho_runtime::metrics::Outcome;
+use sekisho_smtp::command::{MailCommand, RcptCommand};
+
+use super::Session;
+use super::forward::Setback;
+use super::stream::Transport;
+use crate::live::Live;
+use crate::shared::Shared;
+use crate::upstream;
+
+/// From MAIL to the end of the message, or to whatever ends it earlier.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// The snapshot that judges all of it.
+    pub(super) live: Arc<Live>,
+    pub(super) mail: MailCommand,
+    pub(super) class: Class,
+    /// Those that the client was told 250 for.
+    pub(super) recipients: Vec<RcptCommand>,
+    pub(super) hop: Hop,
+    /// Spreads messages over the members of a pool.
+    pub(super) seed: u64,
+    pub(super) charges: Charges,
+    pub(super) draft: Draft,
+    /// The last refusal, which is how it ended if the client gives up after it.
+    pub(super) refused: Option<End>,
+}
+
+/// What was counted for the message and may come back.
+#[derive(Debug, Default)]
+pub(super) struct Charges {
+    /// Up to the header: the sender, the recipients.
+    pub(super) envelope: Vec<Receipt>,
+    /// At the end of the message: messages and octets, which count what the next hop took.
+    pub(super) message: Vec<Receipt>,
+}
+
+/// The transaction at a next hop, if there is one.
+#[derive(Debug)]
+pub(super) enum Hop {
+    None,
+    /// Open, and every recipient of the transaction was accepted there.
+    Open { pool: Option<Arc<str>>, transaction: Box<upstream::Transaction> },
+    /// No next hop takes the sender now; every recipient is answered like this.
+    Refused(Box<Setback>),
+}
+
+impl Transaction {
+    pub(super) fn facts(&self) -> TransactionFacts {
+        TransactionFacts {
+            sender: sender(&self.mail),
+            declared_size: self.mail.params.size,
+            recipients: u32::try_from(self.recipients.len()).unwrap_or(u32::MAX),
+            class: self.class,
+        }
+    }
+
+    /// The transaction of a MAIL that was just accepted.
+    pub(super) fn begin(live: Arc<Live>, mail: MailCommand, class: Class, seed: u64, draft: Draft) -> Self {
+        Self {
+            live,
+            mail,
+            class,
+            recipients: Vec::new(),
+            hop: Hop::None,
+            seed,
+            charges: Charges::default(),
+            draft,
+            refused: None,
+        }
+    }
+
+    /// How it ended if nothing more comes.
+    pub(super) fn abandoned(&self) -> End {
+        match &self.refused {
+            Some(refused) if self.recipients.is_empty() => refused.clone(),
+            _ => End::Abandoned,
+        }
+    }
+}
+
+/// The envelope sender as policy sees it.
+pub(super) fn sender(mail: &MailCommand) -> Option<Address> {
+    mail.path.mailbox().map(|mailbox| Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
+}
+
+/// The record of a transaction, or of a refusal outside one, while it is being written.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    id: DecisionId,
+    at: Timestamp,
+    steps: Vec<Step>,
+    left_out: u32,
+}
+
+impl Draft {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { id: shared.ids.draw(), at: shared.now(), steps: Vec::new(), left_out: 0 }
+    }
+
+    /// The id that the client gets with the final 250.
+    pub(super) fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    /// Adds a step. Where there are too many, an accepted recipient makes room: refusals are what people ask about.
+    pub(super) fn add(&mut self, step: Step) {
+        if self.steps.len() >= MAX_STEPS {
+            self.left_out += 1;
+            let accepted = |step: &Step| {
+                matches!(step.event.stage, Stage::Rcpt { .. }) && step.decision.verdict.refusal().is_none()
+            };
+            match self.steps.iter().position(accepted) {
+                Some(dispensable) => drop(self.steps.remove(dispensable)),
+                None => return,
+            }
+        }
+        self.steps.push(step);
+    }
+
+    fn finish(self, live: &Live, now: Timestamp, who: Who, end: End) -> Record {
+        Record {
+            id: self.id,
+            gateway: live.rules.gateway_ref().clone(),
+            generation: live.rules.generation(),
+            digest: live.rules.digest().clone(),
+            at: self.at,
+            took: now.since(self.at),
+            account: who.account,
+            source: who.source,
+            class: who.class,
+            steps: self.steps,
+            steps_left_out: self.left_out,
+            end,
+        }
+    }
+}
+
+/// Whose record it is.
+#[derive(Debug)]
+struct Who {
+    account: Option<Account>,
+    source: IpAddr,
+    class: Class,
+}
+
+/// What of the charges comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// The message was sent, or may have been.
+    Nothing,
+    /// It reached the next hop in full and was refused there. Messages and octets count what the next hop took;
+    /// recipients stay charged, or probing its filters would be free.
+    Message,
+    /// Nothing reached anybody.
+    Everything,
+}
+
+impl<S: Transport> Session<S> {
+    /// Ends a transaction: what is due comes back, and the record goes to the ledger.
+    pub(super) async fn conclude(&mut self, transaction: Transaction, end: End) {
+        let due = match end {
+            End::Delivered(_) | End::Uncertain(_) => Due::Nothing,
+            _ => Due::Everything,
+        };
+        self.finish_off(transaction, end, due).await;
+    }
+
+    /// Ends a transaction whose message the next hop refused after its final dot.
+    pub(super) async fn refused_at_the_dot(&mut self, transaction: Transaction, end: End) {
+        self.finish_off(transaction, end, Due::Message).await;
+    }
+
+    async fn finish_off(&mut self, transaction: Transaction, end: End, due: Due) {
+        self.grammar.transaction_ended();
+        let Transaction { live, class, hop, charges, draft, .. } = transaction;
+        if let Hop::Open { transaction, .. } = hop {
+            transaction.reset();
+        }
+        self.settle(charges, due).await;
+        self.shared.metrics.transaction(outcome(&end));
+        let account = self.account_name().cloned();
+        self.write_down(&live, draft, account, class, end);
+    }
+
+    async fn settle(&self, charges: Charges, due: Due) {
+        let Charges { envelope, message } = charges;
+        let envelope = if due == Due::Everything { envelope } else { Vec::new() };
+        let message = if due == Due::Nothing { Vec::new() } else { message };
+        for receipt in envelope.into_iter().chain(message) {
+            self.shared.engine.give_back(receipt).await;
+        }
+    }
+
+    /// Leaves a record of one decision outside a transaction, under the account that it is about.
+    pub(super) fn record_alone(&self, live: &Live, step: Step, end: End) {
+        let account = match &step.event.stage {
+            Stage::Login { account } | Stage::LoginFailed { account, .. } => Some(account.clone()),
+            _ => step.event.account.as_ref().map(|account| account.name.clone()),
+        };
+        let mut draft = Draft::new(&self.shared);
+        draft.at = step.event.at;
+        let class = step.decision.class;
+        draft.add(step);
+        self.write_down(live, draft, account, class, end);
+    }
+
+    fn write_down(&self, live: &Live, draft: Draft, account: Option<Account>, class: Class, end: End) {
+        let who = Who { account, source: self.facts.source.ip, class };
+        let record = draft.finish(live, self.shared.now(), who, end);
+        self.shared.ledger.write(record, live.rules.gateway().privacy.recipients);
+    }
+}
+
+fn outcome(end: &End) -> Outcome {
+    match end {
+        End::Delivered(_) => Outcome::Delivered,
+        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } | End::Failed { .. } => Outcome::Refused,
+        End::Uncertain(_) => Outcome::Uncertain,
+        End::Abandoned => Outcome::Aborted,
+    }
+}

@@ -1,0 +1,110 @@
+//! XCLIENT: a trusted peer (webmail, a content filter) tells whom it speaks for. The session starts over as that
+//! client's (the Postfix XCLIENT protocol).
+
+use std::sync::Arc;
+
+use sekisho_policy::Account;
+use sekisho_policy::event::Stage;
+use sekisho_smtp::Reply;
+use sekisho_smtp::grammar::{Greeting, XclientLogin};
+use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
+
+use super::io::Gone;
+use super::stream::Transport;
+use super::{Flow, Session};
+
+impl<S: Transport> Session<S> {
+    pub(super) async fn xclient(&mut self, attributes: XclientAttributes) -> Result<Flow, Gone> {
+        self.tally.idle_commands += 1;
+        self.abandon().await;
+        if attributes.login == Some(Told::TemporarilyUnavailable) {
+            // Nobody is let in on that.
+            return Ok(self.say(&Reply::new(451, (4, 3, 0), "The login could not be found out; try again")));
+        }
+        self.believe(&attributes);
+        let login = match attributes.login {
+            Some(Told::Known(login)) => {
+                if let Some(flow) = self.log_in_as(&login).await {
+                    return Ok(flow);
+                }
+                XclientLogin::Given
+            }
+            Some(Told::Unavailable | Told::TemporarilyUnavailable) => {
+                self.account = None;
+                XclientLogin::Cleared
+            }
+            None => XclientLogin::Untouched,
+        };
+        self.grammar.xclient_applied(login);
+        self.identify();
+        self.welcome().await
+    }
+
+    /// The peer has checked the password; whether the account may log in from there is still asked. `Some` if not.
+    async fn log_in_as(&mut self, login: &str) -> Option<Flow> {
+        let live = self.live();
+        self.account = None;
+        let name = Account::canonical(login, live.rules.gateway().authentication.default_domain.as_deref());
+        let asked = self.judge(&live, self.event(Stage::Login { account: name.clone() })).await;
+        self.pause(&asked).await;
+        let turned_away = if asked.verdict().refusal().is_some() {
+            asked
+        } else {
+            match self.admit(&live, name, asked.decision().network).await {
+                Ok(()) => return None,
+                Err(judged) => *judged,
+            }
+        };
+        self.turn_away(&live, turned_away);
+        // What the peer says next would be said for somebody who was not let in.
+        Some(Flow::Close)
+    }
+
+    fn believe(&mut self, attributes: &XclientAttributes) {
+        let known = |told: &Option<Told<std::net::IpAddr>>| told.as_ref().and_then(Told::known).copied();
+        let port = |told: &Option<Told<u16>>| told.as_ref().and_then(Told::known).copied();
+        if let Some(ip) = known(&attributes.addr) {
+            self.ends.source.set_ip(ip.to_canonical());
+            // A name told earlier was another client's.
+            self.name = Told::Unavailable;
+        }
+        if let Some(port) = port(&attributes.port) {
+            self.ends.source.set_port(port);
+        }
+        if let Some(ip) = known(&attributes.destaddr) {
+            self.ends.destination.set_ip(ip.to_canonical());
+        }
+        if let Some(port) = port(&attributes.destport) {
+            self.ends.destination.set_port(port);
+        }
+        if let Some(name) = &attributes.name {
+            self.name = name.clone();
+        }
+        let source = self.shared.source(self.ends.source.ip());
+        let facts = Arc::make_mut(&mut self.facts);
+        if facts.source.ip != source.ip {
+            facts.source = source;
+        }
+        match &attributes.helo {
+            Some(Told::Known(helo)) => facts.helo = Some(helo.as_str().into()),
+            Some(Told::Unavailable | Told::TemporarilyUnavailable) => facts.helo = None,
+            None => {}
+        }
+    }
+
+    /// Tells the upstream side what is known of the client now.
+    pub(super) fn identify(&self) {
+        let proto = match self.grammar.greeting() {
+            Some(Greeting::Helo) => Proto::Smtp,
+            Some(Greeting::Ehlo) | None => Proto::Esmtp,
+        };
+        self.caller.identify(crate::upstream::ClientIdentity {
+            source: self.ends.source,
+            destination: self.ends.destination,
+            name: self.name.clone(),
+            helo: self.facts.helo.as_deref().and_then(sekisho_smtp::command::ClientName::new),
+            proto,
+            login: self.account_name().cloned(),
+        });
+    }
+}

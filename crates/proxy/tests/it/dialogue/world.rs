@@ -1,0 +1,246 @@
+//! The gateway of a dialogue: its snapshot built from the file's objects, its services all of this process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_counters::Counters;
+use sekisho_policy::record::Record;
+use sekisho_policy::{Envelope, Snapshot};
+use sekisho_proxy::{
+    Certificates, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Limits, Services, ledger,
+};
+use sekisho_runtime::tls::{Identity, self_signed};
+use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// 21 November 2026, 22:27:20 UTC.
+const BEGINNING: u64 = 1_795_300_040_000;
+
+/// What the file set, before the gateway starts and while it runs.
+#[derive(Debug)]
+pub(super) struct Objects {
+    snapshot: Value,
+    limits: Value,
+    generation: u64,
+}
+
+impl Objects {
+    pub(super) fn new() -> Self {
+        let snapshot = json!({
+            "schema": sekisho_policy::snapshot::SCHEMA,
+            "gateway": {
+                "object": { "kind": "MailGateway", "namespace": "mail", "name": "outbound" },
+                "listeners": [{ "name": "submission", "port": 0, "tls": "Off" }],
+                "authentication": { "requirement": "Optional", "backends": [], "mechanisms": ["PLAIN", "LOGIN"] },
+                "upstream": {
+                    "endpoints": [], "tls": "Off", "clientIdentity": "None", "recipientCheck": "AtRcpt"
+                },
+                "afterData": 5000,
+                "onUnavailable": { "config": "Keep", "message": "RouteSuspect" },
+                "privacy": { "recipients": "Plain", "clientAddressInReceived": "Include" }
+            },
+            "rules": [],
+            "pools": {}
+        });
+        Self { snapshot, limits: json!({}), generation: 0 }
+    }
+
+    /// Sets an object, or a part of the gateway.
+    pub(super) fn set(&mut self, what: &str, name: &str, value: &Value) {
+        match what {
+            "limits" => merge(&mut self.limits, value),
+            "gateway" => merge(&mut self.snapshot["gateway"], value),
+            "listener" => merge(&mut self.snapshot["gateway"]["listeners"][0], value),
+            "pool" => {
+                let mut pool = json!({
+                    "object": { "kind": "EgressPool", "namespace": "mail", "name": name },
+                    "members": [], "maxConnections": 10, "messagesPerConnection": 100, "selection": "Weighted"
+                });
+                merge(&mut pool, value);
+                self.snapshot["pools"][name] = pool;
+            }
+            kind => self.set_rule(kind, name, value),
+        }
+    }
+
+    /// `enforcement`, `brake` and `match` belong to the rule, the rest to its kind.
+    fn set_rule(&mut self, kind: &str, name: &str, value: &Value) {
+        let mut spec = defaults(kind);
+        merge(&mut spec, value);
+        let mut rule = json!({
+            "object": { "kind": kind, "namespace": "mail", "name": name },
+            "enforcement": "Enforce", "brake": "Default", "rule": kind
+        });
+        for own in ["enforcement", "brake", "match"] {
+            if let Some(value) = spec.as_object_mut().and_then(|spec| spec.remove(own)) {
+                rule[own] = value;
+            }
+        }
+        rule["spec"] = spec;
+        let Some(rules) = self.snapshot["rules"].as_array_mut() else { return };
+        rules.retain(|other| other["object"] != rule["object"]);
+        rules.push(rule);
+    }
+
+    fn seal(&mut self, hops: &BTreeMap<String, SocketAddr>, accounts: &str) -> Result<Envelope, String> {
+        self.generation += 1;
+        let mut snapshot = self.snapshot.clone();
+        resolve(&mut snapshot, hops, accounts);
+        let endpoints = &mut snapshot["gateway"]["upstream"]["endpoints"];
+        if endpoints.as_array().is_some_and(Vec::is_empty) {
+            *endpoints = json!([address(&hops[super::hop::UPSTREAM])]);
+        }
+        let snapshot: Snapshot = serde_json::from_value(snapshot).map_err(|error| error.to_string())?;
+        Ok(Envelope::seal(self.generation, snapshot))
+    }
+
+    /// Each of the limits that the file names, in milliseconds or as a number.
+    fn limits(&self) -> Limits {
+        let millis = |name: &str, default: Duration| {
+            self.limits[name].as_u64().map_or(default, Duration::from_millis)
+        };
+        let count = |name: &str, default: u32| {
+            self.limits[name].as_u64().map_or(default, |count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let defaults = Limits::default();
+        Limits {
+            preamble: millis("preamble", defaults.preamble),
+            command: millis("command", defaults.command),
+            data_block: millis("dataBlock", defaults.data_block),
+            session: millis("session", defaults.session),
+            envelope: millis("envelope", defaults.envelope),
+            errors: count("errors", defaults.errors),
+            idle_commands: count("idleCommands", defaults.idle_commands),
+            failed_logins: count("failedLogins", defaults.failed_logins),
+            refused_recipients: count("refusedRecipients", defaults.refused_recipients),
+            message: self.limits["message"].as_u64().unwrap_or(defaults.message),
+            drained: self.limits["drained"].as_u64().unwrap_or(defaults.drained),
+            ..defaults
+        }
+    }
+}
+
+/// What each kind has where the file says nothing.
+fn defaults(kind: &str) -> Value {
+    match kind {
+        "SubmissionPolicy" => json!({
+            "bareNewlines": "Normalize", "envelopeSender": "Any", "headerSender": "Any", "recipientDomains": "Any"
+        }),
+        "CountryRule" => json!({ "login": "Allow", "sender": "Any" }),
+        "RateLimit" => json!({ "key": ["Source"], "limits": [], "onExceed": "Defer", "onUnavailable": "LocalOnly" }),
+        "LoginGuard" => json!({
+            "lockGrowth": 2, "maxLock": 86_400_000,
+            "knownGood": { "afterDays": 3, "keep": 2_592_000_000_u64 }
+        }),
+        _ => json!({}),
+    }
+}
+
+/// RFC 7396, without removal.
+fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (name, value) in patch {
+                merge(into.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
+}
+
+/// `"hop:NAME"` becomes that next hop's address, `"accounts"` as a path the file of accounts.
+fn resolve(value: &mut Value, hops: &BTreeMap<String, SocketAddr>, accounts: &str) {
+    match value {
+        Value::String(text) => match text.strip_prefix("hop:") {
+            Some(name) => {
+                if let Some(hop) = hops.get(name) {
+                    *value = address(hop);
+                }
+            }
+            None if text == "{accounts}" => *value = json!(accounts),
+            None => {}
+        },
+        Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, hops, accounts)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| resolve(field, hops, accounts)),
+        _ => {}
+    }
+}
+
+fn address(address: &SocketAddr) -> Value {
+    json!({ "host": address.ip().to_string(), "port": address.port() })
+}
+
+#[derive(Debug)]
+struct SelfSigned(TempDir);
+
+impl Certificates for SelfSigned {
+    fn of_secret(&self, _name: &str) -> Result<Identity, sekisho_runtime::Error> {
+        self.self_signed()
+    }
+
+    fn self_signed(&self) -> Result<Identity, sekisho_runtime::Error> {
+        self_signed(&self.0.path().join("self-signed.pem"), &["mail.example.jp".to_owned()], BEGINNING)
+    }
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    pub(super) shutdown: Shutdown,
+    pub(super) records: mpsc::Receiver<Box<Record>>,
+    accounts: String,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(super) async fn start(
+        objects: &mut Objects,
+        hops: &BTreeMap<String, SocketAddr>,
+        accounts: &[(String, String)],
+    ) -> Result<Self, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let folder = TempDir::new().map_err(|error| text(&error))?;
+        let path = folder.path().join("accounts");
+        std::fs::write(&path, "").map_err(|error| text(&error))?;
+        for (name, password) in accounts {
+            let account = sekisho_policy::Account::canonical(name, None);
+            sekisho_proxy::add_account(&path, &account, password.as_bytes()).map_err(|error| text(&error))?;
+        }
+        let accounts = path.display().to_string();
+        let envelope = objects.seal(hops, &accounts)?;
+        let metrics = Metrics::new();
+        let key = FleetKey::new([7; 32]);
+        let (ledger, records) = ledger::channel(1024, key.clone(), metrics.clone());
+        let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
+        let services = Services {
+            counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
+            dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone()).map_err(|error| text(&error))?,
+            hashing: HashPool::new(metrics.clone()),
+            key,
+            certificates: Arc::new(SelfSigned(TempDir::new().map_err(|error| text(&error))?)),
+            ledger,
+            ids: Ids::seeded(1),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            health: Health::default(),
+            shutdown: shutdown.clone(),
+        };
+        let mut config = GatewayConfig::new([127, 0, 0, 1].into(), "mail.example.jp", folder.path());
+        config.limits = objects.limits();
+        let gateway = Gateway::start(config, services, &envelope).await.map_err(|error| text(&error))?;
+        Ok(Self { gateway: Arc::new(gateway), clock, metrics, shutdown, records, accounts, _folder: folder })
+    }
+
+    /// Puts what the file changed in force.
+    pub(super) async fn apply(&self, objects: &mut Objects, hops: &BTreeMap<String, SocketAddr>) -> Result<(), String> {
+        let envelope = objects.seal(hops, &self.accounts)?;
+        self.gateway.apply(&envelope).await.map(drop).map_err(|error| error.to_string())
+    }
+}
