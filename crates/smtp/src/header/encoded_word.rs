@@ -76,12 +76,11 @@ fn next_word(value: &[u8]) -> Option<(usize, Word<'_>)> {
 
 /// The word that `text` begins with: `=?charset[*language]?encoding?payload?=`.
 fn parse_word(text: &[u8]) -> Option<Word<'_>> {
-    /// Longer names are no charsets, and longer payloads no words (RFC 2047 has 75 octets for all of one). The bounds
-    /// keep a row of beginnings from costing the square of its length.
-    const MAX_CHARSET: usize = 64;
+    /// Longer payloads are no words (RFC 2047 has 75 octets for all of one). The bound keeps a row of beginnings
+    /// without an end from costing the square of its length.
     const MAX_PAYLOAD: usize = 4096;
     let after = &text[2..];
-    let charset_end = memchr::memchr(b'?', &after[..after.len().min(MAX_CHARSET)])?;
+    let charset_end = memchr::memchr(b'?', after)?;
     let charset = after[..charset_end]
         .split(|b| *b == b'*')
         .next()
