@@ -4,6 +4,7 @@ mod aliases;
 mod applies;
 mod countries;
 mod expressions;
+mod headers;
 mod limits;
 mod patterns;
 mod pools;
@@ -23,6 +24,7 @@ pub(crate) fn all(objects: &Objects) -> Vec<Diagnostic> {
     for check in [
         unavailable::check,
         expressions::check,
+        headers::check,
         patterns::check,
         targets::check,
         pools::check,

@@ -23,18 +23,12 @@ pub(super) fn checked_spec(
         map.remove("status");
         map.remove("metadata");
     }
-    let mut whole = schema.schema.clone();
-    if let Some(properties) = whole["properties"].as_object_mut() {
-        properties.insert("apiVersion".to_owned(), json!({ "type": "string" }));
-        properties.insert("kind".to_owned(), json!({ "type": "string" }));
-    }
-    defaults::apply(&whole, &mut object);
-    let findings = structure(&whole, &schema.patterns, &object, root);
+    defaults::apply(&schema.schema, &mut object);
+    let mut findings = structure(&schema.schema, &schema.patterns, &object, root);
     if findings.iter().any(|finding| finding.diagnostic.is_error()) {
         return (None, findings);
     }
     object["metadata"] = json!({ "name": identity.key.name, "namespace": identity.key.namespace });
-    let mut findings = findings;
     let broken = schema.rules(&object);
     let valid = broken.is_empty();
     findings.extend(broken.into_iter().map(|diagnostic| Finding {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use kube_cel::{CompiledSchema, ErrorKind, ValidationError};
 use sekisho_crd::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::structure::{Patterns, patterns_of};
 use crate::diagnostic::{Code, Diagnostic};
@@ -13,7 +13,7 @@ use crate::path::FieldPath;
 
 /// The schema of one kind, ready to check objects with.
 pub(super) struct KindSchema {
-    /// The whole of `openAPIV3Schema`.
+    /// `openAPIV3Schema` with the fields that the API server adds to it.
     pub(super) schema: Value,
     /// Its patterns.
     pub(super) patterns: Patterns,
@@ -22,8 +22,11 @@ pub(super) struct KindSchema {
 
 static SCHEMAS: LazyLock<BTreeMap<Kind, KindSchema>> = LazyLock::new(|| {
     let compile = |kind| {
-        let schema = sekisho_crd::schema(kind);
+        let mut schema = sekisho_crd::schema(kind);
         let (patterns, rules) = (patterns_of(&schema), kube_cel::compile_schema(&schema));
+        for field in ["apiVersion", "kind"] {
+            schema["properties"][field] = json!({ "type": "string" });
+        }
         (
             kind,
             KindSchema {
