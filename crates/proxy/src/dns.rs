@@ -82,11 +82,14 @@ impl Dns {
                 connection.port = server.port();
                 connection
             };
-            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(on_port).to_vec();
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
+                .map(on_port)
+                .to_vec();
             NameServerConfig::new(server.ip(), true, connections)
         };
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(at).collect());
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         bound(builder.options_mut());
         let resolver = Arc::new(builder.build().map_err(DnsError)?);
         Ok(Self { resolver, metrics })
@@ -96,7 +99,10 @@ impl Dns {
     pub async fn reverse_names(&self, ip: IpAddr) -> Fact<Vec<Box<str>>> {
         let ip = ip.to_canonical();
         let deadline = Instant::now() + DEADLINE;
-        let claimed = match self.ask(DnsQuery::Ptr, Name::from(ip), RecordType::PTR, deadline).await {
+        let claimed = match self
+            .ask(DnsQuery::Ptr, Name::from(ip), RecordType::PTR, deadline)
+            .await
+        {
             Ok(records) => records,
             Err(DnsFailure::Absent) => return Fact::Known(Vec::new()),
             Err(_) => return Fact::Unavailable,
@@ -108,8 +114,15 @@ impl Dns {
         let mut confirmed = Vec::new();
         let mut failed = false;
         for name in names.take(MAX_REVERSE_NAMES) {
-            let kind = if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-            match self.ask(DnsQuery::Forward, name.clone(), kind, deadline).await {
+            let kind = if ip.is_ipv4() {
+                RecordType::A
+            } else {
+                RecordType::AAAA
+            };
+            match self
+                .ask(DnsQuery::Forward, name.clone(), kind, deadline)
+                .await
+            {
                 Ok(records) if records.iter().any(|record| record.ip_addr() == Some(ip)) => {
                     confirmed.extend(text(&name));
                 }
@@ -117,7 +130,11 @@ impl Dns {
                 Err(_) => failed = true,
             }
         }
-        if confirmed.is_empty() && failed { Fact::Unavailable } else { Fact::Known(confirmed) }
+        if confirmed.is_empty() && failed {
+            Fact::Unavailable
+        } else {
+            Fact::Known(confirmed)
+        }
     }
 
     /// Whether mail can be delivered to `domain` at all.
@@ -125,16 +142,25 @@ impl Dns {
         if domain.starts_with('[') {
             return Fact::Known(DomainStanding::Resolves);
         }
-        let Some(name) = absolute(domain) else { return Fact::Known(DomainStanding::Missing) };
+        let Some(name) = absolute(domain) else {
+            return Fact::Known(DomainStanding::Missing);
+        };
         let deadline = Instant::now() + DEADLINE;
-        match self.ask(DnsQuery::Mx, name.clone(), RecordType::MX, deadline).await {
+        match self
+            .ask(DnsQuery::Mx, name.clone(), RecordType::MX, deadline)
+            .await
+        {
             Ok(records) => {
                 let mut exchanges = records.iter().filter_map(|record| match record {
                     RData::MX(mx) => Some(&mx.exchange),
                     _ => None,
                 });
                 let null = exchanges.all(Name::is_root);
-                Fact::Known(if null { DomainStanding::NullMx } else { DomainStanding::Resolves })
+                Fact::Known(if null {
+                    DomainStanding::NullMx
+                } else {
+                    DomainStanding::Resolves
+                })
             }
             Err(DnsFailure::Absent) => self.has_address(name, deadline).await,
             Err(_) => Fact::Unavailable,
@@ -151,7 +177,11 @@ impl Dns {
                 Err(_) => failed = true,
             }
         }
-        if failed { Fact::Unavailable } else { Fact::Known(DomainStanding::Missing) }
+        if failed {
+            Fact::Unavailable
+        } else {
+            Fact::Known(DomainStanding::Missing)
+        }
     }
 
     /// The addresses of a next hop. An address stands for itself; a short name is searched for as the machine is set up.
@@ -168,7 +198,13 @@ impl Dns {
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(DnsFailure::Timeout),
         };
-        let result = result.and_then(|found| if found.is_empty() { Err(DnsFailure::Absent) } else { Ok(found) });
+        let result = result.and_then(|found| {
+            if found.is_empty() {
+                Err(DnsFailure::Absent)
+            } else {
+                Ok(found)
+            }
+        });
         self.count(DnsQuery::Host, result.as_ref().err());
         result
     }
@@ -183,9 +219,16 @@ impl Dns {
     ) -> Result<Vec<RData>, DnsFailure> {
         let result = match timeout_at(deadline, self.resolver.lookup(name, kind)).await {
             Ok(Ok(found)) => {
-                let of_kind = found.answers().iter().filter(|record| record.record_type() == kind);
+                let of_kind = found
+                    .answers()
+                    .iter()
+                    .filter(|record| record.record_type() == kind);
                 let records: Vec<_> = of_kind.map(|record| record.data.clone()).collect();
-                if records.is_empty() { Err(DnsFailure::Absent) } else { Ok(records) }
+                if records.is_empty() {
+                    Err(DnsFailure::Absent)
+                } else {
+                    Ok(records)
+                }
             }
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(DnsFailure::Timeout),
@@ -218,7 +261,10 @@ fn failure(error: &NetError) -> DnsFailure {
     match error {
         NetError::Timeout => DnsFailure::Timeout,
         NetError::Dns(Answer::NoRecordsFound(none))
-            if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
+            if matches!(
+                none.response_code,
+                ResponseCode::NoError | ResponseCode::NXDomain
+            ) =>
         {
             DnsFailure::Absent
         }
@@ -236,7 +282,10 @@ fn absolute(domain: &str) -> Option<Name> {
 /// A host name in lower case without its final dot; `None` if it holds what no host name does.
 fn text(name: &Name) -> Option<Box<str>> {
     let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let is_host = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let is_host = !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     is_host.then(|| text.into_boxed_str())
 }
 

@@ -20,7 +20,9 @@ impl FleetKey {
     #[must_use]
     pub fn new(key: [u8; LENGTH]) -> Self {
         // HMAC takes a key of any length, and this one is a block's half.
-        Self(Arc::new(Hmac::new_from_slice(&key).expect("HMAC takes any length")))
+        Self(Arc::new(
+            Hmac::new_from_slice(&key).expect("HMAC takes any length"),
+        ))
     }
 
     /// Reads the key in `path`, or makes one and keeps it there, readable by its owner alone. Of two processes that do
@@ -56,10 +58,16 @@ impl FleetKey {
     }
 
     fn from_octets(path: &Path, octets: &[u8]) -> io::Result<Self> {
-        <[u8; LENGTH]>::try_from(octets).map(Self::new).map_err(|_| {
-            let message = format!("{}: a fleet key has {LENGTH} octets, this has {}", path.display(), octets.len());
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        })
+        <[u8; LENGTH]>::try_from(octets)
+            .map(Self::new)
+            .map_err(|_| {
+                let message = format!(
+                    "{}: a fleet key has {LENGTH} octets, this has {}",
+                    path.display(),
+                    octets.len()
+                );
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            })
     }
 
     /// Stands for one password of one account: the same password of another account gives another.
@@ -123,10 +131,16 @@ mod tests {
         let made = FleetKey::read_or_create(&path).unwrap();
         let read = FleetKey::read_or_create(&path).unwrap();
         assert_eq!(made.pseudonym("x"), read.pseudonym("x"));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         std::fs::write(&path, b"short").unwrap();
         let error = FleetKey::read_or_create(&path).unwrap_err().to_string();
-        assert!(error.contains("fleet.key") && error.contains("this has 5"), "{error}");
+        assert!(
+            error.contains("fleet.key") && error.contains("this has 5"),
+            "{error}"
+        );
         assert!(!format!("{made:?}").contains('7'));
     }
 }

@@ -31,7 +31,9 @@ pub enum HashFault {
     #[error("the hash is malformed")]
     Malformed,
     /// Checking it would take too much.
-    #[error("checking the hash would cost too much: at most m=262144 (256 MiB), m times t 1048576 and p=16 for argon2id, cost 15 for bcrypt")]
+    #[error(
+        "checking the hash would cost too much: at most m=262144 (256 MiB), m times t 1048576 and p=16 for argon2id, cost 15 for bcrypt"
+    )]
     TooCostly,
     /// A new one cannot be made.
     #[error("the password cannot be hashed")]
@@ -50,7 +52,10 @@ impl Hash {
         if text.starts_with("$argon2id$") {
             return parse_argon2id(text);
         }
-        if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
+        if ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
             let parts = bcrypt::HashParts::from_str(text).map_err(|_| HashFault::Malformed)?;
             return match parts.get_cost() {
                 cost if BCRYPT_COSTS.contains(&cost) => Ok(Self::Bcrypt(text.into())),
@@ -78,7 +83,9 @@ impl Hash {
 fn parse_argon2id(text: &str) -> Result<Hash, HashFault> {
     let hash = PasswordHash::new(text).map_err(|_| HashFault::Malformed)?;
     let params = Params::try_from(&hash).map_err(|_| HashFault::Malformed)?;
-    let known_version = hash.version.is_none_or(|version| Version::try_from(version).is_ok());
+    let known_version = hash
+        .version
+        .is_none_or(|version| Version::try_from(version).is_ok());
     if hash.salt.is_none() || hash.hash.is_none() || !known_version {
         return Err(HashFault::Malformed);
     }
@@ -93,7 +100,10 @@ fn parse_argon2id(text: &str) -> Result<Hash, HashFault> {
 pub(super) fn make(password: &[u8]) -> Result<String, HashFault> {
     let params = Params::new(MEMORY, PASSES, LANES, None).map_err(|_| HashFault::Unhashable)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password(password).map(|hash| hash.to_string()).map_err(|_| HashFault::Unhashable)
+    argon2
+        .hash_password(password)
+        .map(|hash| hash.to_string())
+        .map_err(|_| HashFault::Unhashable)
 }
 
 #[cfg(test)]
@@ -118,23 +128,39 @@ mod tests {
     #[test]
     fn a_new_hash_has_the_parameters_we_promise() {
         let text = make(b"correct horse").unwrap();
-        assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
+        assert!(
+            text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{text}"
+        );
         assert!(Hash::parse(&text).unwrap().matches(b"correct horse"));
-        assert_ne!(text, make(b"correct horse").unwrap(), "the salt is new each time");
+        assert_ne!(
+            text,
+            make(b"correct horse").unwrap(),
+            "the salt is new each time"
+        );
     }
 
     #[test]
     fn nobody_has_a_hash_like_new_ones_and_no_password() {
         let nobody = Hash::nobody().unwrap();
         assert!(!nobody.matches(b"") && !nobody.matches(b"password"));
-        let Hash::Argon2id(hash) = nobody else { panic!("not argon2id") };
+        let Hash::Argon2id(hash) = nobody else {
+            panic!("not argon2id")
+        };
         let params = Params::try_from(&*hash).unwrap();
-        assert_eq!((params.m_cost(), params.t_cost(), params.p_cost()), (MEMORY, PASSES, LANES));
+        assert_eq!(
+            (params.m_cost(), params.t_cost(), params.p_cost()),
+            (MEMORY, PASSES, LANES)
+        );
     }
 
     #[test]
     fn what_would_exhaust_the_machine_is_refused() {
-        let argon2id = |params: &str| format!("$argon2id$v=19${params}$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4");
+        let argon2id = |params: &str| {
+            format!(
+                "$argon2id$v=19${params}$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+            )
+        };
         let table = [
             (argon2id("m=4194304,t=1,p=1"), HashFault::TooCostly),
             (argon2id("m=262145,t=1,p=1"), HashFault::TooCostly),
@@ -143,12 +169,27 @@ mod tests {
             (argon2id("m=65536,t=1,p=17"), HashFault::TooCostly),
             (argon2id("m=1,t=1,p=1"), HashFault::Malformed),
             (argon2id("m=99999999999,t=1,p=1"), HashFault::Malformed),
-            ("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ".to_owned(), HashFault::Malformed),
-            (format!("$2b$16${}", &bcrypt::hash("x", 4).unwrap()[7..]), HashFault::TooCostly),
-            (format!("$2b$31${}", &bcrypt::hash("x", 4).unwrap()[7..]), HashFault::TooCostly),
-            (format!("$2b$03${}", &bcrypt::hash("x", 4).unwrap()[7..]), HashFault::Malformed),
+            (
+                "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ".to_owned(),
+                HashFault::Malformed,
+            ),
+            (
+                format!("$2b$16${}", &bcrypt::hash("x", 4).unwrap()[7..]),
+                HashFault::TooCostly,
+            ),
+            (
+                format!("$2b$31${}", &bcrypt::hash("x", 4).unwrap()[7..]),
+                HashFault::TooCostly,
+            ),
+            (
+                format!("$2b$03${}", &bcrypt::hash("x", 4).unwrap()[7..]),
+                HashFault::Malformed,
+            ),
             ("$2b$10$short".to_owned(), HashFault::Malformed),
-            ("$argon2d$v=19$m=256,t=2,p=1$c29tZXNhbHQ$AAAA".to_owned(), HashFault::Kind),
+            (
+                "$argon2d$v=19$m=256,t=2,p=1$c29tZXNhbHQ$AAAA".to_owned(),
+                HashFault::Kind,
+            ),
             ("$1$salt$md5".to_owned(), HashFault::Kind),
             ("secret".to_owned(), HashFault::Kind),
             (String::new(), HashFault::Kind),

@@ -33,7 +33,11 @@ impl HashPool {
 
     fn with_places(places: usize, waiting: usize, metrics: Metrics) -> Self {
         let queue = Arc::new(Semaphore::new(places + waiting));
-        Self { places: Arc::new(Semaphore::new(places)), queue, metrics }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            queue,
+            metrics,
+        }
     }
 
     /// Runs `work` on a thread that may block. If nobody waits for it any more it runs to its end all the same, and
@@ -46,7 +50,10 @@ impl HashPool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let held = self.enter(deadline).await.inspect_err(|Busy| self.metrics.password_check_shed())?;
+        let held = self
+            .enter(deadline)
+            .await
+            .inspect_err(|Busy| self.metrics.password_check_shed())?;
         let hashing = held.hashing;
         let task = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -57,11 +64,17 @@ impl HashPool {
     }
 
     async fn enter(&self, deadline: Instant) -> Result<Held, Busy> {
-        let turn = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| Busy)?;
+        let turn = Arc::clone(&self.queue)
+            .try_acquire_owned()
+            .map_err(|_| Busy)?;
         let waiting = self.metrics.password_check();
         let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
         let place = place.map_err(|_| Busy)?.map_err(|_| Busy)?;
-        Ok(Held { hashing: waiting.admitted(), place, turn })
+        Ok(Held {
+            hashing: waiting.admitted(),
+            place,
+            turn,
+        })
     }
 }
 
@@ -119,7 +132,11 @@ mod tests {
         work.abort();
         assert!(work.await.is_err());
         assert_eq!(pool.places.available_permits(), 0);
-        assert_eq!(pool.run(Instant::now(), || 2).await, Err(Busy), "its time ended in the queue");
+        assert_eq!(
+            pool.run(Instant::now(), || 2).await,
+            Err(Busy),
+            "its time ended in the queue"
+        );
         open.send(()).unwrap();
         assert_eq!(pool.run(deadline, || 3).await, Ok(3));
     }

@@ -19,7 +19,7 @@ use sekisho_smtp::Reply;
 use sekisho_smtp::sasl::Credentials;
 use tokio::time::Instant;
 
-pub use accounts_file::{AccountsError, Added, add};
+pub use accounts_file::AccountsError;
 pub(crate) use accounts_file::{AccountsFile, Refresh};
 pub use fleet_key::FleetKey;
 pub(crate) use hash_pool::Busy;
@@ -51,7 +51,11 @@ pub(crate) enum Failure {
 impl Failure {
     /// What the client is told: the same for all, and for accounts that do not exist.
     pub(crate) fn reply(&self) -> Reply {
-        Reply::new(454, (4, 7, 0), "Temporary authentication failure; please try again later")
+        Reply::new(
+            454,
+            (4, 7, 0),
+            "Temporary authentication failure; please try again later",
+        )
     }
 }
 
@@ -101,8 +105,16 @@ impl Backends {
                 Ok(Backend::AccountsFile(file))
             }
         };
-        let backends = authentication.backends.iter().map(backend).collect::<Result<_, _>>()?;
-        Ok(Self { backends, default_domain: default_domain.map(Into::into), pool })
+        let backends = authentication
+            .backends
+            .iter()
+            .map(backend)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            backends,
+            default_domain: default_domain.map(Into::into),
+            pool,
+        })
     }
 
     fn file(&self, path: &Path, default_domain: Option<&str>) -> Option<&Arc<AccountsFile>> {
@@ -129,17 +141,20 @@ impl Backends {
         hops: &NextHops,
         deadline: Instant,
     ) -> Verdict {
-        let account = Account::canonical(&credentials.authentication, self.default_domain.as_deref());
+        let account =
+            Account::canonical(&credentials.authentication, self.default_domain.as_deref());
         let mut failure = None;
         for backend in &self.backends {
             match backend {
-                Backend::AccountsFile(file) => match self.check_file(file, &account, credentials, deadline).await {
-                    Ok(Answer::Right) => return Verdict::Accepted(account),
-                    Ok(Answer::Wrong) => return Verdict::Refused,
-                    Ok(Answer::Unknown) => {}
-                    // The same whether the account is known or not.
-                    Err(busy) => return Verdict::Unavailable(Failure::Busy(busy)),
-                },
+                Backend::AccountsFile(file) => {
+                    match self.check_file(file, &account, credentials, deadline).await {
+                        Ok(Answer::Right) => return Verdict::Accepted(account),
+                        Ok(Answer::Wrong) => return Verdict::Refused,
+                        Ok(Answer::Unknown) => {}
+                        // The same whether the account is known or not.
+                        Err(busy) => return Verdict::Unavailable(Failure::Busy(busy)),
+                    }
+                }
                 Backend::Upstream => match hops.log_in(caller, credentials, deadline).await {
                     Ok(LoginAnswer::Accepted) => return Verdict::Accepted(account),
                     Ok(LoginAnswer::Refused) => {}

@@ -43,7 +43,12 @@ pub(super) enum Bond {
 
 impl Connection {
     /// Whether another message may be sent over it: it is young, has messages left, and the peer has kept silent.
-    pub(super) fn is_fit(&mut self, most_messages: u32, deadlines: &Deadlines, now: Instant) -> bool {
+    pub(super) fn is_fit(
+        &mut self,
+        most_messages: u32,
+        deadlines: &Deadlines,
+        now: Instant,
+    ) -> bool {
         let offered = self.capabilities.limits.mail.unwrap_or(u32::MAX);
         self.messages < most_messages.min(offered)
             && now < self.opened + deadlines.age

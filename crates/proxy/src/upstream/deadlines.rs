@@ -62,12 +62,22 @@ impl Until {
     /// `phase` from now, and no later than `message`.
     pub(super) fn first(phase: Duration, message: Instant) -> Self {
         let own = Self::phase(phase);
-        if message < own.at { Self { at: message, whose: Whose::Message } } else { own }
+        if message < own.at {
+            Self {
+                at: message,
+                whose: Whose::Message,
+            }
+        } else {
+            own
+        }
     }
 
     /// `phase` from now, whatever the message's deadline: for what can no longer be taken back.
     pub(super) fn phase(phase: Duration) -> Self {
-        Self { at: Instant::now() + phase, whose: Whose::Phase }
+        Self {
+            at: Instant::now() + phase,
+            whose: Whose::Phase,
+        }
     }
 
     /// What it means that it has passed.

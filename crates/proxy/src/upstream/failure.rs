@@ -5,8 +5,8 @@ use std::io;
 use std::net::IpAddr;
 
 use sekisho_policy::record::Hop;
-use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
 use sekisho_runtime::metrics::labels::Label as _;
+use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
 use sekisho_smtp::Reply;
 use sekisho_smtp::command::Missing;
 
@@ -51,7 +51,9 @@ pub(crate) enum Fault {
     LoginLost,
     #[error("it does not offer AUTH PLAIN or LOGIN")]
     AuthNotOffered,
-    #[error("it offers no TLS, and a password is not sent in clear text over the network unless `tls` is `Off`")]
+    #[error(
+        "it offers no TLS, and a password is not sent in clear text over the network unless `tls` is `Off`"
+    )]
     PasswordInClear,
     #[error("no member is healthy{}", Last(.0.as_deref()))]
     NoHealthyMember(Option<Box<Failure>>),
@@ -63,6 +65,8 @@ pub(crate) enum Fault {
     Missing(Missing),
     #[error("the message needs 8BITMIME, which the next hop does not offer")]
     EightBitMissing,
+    #[error("a command with all its parameters is longer than a server needs to take")]
+    TooLong,
     #[error("it said {0}")]
     Refused(Reply),
 }
@@ -71,7 +75,9 @@ struct Last<'a>(Option<&'a Failure>);
 
 impl fmt::Display for Last<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |failure| write!(f, "; the last one tried: {failure}"))
+        self.0.map_or(Ok(()), |failure| {
+            write!(f, "; the last one tried: {failure}")
+        })
     }
 }
 
@@ -90,15 +96,26 @@ struct Inner {
 impl Failure {
     /// A fault before any hop was reached; `pool` is absent for the gateway's upstream.
     pub(super) fn nowhere(pool: Option<&str>, fault: Fault) -> Self {
-        Self(Box::new(Inner { fault, phase: None, pool: pool.map(Into::into), hop: None }))
+        Self(Box::new(Inner {
+            fault,
+            phase: None,
+            pool: pool.map(Into::into),
+            hop: None,
+        }))
     }
 
     pub(super) fn at(hop: Hop, phase: UpstreamPhase, fault: Fault) -> Self {
         let pool = hop.pool.as_deref().map(Into::into);
-        Self(Box::new(Inner { fault, phase: Some(phase), pool, hop: Some(hop) }))
+        Self(Box::new(Inner {
+            fault,
+            phase: Some(phase),
+            pool,
+            hop: Some(hop),
+        }))
     }
 
-    /// The cause.
+    /// The cause, for tests: everybody else asks what it means.
+    #[cfg(test)]
     pub(crate) fn fault(&self) -> &Fault {
         &self.0.fault
     }
@@ -121,21 +138,39 @@ impl Failure {
         match &self.0.fault {
             Fault::Refused(reply) => for_client(reply),
             Fault::Missing(missing) => missing.refusal().reply,
-            Fault::EightBitMissing => {
-                Reply::new(554, (5, 6, 3), "The next server takes no 8-bit messages, and they are not converted here")
+            Fault::EightBitMissing => Reply::new(
+                554,
+                (5, 6, 3),
+                "The next server takes no 8-bit messages, and they are not converted here",
+            ),
+            Fault::TooLong => Reply::new(501, (5, 5, 4), "The parameters are too long"),
+            Fault::Timeout | Fault::Deadline => {
+                Reply::new(451, (4, 4, 7), "The next server did not answer in time")
             }
-            Fault::Timeout | Fault::Deadline => Reply::new(451, (4, 4, 7), "The next server did not answer in time"),
-            Fault::Closed | Fault::Broken(_) | Fault::Protocol(_) | Fault::Unsolicited | Fault::OutOfPlace(_) => {
-                broken()
-            }
+            Fault::Closed
+            | Fault::Broken(_)
+            | Fault::Protocol(_)
+            | Fault::Unsolicited
+            | Fault::OutOfPlace(_) => broken(),
             Fault::Unwilling(_) if self.0.phase != Some(UpstreamPhase::Greeting) => broken(),
-            Fault::LoginLost => {
-                Reply::new(421, (4, 4, 2), "The connection to the mail server was lost; please log in again")
-            }
-            Fault::Identity(_) | Fault::IdentityRefused(_) | Fault::AuthNotOffered | Fault::PasswordInClear => {
-                Reply::new(451, (4, 3, 5), "The mail system is not set up correctly; please try again later")
-            }
-            Fault::Saturated => Reply::new(451, (4, 4, 5), "The mail system is busy; please try again later"),
+            Fault::LoginLost => Reply::new(
+                421,
+                (4, 4, 2),
+                "The connection to the mail server was lost; please log in again",
+            ),
+            Fault::Identity(_)
+            | Fault::IdentityRefused(_)
+            | Fault::AuthNotOffered
+            | Fault::PasswordInClear => Reply::new(
+                451,
+                (4, 3, 5),
+                "The mail system is not set up correctly; please try again later",
+            ),
+            Fault::Saturated => Reply::new(
+                451,
+                (4, 4, 5),
+                "The mail system is busy; please try again later",
+            ),
             Fault::Resolve(_)
             | Fault::Connect(_)
             | Fault::SourceAddress { .. }
@@ -144,25 +179,32 @@ impl Failure {
             | Fault::Tls(_)
             | Fault::Unwilling(_)
             | Fault::NoHealthyMember(_)
-            | Fault::NoSuchPool => {
-                Reply::new(451, (4, 4, 1), "No server can take the message now; please try again later")
-            }
+            | Fault::NoSuchPool => Reply::new(
+                451,
+                (4, 4, 1),
+                "No server can take the message now; please try again later",
+            ),
         }
     }
 
     /// How metrics count it; `None` where the next hop did its duty.
     pub(super) fn metric(&self) -> Option<UpstreamError> {
         Some(match &self.0.fault {
-            Fault::Refused(_) | Fault::Missing(_) | Fault::EightBitMissing => return None,
+            Fault::Refused(_) | Fault::Missing(_) | Fault::EightBitMissing | Fault::TooLong => {
+                return None;
+            }
             Fault::Resolve(_) => UpstreamError::Resolve,
-            Fault::Connect(_) | Fault::SourceAddress { .. } | Fault::SourceFamily(_) => UpstreamError::Connect,
+            Fault::Connect(_) | Fault::SourceAddress { .. } | Fault::SourceFamily(_) => {
+                UpstreamError::Connect
+            }
             Fault::TlsNotOffered | Fault::Tls(_) | Fault::PasswordInClear => UpstreamError::Tls,
             Fault::Timeout | Fault::Deadline => UpstreamError::Timeout,
             Fault::Closed | Fault::Broken(_) | Fault::LoginLost => UpstreamError::Closed,
             Fault::Unwilling(_) => UpstreamError::Unwilling,
-            Fault::Protocol(_) | Fault::Unsolicited | Fault::OutOfPlace(_) | Fault::AuthNotOffered => {
-                UpstreamError::Protocol
-            }
+            Fault::Protocol(_)
+            | Fault::Unsolicited
+            | Fault::OutOfPlace(_)
+            | Fault::AuthNotOffered => UpstreamError::Protocol,
             Fault::Identity(_) | Fault::IdentityRefused(_) => UpstreamError::Identity,
             Fault::NoHealthyMember(_) | Fault::NoSuchPool => UpstreamError::NoHealthyMember,
             Fault::Saturated => UpstreamError::Saturated,
@@ -196,7 +238,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 fn broken() -> Reply {
-    Reply::new(451, (4, 4, 2), "The connection to the next server broke; please try again")
+    Reply::new(
+        451,
+        (4, 4, 2),
+        "The connection to the next server broke; please try again",
+    )
 }
 
 /// A next hop's refusal as the client may hear it. What is between us and the next hop (its wish for a login, its
@@ -205,10 +251,16 @@ fn broken() -> Reply {
 pub(super) fn for_client(reply: &Reply) -> Reply {
     match reply.code() {
         421 => broken(),
-        530 | 534 | 535 | 538 => {
-            Reply::new(451, (4, 3, 5), "The mail system is not set up correctly; please try again later")
-        }
-        500 | 502 | 503 => Reply::new(451, (4, 3, 0), "The next server could not be talked to; please try again later"),
+        530 | 534 | 535 | 538 => Reply::new(
+            451,
+            (4, 3, 5),
+            "The mail system is not set up correctly; please try again later",
+        ),
+        500 | 502 | 503 => Reply::new(
+            451,
+            (4, 3, 0),
+            "The next server could not be talked to; please try again later",
+        ),
         400..=599 => reply.clone(),
         _ => broken(),
     }
@@ -221,17 +273,30 @@ mod tests {
     #[test]
     fn a_refusal_goes_to_the_client_unless_it_is_between_us() {
         let table = [
-            (Reply::new(550, (5, 1, 1), "No such user"), "550 5.1.1 No such user"),
+            (
+                Reply::new(550, (5, 1, 1), "No such user"),
+                "550 5.1.1 No such user",
+            ),
             (Reply::plain(452, "Too many"), "452 Too many"),
-            (Reply::new(501, (5, 1, 7), "Bad sender"), "501 5.1.7 Bad sender"),
-            (Reply::new(530, (5, 7, 0), "Authentication required"), "451 4.3.5"),
+            (
+                Reply::new(501, (5, 1, 7), "Bad sender"),
+                "501 5.1.7 Bad sender",
+            ),
+            (
+                Reply::new(530, (5, 7, 0), "Authentication required"),
+                "451 4.3.5",
+            ),
             (Reply::new(535, (5, 7, 8), "Bad password"), "451 4.3.5"),
             (Reply::new(503, (5, 5, 1), "Bad sequence"), "451 4.3.0"),
             (Reply::new(421, (4, 3, 2), "Shutting down"), "451 4.4.2"),
         ];
         for (said, told) in table {
             let failure = Failure::nowhere(None, Fault::Refused(said));
-            assert!(failure.reply().to_string().starts_with(told), "{} is not {told}", failure.reply());
+            assert!(
+                failure.reply().to_string().starts_with(told),
+                "{} is not {told}",
+                failure.reply()
+            );
             assert_eq!(failure.metric(), None);
         }
     }
@@ -251,10 +316,19 @@ mod tests {
         };
         let failure = Failure::at(hop, UpstreamPhase::Connect, fault);
         let seen = failure.to_string();
-        for part in ["pool slow", "member a", "relay.internal:25", "203.0.113.10", "connect"] {
+        for part in [
+            "pool slow",
+            "member a",
+            "relay.internal:25",
+            "203.0.113.10",
+            "connect",
+        ] {
             assert!(seen.contains(part), "{seen:?} lacks {part}");
         }
         let told = failure.reply().to_string();
-        assert!(told.starts_with("451 4.4.1 ") && !told.contains("203.0") && !told.contains("relay"), "{told}");
+        assert!(
+            told.starts_with("451 4.4.1 ") && !told.contains("203.0") && !told.contains("relay"),
+            "{told}"
+        );
     }
 }

@@ -85,7 +85,10 @@ impl Group {
 
     /// Whether a lane is one of this group's.
     pub(super) fn uses(&self, lane: &Arc<Lane>) -> bool {
-        self.exits.iter().flat_map(|exit| &exit.lanes).any(|ours| Arc::ptr_eq(ours, lane))
+        self.exits
+            .iter()
+            .flat_map(|exit| &exit.lanes)
+            .any(|ours| Arc::ptr_eq(ours, lane))
     }
 
     /// Opens a way for a message: never one outside the group.
@@ -111,7 +114,10 @@ impl Group {
         {
             tried.push((exit, lane));
             let started = Instant::now();
-            match self.open_lane(environment, wish, (exit, lane), freshness, deadline).await {
+            match self
+                .open_lane(environment, wish, (exit, lane), freshness, deadline)
+                .await
+            {
                 Ok(mut opened) => {
                     opened.connection.slot = slot.take();
                     return Ok(opened);
@@ -133,16 +139,27 @@ impl Group {
     }
 
     /// The connection that the account logged in over: no other will do.
-    fn open_own(&self, environment: &Environment, wish: &Wish, freshness: Freshness) -> Result<Opened, Failure> {
+    fn open_own(
+        &self,
+        environment: &Environment,
+        wish: &Wish,
+        freshness: Freshness,
+    ) -> Result<Opened, Failure> {
         let own = match freshness {
             Freshness::Any => wish.own.take(),
             Freshness::New => None,
         };
         own.filter(|connection| self.uses(&connection.lane))
             .and_then(|mut connection| {
-                connection.is_fit(u32::MAX, &environment.deadlines, Instant::now()).then_some(connection)
+                connection
+                    .is_fit(u32::MAX, &environment.deadlines, Instant::now())
+                    .then_some(connection)
             })
-            .map(|connection| Opened { connection, headers: Arc::clone(&self.exits[0].headers), reused: true })
+            .map(|connection| Opened {
+                connection,
+                headers: Arc::clone(&self.exits[0].headers),
+                reused: true,
+            })
             .ok_or_else(|| self.fail(Fault::LoginLost))
     }
 
@@ -157,14 +174,26 @@ impl Group {
         let exit = &self.exits[exit];
         let lane = &exit.lanes[lane];
         let identity = &wish.identity;
-        let attempt = Attempt { environment, metrics: &self.metrics, lane, identity, deadline };
+        let attempt = Attempt {
+            environment,
+            metrics: &self.metrics,
+            lane,
+            identity,
+            deadline,
+        };
         let headers = Arc::clone(&exit.headers);
         if freshness == Freshness::Any
             && let Some(connection) = self.reuse(environment, wish, attempt).await
         {
-            return Ok(Opened { connection, headers, reused: true });
+            return Ok(Opened {
+                connection,
+                headers,
+                reused: true,
+            });
         }
-        self.shared.idle.make_room(|idle| self.shared.slots.have_room_for(idle));
+        self.shared
+            .idle
+            .make_room(|idle| self.shared.slots.have_room_for(idle));
         let hop = Hop {
             pool: self.pool.as_ref().map(|(name, _)| Arc::clone(name)),
             member: exit.member.clone(),
@@ -174,11 +203,20 @@ impl Group {
         };
         let connection = attempt.connect(hop).await?;
         lane.succeeded();
-        Ok(Opened { connection, headers, reused: false })
+        Ok(Opened {
+            connection,
+            headers,
+            reused: false,
+        })
     }
 
     /// A connection of this lane that is still good: the session's own, else one from the idle ones.
-    async fn reuse(&self, environment: &Environment, wish: &Wish, attempt: Attempt<'_>) -> Option<Connection> {
+    async fn reuse(
+        &self,
+        environment: &Environment,
+        wish: &Wish,
+        attempt: Attempt<'_>,
+    ) -> Option<Connection> {
         let deadlines = &environment.deadlines;
         if let Some(mut own) = wish.own.take_on(attempt.lane)
             && own.is_fit(self.most_messages, deadlines, Instant::now())
@@ -202,32 +240,50 @@ impl Group {
         let Some((_, pool)) = &self.pool else {
             let lanes = self.exits[0].lanes.iter().enumerate();
             let untried = lanes.filter(|(at, _)| !tried.contains(&(0, *at)));
-            return untried.min_by_key(|(_, lane)| lane.good_at(now)).map(|(at, _)| (0, at));
+            return untried
+                .min_by_key(|(_, lane)| lane.good_at(now))
+                .map(|(at, _)| (0, at));
         };
         let lane_of = |exit: usize| {
             let lanes = self.exits.get(exit)?.lanes.iter().enumerate();
-            lanes.filter(|(at, lane)| lane.is_good(now) && !tried.contains(&(exit, *at))).map(|(at, _)| at).next()
+            lanes
+                .filter(|(at, lane)| lane.is_good(now) && !tried.contains(&(exit, *at)))
+                .map(|(at, _)| at)
+                .next()
         };
         let account = wish.account.as_ref();
         let domain = wish.recipient_domain.as_deref();
-        let exit = route::choose(pool, wish.seed, account, domain, |exit| lane_of(exit).is_some())?;
+        let exit = route::choose(pool, wish.seed, account, domain, |exit| {
+            lane_of(exit).is_some()
+        })?;
         Some((exit, lane_of(exit)?))
     }
 
     async fn slot(&self, deadline: Instant) -> Result<Slot, Failure> {
-        timeout_at(deadline, self.shared.slots.take()).await.map_err(|_| self.fail(Fault::Saturated))
+        timeout_at(deadline, self.shared.slots.take())
+            .await
+            .map_err(|_| self.fail(Fault::Saturated))
     }
 
     /// Takes a connection back when its message is over.
-    pub(super) fn give_back(&self, environment: &Environment, own: &Own, mut connection: Connection) {
+    pub(super) fn give_back(
+        &self,
+        environment: &Environment,
+        own: &Own,
+        mut connection: Connection,
+    ) {
         connection.wire.rest();
         match connection.bond {
             Bond::OneCaller => own.keep(connection),
-            Bond::Anyone if connection.messages >= self.most_messages => connection.wire.say_goodbye(),
+            Bond::Anyone if connection.messages >= self.most_messages => {
+                connection.wire.say_goodbye()
+            }
             Bond::Anyone => {
                 // In this order: whoever waits for the slot finds the connection.
                 let slot = connection.slot.take();
-                self.shared.idle.put(connection, self.most_idle, environment.deadlines.idle);
+                self.shared
+                    .idle
+                    .put(connection, self.most_idle, environment.deadlines.idle);
                 drop(slot);
             }
         }

@@ -46,14 +46,20 @@ impl Attempt<'_> {
     /// # Errors
     /// The failure, and whose fault it was.
     pub(super) async fn connect(self, hop: Hop) -> Result<Connection, (Failure, Blame)> {
-        let mut progress = Progress { phase: UpstreamPhase::Connect, hop };
+        let mut progress = Progress {
+            phase: UpstreamPhase::Connect,
+            hop,
+        };
         progress.hop.address = self.lane.key.address.to_string();
         progress.hop.from = self.lane.key.source;
         let mut result = self.run(&mut progress).await;
         if let Err(fault) = &result
             && self.lane.key.tls == UpstreamTls::Opportunistic
             && progress.phase == UpstreamPhase::Tls
-            && !matches!(fault, Fault::Deadline)
+            && matches!(
+                fault,
+                Fault::Tls(_) | Fault::Closed | Fault::Broken(_) | Fault::Timeout
+            )
         {
             tracing::warn!(hop = %self.lane.key.address, %fault, "opportunistic TLS failed, going on without it");
             self.lane.avoid_tls();
@@ -67,18 +73,26 @@ impl Attempt<'_> {
 
     async fn run(self, progress: &mut Progress) -> Result<Connection, Fault> {
         progress.phase = UpstreamPhase::Connect;
-        let (stream, peer) = self.timed(progress, UpstreamPhase::Connect, self.dial()).await?;
+        let (stream, peer) = self
+            .timed(progress, UpstreamPhase::Connect, self.dial())
+            .await?;
         progress.hop.from = stream.local_ip();
         if self.lane.key.address.host.parse::<IpAddr>().is_err() {
             progress.hop.address = format!("{} [{}]", self.lane.key.address, peer.ip());
         }
         let mut wire = Wire::new(stream);
         let open = self.metrics.open_connection();
-        self.timed(progress, UpstreamPhase::Greeting, self.greet(&mut wire)).await?;
+        self.timed(progress, UpstreamPhase::Greeting, self.greet(&mut wire))
+            .await?;
         let helo = &self.lane.key.helo;
-        let mut capabilities = self.timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo)).await?;
-        if self.timed(progress, UpstreamPhase::Tls, self.secure(&mut wire, &capabilities)).await? {
-            capabilities = self.timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo)).await?;
+        let mut capabilities = self
+            .timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo))
+            .await?;
+        progress.phase = UpstreamPhase::Tls;
+        if self.secure(&mut wire, &capabilities).await? {
+            capabilities = self
+                .timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo))
+                .await?;
         }
         if self.lane.key.passing == Passing::Xclient {
             progress.phase = UpstreamPhase::Ehlo;
@@ -90,7 +104,11 @@ impl Attempt<'_> {
             capabilities,
             lane: Arc::clone(self.lane),
             hop: progress.hop.clone(),
-            bond: if self.lane.key.passing == Passing::ProxyV2 { Bond::OneCaller } else { Bond::Anyone },
+            bond: if self.lane.key.passing == Passing::ProxyV2 {
+                Bond::OneCaller
+            } else {
+                Bond::Anyone
+            },
             unfinished: false,
             messages: 0,
             opened: now,
@@ -120,7 +138,10 @@ impl Attempt<'_> {
             Ok(addresses) => addresses.map_err(Fault::Resolve)?,
             Err(_) => return Err(Fault::Deadline),
         };
-        let fits = |ip: &IpAddr| key.source.is_none_or(|source| source.is_ipv4() == ip.is_ipv4());
+        let fits = |ip: &IpAddr| {
+            key.source
+                .is_none_or(|source| source.is_ipv4() == ip.is_ipv4())
+        };
         let mut last = key.source.map_or(Fault::Closed, Fault::SourceFamily);
         for ip in addresses.into_iter().filter(fits).take(MAX_ADDRESSES) {
             let to = SocketAddr::new(ip, key.address.port);
@@ -139,24 +160,38 @@ impl Attempt<'_> {
         let until = Until::first(self.environment.deadlines.greeting, self.deadline);
         if self.lane.key.passing == Passing::ProxyV2 {
             wire.output.extend(self.identity.as_proxy_header());
-            wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+            wire.flush(Meanwhile::Replies, until)
+                .await
+                .map_err(|failure| failure.fault)?;
         }
         let reply = wire.reply(until).await?;
-        if reply.code() == 220 { Ok(()) } else { Err(Fault::Unwilling(reply)) }
+        if reply.code() == 220 {
+            Ok(())
+        } else {
+            Err(Fault::Unwilling(reply))
+        }
     }
 
     /// EHLO, and HELO where that is not known.
     async fn hello(self, wire: &mut Wire, name: &ClientName) -> Result<Capabilities, Fault> {
         wire.check_silence()?;
-        let reply = wire.ask(&line(&Command::Ehlo(name.clone())), self.until()).await?;
+        let reply = wire
+            .ask(&line(&Command::Ehlo(name.clone()))?, self.until())
+            .await?;
         if reply.code() == 250 {
             return Ok(Capabilities::parse(&reply));
         }
         if !reply.is_permanent() {
             return Err(Fault::Unwilling(reply));
         }
-        let reply = wire.ask(&line(&Command::Helo(name.clone())), self.until()).await?;
-        if reply.code() == 250 { Ok(Capabilities::default()) } else { Err(Fault::Unwilling(reply)) }
+        let reply = wire
+            .ask(&line(&Command::Helo(name.clone()))?, self.until())
+            .await?;
+        if reply.code() == 250 {
+            Ok(Capabilities::default())
+        } else {
+            Err(Fault::Unwilling(reply))
+        }
     }
 
     /// STARTTLS as the lane asks for it; whether TLS is on now.
@@ -166,10 +201,15 @@ impl Attempt<'_> {
             return Ok(false);
         }
         if !capabilities.starttls {
-            return if required { Err(Fault::TlsNotOffered) } else { Ok(false) };
+            return if required {
+                Err(Fault::TlsNotOffered)
+            } else {
+                Ok(false)
+            };
         }
+        let started = Instant::now();
         wire.check_silence()?;
-        let reply = wire.ask(&line(&Command::StartTls), self.until()).await?;
+        let reply = wire.ask(&line(&Command::StartTls)?, self.until()).await?;
         match reply.code() {
             220 => {}
             421 => return Err(Fault::Unwilling(reply)),
@@ -178,15 +218,30 @@ impl Attempt<'_> {
         }
         let name = ServerName::try_from(self.lane.key.address.host.clone())
             .map_err(|error| Fault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let tls = if required { &self.environment.tls_required } else { &self.environment.tls_opportunistic };
+        let tls = if required {
+            &self.environment.tls_required
+        } else {
+            &self.environment.tls_opportunistic
+        };
         wire.secure(Arc::clone(tls), name, self.until()).await?;
+        self.metrics.phase(UpstreamPhase::Tls, started.elapsed());
         Ok(true)
     }
 
     /// XCLIENT with what is offered, and the EHLO after it, in the client's name.
-    async fn introduce(self, wire: &mut Wire, capabilities: &Capabilities) -> Result<Capabilities, Fault> {
-        if !capabilities.xclient.iter().any(|attribute| attribute == "ADDR") {
-            return Err(Fault::Identity("it does not offer XCLIENT with ADDR to this proxy's address"));
+    async fn introduce(
+        self,
+        wire: &mut Wire,
+        capabilities: &Capabilities,
+    ) -> Result<Capabilities, Fault> {
+        if !capabilities
+            .xclient
+            .iter()
+            .any(|attribute| attribute == "ADDR")
+        {
+            return Err(Fault::Identity(
+                "it does not offer XCLIENT with ADDR to this proxy's address",
+            ));
         }
         let commands = self
             .identity
@@ -215,9 +270,16 @@ impl Attempt<'_> {
             return Ok(());
         }
         if std::mem::take(&mut connection.unfinished) {
-            expect_done(connection.wire.ask(&line(&Command::Rset), self.until()).await?)?;
+            expect_done(
+                connection
+                    .wire
+                    .ask(&line(&Command::Rset)?, self.until())
+                    .await?,
+            )?;
         }
-        connection.capabilities = self.introduce(&mut connection.wire, &connection.capabilities).await?;
+        connection.capabilities = self
+            .introduce(&mut connection.wire, &connection.capabilities)
+            .await?;
         Ok(())
     }
 
@@ -227,18 +289,26 @@ impl Attempt<'_> {
 }
 
 pub(super) fn expect_done(reply: Reply) -> Result<(), Fault> {
-    if reply.is_completion() { Ok(()) } else { Err(unexpected(reply)) }
+    if reply.is_completion() {
+        Ok(())
+    } else {
+        Err(unexpected(reply))
+    }
 }
 
 /// A reply that ends the connection, or makes no sense where it stands.
 pub(super) fn unexpected(reply: Reply) -> Fault {
-    if reply.is_closing() { Fault::Unwilling(reply) } else { Fault::OutOfPlace(reply) }
+    if reply.is_closing() {
+        Fault::Unwilling(reply)
+    } else {
+        Fault::OutOfPlace(reply)
+    }
 }
 
-fn line(command: &Command) -> Vec<u8> {
+fn line(command: &Command) -> Result<Vec<u8>, Fault> {
     let mut octets = Vec::with_capacity(64);
-    command.write_to(&mut octets);
-    octets
+    command.write_to(&mut octets).map_err(|_| Fault::TooLong)?;
+    Ok(octets)
 }
 
 fn blame(phase: UpstreamPhase, fault: &Fault) -> Blame {

@@ -13,9 +13,15 @@ pub(super) struct Pauses {
 }
 
 /// A next hop that restarts is back within seconds.
-pub(super) const UNREACHABLE: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+pub(super) const UNREACHABLE: Pauses = Pauses {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+};
 /// A server that refuses an address does so for hours, and asking again makes it worse.
-pub(super) const REFUSED: Pauses = Pauses { first: Duration::from_secs(30), longest: Duration::from_secs(30 * 60) };
+pub(super) const REFUSED: Pauses = Pauses {
+    first: Duration::from_secs(30),
+    longest: Duration::from_secs(30 * 60),
+};
 
 /// What is known of one endpoint or address.
 #[derive(Debug)]
@@ -38,7 +44,10 @@ struct Ejection {
 
 impl Health {
     pub(super) fn new(pauses: Pauses) -> Self {
-        Self { pauses, state: Mutex::default() }
+        Self {
+            pauses,
+            state: Mutex::default(),
+        }
     }
 
     /// Whether it may be used at `now`.
@@ -55,13 +64,23 @@ impl Health {
     /// a hundred sessions that fail together are one failure.
     pub(super) fn failed(&self, started: Instant, now: Instant) {
         let mut state = self.state();
-        if state.ejected.is_some_and(|ejection| started <= ejection.from) {
+        if state
+            .ejected
+            .is_some_and(|ejection| started <= ejection.from)
+        {
             return;
         }
         let doublings = state.failures.min(16);
-        let pause = self.pauses.first.saturating_mul(1 << doublings).min(self.pauses.longest);
+        let pause = self
+            .pauses
+            .first
+            .saturating_mul(1 << doublings)
+            .min(self.pauses.longest);
         state.failures += 1;
-        state.ejected = Some(Ejection { from: now, until: now + pause });
+        state.ejected = Some(Ejection {
+            from: now,
+            until: now + pause,
+        });
     }
 
     /// It served: everything is forgotten.
@@ -88,7 +107,10 @@ mod tests {
             assert!(health.is_good(now));
             now += SECOND;
             health.failed(now - SECOND / 2, now);
-            assert!(!health.is_good(now + seconds * SECOND - SECOND / 100), "shorter than {seconds}");
+            assert!(
+                !health.is_good(now + seconds * SECOND - SECOND / 100),
+                "shorter than {seconds}"
+            );
             now += seconds * SECOND;
             assert!(health.is_good(now), "longer than {seconds}");
         }

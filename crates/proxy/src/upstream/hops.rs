@@ -45,15 +45,23 @@ pub(crate) struct Environment {
 
 /// A snapshot whose next hops cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     #[error("the gateway's upstream has no endpoints")]
     NoEndpoints,
     #[error("pool {0}: it has no members")]
     NoMembers(String),
     #[error("pool {pool}, member {member}: {helo:?} is no name for EHLO")]
-    HeloName { pool: String, member: String, helo: String },
+    HeloName {
+        pool: String,
+        member: String,
+        helo: String,
+    },
     #[error("pool {pool}, member {member}: {name:?} cannot be sent as a header field")]
-    Header { pool: String, member: String, name: String },
+    Header {
+        pool: String,
+        member: String,
+        name: String,
+    },
     #[error("pool {pool}: it allows no {what}")]
     Nothing { pool: String, what: &'static str },
 }
@@ -99,8 +107,13 @@ impl NextHops {
         previous: Option<&Self>,
     ) -> Result<Self, LoadError> {
         let upstream = &snapshot.gateway.upstream;
-        let loader = Loader { environment: &environment, upstream };
-        let mut before = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+        let loader = Loader {
+            environment: &environment,
+            upstream,
+        };
+        let mut before = previous
+            .map(|previous| previous.kept.clone())
+            .unwrap_or_default();
         let mut kept = Kept::default();
         let group = loader.upstream(&mut before, &mut kept)?;
         let mut pools = HashMap::new();
@@ -109,7 +122,12 @@ impl NextHops {
             let group = loader.pool(&name, pool, &mut before, &mut kept)?;
             pools.insert(name, Arc::new(group));
         }
-        let hops = Self { environment, upstream: Arc::new(group), pools, kept };
+        let hops = Self {
+            environment,
+            upstream: Arc::new(group),
+            pools,
+            kept,
+        };
         hops.settle();
         Ok(hops)
     }
@@ -148,8 +166,14 @@ impl NextHops {
             identity: caller.identity(),
             own: Arc::clone(caller.own()),
         };
-        let opened = group.open(&self.environment, &wish, Freshness::Any, deadline).await?;
-        let opening = Opening { environment: Arc::clone(&self.environment), group: Arc::clone(group), wish };
+        let opened = group
+            .open(&self.environment, &wish, Freshness::Any, deadline)
+            .await?;
+        let opening = Opening {
+            environment: Arc::clone(&self.environment),
+            group: Arc::clone(group),
+            wish,
+        };
         Transaction::begin(opening, opened, mail, deadline)
     }
 
@@ -175,7 +199,11 @@ impl Loader<'_> {
         }
         Ok(Group {
             pool: None,
-            exits: vec![Exit { member: None, lanes, headers: Arc::default() }],
+            exits: vec![Exit {
+                member: None,
+                lanes,
+                headers: Arc::default(),
+            }],
             shared: state(None, UNLIMITED, before, kept),
             limit: UNLIMITED,
             most_messages: UPSTREAM_MESSAGES,
@@ -184,8 +212,17 @@ impl Loader<'_> {
         })
     }
 
-    fn pool(&self, name: &Arc<str>, pool: &Pool, before: &mut Kept, kept: &mut Kept) -> Result<Group, LoadError> {
-        let nothing = |what| LoadError::Nothing { pool: name.to_string(), what };
+    fn pool(
+        &self,
+        name: &Arc<str>,
+        pool: &Pool,
+        before: &mut Kept,
+        kept: &mut Kept,
+    ) -> Result<Group, LoadError> {
+        let nothing = |what| LoadError::Nothing {
+            pool: name.to_string(),
+            what,
+        };
         if pool.members.is_empty() {
             return Err(LoadError::NoMembers(name.to_string()));
         }
@@ -195,8 +232,14 @@ impl Loader<'_> {
         if pool.messages_per_connection == 0 {
             return Err(nothing("messages on a connection"));
         }
-        let exits = pool.members.iter().map(|member| self.exit(name, member, before, kept)).collect::<Result<_, _>>()?;
-        let limit = usize::try_from(pool.max_connections).unwrap_or(UNLIMITED).min(UNLIMITED);
+        let exits = pool
+            .members
+            .iter()
+            .map(|member| self.exit(name, member, before, kept))
+            .collect::<Result<_, _>>()?;
+        let limit = usize::try_from(pool.max_connections)
+            .unwrap_or(UNLIMITED)
+            .min(UNLIMITED);
         let object = &pool.object;
         Ok(Group {
             pool: Some((Arc::clone(name), pool.clone())),
@@ -205,11 +248,20 @@ impl Loader<'_> {
             limit,
             most_messages: pool.messages_per_connection,
             most_idle: limit,
-            metrics: self.environment.metrics.pool(&format!("{}/{}", object.namespace, object.name)),
+            metrics: self
+                .environment
+                .metrics
+                .pool(&format!("{}/{}", object.namespace, object.name)),
         })
     }
 
-    fn exit(&self, pool: &str, member: &Member, before: &mut Kept, kept: &mut Kept) -> Result<Exit, LoadError> {
+    fn exit(
+        &self,
+        pool: &str,
+        member: &Member,
+        before: &mut Kept,
+        kept: &mut Kept,
+    ) -> Result<Exit, LoadError> {
         let helo = match &member.helo_name {
             None => self.environment.host_name.clone(),
             Some(helo) => ClientName::new(helo).ok_or_else(|| LoadError::HeloName {
@@ -219,7 +271,10 @@ impl Loader<'_> {
             })?,
         };
         let (lanes, headers) = match &member.relay {
-            None => (self.upstream_lanes(member.source_address, &helo, before, kept), Arc::default()),
+            None => (
+                self.upstream_lanes(member.source_address, &helo, before, kept),
+                Arc::default(),
+            ),
             Some(relay) => {
                 let key = LaneKey {
                     address: relay.address.clone(),
@@ -237,7 +292,11 @@ impl Loader<'_> {
                 (vec![lane(key, before, kept)], headers)
             }
         };
-        Ok(Exit { member: Some(member.name.as_str().into()), lanes, headers })
+        Ok(Exit {
+            member: Some(member.name.as_str().into()),
+            lanes,
+            headers,
+        })
     }
 
     fn upstream_lanes(
@@ -254,25 +313,37 @@ impl Loader<'_> {
             helo: helo.clone(),
             passing: self.upstream.client_identity,
         };
-        self.upstream.endpoints.iter().map(|address| lane(key(address), before, kept)).collect()
+        self.upstream
+            .endpoints
+            .iter()
+            .map(|address| lane(key(address), before, kept))
+            .collect()
     }
 }
 
 fn lane(key: LaneKey, before: &mut Kept, kept: &mut Kept) -> Arc<Lane> {
     let target = (key.address.clone(), key.tls);
-    let endpoint = before.endpoints.entry(target.clone()).or_insert_with(|| Arc::new(Lane::new_endpoint()));
+    let endpoint = before
+        .endpoints
+        .entry(target.clone())
+        .or_insert_with(|| Arc::new(Lane::new_endpoint()));
     kept.endpoints.insert(target, Arc::clone(endpoint));
-    let lane =
-        before.lanes.entry(key.clone()).or_insert_with(|| Arc::new(Lane::new(key.clone(), Arc::clone(endpoint))));
+    let lane = before
+        .lanes
+        .entry(key.clone())
+        .or_insert_with(|| Arc::new(Lane::new(key.clone(), Arc::clone(endpoint))));
     kept.lanes.insert(key, Arc::clone(lane));
     Arc::clone(lane)
 }
 
 fn state(name: Option<&Arc<str>>, limit: usize, before: &mut Kept, kept: &mut Kept) -> GroupState {
-    let state = before.groups.remove(&name.cloned()).unwrap_or_else(|| GroupState {
-        idle: Arc::new(Idle::default()),
-        slots: Arc::new(Slots::new(limit)),
-    });
+    let state = before
+        .groups
+        .remove(&name.cloned())
+        .unwrap_or_else(|| GroupState {
+            idle: Arc::new(Idle::default()),
+            slots: Arc::new(Slots::new(limit)),
+        });
     kept.groups.insert(name.cloned(), state.clone());
     state
 }
@@ -281,7 +352,8 @@ fn state(name: Option<&Arc<str>>, limit: usize, before: &mut Kept, kept: &mut Ke
 fn header_fields(relay: &Relay) -> Result<Arc<[u8]>, String> {
     let mut fields = Vec::new();
     for (name, value) in &relay.headers {
-        let name_is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        let name_is_good =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         let value_is_good = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
         if !name_is_good || !value_is_good || name.len() + value.len() > 996 {
             return Err(name.clone());

@@ -38,7 +38,11 @@ impl ClientIdentity {
             port: Some(Told::Known(self.source.port())),
             proto: Some(Told::Known(self.proto)),
             helo: Some(self.helo.clone().map_or(Told::Unavailable, Told::Known)),
-            login: Some(self.login.as_ref().map_or(Told::Unavailable, |a| Told::Known(a.as_str().to_owned()))),
+            login: Some(
+                self.login
+                    .as_ref()
+                    .map_or(Told::Unavailable, |a| Told::Known(a.as_str().to_owned())),
+            ),
             destaddr: Some(Told::Known(self.destination.ip().to_canonical())),
             destport: Some(Told::Known(self.destination.port())),
         }
@@ -46,7 +50,10 @@ impl ClientIdentity {
 
     /// As a PROXY header of version 2 tells it.
     pub(super) fn as_proxy_header(&self) -> Vec<u8> {
-        let header = ProxyHeader::Proxied { source: self.source, destination: self.destination };
+        let header = ProxyHeader::Proxied {
+            source: self.source,
+            destination: self.destination,
+        };
         let mut octets = Vec::with_capacity(64);
         proxy_protocol::write_v2(&header, &mut octets);
         octets
@@ -73,7 +80,10 @@ struct OwnState {
 
 impl Caller {
     pub(crate) fn new(identity: ClientIdentity) -> Self {
-        Self { identity: Mutex::new(Arc::new(identity)), own: Arc::default() }
+        Self {
+            identity: Mutex::new(Arc::new(identity)),
+            own: Arc::default(),
+        }
     }
 
     /// More is known now: after EHLO, AUTH or XCLIENT. Transactions that have begun keep what they told.
@@ -108,7 +118,10 @@ impl Own {
 
     /// Keeps the connection that the account logged in over.
     pub(super) fn keep_login(&self, connection: Connection) {
-        *self.state() = OwnState { connection: Some(connection), needs_login: true };
+        *self.state() = OwnState {
+            connection: Some(connection),
+            needs_login: true,
+        };
     }
 
     pub(super) fn needs_login(&self) -> bool {

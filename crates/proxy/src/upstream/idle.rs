@@ -23,7 +23,9 @@ impl Idle {
     /// The warmest connection of `lane`.
     pub(super) fn take(&self, lane: &Arc<Lane>) -> Option<Connection> {
         let connections = &mut self.state().connections;
-        let at = connections.iter().rposition(|connection| Arc::ptr_eq(&connection.lane, lane))?;
+        let at = connections
+            .iter()
+            .rposition(|connection| Arc::ptr_eq(&connection.lane, lane))?;
         Some(connections.remove(at))
     }
 
@@ -34,7 +36,10 @@ impl Idle {
             let mut state = self.state();
             state.connections.push(connection);
             let surplus = state.connections.len().saturating_sub(most);
-            (state.connections.drain(..surplus).collect::<Vec<_>>(), std::mem::replace(&mut state.swept, true))
+            (
+                state.connections.drain(..surplus).collect::<Vec<_>>(),
+                std::mem::replace(&mut state.swept, true),
+            )
         };
         close(surplus);
         if !swept {
@@ -56,7 +61,11 @@ impl Idle {
 
     /// Closes those whose lane `keeps` does not want any more.
     pub(super) fn retain(&self, keeps: impl Fn(&Arc<Lane>) -> bool) {
-        let closed = self.state().connections.extract_if(.., |c| !keeps(&c.lane)).collect();
+        let closed = self
+            .state()
+            .connections
+            .extract_if(.., |c| !keeps(&c.lane))
+            .collect();
         close(closed);
     }
 
@@ -64,7 +73,11 @@ impl Idle {
     fn expire(&self, keep: Duration, now: Instant) -> Option<Instant> {
         let (closed, next) = {
             let mut state = self.state();
-            let expired = state.connections.iter().take_while(|c| c.used + keep <= now).count();
+            let expired = state
+                .connections
+                .iter()
+                .take_while(|c| c.used + keep <= now)
+                .count();
             let closed = state.connections.drain(..expired).collect::<Vec<_>>();
             let next = state.connections.first().map(|c| c.used + keep);
             state.swept = next.is_some();

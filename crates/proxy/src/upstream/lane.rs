@@ -47,7 +47,12 @@ pub(super) enum Blame {
 
 impl Lane {
     pub(super) fn new(key: LaneKey, endpoint: Arc<Health>) -> Self {
-        Self { key, endpoint, address: Health::new(REFUSED), plain_until: Mutex::default() }
+        Self {
+            key,
+            endpoint,
+            address: Health::new(REFUSED),
+            plain_until: Mutex::default(),
+        }
     }
 
     pub(super) fn new_endpoint() -> Health {
@@ -60,7 +65,10 @@ impl Lane {
 
     /// Sorts the healthy first, then by the end of the pause.
     pub(super) fn good_at(&self, now: Instant) -> Option<Instant> {
-        self.endpoint.good_at().max(self.address.good_at()).filter(|at| *at > now)
+        self.endpoint
+            .good_at()
+            .max(self.address.good_at())
+            .filter(|at| *at > now)
     }
 
     pub(super) fn failed(&self, blame: Blame, started: Instant) {
@@ -79,7 +87,10 @@ impl Lane {
 
     /// TLS did not work here: for a while, opportunistic connections do without (RFC 7435).
     pub(super) fn avoid_tls(&self) {
-        *self.plain_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PLAIN_FOR);
+        *self
+            .plain_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PLAIN_FOR);
     }
 
     /// Whether STARTTLS is to be tried, if it is offered.
@@ -88,7 +99,10 @@ impl Lane {
             UpstreamTls::Off => false,
             UpstreamTls::Required => true,
             UpstreamTls::Opportunistic => {
-                let plain_until = *self.plain_until.lock().unwrap_or_else(PoisonError::into_inner);
+                let plain_until = *self
+                    .plain_until
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 plain_until.is_none_or(|until| until <= Instant::now())
             }
         }

@@ -55,7 +55,9 @@ impl NextHops {
             own: Arc::clone(own),
         };
         let group = self.upstream();
-        let opened = group.open(self.environment(), &wish, Freshness::New, deadline).await?;
+        let opened = group
+            .open(self.environment(), &wish, Freshness::New, deadline)
+            .await?;
         let mut connection = opened.connection;
         let started = Instant::now();
         let until = Until::first(self.environment().deadlines.hello, deadline);
@@ -75,17 +77,27 @@ impl NextHops {
                 connection.wire.say_goodbye();
                 Ok(LoginAnswer::Refused)
             }
-            Err(fault) => Err(group.counted(Failure::at(connection.hop, UpstreamPhase::Auth, fault))),
+            Err(fault) => {
+                Err(group.counted(Failure::at(connection.hop, UpstreamPhase::Auth, fault)))
+            }
         }
     }
 }
 
 fn takes_login_by_xclient(connection: &Connection) -> bool {
     connection.lane.key.passing == Passing::Xclient
-        && connection.capabilities.xclient.iter().any(|attribute| attribute == "LOGIN")
+        && connection
+            .capabilities
+            .xclient
+            .iter()
+            .any(|attribute| attribute == "LOGIN")
 }
 
-async fn ask(connection: &mut Connection, credentials: &Credentials, until: Until) -> Result<LoginAnswer, Fault> {
+async fn ask(
+    connection: &mut Connection,
+    credentials: &Credentials,
+    until: Until,
+) -> Result<LoginAnswer, Fault> {
     let mechanism = mechanism(&connection.capabilities).ok_or(Fault::AuthNotOffered)?;
     if !may_send_password(connection) {
         return Err(Fault::PasswordInClear);
@@ -109,14 +121,18 @@ async fn exchange(
     while reply.code() == 334 {
         reply = match exchange.answer() {
             ClientStep::Send(response) => wire.ask(response.expose(), until).await?,
-            ClientStep::Cancel(octets) => return Err(Fault::OutOfPlace(wire.ask(octets, until).await?)),
+            ClientStep::Cancel(octets) => {
+                return Err(Fault::OutOfPlace(wire.ask(octets, until).await?));
+            }
         };
     }
     Ok(reply)
 }
 
 fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
-    [Mechanism::Plain, Mechanism::Login].into_iter().find(|mechanism| capabilities.offers_auth(mechanism.name()))
+    [Mechanism::Plain, Mechanism::Login]
+        .into_iter()
+        .find(|mechanism| capabilities.offers_auth(mechanism.name()))
 }
 
 fn may_send_password(connection: &Connection) -> bool {

@@ -5,30 +5,11 @@
 //! and the connection that serves that session alone (relayed AUTH, PROXY header). One `Transaction` is one message
 //! at one next hop; dropping it drops the connection.
 //!
-//! ```text
-//! struct Environment { tls_opportunistic: Arc<ClientConfig>, tls_required: Arc<ClientConfig>, dns: Dns,
-//!                      metrics: GatewayMetrics, host_name: ClientName, deadlines: Deadlines }
-//! NextHops::load(&Snapshot, Arc<Environment>, Option<&NextHops>) -> Result<NextHops, LoadError>
-//! Caller::new(ClientIdentity) -> Caller              // clone-free, lives as long as the client session
-//! Caller::identify(&self, ClientIdentity)            // after EHLO, AUTH, XCLIENT: what is known now
-//! async NextHops::begin(&self, &Caller, &Destination<'_>, MailCommand, Instant) -> Result<Transaction, Failure>
+//! The way of a message: [`NextHops::begin`] chooses a way (`group`), takes an idle connection (`idle`) or makes one
+//! (`handshake`), and [`Transaction`] speaks over it (`wire` has the octets). What fails is a [`Failure`]: it says what
+//! the client may be told, and what the operator must see.
 //!
-//! async Transaction::recipients(&mut self, &[RcptCommand]) -> Result<Vec<Reply>, Failure>  // MAIL rides on the first call
-//! async Transaction::data(&mut self) -> Result<(), Failure>           // DATA, 354; the relay's own header fields
-//! async Transaction::write(&mut self, &[u8]) -> Result<(), Failure>   // message octets, CRLF lines, not dot-stuffed
-//! async Transaction::finish(self) -> Result<End, Failure>             // the final dot; Err means: not sent. Never cancel it
-//!       Transaction::reset(self)                     // gives the connection back (after Failure::Refused too)
-//!       drop(transaction)                            // drops the connection: how to abort inside the message
-//!       Transaction::set_deadline(&mut self, Instant)  // for everything before the final dot
-//!       Transaction::hop(&self) -> &record::Hop      // `reply` is the last one that was read
-//!       Transaction::metrics(&self) -> &PoolMetrics  // count `message(class, bytes)` there after End::Accepted
-//!
-//! enum End { Accepted(Reply), Refused(Reply), Uncertain(Failure) }
-//! Failure::reply(&self) -> Reply       // what the client may be told, without the decision id; close if `is_closing()`
-//! Failure::refusal(&self) -> Option<&Reply>   // Some: the next hop itself said no (record it as RefusedByNextHop)
-//! Failure::hop(&self) -> Option<&record::Hop>
-//! impl Display for Failure             // what the operator must see: address, phase, cause
-//! ```
+//! A client that logged in at the upstream sends over that connection alone; see [`NextHops::log_in`].
 
 mod connection;
 mod deadlines;
@@ -49,8 +30,10 @@ mod transaction;
 mod wire;
 
 pub(crate) use deadlines::Deadlines;
-pub(crate) use failure::{Failure, Fault};
-pub use hops::LoadError;
+pub(crate) use failure::Failure;
+#[cfg(test)]
+pub(crate) use failure::Fault;
+pub(crate) use hops::LoadError;
 pub(crate) use hops::{Destination, Environment, NextHops};
 pub(crate) use identity::{Caller, ClientIdentity};
 pub(crate) use login::LoginAnswer;

@@ -47,7 +47,10 @@ impl Slots {
         // The semaphore is never closed, so an error cannot come; a slot without a permit would still be harmless.
         let permit = Arc::clone(&self.semaphore).acquire_owned().await.ok();
         self.in_use.fetch_add(1, Ordering::AcqRel);
-        Slot { permit, slots: Arc::clone(self) }
+        Slot {
+            permit,
+            slots: Arc::clone(self),
+        }
     }
 
     /// Whether so many idle connections are within the limit, beside those in use.
@@ -78,7 +81,9 @@ impl Slots {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.in_use.fetch_sub(1, Ordering::AcqRel);
-        let Some(permit) = self.permit.take() else { return };
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
         let mut size = self.slots.size();
         if size.owed > 0 {
             size.owed -= 1;

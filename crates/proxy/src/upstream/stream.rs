@@ -30,12 +30,19 @@ impl Stream {
     /// # Errors
     /// [`Fault::SourceAddress`] if this machine does not have the address, else [`Fault::Connect`].
     pub(super) async fn connect(to: SocketAddr, from: Option<IpAddr>) -> Result<Self, Fault> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(Fault::Connect)?;
+        let socket = if to.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }
+        .map_err(Fault::Connect)?;
         if let Some(address) = from {
-            socket.bind(SocketAddr::new(address, 0)).map_err(|source| match source.kind() {
-                io::ErrorKind::AddrNotAvailable => Fault::SourceAddress { address, source },
-                _ => Fault::Connect(source),
-            })?;
+            socket
+                .bind(SocketAddr::new(address, 0))
+                .map_err(|source| match source.kind() {
+                    io::ErrorKind::AddrNotAvailable => Fault::SourceAddress { address, source },
+                    _ => Fault::Connect(source),
+                })?;
         }
         let stream = socket.connect(to).await.map_err(Fault::Connect)?;
         stream.set_nodelay(true).map_err(Fault::Connect)?;
@@ -49,7 +56,9 @@ impl Stream {
 
     /// Whether the other end is this machine.
     pub(super) fn is_loopback(&self) -> bool {
-        self.tcp().peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+        self.tcp()
+            .peer_addr()
+            .is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -57,7 +66,11 @@ impl Stream {
     }
 
     /// Begins TLS. A stream that is under TLS already is returned as it is.
-    pub(super) async fn secure(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+    pub(super) async fn secure(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Self> {
         match self {
             Self::Plain(stream) => {
                 let stream = TlsConnector::from(config).connect(name, stream).await?;
@@ -88,7 +101,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -97,7 +114,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

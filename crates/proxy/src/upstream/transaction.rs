@@ -80,7 +80,11 @@ impl Transaction {
         mail: MailCommand,
         deadline: Instant,
     ) -> Result<Self, Failure> {
-        let Opened { connection, headers, reused } = opened;
+        let Opened {
+            connection,
+            headers,
+            reused,
+        } = opened;
         let transaction = Self {
             opening,
             connection,
@@ -122,7 +126,10 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Fault::Refused`] if MAIL was refused; otherwise the connection is lost, and the recipients before with it.
-    pub(crate) async fn recipients(&mut self, recipients: &[RcptCommand]) -> Result<Vec<Reply>, Failure> {
+    pub(crate) async fn recipients(
+        &mut self,
+        recipients: &[RcptCommand],
+    ) -> Result<Vec<Reply>, Failure> {
         let started = Instant::now();
         let mut replies = Vec::with_capacity(recipients.len());
         for group in recipients.chunks(RCPT_GROUP) {
@@ -135,7 +142,8 @@ impl Transaction {
             };
             replies.extend(answered.map_err(|fault| self.fail(UpstreamPhase::Envelope, fault))?);
         }
-        self.metrics().phase(UpstreamPhase::Envelope, started.elapsed());
+        self.metrics()
+            .phase(UpstreamPhase::Envelope, started.elapsed());
         Ok(replies)
     }
 
@@ -156,8 +164,15 @@ impl Transaction {
     async fn replace_connection(&mut self) -> Result<(), Failure> {
         // Else it would wait for its own slot where the pool has only one.
         self.connection.slot = None;
-        let Opening { environment, group, wish } = &self.opening;
-        let opened = match group.open(environment, wish, Freshness::New, self.deadline).await {
+        let Opening {
+            environment,
+            group,
+            wish,
+        } = &self.opening;
+        let opened = match group
+            .open(environment, wish, Freshness::New, self.deadline)
+            .await
+        {
             Ok(opened) => opened,
             Err(failure) => {
                 self.stage = Stage::Broken;
@@ -174,8 +189,15 @@ impl Transaction {
 
     async fn ask(&mut self, recipients: &[RcptCommand]) -> Result<Vec<Reply>, Fault> {
         // Over the next hop's own limit (RFC 9422) it is told nothing, and the client is told to split.
-        let room = self.connection.capabilities.limits.rcpt.map_or(u32::MAX, |limit| limit - limit.min(self.recipients));
-        let fit = recipients.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let room = self
+            .connection
+            .capabilities
+            .limits
+            .rcpt
+            .map_or(u32::MAX, |limit| limit - limit.min(self.recipients));
+        let fit = recipients
+            .len()
+            .min(usize::try_from(room).unwrap_or(usize::MAX));
         let (asked, over) = recipients.split_at(fit);
         self.connection.wire.check_silence()?;
         let mut replies = if self.connection.capabilities.pipelining {
@@ -184,7 +206,10 @@ impl Transaction {
             self.ask_in_turn(asked).await?
         };
         self.unproven = false;
-        replies.extend(over.iter().map(|_| Reply::new(452, (4, 5, 3), "Too many recipients")));
+        replies.extend(
+            over.iter()
+                .map(|_| Reply::new(452, (4, 5, 3), "Too many recipients")),
+        );
         Ok(replies)
     }
 
@@ -193,21 +218,30 @@ impl Transaction {
         let opens = self.stage == Stage::Opened;
         let resets = opens && std::mem::take(&mut self.connection.unfinished);
         if resets {
-            Command::Rset.write_to(&mut self.connection.wire.output);
+            Command::Rset
+                .write_to(&mut self.connection.wire.output)
+                .map_err(|_| Fault::TooLong)?;
         }
         if opens {
-            self.adapted_mail()?.write_to(&mut self.connection.wire.output);
-            self.sent_mail();
+            self.put_mail()?;
         }
         for recipient in recipients {
-            self.put_rcpt(recipient);
+            self.put_rcpt(recipient)?;
         }
         let until = self.until(|d| d.mail);
-        self.connection.wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+        self.connection
+            .wire
+            .flush(Meanwhile::Replies, until)
+            .await
+            .map_err(|failure| failure.fault)?;
         if resets {
             expect_done(self.connection.wire.reply(self.until(|d| d.mail)).await?)?;
         }
-        let mail = if opens { Some(self.mail_reply().await?) } else { None };
+        let mail = if opens {
+            Some(self.mail_reply().await?)
+        } else {
+            None
+        };
         let mut replies = Vec::with_capacity(recipients.len());
         for _ in recipients {
             replies.push(self.rcpt_reply().await?);
@@ -219,46 +253,71 @@ impl Transaction {
     async fn ask_in_turn(&mut self, recipients: &[RcptCommand]) -> Result<Vec<Reply>, Fault> {
         if self.stage == Stage::Opened {
             if std::mem::take(&mut self.connection.unfinished) {
-                Command::Rset.write_to(&mut self.connection.wire.output);
+                Command::Rset
+                    .write_to(&mut self.connection.wire.output)
+                    .map_err(|_| Fault::TooLong)?;
                 expect_done(self.answer().await?)?;
             }
-            self.adapted_mail()?.write_to(&mut self.connection.wire.output);
-            self.sent_mail();
+            self.put_mail()?;
             let until = self.until(|d| d.mail);
-            self.connection.wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+            self.connection
+                .wire
+                .flush(Meanwhile::Replies, until)
+                .await
+                .map_err(|failure| failure.fault)?;
             let mail = self.mail_reply().await?;
             self.accept_mail(Some(mail))?;
         }
         let mut replies = Vec::with_capacity(recipients.len());
         for recipient in recipients {
-            self.put_rcpt(recipient);
+            self.put_rcpt(recipient)?;
             let until = self.until(|d| d.rcpt);
-            self.connection.wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+            self.connection
+                .wire
+                .flush(Meanwhile::Replies, until)
+                .await
+                .map_err(|failure| failure.fault)?;
             replies.push(self.rcpt_reply().await?);
         }
         Ok(replies)
     }
 
-    fn sent_mail(&mut self) {
+    fn put_mail(&mut self) -> Result<(), Fault> {
+        let mail = Command::Mail(self.adapted_mail()?);
+        mail.write_to(&mut self.connection.wire.output)
+            .map_err(|_| Fault::TooLong)?;
         self.stage = Stage::Envelope;
         self.connection.unfinished = true;
         self.connection.messages += 1;
+        Ok(())
     }
 
-    fn put_rcpt(&mut self, recipient: &RcptCommand) {
-        recipient.for_next_hop(&self.connection.capabilities).write_to(&mut self.connection.wire.output);
+    fn put_rcpt(&mut self, recipient: &RcptCommand) -> Result<(), Fault> {
+        let recipient = Command::Rcpt(recipient.for_next_hop(&self.connection.capabilities));
+        recipient
+            .write_to(&mut self.connection.wire.output)
+            .map_err(|_| Fault::TooLong)?;
         self.recipients += 1;
+        Ok(())
     }
 
     async fn answer(&mut self) -> Result<Reply, Fault> {
         let until = self.until(|d| d.mail);
-        self.connection.wire.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+        self.connection
+            .wire
+            .flush(Meanwhile::Replies, until)
+            .await
+            .map_err(|failure| failure.fault)?;
         self.connection.wire.reply(until).await
     }
 
     async fn mail_reply(&mut self) -> Result<Reply, Fault> {
         let reply = self.connection.wire.reply(self.until(|d| d.mail)).await?;
-        if reply.is_intermediate() || reply.is_closing() { Err(unexpected(reply)) } else { Ok(reply) }
+        if reply.is_intermediate() || reply.is_closing() {
+            Err(unexpected(reply))
+        } else {
+            Ok(reply)
+        }
     }
 
     fn accept_mail(&mut self, reply: Option<Reply>) -> Result<(), Fault> {
@@ -291,10 +350,13 @@ impl Transaction {
     /// [`Fault::Refused`] if the next hop does not want it; otherwise the connection is lost.
     pub(crate) async fn data(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
-        self.announce().await.map_err(|fault| self.fail(UpstreamPhase::Data, fault))?;
+        self.announce()
+            .await
+            .map_err(|fault| self.fail(UpstreamPhase::Data, fault))?;
         self.metrics().phase(UpstreamPhase::Data, started.elapsed());
         let headers = Arc::clone(&self.headers);
-        self.encoder.encode_into(&headers, &mut self.connection.wire.output);
+        self.encoder
+            .encode_into(&headers, &mut self.connection.wire.output);
         Ok(())
     }
 
@@ -323,10 +385,15 @@ impl Transaction {
     /// The connection is lost. If the next hop interrupted with a refusal, that is the failure.
     pub(crate) async fn write(&mut self, octets: &[u8]) -> Result<(), Failure> {
         for part in octets.chunks(BLOCK) {
-            self.encoder.encode_into(part, &mut self.connection.wire.output);
+            self.encoder
+                .encode_into(part, &mut self.connection.wire.output);
             if self.connection.wire.output.len() >= BLOCK {
                 let until = self.until(|d| d.block);
-                let flushed = self.connection.wire.flush(Meanwhile::Interruption, until).await;
+                let flushed = self
+                    .connection
+                    .wire
+                    .flush(Meanwhile::Interruption, until)
+                    .await;
                 flushed.map_err(|failure| self.interrupted(failure.fault))?;
             }
         }
@@ -349,16 +416,24 @@ impl Transaction {
             return Err(self.interrupted(fault));
         }
         let until = self.until(|d| d.block);
-        match self.connection.wire.flush(Meanwhile::Interruption, until).await {
+        match self
+            .connection
+            .wire
+            .flush(Meanwhile::Interruption, until)
+            .await
+        {
             Ok(()) => {}
-            Err(failure) if failure.sent == Sent::InPart => return Err(self.interrupted(failure.fault)),
+            Err(failure) if failure.sent == Sent::InPart => {
+                return Err(self.interrupted(failure.fault));
+            }
             Err(failure) => return Ok(self.uncertain(failure.fault)),
         }
         let started = Instant::now();
         let until = Until::phase(self.opening.environment.deadlines.after_dot);
         match self.connection.wire.reply(until).await {
             Ok(reply) => {
-                self.metrics().phase(UpstreamPhase::Final, started.elapsed());
+                self.metrics()
+                    .phase(UpstreamPhase::Final, started.elapsed());
                 Ok(self.settle(reply))
             }
             Err(fault) => Ok(self.uncertain(fault)),
@@ -381,9 +456,14 @@ impl Transaction {
             End::Refused(for_client(&reply))
         };
         self.connection.unfinished = false;
-        let closing = matches!(&end, End::Refused(_)) && self.connection.hop.reply.starts_with("421");
+        let closing =
+            matches!(&end, End::Refused(_)) && self.connection.hop.reply.starts_with("421");
         if in_step && !closing {
-            let Opening { environment, group, wish } = self.opening;
+            let Opening {
+                environment,
+                group,
+                wish,
+            } = self.opening;
             group.give_back(&environment, &wish.own, self.connection);
         }
         end
@@ -396,7 +476,11 @@ impl Transaction {
     /// Ends the transaction before its message, if it has come so far, and keeps the connection for the next. RSET
     /// travels with the next MAIL.
     pub(crate) fn reset(self) {
-        let Opening { environment, group, wish } = self.opening;
+        let Opening {
+            environment,
+            group,
+            wish,
+        } = self.opening;
         if matches!(self.stage, Stage::Opened | Stage::Envelope | Stage::Refused) {
             group.give_back(&environment, &wish.own, self.connection);
         }
@@ -408,7 +492,10 @@ impl Transaction {
         if self.mail.params.body == Some(Body::EightBitMime) && !capabilities.eight_bit_mime {
             return Err(Fault::EightBitMissing);
         }
-        let mut mail = self.mail.for_next_hop(capabilities).map_err(Fault::Missing)?;
+        let mut mail = self
+            .mail
+            .for_next_hop(capabilities)
+            .map_err(Fault::Missing)?;
         // What a client claims of the first submitter is not ours to vouch for (RFC 4954 section 5).
         mail.params.auth = None;
         Ok(mail)
@@ -430,7 +517,10 @@ impl Transaction {
     }
 
     fn fail(&mut self, phase: UpstreamPhase, fault: Fault) -> Failure {
-        if !matches!(fault, Fault::Refused(_) | Fault::Missing(_) | Fault::EightBitMissing) {
+        if !matches!(
+            fault,
+            Fault::Refused(_) | Fault::Missing(_) | Fault::EightBitMissing
+        ) {
             self.stage = Stage::Broken;
         }
         let failure = self.failure(phase, fault);

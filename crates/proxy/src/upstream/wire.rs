@@ -63,7 +63,12 @@ pub(super) enum Sent {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: Some(stream), input: BytesMut::new(), parser: ReplyParser::default(), output: Vec::new() }
+        Self {
+            stream: Some(stream),
+            input: BytesMut::new(),
+            parser: ReplyParser::default(),
+            output: Vec::new(),
+        }
     }
 
     /// The stream; `None` only after a TLS handshake that failed.
@@ -74,7 +79,9 @@ impl Wire {
     /// Writes one command and reads its reply.
     pub(super) async fn ask(&mut self, command: &[u8], until: Until) -> Result<Reply, Fault> {
         self.output.extend_from_slice(command);
-        self.flush(Meanwhile::Replies, until).await.map_err(|failure| failure.fault)?;
+        self.flush(Meanwhile::Replies, until)
+            .await
+            .map_err(|failure| failure.fault)?;
         self.reply(until).await
     }
 
@@ -111,26 +118,47 @@ impl Wire {
     }
 
     /// Writes all of the output. After a failure the connection is of no more use.
-    pub(super) async fn flush(&mut self, meanwhile: Meanwhile, until: Until) -> Result<(), WriteFailure> {
+    pub(super) async fn flush(
+        &mut self,
+        meanwhile: Meanwhile,
+        until: Until,
+    ) -> Result<(), WriteFailure> {
         let mut written = 0;
         while written < self.output.len() {
-            let step = timeout_at(until.at, poll_fn(|cx| self.poll_write(cx, written, meanwhile))).await;
+            let step = timeout_at(
+                until.at,
+                poll_fn(|cx| self.poll_write(cx, written, meanwhile)),
+            )
+            .await;
             written += step
                 .unwrap_or_else(|_| Err(until.fault()))
-                .map_err(|fault| WriteFailure { fault, sent: Sent::InPart })?;
+                .map_err(|fault| WriteFailure {
+                    fault,
+                    sent: Sent::InPart,
+                })?;
         }
         let flushed = match timeout_at(until.at, poll_fn(|cx| self.poll_flush(cx))).await {
             Ok(flushed) => flushed.map_err(broken),
             Err(_) => Err(until.fault()),
         };
         self.output.clear();
-        flushed.map_err(|fault| WriteFailure { fault, sent: Sent::PerhapsAll })
+        flushed.map_err(|fault| WriteFailure {
+            fault,
+            sent: Sent::PerhapsAll,
+        })
     }
 
     /// Writes what the peer takes. Where it takes nothing, it is listened to: it may wait for us to read its replies,
     /// or have refused the message and stopped reading.
-    fn poll_write(&mut self, cx: &mut Context<'_>, from: usize, meanwhile: Meanwhile) -> Poll<Result<usize, Fault>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(Fault::Closed)) };
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: usize,
+        meanwhile: Meanwhile,
+    ) -> Poll<Result<usize, Fault>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Err(Fault::Closed));
+        };
         match Pin::new(stream).poll_write(cx, &self.output[from..]) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(Fault::Closed)),
             Poll::Ready(Ok(taken)) => return Poll::Ready(Ok(taken)),
@@ -140,7 +168,9 @@ impl Wire {
         while self.input.len() < MAX_UNREAD {
             match std::task::ready!(self.poll_fill(cx)) {
                 Ok(0) => return Poll::Ready(Err(Fault::Closed)),
-                Ok(_) if meanwhile == Meanwhile::Interruption => return Poll::Ready(Err(Fault::Unsolicited)),
+                Ok(_) if meanwhile == Meanwhile::Interruption => {
+                    return Poll::Ready(Err(Fault::Unsolicited));
+                }
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(broken(error))),
             }
@@ -156,7 +186,9 @@ impl Wire {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Ok(0));
+        };
         let mut octets = [0; READ];
         let mut buffer = ReadBuf::new(&mut octets);
         std::task::ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
@@ -172,7 +204,9 @@ impl Wire {
         if !self.input.is_empty() || self.parser.is_mid_reply() {
             return Err(Fault::Unsolicited);
         }
-        let Some(stream) = &self.stream else { return Err(Fault::Closed) };
+        let Some(stream) = &self.stream else {
+            return Err(Fault::Closed);
+        };
         let silent = stream.is_silent();
         if silent == Some(true) && !stream.is_tls() {
             return Ok(());
@@ -194,7 +228,10 @@ impl Wire {
                 break;
             }
         }
-        self.buffered_reply().ok().flatten().filter(|reply| reply.is_transient() || reply.is_permanent())
+        self.buffered_reply()
+            .ok()
+            .flatten()
+            .filter(|reply| reply.is_transient() || reply.is_permanent())
     }
 
     /// Whether what lies unread is the farewell of a server that closes (RFC 5321 3.8).
@@ -238,7 +275,9 @@ impl Wire {
 
     /// Says QUIT without waiting for anything; whether it arrives does not matter.
     pub(super) fn say_goodbye(mut self) {
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         let cx = &mut Context::from_waker(Waker::noop());
         if let Poll::Ready(Ok(_)) = Pin::new(&mut *stream).poll_write(cx, b"QUIT\r\n") {
             let _ = Pin::new(stream).poll_shutdown(cx);

@@ -5,7 +5,8 @@ use crate::upstream::{End, Fault};
 use sekisho_policy::Account;
 use sekisho_smtp::proxy_protocol::{ProxyHeader, ProxyStep};
 
-const XCLIENT: &str = "250-hop\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n";
+const XCLIENT: &str =
+    "250-hop\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n";
 
 fn passing(identity: &str, hop: &Hop) -> Stage {
     Stage::upstream(json!({ "endpoints": [hop.json()], "clientIdentity": identity }))
@@ -27,10 +28,19 @@ async fn xclient_tells_what_is_offered_and_is_repeated_on_each_reuse() {
     let serve = async {
         let mut peer = hop.serve(XCLIENT).await;
         let told = introduced(&mut peer).await;
-        for part in ["NAME=[UNAVAILABLE]", "ADDR=203.0.113.9", "PORT=4242", "PROTO=ESMTP", "HELO=client.example.net"] {
+        for part in [
+            "NAME=[UNAVAILABLE]",
+            "ADDR=203.0.113.9",
+            "PORT=4242",
+            "PROTO=ESMTP",
+            "HELO=client.example.net",
+        ] {
             assert!(told.contains(part), "{told:?} lacks {part}");
         }
-        assert!(told.contains("LOGIN=[UNAVAILABLE]") && !told.contains("DESTADDR"), "{told:?}");
+        assert!(
+            told.contains("LOGIN=[UNAVAILABLE]") && !told.contains("DESTADDR"),
+            "{told:?}"
+        );
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<b@example.com>").await;
         peer.send(b"250 ok\r\n550 no\r\n").await;
@@ -38,17 +48,27 @@ async fn xclient_tells_what_is_offered_and_is_repeated_on_each_reuse() {
         peer.expect("RSET").await;
         peer.say("250 ok").await;
         let told = introduced(&mut peer).await;
-        assert!(told.contains("ADDR=198.51.100.7") && told.contains("LOGIN=aya@example.jp"), "{told:?}");
+        assert!(
+            told.contains("ADDR=198.51.100.7") && told.contains("LOGIN=aya@example.jp"),
+            "{told:?}"
+        );
         receive(&mut peer).await;
         peer.say("250 ok").await;
         peer
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.reset();
         let login = Some(Account::canonical("aya@example.jp", None));
-        stage.caller.identify(ClientIdentity { source: "198.51.100.7:1".parse().unwrap(), login, ..client() });
+        stage.caller.identify(ClientIdentity {
+            source: "198.51.100.7:1".parse().unwrap(),
+            login,
+            ..client()
+        });
         assert!(matches!(stage.send().await, End::Accepted(_)));
     };
     tokio::join!(serve, send);
@@ -62,7 +82,11 @@ async fn an_identity_that_is_not_taken_stops_the_message() {
     let (_peer, begun) = tokio::join!(hop.serve(FULL), stage.begin());
     let failure = begun.unwrap_err();
     assert!(matches!(failure.fault(), Fault::Identity(_)), "{failure}");
-    assert!(failure.reply().to_string().starts_with("451 4.3.5 "), "{}", failure.reply());
+    assert!(
+        failure.reply().to_string().starts_with("451 4.3.5 "),
+        "{}",
+        failure.reply()
+    );
 
     let refuse = async {
         let mut peer = hop.serve(XCLIENT).await;
@@ -71,9 +95,22 @@ async fn an_identity_that_is_not_taken_stops_the_message() {
     };
     let ((), begun) = tokio::join!(refuse, stage.begin());
     let failure = begun.unwrap_err();
-    assert!(failure.to_string().contains("550 5.7.0 Not from you"), "{failure}");
-    assert!(failure.reply().to_string().starts_with("451 4.3.5 "), "{}", failure.reply());
-    assert!(stage.metrics().contains("error=\"identity\",gateway=\"default/test\",pool=\"-\"} 2"), "{}", stage.metrics());
+    assert!(
+        failure.to_string().contains("550 5.7.0 Not from you"),
+        "{failure}"
+    );
+    assert!(
+        failure.reply().to_string().starts_with("451 4.3.5 "),
+        "{}",
+        failure.reply()
+    );
+    assert!(
+        stage
+            .metrics()
+            .contains("gateway=\"default/test\",kind=\"identity\",pool=\"-\"} 2"),
+        "{}",
+        stage.metrics()
+    );
     // It is the configuration that is wrong, and not the endpoint: it is asked again at once.
     let serve = async {
         let mut peer = hop.serve(XCLIENT).await;
@@ -118,17 +155,29 @@ async fn a_proxy_header_ties_the_connection_to_its_client() {
             let begin = stage.begin();
             tokio::pin!(begin);
             // It waits for the greeting, which waits for the header to be read.
-            assert!(timeout(Duration::from_millis(100), &mut begin).await.is_err());
+            assert!(
+                timeout(Duration::from_millis(100), &mut begin)
+                    .await
+                    .is_err()
+            );
         });
         let () = begun;
         stream
     };
     let mut header = [0; 256];
-    let length = tokio::io::AsyncReadExt::read(&mut stream, &mut header).await.unwrap();
-    let expected = ProxyHeader::Proxied { source: client().source, destination: client().destination };
+    let length = tokio::io::AsyncReadExt::read(&mut stream, &mut header)
+        .await
+        .unwrap();
+    let expected = ProxyHeader::Proxied {
+        source: client().source,
+        destination: client().destination,
+    };
     assert_eq!(
         sekisho_smtp::proxy_protocol::parse(&header[..length]).unwrap(),
-        ProxyStep::Done { consumed: length, header: expected }
+        ProxyStep::Done {
+            consumed: length,
+            header: expected
+        }
     );
     drop(stream);
 
@@ -159,9 +208,13 @@ async fn serve_after_header(hop: &Hop) -> Peer<TcpStream> {
     let (mut stream, _) = hop.0.accept().await.unwrap();
     // 16 octets, two IPv4 endpoints, and the checksum's TLV.
     let mut fixed = [0; 16];
-    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut fixed).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut fixed)
+        .await
+        .unwrap();
     let mut rest = vec![0; usize::from(u16::from_be_bytes([fixed[14], fixed[15]]))];
-    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut rest).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut rest)
+        .await
+        .unwrap();
     let mut peer = Peer::over(stream);
     peer.say("220 hop").await;
     peer.expect("EHLO proxy.example.jp").await;

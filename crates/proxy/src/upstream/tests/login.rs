@@ -20,7 +20,9 @@ fn credentials(password: &str) -> Credentials {
 
 impl Stage {
     async fn log_in(&self) -> Result<LoginAnswer, Failure> {
-        self.hops.log_in(&self.caller, &credentials("sesame"), in_time()).await
+        self.hops
+            .log_in(&self.caller, &credentials("sesame"), in_time())
+            .await
     }
 }
 
@@ -67,7 +69,10 @@ async fn without_its_connection_a_login_is_worth_nothing() {
     let failure = stage.begin().await.unwrap_err();
     assert!(matches!(failure.fault(), Fault::LoginLost), "{failure}");
     assert!(failure.reply().is_closing(), "{}", failure.reply());
-    assert!(hop.is_quiet().await, "the message went over a connection without the login");
+    assert!(
+        hop.is_quiet().await,
+        "the message went over a connection without the login"
+    );
 }
 
 #[tokio::test]
@@ -92,7 +97,12 @@ async fn the_upstreams_answers_are_told_apart() {
             (!said.is_empty()).then_some(peer)
         };
         let (_peer, answer) = tokio::join!(serve, stage.log_in());
-        assert_eq!(answer.as_ref().ok(), expected.as_ref(), "{}: {answer:?}", String::from_utf8_lossy(said));
+        assert_eq!(
+            answer.as_ref().ok(),
+            expected.as_ref(),
+            "{}: {answer:?}",
+            String::from_utf8_lossy(said)
+        );
         assert!(!format!("{answer:?}").contains("sesame"));
     }
 }
@@ -116,7 +126,10 @@ async fn login_is_spoken_where_plain_is_not_and_never_without_an_offer() {
     assert!(matches!(answer.unwrap_err().fault(), Fault::OutOfPlace(_)));
     let (_peer, answer) = tokio::join!(hop.serve(FULL), stage.log_in());
     let failure = answer.unwrap_err();
-    assert!(matches!(failure.fault(), Fault::AuthNotOffered), "{failure}");
+    assert!(
+        matches!(failure.fault(), Fault::AuthNotOffered),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +139,8 @@ async fn where_xclient_carries_the_login_no_connection_is_kept() {
     let stage = Stage::upstream(json!({ "endpoints": [hop.json()], "clientIdentity": "Xclient" }));
     let serve = async {
         let mut peer = hop.serve(ehlo).await;
-        peer.expect("XCLIENT ADDR=203.0.113.9 LOGIN=[UNAVAILABLE]").await;
+        peer.expect("XCLIENT ADDR=203.0.113.9 LOGIN=[UNAVAILABLE]")
+            .await;
         peer.say("220 again").await;
         peer.expect("EHLO client.example.net").await;
         peer.send(ehlo.as_bytes()).await;
@@ -134,7 +148,8 @@ async fn where_xclient_carries_the_login_no_connection_is_kept() {
         peer.say("235 ok").await;
         peer.expect("QUIT").await;
         let mut peer = hop.serve(ehlo).await;
-        peer.expect("XCLIENT ADDR=203.0.113.9 LOGIN=aya@example.jp").await;
+        peer.expect("XCLIENT ADDR=203.0.113.9 LOGIN=aya@example.jp")
+            .await;
         peer.say("220 again").await;
         peer.expect("EHLO client.example.net").await;
         peer.send(ehlo.as_bytes()).await;
@@ -161,15 +176,20 @@ fn backends(backends: Value, previous: Option<&Backends>) -> Backends {
 async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password: &str) -> Verdict {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
-    let credentials =
-        Credentials { authentication: login.to_owned(), ..credentials(password) };
+    let credentials = Credentials {
+        authentication: login.to_owned(),
+        ..credentials(password)
+    };
     let serve = async {
         let Some(said) = said else { return };
         let mut peer = hop.serve(AUTH).await;
         peer.expect_prefix("AUTH PLAIN ").await;
         peer.say(said).await;
     };
-    let ((), verdict) = tokio::join!(serve, backends.check(&credentials, &stage.caller, &stage.hops, in_time()));
+    let ((), verdict) = tokio::join!(
+        serve,
+        backends.check(&credentials, &stage.caller, &stage.hops, in_time())
+    );
     assert!(hop.is_quiet().await, "the upstream was asked");
     verdict
 }
@@ -178,22 +198,40 @@ async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password:
 async fn the_first_backend_that_knows_the_account_decides() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("accounts");
-    std::fs::write(&path, format!("aya:{}\n", bcrypt::hash("sesame", 4).unwrap())).unwrap();
+    std::fs::write(
+        &path,
+        format!("aya:{}\n", bcrypt::hash("sesame", 4).unwrap()),
+    )
+    .unwrap();
     let file = json!({ "accountsFile": path });
     let file_first = backends(json!([file, "upstream"]), None);
     let upstream_first = backends(json!(["upstream", file]), Some(&file_first));
 
     let known = verdict(&file_first, None, "Aya@example.jp", "sesame").await;
-    assert!(matches!(&known, Verdict::Accepted(account) if account.as_str() == "aya@example.jp"), "{known:?}");
-    assert!(matches!(verdict(&file_first, None, "aya", "wrong").await, Verdict::Refused));
+    assert!(
+        matches!(&known, Verdict::Accepted(account) if account.as_str() == "aya@example.jp"),
+        "{known:?}"
+    );
+    assert!(matches!(
+        verdict(&file_first, None, "aya", "wrong").await,
+        Verdict::Refused
+    ));
     let unknown = verdict(&file_first, Some("235 ok"), "bob", "x").await;
-    assert!(matches!(&unknown, Verdict::Accepted(account) if account.as_str() == "bob@example.jp"), "{unknown:?}");
-    assert!(matches!(verdict(&file_first, Some("535 no"), "bob", "x").await, Verdict::Refused));
+    assert!(
+        matches!(&unknown, Verdict::Accepted(account) if account.as_str() == "bob@example.jp"),
+        "{unknown:?}"
+    );
+    assert!(matches!(
+        verdict(&file_first, Some("535 no"), "bob", "x").await,
+        Verdict::Refused
+    ));
 
     let accepted = verdict(&upstream_first, Some("454 later"), "aya", "sesame").await;
     assert!(matches!(accepted, Verdict::Accepted(_)), "{accepted:?}");
     let later = verdict(&upstream_first, Some("454 later"), "bob", "x").await;
-    let Verdict::Unavailable(failure) = later else { panic!("{later:?}") };
+    let Verdict::Unavailable(failure) = later else {
+        panic!("{later:?}")
+    };
     assert_eq!(failure.reply().code(), 454);
     assert!(failure.to_string().contains("454 later"), "{failure}");
 }
@@ -202,12 +240,22 @@ async fn the_first_backend_that_knows_the_account_decides() {
 async fn a_new_snapshot_keeps_a_file_that_went_bad() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("accounts");
-    std::fs::write(&path, format!("aya:{}\n", bcrypt::hash("sesame", 4).unwrap())).unwrap();
+    std::fs::write(
+        &path,
+        format!("aya:{}\n", bcrypt::hash("sesame", 4).unwrap()),
+    )
+    .unwrap();
     let file = json!([{ "accountsFile": path }]);
     let before = backends(file.clone(), None);
     std::fs::write(&path, "broken\n").unwrap();
     let after = backends(file, Some(&before));
-    assert!(matches!(verdict(&after, None, "aya", "sesame").await, Verdict::Accepted(_)));
+    assert!(matches!(
+        verdict(&after, None, "aya", "sesame").await,
+        Verdict::Accepted(_)
+    ));
     assert!(after.refresh()[0].is_err());
-    assert!(matches!(verdict(&after, None, "aya", "sesame").await, Verdict::Accepted(_)));
+    assert!(matches!(
+        verdict(&after, None, "aya", "sesame").await,
+        Verdict::Accepted(_)
+    ));
 }

@@ -12,12 +12,16 @@ async fn sender_and_recipients_travel_together_and_are_answered_apart() {
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<b@example.com>").await;
         peer.expect("RCPT TO:<\"c d\"@example.com>").await;
-        peer.send(b"250 2.1.0 ok\r\n250 2.1.5 ok\r\n550 5.1.1 Nobody here\r\n").await;
+        peer.send(b"250 2.1.0 ok\r\n250 2.1.5 ok\r\n550 5.1.1 Nobody here\r\n")
+            .await;
         peer.expect("RCPT TO:<e@example.com>").await;
         peer.say("450 4.2.0 Greylisted").await;
         peer.expect("DATA").await;
         peer.say("354 go on").await;
-        assert_eq!(peer.data().await, b"Subject: x\r\n\r\n..\r\n..a\r\nlast\r\n.\r\n");
+        assert_eq!(
+            peer.data().await,
+            b"Subject: x\r\n\r\n..\r\n..a\r\nlast\r\n.\r\n"
+        );
         peer.say("250 2.0.0 Ok: queued as 4Xyz").await;
         peer
     };
@@ -25,8 +29,17 @@ async fn sender_and_recipients_travel_together_and_are_answered_apart() {
         let mut transaction = stage.begin().await.unwrap();
         let first = [rcpt("b@example.com"), rcpt("\"c d\"@example.com")];
         let replies = transaction.recipients(&first).await.unwrap();
-        assert_eq!(replies.iter().map(sekisho_smtp::Reply::code).collect::<Vec<_>>(), [250, 550]);
-        let replies = transaction.recipients(&[rcpt("e@example.com")]).await.unwrap();
+        assert_eq!(
+            replies
+                .iter()
+                .map(sekisho_smtp::Reply::code)
+                .collect::<Vec<_>>(),
+            [250, 550]
+        );
+        let replies = transaction
+            .recipients(&[rcpt("e@example.com")])
+            .await
+            .unwrap();
         assert_eq!(replies[0].to_string(), "450 4.2.0 Greylisted");
         transaction.data().await.unwrap();
         for part in [&b"Subject: x\r\n\r"[..], b"\n.\r\n.a", b"\r\nlast"] {
@@ -37,11 +50,16 @@ async fn sender_and_recipients_travel_together_and_are_answered_apart() {
         transaction.finish().await.unwrap()
     };
     let (_peer, end) = tokio::join!(serve, send);
-    let End::Accepted(reply) = end else { panic!("{end:?}") };
+    let End::Accepted(reply) = end else {
+        panic!("{end:?}")
+    };
     assert_eq!(reply.to_string(), "250 2.0.0 Ok: queued as 4Xyz");
     let metrics = stage.metrics();
     for phase in ["connect", "greeting", "ehlo", "mail_rcpt", "data", "final"] {
-        assert!(metrics.contains(&format!("phase=\"{phase}\"")), "{phase} is not measured");
+        assert!(
+            metrics.contains(&format!("phase=\"{phase}\"")),
+            "{phase} is not measured"
+        );
     }
 }
 
@@ -68,7 +86,10 @@ async fn without_pipelining_each_command_waits_for_its_reply() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        let replies = transaction.recipients(&[rcpt("b@example.com"), rcpt("c@example.com")]).await.unwrap();
+        let replies = transaction
+            .recipients(&[rcpt("b@example.com"), rcpt("c@example.com")])
+            .await
+            .unwrap();
         assert_eq!((replies[0].code(), replies[1].code()), (250, 550));
         transaction.data().await.unwrap();
         transaction.write(b"x\r\n").await.unwrap();
@@ -88,7 +109,8 @@ async fn a_large_message_and_many_recipients_arrive_whole() {
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.say("250 ok").await;
         for number in 0..120 {
-            peer.expect(&format!("RCPT TO:<r{number}@example.com>")).await;
+            peer.expect(&format!("RCPT TO:<r{number}@example.com>"))
+                .await;
             peer.say("250 ok").await;
         }
         peer.expect("DATA").await;
@@ -99,7 +121,9 @@ async fn a_large_message_and_many_recipients_arrive_whole() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        let all: Vec<_> = (0..120).map(|number| rcpt(&format!("r{number}@example.com"))).collect();
+        let all: Vec<_> = (0..120)
+            .map(|number| rcpt(&format!("r{number}@example.com")))
+            .collect();
         assert_eq!(transaction.recipients(&all).await.unwrap().len(), 120);
         transaction.data().await.unwrap();
         for _ in 0..3000 {
@@ -115,10 +139,19 @@ async fn a_large_message_and_many_recipients_arrive_whole() {
 
 #[tokio::test]
 async fn parameters_are_passed_on_where_they_are_offered() {
-    let command = "MAIL FROM:<a@example.jp> SIZE=500 BODY=8BITMIME RET=HDRS ENVID=q1 AUTH=boss@example.jp";
+    let command =
+        "MAIL FROM:<a@example.jp> SIZE=500 BODY=8BITMIME RET=HDRS ENVID=q1 AUTH=boss@example.jp";
     let table = [
-        (FULL, "MAIL FROM:<a@example.jp> SIZE=500 BODY=8BITMIME RET=HDRS ENVID=q1", "RCPT TO:<b@example.com> NOTIFY=NEVER"),
-        ("250-hop\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 8BITMIME\r\n", "MAIL FROM:<a@example.jp> BODY=8BITMIME", "RCPT TO:<b@example.com>"),
+        (
+            FULL,
+            "MAIL FROM:<a@example.jp> SIZE=500 BODY=8BITMIME RET=HDRS ENVID=q1",
+            "RCPT TO:<b@example.com> NOTIFY=NEVER",
+        ),
+        (
+            "250-hop\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 8BITMIME\r\n",
+            "MAIL FROM:<a@example.jp> BODY=8BITMIME",
+            "RCPT TO:<b@example.com>",
+        ),
     ];
     for (ehlo, mail, recipient) in table {
         let hop = Hop::new().await;
@@ -132,7 +165,10 @@ async fn parameters_are_passed_on_where_they_are_offered() {
         };
         let send = async {
             let mut transaction = stage.begin_with(command, in_time()).await.unwrap();
-            transaction.recipients(&[rcpt_line("RCPT TO:<b@example.com> NOTIFY=NEVER")]).await.unwrap();
+            transaction
+                .recipients(&[rcpt_line("RCPT TO:<b@example.com> NOTIFY=NEVER")])
+                .await
+                .unwrap();
         };
         tokio::join!(serve, send);
     }
@@ -148,9 +184,14 @@ async fn what_cannot_be_passed_on_is_refused_and_costs_no_connection() {
     for (ehlo, command, told) in table {
         let hop = Hop::new().await;
         let stage = Stage::to(&hop);
-        let (mut peer, failure) =
-            tokio::join!(hop.serve(ehlo), async { stage.begin_with(command, in_time()).await.unwrap_err() });
-        assert!(failure.reply().to_string().contains(told), "{command}: {}", failure.reply());
+        let (mut peer, failure) = tokio::join!(hop.serve(ehlo), async {
+            stage.begin_with(command, in_time()).await.unwrap_err()
+        });
+        assert!(
+            failure.reply().to_string().contains(told),
+            "{command}: {}",
+            failure.reply()
+        );
         let serve = async {
             peer.expect("MAIL FROM:<a@example.jp>").await;
             peer.say("250 ok").await;
@@ -161,7 +202,10 @@ async fn what_cannot_be_passed_on_is_refused_and_costs_no_connection() {
         };
         let again = async {
             let mut transaction = stage.begin().await.unwrap();
-            transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+            transaction
+                .recipients(&[rcpt("b@example.com")])
+                .await
+                .unwrap();
         };
         tokio::join!(serve, again);
     }
@@ -172,7 +216,9 @@ async fn over_the_next_hops_own_limit_the_client_is_told_to_split() {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
     let serve = async {
-        let mut peer = hop.serve("250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2\r\n").await;
+        let mut peer = hop
+            .serve("250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2\r\n")
+            .await;
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<r0@example.com>").await;
         peer.expect("RCPT TO:<r1@example.com>").await;
@@ -181,9 +227,17 @@ async fn over_the_next_hops_own_limit_the_client_is_told_to_split() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        let all: Vec<_> = (0..3).map(|number| rcpt(&format!("r{number}@example.com"))).collect();
+        let all: Vec<_> = (0..3)
+            .map(|number| rcpt(&format!("r{number}@example.com")))
+            .collect();
         let replies = transaction.recipients(&all).await.unwrap();
-        assert_eq!(replies.iter().map(sekisho_smtp::Reply::code).collect::<Vec<_>>(), [250, 250, 452]);
+        assert_eq!(
+            replies
+                .iter()
+                .map(sekisho_smtp::Reply::code)
+                .collect::<Vec<_>>(),
+            [250, 250, 452]
+        );
         let replies = transaction.recipients(&all[2..]).await.unwrap();
         assert_eq!(replies[0].to_string(), "452 4.5.3 Too many recipients");
     };

@@ -28,9 +28,15 @@ async fn only_a_sure_reply_to_the_final_dot_is_a_reply() {
     let (end, reused) = after_the_dot(b"250 ok\r\n421 4.3.2 Going down\r\n", false, enough()).await;
     assert!(matches!(&end, End::Accepted(_)) && !reused, "{end:?}");
     let (end, reused) = after_the_dot(b"421 4.3.2 Going down\r\n", false, enough()).await;
-    assert!(matches!(&end, End::Refused(reply) if reply.code() == 451) && !reused, "{end:?}");
+    assert!(
+        matches!(&end, End::Refused(reply) if reply.code() == 451) && !reused,
+        "{end:?}"
+    );
     let (end, reused) = after_the_dot(b"550 5.7.1 Spam\r\n", false, enough()).await;
-    assert!(matches!(&end, End::Refused(reply) if reply.code() == 550) && reused, "{end:?}");
+    assert!(
+        matches!(&end, End::Refused(reply) if reply.code() == 550) && reused,
+        "{end:?}"
+    );
 
     let long = "250-x\r\n".repeat(20_000);
     let table: [(&[u8], bool); 9] = [
@@ -50,8 +56,18 @@ async fn only_a_sure_reply_to_the_final_dot_is_a_reply() {
         assert!(matches!(&end, End::Uncertain(_)), "{shown:?}: {end:?}");
         assert!(!reused, "{shown:?}");
     }
-    let (end, _) = after_the_dot(b"", false, Deadlines { after_dot: Duration::from_millis(50), ..enough() }).await;
-    let End::Uncertain(failure) = end else { panic!("{end:?}") };
+    let (end, _) = after_the_dot(
+        b"",
+        false,
+        Deadlines {
+            after_dot: Duration::from_millis(50),
+            ..enough()
+        },
+    )
+    .await;
+    let End::Uncertain(failure) = end else {
+        panic!("{end:?}")
+    };
     assert!(matches!(failure.fault(), Fault::Timeout), "{failure}");
 }
 
@@ -60,24 +76,37 @@ async fn only_a_sure_reply_to_the_final_dot_is_a_reply() {
 async fn after_the_dot_there_is_no_way_back() {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
+    let late = tokio::sync::Notify::new();
     let serve = async {
         let mut peer = hop.serve(FULL).await;
         receive(&mut peer).await;
+        late.notified().await;
+        peer.say("250 ok").await;
         peer
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.data().await.unwrap();
-        transaction.write(b"Subject: x\r\n\r\nhello\r\n").await.unwrap();
+        transaction
+            .write(b"Subject: x\r\n\r\nhello\r\n")
+            .await
+            .unwrap();
         transaction.set_deadline(Instant::now() + Duration::from_millis(200));
         let mut finish = Box::pin(transaction.finish());
-        assert!(timeout(Duration::from_millis(400), &mut finish).await.is_err(), "it gave up");
-        finish
+        assert!(
+            timeout(Duration::from_millis(400), &mut finish)
+                .await
+                .is_err(),
+            "it gave up"
+        );
+        late.notify_one();
+        finish.await.unwrap()
     };
-    let (mut peer, finish) = tokio::join!(serve, send);
-    peer.say("250 ok").await;
-    let end = finish.await.unwrap();
+    let (_peer, end) = tokio::join!(serve, send);
     assert!(matches!(end, End::Accepted(_)), "{end:?}");
 }
 
@@ -97,14 +126,21 @@ async fn an_answer_before_the_question_is_none() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.data().await.unwrap();
         transaction.write(b"x\r\n").await.unwrap();
         transaction.finish().await.unwrap_err()
     };
     let ((), failure) = tokio::join!(serve, send);
     assert!(matches!(failure.fault(), Fault::Unsolicited), "{failure}");
-    assert!(failure.reply().to_string().starts_with("451 4.4.2 "), "{}", failure.reply());
+    assert!(
+        failure.reply().to_string().starts_with("451 4.4.2 "),
+        "{}",
+        failure.reply()
+    );
 }
 
 #[tokio::test]
@@ -130,7 +166,10 @@ async fn an_interruption_that_says_why_is_believed() {
         };
         let send = async {
             let mut transaction = stage.begin().await.unwrap();
-            transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+            transaction
+                .recipients(&[rcpt("b@example.com")])
+                .await
+                .unwrap();
             transaction.data().await.unwrap();
             transaction.write(b"first\r\n").await.unwrap();
             loop {
@@ -141,14 +180,21 @@ async fn an_interruption_that_says_why_is_believed() {
             }
         };
         let (_peer, failure) = tokio::join!(serve, send);
-        assert!(failure.reply().to_string().starts_with(told), "{failure}: {}", failure.reply());
+        assert!(
+            failure.reply().to_string().starts_with(told),
+            "{failure}: {}",
+            failure.reply()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_connection_lost_in_the_envelope_is_a_failure_and_says_so() {
     let table: [(&[u8], &str); 6] = [
-        (b"250 ok\r\n421 4.3.2 Going down\r\n", "it does not serve us: 421 4.3.2 Going down"),
+        (
+            b"250 ok\r\n421 4.3.2 Going down\r\n",
+            "it does not serve us: 421 4.3.2 Going down",
+        ),
         (b"250 ok\r\n354 go on\r\n", "no answer to what was asked"),
         (b"334 what\r\n250 ok\r\n", "no answer to what was asked"),
         (b"250-ok\r\n251 ok\r\n", "mixed codes"),
@@ -166,14 +212,21 @@ async fn a_connection_lost_in_the_envelope_is_a_failure_and_says_so() {
         };
         let send = async {
             let mut transaction = stage.begin().await.unwrap();
-            let failure = transaction.recipients(&[rcpt("b@example.com")]).await.unwrap_err();
+            let failure = transaction
+                .recipients(&[rcpt("b@example.com")])
+                .await
+                .unwrap_err();
             transaction.reset();
             failure
         };
         let ((), failure) = tokio::join!(serve, send);
         assert!(failure.to_string().contains(seen), "{failure}");
         assert!(failure.to_string().contains(", mail_rcpt: "), "{failure}");
-        assert!(failure.reply().to_string().starts_with("451 4.4.2 "), "{}", failure.reply());
+        assert!(
+            failure.reply().to_string().starts_with("451 4.4.2 "),
+            "{}",
+            failure.reply()
+        );
         assert!(failure.refusal().is_none());
     }
 }
@@ -192,7 +245,10 @@ async fn an_extra_reply_poisons_the_connection() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         let failure = transaction.data().await.unwrap_err();
         transaction.reset();
         failure
@@ -206,11 +262,46 @@ async fn silence_ends_with_the_phase() {
     const SOON: Duration = Duration::from_millis(50);
     let full = Deadlines::default;
     let table = [
-        (Deadlines { greeting: SOON, ..full() }, 0, "greeting"),
-        (Deadlines { hello: SOON, ..full() }, 1, "ehlo"),
-        (Deadlines { mail: SOON, ..full() }, 2, "mail_rcpt"),
-        (Deadlines { rcpt: SOON, ..full() }, 3, "mail_rcpt"),
-        (Deadlines { data: SOON, ..full() }, 4, "data"),
+        (
+            Deadlines {
+                greeting: SOON,
+                ..full()
+            },
+            0,
+            "greeting",
+        ),
+        (
+            Deadlines {
+                hello: SOON,
+                ..full()
+            },
+            1,
+            "ehlo",
+        ),
+        (
+            Deadlines {
+                mail: SOON,
+                ..full()
+            },
+            2,
+            "mail_rcpt",
+        ),
+        (
+            Deadlines {
+                rcpt: SOON,
+                ..full()
+            },
+            3,
+            "mail_rcpt",
+        ),
+        (
+            Deadlines {
+                data: SOON,
+                ..full()
+            },
+            4,
+            "data",
+        ),
     ];
     for (deadlines, answers, phase) in table {
         let hop = Hop::new().await;
@@ -239,7 +330,10 @@ async fn silence_ends_with_the_phase() {
         };
         let (_peer, sent) = tokio::join!(serve, send);
         let failure = sent.unwrap_err();
-        assert!(failure.to_string().contains(&format!(", {phase}: ")), "{failure}");
+        assert!(
+            failure.to_string().contains(&format!(", {phase}: ")),
+            "{failure}"
+        );
         assert!(matches!(failure.fault(), Fault::Timeout), "{failure}");
     }
 }
@@ -249,10 +343,17 @@ async fn the_messages_deadline_ends_every_phase() {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
     let soon = Instant::now() + Duration::from_millis(100);
-    let (_peer, begun) = tokio::join!(hop.accept(), stage.begin_with("MAIL FROM:<a@example.jp>", soon));
+    let (_peer, begun) = tokio::join!(
+        hop.accept(),
+        stage.begin_with("MAIL FROM:<a@example.jp>", soon)
+    );
     let failure = begun.unwrap_err();
     assert!(matches!(failure.fault(), Fault::Deadline), "{failure}");
-    assert!(failure.reply().to_string().starts_with("451 4.4.7 "), "{}", failure.reply());
+    assert!(
+        failure.reply().to_string().starts_with("451 4.4.7 "),
+        "{}",
+        failure.reply()
+    );
 
     let serve = async {
         let mut peer = hop.serve(FULL).await;
@@ -263,7 +364,10 @@ async fn the_messages_deadline_ends_every_phase() {
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
         transaction.set_deadline(Instant::now() + Duration::from_millis(100));
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap_err()
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap_err()
     };
     let ((), failure) = tokio::join!(serve, send);
     assert!(matches!(failure.fault(), Fault::Deadline), "{failure}");

@@ -25,10 +25,13 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use super::{Caller, ClientIdentity, Deadlines, Destination, Environment, Failure, NextHops, Transaction};
+use super::{
+    Caller, ClientIdentity, Deadlines, Destination, Environment, Failure, NextHops, Transaction,
+};
 use crate::dns::Dns;
 
-const FULL: &str = "250-hop\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n";
+const FULL: &str =
+    "250-hop\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n";
 const BARE: &str = "250 hop\r\n";
 
 /// A next hop on loopback.
@@ -84,14 +87,20 @@ pub(super) async fn nobody() -> Value {
 
 pub(super) fn snapshot(upstream: Value, pools: Value) -> Snapshot {
     let object = |kind: &str| json!({ "kind": kind, "namespace": "default", "name": "test" });
-    let mut upstream_full = json!({ "tls": "Off", "clientIdentity": "None", "recipientCheck": "AtRcpt" });
-    upstream_full.as_object_mut().unwrap().extend(upstream.as_object().unwrap().clone());
+    let mut upstream_full =
+        json!({ "tls": "Off", "clientIdentity": "None", "recipientCheck": "AtRcpt" });
+    upstream_full
+        .as_object_mut()
+        .unwrap()
+        .extend(upstream.as_object().unwrap().clone());
     let mut pools_full = pools;
     for pool in pools_full.as_object_mut().unwrap().values_mut() {
         let mut full = json!({
             "object": object("EgressPool"), "maxConnections": 10, "messagesPerConnection": 10, "selection": "Weighted",
         });
-        full.as_object_mut().unwrap().extend(pool.as_object().unwrap().clone());
+        full.as_object_mut()
+            .unwrap()
+            .extend(pool.as_object().unwrap().clone());
         *pool = full;
     }
     serde_json::from_value(json!({
@@ -155,32 +164,69 @@ impl Stage {
 
     pub(super) fn over(environment: Arc<Environment>, snapshot: Snapshot) -> Self {
         let hops = NextHops::load(&snapshot, Arc::clone(&environment), None).unwrap();
-        Self { environment, snapshot, hops, caller: Caller::new(client()) }
+        Self {
+            environment,
+            snapshot,
+            hops,
+            caller: Caller::new(client()),
+        }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, Failure> {
         self.begin_with("MAIL FROM:<a@example.jp>", in_time()).await
     }
 
-    pub(super) async fn begin_with(&self, command: &str, deadline: Instant) -> Result<Transaction, Failure> {
-        let destination = Destination { route: Route::Upstream, seed: 1, account: None, recipient_domain: None };
-        self.hops.begin(&self.caller, &destination, mail(command), deadline).await
+    pub(super) async fn begin_with(
+        &self,
+        command: &str,
+        deadline: Instant,
+    ) -> Result<Transaction, Failure> {
+        let destination = Destination {
+            route: Route::Upstream,
+            seed: 1,
+            account: None,
+            recipient_domain: None,
+        };
+        self.hops
+            .begin(&self.caller, &destination, mail(command), deadline)
+            .await
     }
 
     pub(super) async fn begin_in(&self, pool: &str, seed: u64) -> Result<Transaction, Failure> {
         let name: Arc<str> = pool.into();
         let pool: Arc<Pool> = Arc::new(self.snapshot.pools[pool].clone());
-        let route = Route::Pool { name: &name, pool: &pool };
-        let destination = Destination { route, seed, account: None, recipient_domain: None };
-        self.hops.begin(&self.caller, &destination, mail("MAIL FROM:<a@example.jp>"), in_time()).await
+        let route = Route::Pool {
+            name: &name,
+            pool: &pool,
+        };
+        let destination = Destination {
+            route,
+            seed,
+            account: None,
+            recipient_domain: None,
+        };
+        self.hops
+            .begin(
+                &self.caller,
+                &destination,
+                mail("MAIL FROM:<a@example.jp>"),
+                in_time(),
+            )
+            .await
     }
 
     /// A whole message to one recipient; panics unless it is accepted up to the final dot.
     pub(super) async fn send(&self) -> super::End {
         let mut transaction = self.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.data().await.unwrap();
-        transaction.write(b"Subject: x\r\n\r\nhello\r\n").await.unwrap();
+        transaction
+            .write(b"Subject: x\r\n\r\nhello\r\n")
+            .await
+            .unwrap();
         transaction.finish().await.unwrap()
     }
 

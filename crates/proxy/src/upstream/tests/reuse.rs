@@ -40,15 +40,26 @@ async fn rset_travels_with_the_next_mail() {
         peer.expect("RSET").await;
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<c@example.com>").await;
-        peer.send(b"250 reset\r\n250 ok\r\n251 will forward\r\n").await;
+        peer.send(b"250 reset\r\n250 ok\r\n251 will forward\r\n")
+            .await;
         peer
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.reset();
         let mut transaction = stage.begin().await.unwrap();
-        assert_eq!(transaction.recipients(&[rcpt("c@example.com")]).await.unwrap()[0].code(), 251);
+        assert_eq!(
+            transaction
+                .recipients(&[rcpt("c@example.com")])
+                .await
+                .unwrap()[0]
+                .code(),
+            251
+        );
     };
     tokio::join!(serve, send);
 }
@@ -61,7 +72,8 @@ async fn a_refused_sender_or_message_leaves_the_connection_good() {
         let mut peer = hop.serve(FULL).await;
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<b@example.com>").await;
-        peer.send(b"550 5.7.1 Not you\r\n503 5.5.1 Need MAIL\r\n").await;
+        peer.send(b"550 5.7.1 Not you\r\n503 5.5.1 Need MAIL\r\n")
+            .await;
         peer.expect("RSET").await;
         peer.expect("MAIL FROM:<a@example.jp>").await;
         peer.expect("RCPT TO:<b@example.com>").await;
@@ -78,17 +90,26 @@ async fn a_refused_sender_or_message_leaves_the_connection_good() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        let failure = transaction.recipients(&[rcpt("b@example.com")]).await.unwrap_err();
+        let failure = transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap_err();
         assert_eq!(failure.refusal().unwrap().to_string(), "550 5.7.1 Not you");
         assert_eq!(failure.hop().unwrap().reply, "550 5.7.1 Not you");
         transaction.reset();
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         let failure = transaction.data().await.unwrap_err();
         assert_eq!(failure.reply().to_string(), "452 4.3.1 Full");
         transaction.reset();
         let end = stage.send().await;
-        assert!(matches!(&end, End::Refused(reply) if reply.code() == 554), "{end:?}");
+        assert!(
+            matches!(&end, End::Refused(reply) if reply.code() == 554),
+            "{end:?}"
+        );
         assert!(accepted(&stage.send().await));
     };
     let (_peer, ()) = tokio::join!(serve, send);
@@ -97,7 +118,12 @@ async fn a_refused_sender_or_message_leaves_the_connection_good() {
 /// What a next hop may do to a connection that waits; each time the message must go over a new one.
 #[tokio::test]
 async fn a_connection_that_died_while_idle_is_replaced() {
-    for farewell in [&b""[..], b"421 4.4.2 Timeout\r\n", b"250 what\r\n", b"\xff\xfe"] {
+    for farewell in [
+        &b""[..],
+        b"421 4.4.2 Timeout\r\n",
+        b"250 what\r\n",
+        b"\xff\xfe",
+    ] {
         let hop = Hop::new().await;
         let stage = Stage::to(&hop);
         let first = async {
@@ -124,7 +150,11 @@ async fn a_connection_that_died_while_idle_is_replaced() {
 /// The same, noticed only after the next message's sender was sent: nothing was promised yet.
 #[tokio::test]
 async fn a_connection_that_dies_on_the_first_command_is_replaced() {
-    for answer in [&b""[..], b"421 4.4.2 Timeout\r\n", b"451 4.3.0 a\r\n421 4.3.2 b\r\n"] {
+    for answer in [
+        &b""[..],
+        b"421 4.4.2 Timeout\r\n",
+        b"451 4.3.0 a\r\n421 4.3.2 b\r\n",
+    ] {
         let hop = Hop::new().await;
         let stage = Stage::to(&hop);
         let serve = async {
@@ -175,9 +205,15 @@ async fn a_pool_and_a_server_may_limit_the_messages_of_a_connection() {
         let send = async {
             for _ in 0..3 {
                 let mut transaction = stage.begin_in("p", 1).await.unwrap();
-                transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+                transaction
+                    .recipients(&[rcpt("b@example.com")])
+                    .await
+                    .unwrap();
                 transaction.data().await.unwrap();
-                transaction.write(b"Subject: x\r\n\r\nhello\r\n").await.unwrap();
+                transaction
+                    .write(b"Subject: x\r\n\r\nhello\r\n")
+                    .await
+                    .unwrap();
                 assert!(accepted(&transaction.finish().await.unwrap()));
             }
         };
@@ -187,7 +223,10 @@ async fn a_pool_and_a_server_may_limit_the_messages_of_a_connection() {
 
 #[tokio::test]
 async fn idle_and_old_connections_are_left() {
-    let young = Deadlines { age: Duration::ZERO, ..Deadlines::default() };
+    let young = Deadlines {
+        age: Duration::ZERO,
+        ..Deadlines::default()
+    };
     let hop = Hop::new().await;
     let stage = Stage::within(&hop, young);
     let serve = async {
@@ -203,7 +242,10 @@ async fn idle_and_old_connections_are_left() {
     };
     tokio::join!(serve, send);
 
-    let hasty = Deadlines { idle: Duration::from_millis(20), ..Deadlines::default() };
+    let hasty = Deadlines {
+        idle: Duration::from_millis(20),
+        ..Deadlines::default()
+    };
     let hop = Hop::new().await;
     let stage = Stage::within(&hop, hasty);
     let serve = async {
@@ -232,10 +274,19 @@ async fn a_dropped_transaction_drops_its_connection() {
     };
     let send = async {
         let mut transaction = stage.begin().await.unwrap();
-        transaction.recipients(&[rcpt("b@example.com")]).await.unwrap();
+        transaction
+            .recipients(&[rcpt("b@example.com")])
+            .await
+            .unwrap();
         transaction.data().await.unwrap();
         transaction.write(b"half a message").await.unwrap();
     };
     tokio::join!(serve, send);
-    assert!(stage.metrics().contains("sekisho_upstream_connections{gateway=\"default/test\",pool=\"-\"} 0"), "{}", stage.metrics());
+    assert!(
+        stage
+            .metrics()
+            .contains("sekisho_upstream_connections{gateway=\"default/test\",pool=\"-\"} 0"),
+        "{}",
+        stage.metrics()
+    );
 }

@@ -21,19 +21,34 @@ fn certificate(name: &str) -> Certificate {
     let path = folder.path().join("hop.pem");
     let now = Clock::system().now_ms();
     let identity: Identity = self_signed(&path, &[name.to_owned()], now).unwrap();
-    let acceptor = TlsAcceptor::from(server_config(CertResolver::new(identity, Vec::new())).unwrap());
-    Certificate { acceptor, pem: std::fs::read(path).unwrap() }
+    let acceptor =
+        TlsAcceptor::from(server_config(CertResolver::new(identity, Vec::new())).unwrap());
+    Certificate {
+        acceptor,
+        pem: std::fs::read(path).unwrap(),
+    }
 }
 
 impl Certificate {
     fn trusted(&self) -> Arc<Environment> {
-        environment_trusting(Deadlines::default(), Roots::Pem { origin: "hop.pem", pem: &self.pem })
+        environment_trusting(
+            Deadlines::default(),
+            Roots::Pem {
+                origin: "hop.pem",
+                pem: &self.pem,
+            },
+        )
     }
 
-    async fn accept(&self, hop: &Hop, before_tls: &str) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+    async fn accept(
+        &self,
+        hop: &Hop,
+        before_tls: &str,
+    ) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
         let mut peer = hop.serve(STARTTLS).await;
         peer.expect("STARTTLS").await;
-        peer.send(format!("220 go on\r\n{before_tls}").as_bytes()).await;
+        peer.send(format!("220 go on\r\n{before_tls}").as_bytes())
+            .await;
         let mut peer = Peer::over(self.acceptor.accept(peer.into_stream()).await?);
         peer.expect("EHLO proxy.example.jp").await;
         peer.send(SECURE.as_bytes()).await;
@@ -42,7 +57,10 @@ impl Certificate {
 }
 
 fn stage(environment: Arc<Environment>, tls: &str, hop: &Hop) -> Stage {
-    Stage::over(environment, snapshot(json!({ "endpoints": [hop.json()], "tls": tls }), json!({})))
+    Stage::over(
+        environment,
+        snapshot(json!({ "endpoints": [hop.json()], "tls": tls }), json!({})),
+    )
 }
 
 async fn receive_tls(peer: &mut Peer<TlsStream<TcpStream>>) {
@@ -63,7 +81,10 @@ async fn what_was_said_before_tls_is_forgotten() {
         let stage = stage(certificate.trusted(), tls, &hop);
         let serve = async {
             // Injected in clear text: a reply for EHLO that would offer what the server does not.
-            let mut peer = certificate.accept(&hop, "250-evil\r\n250 SMTPUTF8\r\n").await.unwrap();
+            let mut peer = certificate
+                .accept(&hop, "250-evil\r\n250 SMTPUTF8\r\n")
+                .await
+                .unwrap();
             receive_tls(&mut peer).await;
             receive_tls(&mut peer).await;
             peer
@@ -73,9 +94,14 @@ async fn what_was_said_before_tls_is_forgotten() {
             // Over the same connection, TLS and all; SIZE 7 was offered in clear text only.
             assert!(matches!(stage.send().await, End::Accepted(_)));
         };
-        tokio::join!(serve, send);
+        let (_peer, ()) = tokio::join!(serve, send);
         assert!(hop.is_quiet().await);
-        assert!(stage.begin_with("MAIL FROM:<a@example.jp> SMTPUTF8", in_time()).await.is_err());
+        assert!(
+            stage
+                .begin_with("MAIL FROM:<a@example.jp> SMTPUTF8", in_time())
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -105,7 +131,11 @@ async fn required_tls_never_falls_back() {
     assert!(served.is_err());
     let failure = begun.unwrap_err();
     assert!(matches!(failure.fault(), Fault::Tls(_)), "{failure}");
-    assert!(failure.reply().to_string().starts_with("451 4.4.1 "), "{}", failure.reply());
+    assert!(
+        failure.reply().to_string().starts_with("451 4.4.1 "),
+        "{}",
+        failure.reply()
+    );
     assert!(hop.is_quiet().await);
 }
 
@@ -137,7 +167,10 @@ async fn opportunistic_tls_does_without_where_it_fails() {
         peer.expect("STARTTLS").await;
         peer.say("220 go on").await;
         let mut stream = peer.into_stream();
-        stream.write_all(b"this is no TLS, whatever it says\r\n").await.unwrap();
+        stream
+            .write_all(b"this is no TLS, whatever it says\r\n")
+            .await
+            .unwrap();
         drop(stream);
         hop.serve(STARTTLS).await
     };

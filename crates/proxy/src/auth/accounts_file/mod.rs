@@ -1,9 +1,12 @@
 //! Accounts in a file: one `account:hash` a line, `#` for comments. A file that became malformed changes nothing.
 
+mod edit;
+mod fault;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,94 +14,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use sekisho_policy::Account;
 
-use super::hash::{self, Hash};
+use super::hash::Hash;
 
-pub use super::hash::HashFault;
+pub use edit::{Added, Removed, add, list, remove};
+pub use fault::{AccountsError, HashFault, LineFault};
 
 /// Octets of a file that are read; half a million accounts.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// Octets of an account's name.
 const MAX_NAME: usize = 320;
 
-/// What is wrong with an accounts file. Says where, and never what stands there.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountsError {
-    /// It cannot be read.
-    #[error("{path}: cannot be read: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It cannot be written.
-    #[error("{path}: cannot be written: {source}", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is larger than 64 MiB.
-    #[error("{path}: an accounts file has at most 64 MiB", path = path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// One of its lines is wrong.
-    #[error("{path}:{line}: {fault}", path = path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        fault: LineFault,
-    },
-    /// An account that cannot stand in such a file.
-    #[error("{path}: {fault}", path = path.display())]
-    Account {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: LineFault,
-    },
-}
-
-/// What is wrong with one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineFault {
-    /// Not text.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// No colon.
-    #[error("it is not `account:hash`")]
-    NoColon,
-    /// A name that no account can have.
-    #[error("an account's name has 1 to 320 octets, no white space, no control characters, no colon and no `#` in front")]
-    Name,
-    /// The account has a line already.
-    #[error("the account is in line {0} already")]
-    Duplicate(usize),
-    /// Its hash is of no use.
-    #[error("{0}")]
-    Hash(#[from] HashFault),
-}
-
 /// What [`AccountsFile::refresh`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refresh {
     Unchanged,
     Reloaded,
-}
-
-/// What [`add`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
-    /// The account is new.
-    New,
-    /// The account was there; it has a new password.
-    Replaced,
 }
 
 /// An accounts file and what it said when it was last good.
@@ -112,7 +42,9 @@ pub(crate) struct AccountsFile {
 
 impl std::fmt::Debug for AccountsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccountsFile").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("AccountsFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,7 +96,9 @@ impl AccountsFile {
     /// # Errors
     /// As [`AccountsFile::open`], once for each change; the accounts stay as they were.
     pub(crate) fn refresh(&self) -> Result<Refresh, AccountsError> {
-        let now = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
+        let now = std::fs::metadata(&self.path)
+            .ok()
+            .map(|metadata| Stamp::of(&metadata));
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *seen == now {
@@ -207,11 +141,18 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
     let mut accounts = Accounts {
         by_name: HashMap::new(),
         hashes: Vec::new(),
-        nobody: Arc::new(Hash::nobody().map_err(|f| AccountsError::Account { path: path.into(), fault: f.into() })?),
+        nobody: Arc::new(Hash::nobody().map_err(|f| AccountsError::Account {
+            path: path.into(),
+            fault: f.into(),
+        })?),
     };
     let mut lines = Vec::new();
     for (line, entry) in entries(&octets) {
-        let at = |fault| AccountsError::Line { path: path.to_owned(), line, fault };
+        let at = |fault| AccountsError::Line {
+            path: path.to_owned(),
+            line,
+            fault,
+        };
         let (name, hash) = entry.map_err(at)?;
         let account = Account::canonical(name, default_domain);
         let hash = Hash::parse(hash).map_err(|fault| at(fault.into()))?;
@@ -225,103 +166,65 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
 }
 
 fn read_octets(path: &Path) -> Result<(Vec<u8>, Stamp), AccountsError> {
-    let failed = |source| AccountsError::Read { path: path.to_owned(), source };
+    let failed = |source| AccountsError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let stamp = Stamp::of(&file.metadata().map_err(failed)?);
     let mut octets = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(failed)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut octets)
+        .map_err(failed)?;
     if octets.len() as u64 > MAX_FILE {
-        return Err(AccountsError::TooLarge { path: path.to_owned() });
+        return Err(AccountsError::TooLarge {
+            path: path.to_owned(),
+        });
     }
     Ok((octets, stamp))
 }
 
 /// The entries with the numbers of their lines: names and hashes as they stand there.
 fn entries(octets: &[u8]) -> impl Iterator<Item = (usize, Result<(&str, &str), LineFault>)> {
-    octets.split(|&octet| octet == b'\n').enumerate().filter_map(|(at, line)| {
-        let entry = match std::str::from_utf8(line) {
-            Err(_) => Err(LineFault::NotUtf8),
-            Ok(line) => match line.trim() {
-                "" => return None,
-                comment if comment.starts_with('#') => return None,
-                line => split(line),
-            },
-        };
-        Some((at + 1, entry))
-    })
+    octets
+        .split(|&octet| octet == b'\n')
+        .enumerate()
+        .filter_map(|(at, line)| {
+            let entry = match std::str::from_utf8(line) {
+                Err(_) => Err(LineFault::NotUtf8),
+                Ok(line) => match line.trim() {
+                    "" => return None,
+                    comment if comment.starts_with('#') => return None,
+                    line => split(line),
+                },
+            };
+            Some((at + 1, entry))
+        })
 }
 
 fn split(line: &str) -> Result<(&str, &str), LineFault> {
     let (name, hash) = line.split_once(':').ok_or(LineFault::NoColon)?;
-    if is_name(name) { Ok((name, hash)) } else { Err(LineFault::Name) }
+    if is_name(name) {
+        Ok((name, hash))
+    } else {
+        Err(LineFault::Name)
+    }
 }
 
 fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && !name.starts_with('#')
-        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == ':')
-}
-
-/// Adds an account to the file, or gives it a new password: argon2id, comments and other lines as they were, replaced
-/// in one step, readable by its owner alone. Two of these at once wait for each other.
-///
-/// # Errors
-/// The file is malformed already, or it cannot be written.
-pub fn add(path: &Path, account: &Account, password: &[u8]) -> Result<Added, AccountsError> {
-    let fault = |fault| AccountsError::Account { path: path.to_owned(), fault };
-    let failed = |source| AccountsError::Write { path: path.to_owned(), source };
-    if !is_name(account.as_str()) {
-        return Err(fault(LineFault::Name));
-    }
-    let new = format!("{account}:{}\n", hash::make(password).map_err(|f| fault(f.into()))?);
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let lock = File::open(folder).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    let before = match read_octets(path) {
-        Ok((octets, _)) => octets,
-        Err(AccountsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    if !before.is_empty() {
-        read(path, None)?;
-    }
-    let (after, added) = with_account(&before, account, &new);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(&after).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    lock.sync_all().map_err(failed)?;
-    Ok(added)
-}
-
-/// The file with the account's line in place of the one it had, or at the end.
-fn with_account(before: &[u8], account: &Account, new: &str) -> (Vec<u8>, Added) {
-    let is_ours = |name: &str| Account::canonical(name, None) == *account;
-    let ours = entries(before).find(|(_, entry)| entry.is_ok_and(|(name, _)| is_ours(name))).map(|(line, _)| line);
-    let mut after = Vec::with_capacity(before.len() + new.len() + 1);
-    for (at, line) in before.split_inclusive(|&octet| octet == b'\n').enumerate() {
-        after.extend_from_slice(if ours == Some(at + 1) { new.as_bytes() } else { line });
-    }
-    if ours.is_some() {
-        return (after, Added::Replaced);
-    }
-    if after.last().is_some_and(|&octet| octet != b'\n') {
-        after.push(b'\n');
-    }
-    after.extend_from_slice(new.as_bytes());
-    (after, Added::New)
+        && !name
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || c == ':')
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
-    const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    const HASH: &str =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
     fn account(name: &str) -> Account {
         Account::canonical(name, None)
@@ -338,14 +241,25 @@ mod tests {
     fn reads_what_people_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts");
-        write(&path, &format!("# staff\r\n\n  Aya@Example.jp:{HASH}\r\nbob:{HASH}\n  # end"));
+        write(
+            &path,
+            &format!("# staff\r\n\n  Aya@Example.jp:{HASH}\r\nbob:{HASH}\n  # end"),
+        );
         let file = AccountsFile::open(&path, Some("example.jp")).unwrap();
         for name in ["aya@example.jp", "bob@example.jp"] {
-            assert!(matches!(file.find(&account(name)), Found::Known(_)), "{name}");
+            assert!(
+                matches!(file.find(&account(name)), Found::Known(_)),
+                "{name}"
+            );
         }
         assert!(matches!(file.find(&account("bob")), Found::Unknown(_)));
-        let Found::Unknown(hash) = file.find(&account("nobody@example.jp")) else { panic!("known") };
-        assert!(hash.matches(b"password"), "an unknown account costs what a known one does");
+        let Found::Unknown(hash) = file.find(&account("nobody@example.jp")) else {
+            panic!("known")
+        };
+        assert!(
+            hash.matches(b"password"),
+            "an unknown account costs what a known one does"
+        );
     }
 
     #[test]
@@ -364,12 +278,25 @@ mod tests {
             write(&path, &text);
             let message = AccountsFile::open(&path, None).unwrap_err().to_string();
             let place = format!("{}:{line}: ", path.display());
-            assert!(message.starts_with(&place) && message.contains(fault), "{message}");
-            assert!(!message.contains("sesame") && !message.contains("c29tZXNhbHQ"), "{message}");
+            assert!(
+                message.starts_with(&place) && message.contains(fault),
+                "{message}"
+            );
+            assert!(
+                !message.contains("sesame") && !message.contains("c29tZXNhbHQ"),
+                "{message}"
+            );
         }
         std::fs::write(&path, b"a@b:\xff\n").unwrap();
-        assert!(AccountsFile::open(&path, None).unwrap_err().to_string().ends_with(":1: it is not UTF-8"));
-        let missing = AccountsFile::open(&folder.path().join("none"), None).unwrap_err().to_string();
+        assert!(
+            AccountsFile::open(&path, None)
+                .unwrap_err()
+                .to_string()
+                .ends_with(":1: it is not UTF-8")
+        );
+        let missing = AccountsFile::open(&folder.path().join("none"), None)
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("none: cannot be read"), "{missing}");
     }
 
@@ -391,34 +318,5 @@ mod tests {
         assert_eq!(file.refresh().unwrap(), Refresh::Reloaded);
         assert!(matches!(file.find(&account("a@b")), Found::Unknown(_)));
         assert!(matches!(file.find(&account("c@d")), Found::Known(_)));
-    }
-
-    #[test]
-    fn adding_keeps_the_rest_and_replaces_in_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("accounts");
-        assert_eq!(add(&path, &account("a@b"), b"one").unwrap(), Added::New);
-        let first = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, format!("# staff\n{first}c@d:{HASH}")).unwrap();
-        assert_eq!(add(&path, &account("A@B"), b"two").unwrap(), Added::Replaced);
-        assert_eq!(add(&path, &account("e@f"), b"three").unwrap(), Added::New);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let names: Vec<_> = text.lines().map(|line| line.split(':').next().unwrap()).collect();
-        assert_eq!(names, ["# staff", "a@b", "c@d", "e@f"]);
-        let file = AccountsFile::open(&path, None).unwrap();
-        let Found::Known(hash) = file.find(&account("a@b")) else { panic!("unknown") };
-        assert!(hash.matches(b"two") && !hash.matches(b"one"));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
-    }
-
-    #[test]
-    fn adding_to_a_malformed_file_leaves_it_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("accounts");
-        std::fs::write(&path, "broken\n").unwrap();
-        assert!(add(&path, &account("a@b"), b"one").unwrap_err().to_string().contains(":1: "));
-        assert!(add(&path, &account("a:b"), b"one").unwrap_err().to_string().contains("name"));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "broken\n");
     }
 }
