@@ -1,6 +1,6 @@
 //! The tables' versions. Expand first, contract a release later, so that two versions can work beside each other.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 
 use crate::{Store, StoreError};
 
@@ -54,22 +54,14 @@ pub(crate) async fn run(store: &Store) -> Result<(), StoreError> {
 
 /// Whether the file is empty or ours, and not too new.
 pub(crate) async fn probe(store: &Store) -> Result<(), StoreError> {
-    let mut connection = store
-        .writing
-        .acquire()
-        .await
-        .map_err(|error| store.failed(error))?;
-    read(store, &mut connection).await.map(drop)
+    let mut seen = look(store).await?;
+    read(store, &mut seen).await.map(drop)
 }
 
 /// Whether this version can read the tables as they are.
 pub(crate) async fn check(store: &Store) -> Result<(), StoreError> {
-    let mut connection = store
-        .writing
-        .acquire()
-        .await
-        .map_err(|error| store.failed(error))?;
-    match read(store, &mut connection).await? {
+    let mut seen = look(store).await?;
+    match read(store, &mut seen).await? {
         Some(schema) if schema.version >= known() => Ok(()),
         Some(schema) => Err(StoreError::OlderSchema {
             path: store.path.to_path_buf(),
@@ -80,6 +72,15 @@ pub(crate) async fn check(store: &Store) -> Result<(), StoreError> {
             path: store.path.to_path_buf(),
         }),
     }
+}
+
+/// All that is read in it is of one moment, though another process may be making the tables right now.
+async fn look(store: &Store) -> Result<Transaction<'static, Sqlite>, StoreError> {
+    store
+        .writing
+        .begin()
+        .await
+        .map_err(|error| store.failed(error))
 }
 
 /// What the file says; `None` if it is empty.

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::time::{Instant, sleep};
 
 use crate::StoreError;
 use crate::migrate::{self, Access};
@@ -19,6 +20,7 @@ use crate::migrate::{self, Access};
 const READERS: u32 = 4;
 /// How long a writer of another process is waited for, and how long for a free connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_millis(20);
 /// The writer's page cache; SQLite writes a negative number for KiB.
 const CACHE_KIB: &str = "-32000";
 /// Pages in the write-ahead log from which it is written back: 16 MiB, so that one sync serves several batches.
@@ -48,7 +50,7 @@ impl Store {
         let ours = migrate::probe(&probe).await;
         probe.close().await;
         ours?;
-        let store = Self::connect(path, Access::Write).await?;
+        let store = Self::connect_to_write(path).await?;
         migrate::run(&store).await?;
         Ok(store)
     }
@@ -62,6 +64,17 @@ impl Store {
         let store = Self::connect(path, Access::Read).await?;
         migrate::check(&store).await?;
         Ok(store)
+    }
+
+    /// SQLite waits for locks, except when it turns a new file's log on, which two processes may do at once.
+    async fn connect_to_write(path: &Path) -> Result<Self, StoreError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::connect(path, Access::Write).await {
+                Err(StoreError::Locked { .. }) if Instant::now() < deadline => sleep(RETRY).await,
+                connected => return connected,
+            }
+        }
     }
 
     async fn connect(path: &Path, access: Access) -> Result<Self, StoreError> {

@@ -323,7 +323,7 @@ pub(crate) async fn erasing_an_account_leaves_the_others(store: &Store) {
     store.append(&many).await.unwrap();
     store
         .append(&[
-            guessing(9_001, &["b", "a"], 5),
+            guessing(9_001, &["0", "a"], 5),
             guessing(9_002, &["b", "c"], 6),
         ])
         .await

@@ -345,12 +345,12 @@ async fn pruned_space_goes_back_to_the_file_system() {
     let folder = folder();
     let path = folder.path().join("ledger.sqlite");
     let store = Store::open(&path).await.unwrap();
-    let many: Vec<_> = (1..=2_000).map(|n| delivered(n, "a", n)).collect();
+    let many: Vec<_> = (1..=6_000).map(|n| delivered(n, "a", n)).collect();
     store.append(&many).await.unwrap();
     store.close().await;
     let full = path.metadata().unwrap().len();
     let store = Store::open(&path).await.unwrap();
-    store.prune(Timestamp(2_000)).await.unwrap();
+    store.prune(Timestamp(6_000)).await.unwrap();
     store.close().await;
     let pruned = path.metadata().unwrap().len();
     assert!(
