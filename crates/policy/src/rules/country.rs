@@ -8,7 +8,7 @@ use crate::netset::Countries;
 use crate::plan::{Effect, Plan};
 use crate::reply;
 use crate::rules::limit::{Due, LimitPart, stages_of};
-use crate::rules::submission::{
+use crate::rules::sender::{
     ask_envelope_sender, ask_header_from, ask_null_sender_recipients, ask_recipients,
 };
 use crate::rules::{Defect, Stages};
@@ -50,10 +50,6 @@ impl Abroad {
                 "an empty name would exempt everybody",
             ));
         }
-        let limits = spec
-            .limits
-            .iter()
-            .map(|&limit| LimitPart::new(object, "spec.then.limits", limit));
         Ok(Self {
             origin: match &spec.from {
                 From::Countries(list) => Origin::Countries(Countries::new(list)),
@@ -64,9 +60,7 @@ impl Abroad {
             login: spec.login,
             sender: spec.sender,
             recipients_per_message: spec.recipients_per_message,
-            limits: limits
-                .collect::<Result<_, _>>()
-                .map_err(|why| Defect::new("spec.then.limits", why))?,
+            limits: LimitPart::list(object, "spec.then.limits", &spec.limits)?,
             class_at_least: spec.class_at_least,
         })
     }

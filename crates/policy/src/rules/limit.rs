@@ -3,7 +3,7 @@
 use crate::event::{Event, Stage};
 use crate::field_path::FieldPath;
 use crate::key::{Scope, Tally};
-use crate::rules::Stages;
+use crate::rules::{Defect, Stages};
 use crate::snapshot::{Limit, ObjectRef, OnExceed, Unit};
 
 /// A limit made ready: its key's fixed part is framed, its words are written.
@@ -18,6 +18,28 @@ pub(crate) struct LimitPart {
 }
 
 impl LimitPart {
+    /// Makes a list of limits ready; `list` is its field path.
+    pub(crate) fn list(
+        object: &ObjectRef,
+        list: &str,
+        limits: &[Limit],
+    ) -> Result<Vec<Self>, Defect> {
+        // Two limits over one tally would each add to it.
+        let mut tallies: Vec<_> = limits.iter().map(|limit| (limit.unit, limit.per)).collect();
+        tallies.sort_unstable();
+        if let Some(twice) = tallies.windows(2).find(|pair| pair[0] == pair[1]) {
+            let (unit, per) = twice[0];
+            return Err(Defect::new(
+                list,
+                format!("{unit:?} per {per} is there twice"),
+            ));
+        }
+        let parts = limits.iter().map(|&limit| Self::new(object, list, limit));
+        parts
+            .collect::<Result<_, _>>()
+            .map_err(|why| Defect::new(list, why))
+    }
+
     /// Makes `limit` of `object` ready; `list` is the field path of its list.
     pub(crate) fn new(object: &ObjectRef, list: &str, limit: Limit) -> Result<Self, String> {
         if limit.per.0 == 0 {

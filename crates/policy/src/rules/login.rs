@@ -1,4 +1,4 @@
-//! LoginGuard: password errors by account, by source and by both; and which networks are known good.
+//! LoginGuard: password errors by account, by source and by both.
 //!
 //! A lock is asked before the password is looked at, and answers alike whether the account exists. Where counters do not answer,
 //! the password check goes on: refusing every login because a counter is out would turn a small failure into an outage, while
@@ -6,7 +6,6 @@
 //! it would refuse; enforced later, it goes on from there.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -15,14 +14,12 @@ use crate::decision::{Reason, Said};
 use crate::event::Stage;
 use crate::glob::Globs;
 use crate::key::{Scope, Subject, Subjects, Tally};
-use crate::matching::{account_of, prefix, site};
+use crate::matching::prefix;
 use crate::op::{Item, Key, Op};
 use crate::plan::{Ask, KnownGoodPass, LockStep, Plan};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
-use crate::snapshot::{
-    DecoyAction, Enforcement, KnownGood, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource,
-};
+use crate::snapshot::{DecoyAction, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource};
 use crate::time::{Millis, Timestamp};
 
 /// A [`LoginGuard`] made ready.
@@ -384,56 +381,4 @@ fn digest(parts: &[&[u8]]) -> Item {
     let mut item = Item::default();
     item.copy_from_slice(&hash.finalize()[..16]);
     item
-}
-
-/// Learns which networks each account logs in from. It works with and without a LoginGuard, because the brake needs it, and keeps
-/// its days under the gateway, so that adding or removing a guard forgets nobody.
-#[derive(Clone, Debug)]
-pub(crate) struct Learner {
-    object: Arc<ObjectRef>,
-    scope: Scope,
-    pub(crate) known_good: KnownGood,
-}
-
-impl Learner {
-    pub(crate) fn new(
-        gateway: &Arc<ObjectRef>,
-        guard: Option<(&Arc<ObjectRef>, KnownGood)>,
-    ) -> Self {
-        let (object, known_good) = guard.unwrap_or((gateway, KnownGood::default()));
-        Self {
-            object: object.clone(),
-            scope: Scope::new(gateway, Tally::GoodDays, known_good.keep),
-            known_good,
-        }
-    }
-
-    /// Counts the days before a login; a good login adds its own day.
-    pub(crate) fn ask<'a>(&'a self, plan: &mut Plan<'a>) {
-        let event = plan.event;
-        let Some(account) = account_of(event) else {
-            return;
-        };
-        let network = site(event.session.source.ip);
-        let key = self.scope.key(&Subjects::of(&[
-            Subject::Account(account.as_str()),
-            Subject::Prefix(network),
-        ]));
-        let window = self.known_good.keep;
-        let op = match event.stage {
-            Stage::LoginSucceeded => {
-                let mut item = Item::default();
-                item[8..].copy_from_slice(&event.at.day().to_be_bytes());
-                Op::Distinct { key, item, window }
-            }
-            _ => Op::Count { key, window },
-        };
-        let op = plan.run(op);
-        plan.good_days = Some(op);
-        let rule = RuleView {
-            object: &self.object,
-            enforcement: Enforcement::Enforce,
-        };
-        plan.check(rule, "spec.knownGood".into(), Ask::GoodDays { op });
-    }
 }

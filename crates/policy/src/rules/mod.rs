@@ -1,9 +1,12 @@
 //! What each kind of rule asks at each stage.
 
+pub(crate) mod classify;
 pub(crate) mod country;
+pub(crate) mod known_good;
 pub(crate) mod limit;
 pub(crate) mod login;
 pub(crate) mod rate;
+pub(crate) mod sender;
 pub(crate) mod submission;
 
 use crate::event::Stage;

@@ -32,13 +32,11 @@ impl Rate {
             return Err(Defect::new("spec.key", "names nothing to count by"));
         }
         let ready = |list: &str, limits: &[Limit]| {
-            let ready =
-                |&limit| check_key(&key, limit).and_then(|()| LimitPart::new(object, list, limit));
             limits
                 .iter()
-                .map(ready)
-                .collect::<Result<Vec<_>, String>>()
-                .map_err(|why| Defect::new(list, why))
+                .try_for_each(|&limit| check_key(&key, limit))
+                .map_err(|why| Defect::new(list, why))?;
+            LimitPart::list(object, list, limits)
         };
         let limits = ready("spec.limits", &spec.limits)?;
         let mut overrides = Vec::with_capacity(spec.overrides.len());

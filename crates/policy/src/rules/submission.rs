@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::content::Patterns;
 use crate::decision::{Class, Reason, Said};
 use crate::event::{
-    DomainStanding, EndFacts, Event, Fact, HeaderFacts, Newlines, Scan, Stage, TransactionFacts,
+    DomainStanding, EndFacts, Fact, HeaderFacts, Newlines, Scan, Stage, TransactionFacts,
 };
 use crate::plan::Plan;
 use crate::reply;
+use crate::rules::classify::Classification;
+use crate::rules::sender::{
+    ask_envelope_sender, ask_header_from, ask_null_sender_recipients, ask_recipients,
+};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::saw;
 use crate::snapshot::{
-    BareNewlines, Classify, Enforcement, OnMessageUnexamined, RecipientDomains, RouteTo,
-    SenderCheck, SubmissionPolicy,
+    BareNewlines, Enforcement, OnMessageUnexamined, RecipientDomains, RouteTo, SenderCheck,
+    SubmissionPolicy,
 };
 
 /// A [`SubmissionPolicy`] made ready.
@@ -32,14 +35,6 @@ pub(crate) struct Submission {
     /// Lower case, sorted.
     blocked_extensions: Vec<Box<str>>,
     routes: BTreeMap<Class, Target>,
-}
-
-/// Scores over header patterns.
-#[derive(Clone, Debug)]
-pub(crate) struct Classification {
-    pub(crate) patterns: Patterns,
-    suspect_at: i64,
-    spam_at: i64,
 }
 
 /// Where a class goes.
@@ -138,9 +133,8 @@ impl Submission {
         plan: &mut Plan<'a>,
         transaction: &TransactionFacts,
     ) {
-        if self.classify.is_some() && rule.enforcement == Enforcement::Enforce {
-            // Where messages are classified, each begins as clean: recipients are asked of the hop that it will likely go to.
-            plan.class = plan.class.max(Class::Clean);
+        if self.classify.is_some() {
+            begin_clean(rule, plan);
         }
         if self.envelope_sender == SenderCheck::MustMatchAccount {
             ask_envelope_sender(rule, "spec.sender.envelope", plan, transaction);
@@ -204,7 +198,12 @@ impl Submission {
             }
         }
         if let Some(classify) = &self.classify {
-            let (said, saw) = classify.judge(&facts.matched);
+            begin_clean(rule, plan);
+            let (class, saw) = classify.judge(&facts.matched);
+            let said = match class {
+                Class::Unclassified | Class::Clean => Said::Pass,
+                Class::Suspect | Class::Spam => Said::Worsen(class, Reason::ContentMatched),
+            };
             plan.say(rule, "spec.classify", said, saw);
         }
         if facts.scan == Scan::OverLimits
@@ -258,157 +257,16 @@ impl Submission {
     }
 }
 
-impl Classification {
-    fn new(spec: &Classify) -> Result<Self, Defect> {
-        Ok(Self {
-            patterns: Patterns::new(&spec.rules)?,
-            suspect_at: spec.suspect_at,
-            spam_at: spec.spam_at,
-        })
-    }
-
-    /// The class that the patterns found lead to. Each pattern counts once.
-    fn judge(&self, matched: &[Box<str>]) -> (Said, String) {
-        let hits = || {
-            self.patterns
-                .iter()
-                .filter(|pattern| matched.contains(&pattern.name))
-        };
-        let score = hits().fold(0i64, |score, pattern| score.saturating_add(pattern.score));
-        let names: Vec<&str> = hits().map(|pattern| &*pattern.name).collect();
-        let (class, mark) = if score >= self.spam_at {
-            (Class::Spam, self.spam_at)
-        } else if score >= self.suspect_at {
-            (Class::Suspect, self.suspect_at)
-        } else {
-            (Class::Clean, self.suspect_at)
-        };
-        let found = if names.is_empty() {
-            "no pattern matched".to_owned()
-        } else {
-            names.join(", ")
-        };
-        (
-            Said::Worsen(class, Reason::ContentMatched),
-            format!("score {} of {}: {found}", points(score), points(mark)),
-        )
+/// Where messages are classified, each begins as clean: so recipients are asked of the hop that it will likely go to.
+fn begin_clean<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>) {
+    if rule.enforcement == Enforcement::Enforce {
+        plan.class = plan.class.max(Class::Clean);
     }
 }
 
 /// The text of an extension that the policy itself names; cut short all the same.
 fn shown(extension: &str) -> String {
     extension.chars().take(16).collect()
-}
-
-/// Thousandths as a decimal number.
-fn points(thousandths: i64) -> String {
-    let sign = if thousandths < 0 { "-" } else { "" };
-    let (whole, rest) = (
-        thousandths.unsigned_abs() / 1000,
-        thousandths.unsigned_abs() % 1000,
-    );
-    let text = format!("{sign}{whole}.{rest:03}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// MAIL: the envelope sender must be the account's. `<>` is every account's, for read receipts; see
-/// [`ask_null_sender_recipients`] and [`ask_header_from`] for its price.
-pub(crate) fn ask_envelope_sender<'a>(
-    rule: RuleView<'a>,
-    part: &'static str,
-    plan: &mut Plan<'a>,
-    transaction: &TransactionFacts,
-) {
-    let owner = plan.event.account.as_ref().map(|account| &account.name);
-    match (owner, &transaction.sender) {
-        (None, _) => plan.refuse(rule, part, reply::sender_mismatch(), "nobody is logged in"),
-        (Some(_), None) => plan.say(rule, part, Said::Pass, "the null sender, for one recipient"),
-        (Some(account), Some(sender)) if plan.rules.senders().owns(account, sender) => {
-            plan.say(
-                rule,
-                part,
-                Said::Pass,
-                "the sender is an address of the account",
-            );
-        }
-        (Some(_), Some(_)) => plan.refuse(
-            rule,
-            part,
-            reply::sender_mismatch(),
-            "the sender is no address of the account",
-        ),
-    }
-}
-
-/// RCPT: `<>` may go to one recipient only.
-pub(crate) fn ask_null_sender_recipients<'a>(
-    rule: RuleView<'a>,
-    part: &'static str,
-    plan: &mut Plan<'a>,
-    transaction: &TransactionFacts,
-) {
-    if transaction.sender.is_none() && transaction.recipients >= 1 {
-        plan.refuse(
-            rule,
-            part,
-            reply::too_many_recipients(),
-            "a second recipient for the null sender",
-        );
-    }
-}
-
-/// RCPT: one more recipient than `limit`.
-pub(crate) fn ask_recipients<'a>(
-    rule: RuleView<'a>,
-    part: &'static str,
-    plan: &mut Plan<'a>,
-    transaction: &TransactionFacts,
-    limit: u32,
-) {
-    let saw = saw::of(
-        transaction.recipients.into(),
-        limit.into(),
-        " accepted before",
-    );
-    if transaction.recipients >= limit {
-        plan.refuse(rule, part, reply::too_many_recipients(), saw);
-    } else {
-        plan.say(rule, part, Said::Pass, saw);
-    }
-}
-
-/// Headers: From must be one address of the account; none, several or a malformed one never are.
-pub(crate) fn ask_header_from<'a>(
-    rule: RuleView<'a>,
-    part: &'static str,
-    plan: &mut Plan<'a>,
-    facts: &HeaderFacts,
-) {
-    match misaligned(plan.event, plan, facts) {
-        Some(saw) => plan.refuse(rule, part, reply::header_from_mismatch(), saw),
-        None => plan.say(rule, part, Said::Pass, "From is an address of the account"),
-    }
-}
-
-/// Why the header From is not the account's, if it is not.
-pub(crate) fn misaligned(
-    event: &Event,
-    plan: &Plan<'_>,
-    facts: &HeaderFacts,
-) -> Option<&'static str> {
-    use crate::event::FromHeader;
-    match (&facts.from, &event.account) {
-        (_, None) => Some("nobody is logged in"),
-        (FromHeader::Missing, _) => Some("there is no From"),
-        (FromHeader::Several, _) => Some("there is more than one From"),
-        (FromHeader::Malformed, _) => Some("From is no plain address"),
-        (FromHeader::One(author), Some(account))
-            if plan.rules.senders().owns(&account.name, author) =>
-        {
-            None
-        }
-        (FromHeader::One(_), Some(_)) => Some("From is no address of the account"),
-    }
 }
 
 fn ask_domain<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, domain: &Fact<DomainStanding>) {

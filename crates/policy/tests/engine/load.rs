@@ -51,7 +51,14 @@ fn pattern(matches: &str) -> Option<Classify> {
 #[test]
 fn errors_name_the_object_and_the_place() {
     type Change = fn(&mut Snapshot);
-    let cases: [(Change, &str); 15] = [
+    let cases: [(Change, &str); 16] = [
+        (
+            |snapshot| {
+                let limit = limit_of(snapshot).limits[0];
+                limit_of(snapshot).limits.push(Limit { count: 9, ..limit });
+            },
+            "RateLimit/mail/limit: spec.limits: Messages per 1h is there twice",
+        ),
         (
             |snapshot| snapshot.schema = SCHEMA + 1,
             "schema 2 is not one",

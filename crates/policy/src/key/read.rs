@@ -1,0 +1,147 @@
+//! Takes keys apart again, for people, and to prove that no two names share bytes.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Subject, Tally};
+use crate::event::Country;
+use crate::op::Key;
+use crate::snapshot::{Kind, ObjectRef};
+use crate::time::Millis;
+
+/// A key taken apart again, for `sekisho explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The object.
+    pub object: ObjectRef,
+    /// What is counted.
+    pub tally: Tally,
+    /// The window; zero for locks.
+    pub window: Millis,
+    /// Whom or what it is about.
+    pub subjects: Vec<Subject<'a>>,
+}
+
+/// Takes a key apart; `None` if this module did not frame it.
+#[must_use]
+pub fn read(key: &Key) -> Option<Parts<'_>> {
+    let mut rest = Reader(key.as_bytes());
+    let kind = read_kind(rest.byte()?)?;
+    let namespace = rest.framed_text()?.to_owned();
+    let name = rest.framed_text()?.to_owned();
+    let tally = Tally::read(rest.byte()?)?;
+    let window = Millis(u64::from_be_bytes(rest.take(8)?.try_into().ok()?));
+    let mut subjects = Vec::new();
+    while !rest.0.is_empty() {
+        subjects.push(rest.subject()?);
+    }
+    Some(Parts {
+        object: ObjectRef {
+            kind,
+            namespace,
+            name,
+        },
+        tally,
+        window,
+        subjects,
+    })
+}
+
+impl fmt::Display for Parts<'_> {
+    /// `RateLimit/default/by-account Recipients 1h account=a@example.jp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.object, self.tally)?;
+        if self.window.0 > 0 {
+            write!(f, " {}", self.window)?;
+        }
+        self.subjects
+            .iter()
+            .try_for_each(|subject| write!(f, " {subject}"))
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(name) => write!(f, "account={name}"),
+            Self::Source(ip) => write!(f, "source={ip}"),
+            Self::Prefix(net) => write!(f, "prefix={net}"),
+            Self::Asn(Some(asn)) => write!(f, "asn={asn}"),
+            Self::Asn(None) => f.write_str("asn=unknown"),
+            Self::Country(Some(country)) => write!(f, "country={country:?}"),
+            Self::Country(None) => f.write_str("country=unknown"),
+            Self::SenderDomain(domain) => write!(f, "senderDomain={domain}"),
+            Self::RecipientDomain(domain) => write!(f, "recipientDomain={domain}"),
+            Self::Gateway(namespace, name) => write!(f, "gateway={namespace}/{name}"),
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|byte| byte[0])
+    }
+
+    fn framed(&mut self) -> Option<&'a [u8]> {
+        let len = u32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.take(len as usize)
+    }
+
+    fn framed_text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.framed()?).ok()
+    }
+
+    fn subject(&mut self) -> Option<Subject<'a>> {
+        let tag = self.byte()?;
+        let body = self.framed()?;
+        let text = || std::str::from_utf8(body).ok();
+        Some(match (tag, body) {
+            (1, _) => Subject::Account(text()?),
+            (2, _) => Subject::Source(read_ip(body)?),
+            (3, [bits, ip @ ..]) => Subject::Prefix(IpNet::new(read_ip(ip)?, *bits).ok()?),
+            (4, []) => Subject::Asn(None),
+            (4, _) => Subject::Asn(Some(u32::from_be_bytes(body.try_into().ok()?))),
+            (5, []) => Subject::Country(None),
+            (5, _) => Subject::Country(Some(Country::parse(body.try_into().ok()?)?)),
+            (6, _) => Subject::SenderDomain(text()?),
+            (7, _) => Subject::RecipientDomain(text()?),
+            (8, _) => {
+                let mut both = Reader(body);
+                Subject::Gateway(both.framed_text()?, std::str::from_utf8(both.0).ok()?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn read_ip(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(octets)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
+}
+
+pub(super) const KINDS: [(Kind, u8); 6] = [
+    (Kind::MailGateway, 1),
+    (Kind::SubmissionPolicy, 2),
+    (Kind::CountryRule, 3),
+    (Kind::RateLimit, 4),
+    (Kind::LoginGuard, 5),
+    (Kind::EgressPool, 6),
+];
+
+fn read_kind(byte: u8) -> Option<Kind> {
+    KINDS
+        .into_iter()
+        .find_map(|(kind, number)| (number == byte).then_some(kind))
+}

@@ -1,0 +1,71 @@
+//! Which networks are known good for which accounts.
+
+use std::sync::Arc;
+
+use crate::event::Stage;
+use crate::field_path::FieldPath;
+use crate::key::{Scope, Subject, Subjects, Tally};
+use crate::matching::{account_of, site};
+use crate::op::{Item, Op};
+use crate::plan::{Ask, Plan};
+use crate::ruleset::RuleView;
+use crate::snapshot::{Enforcement, KnownGood, ObjectRef};
+
+/// Learns which networks each account logs in from. It works with and without a LoginGuard, because the brake needs it, and keeps
+/// its days under the gateway, so that adding or removing a guard forgets nobody.
+#[derive(Clone, Debug)]
+pub(crate) struct Learner {
+    object: Arc<ObjectRef>,
+    part: FieldPath,
+    scope: Scope,
+    pub(crate) known_good: KnownGood,
+}
+
+impl Learner {
+    pub(crate) fn new(
+        gateway: &Arc<ObjectRef>,
+        guard: Option<(&Arc<ObjectRef>, KnownGood)>,
+    ) -> Self {
+        let part = if guard.is_some() {
+            "spec.knownGood"
+        } else {
+            "known-good networks"
+        };
+        let (object, known_good) = guard.unwrap_or((gateway, KnownGood::default()));
+        Self {
+            object: object.clone(),
+            part: part.into(),
+            scope: Scope::new(gateway, Tally::GoodDays, known_good.keep),
+            known_good,
+        }
+    }
+
+    /// Counts the days before a login; a good login adds its own day.
+    pub(crate) fn ask<'a>(&'a self, plan: &mut Plan<'a>) {
+        let event = plan.event;
+        let Some(account) = account_of(event) else {
+            return;
+        };
+        let network = site(event.session.source.ip);
+        let key = self.scope.key(&Subjects::of(&[
+            Subject::Account(account.as_str()),
+            Subject::Prefix(network),
+        ]));
+        let window = self.known_good.keep;
+        let op = match event.stage {
+            Stage::LoginSucceeded => {
+                let mut item = Item::default();
+                item[8..].copy_from_slice(&event.at.day().to_be_bytes());
+                Op::Distinct { key, item, window }
+            }
+            _ => Op::Count { key, window },
+        };
+        let op = plan.run(op);
+        plan.good_days = Some(op);
+        let rule = RuleView {
+            object: &self.object,
+            enforcement: Enforcement::Enforce,
+        };
+        plan.check(rule, self.part.clone(), Ask::GoodDays { op });
+    }
+}
