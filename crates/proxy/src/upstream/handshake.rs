@@ -19,7 +19,7 @@ use super::failure::{Failure, Fault};
 use super::identity::ClientIdentity;
 use super::lane::{Blame, Lane};
 use super::stream::Stream;
-use super::wire::{Meanwhile, Wire};
+use super::wire::Wire;
 
 /// Addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -160,9 +160,7 @@ impl Attempt<'_> {
         let until = Until::first(self.environment.deadlines.greeting, self.deadline);
         if self.lane.key.passing == Passing::ProxyV2 {
             wire.output.extend(self.identity.as_proxy_header());
-            wire.flush(Meanwhile::Replies, until)
-                .await
-                .map_err(|failure| failure.fault)?;
+            wire.send(until).await?;
         }
         let reply = wire.reply(until).await?;
         if reply.code() == 220 {

@@ -99,7 +99,7 @@ async fn ask(
     until: Until,
 ) -> Result<LoginAnswer, Fault> {
     let mechanism = mechanism(&connection.capabilities).ok_or(Fault::AuthNotOffered)?;
-    if !may_send_password(connection) {
+    if !may_carry_password(path(&connection.wire), connection.lane.key.tls) {
         return Err(Fault::PasswordInClear);
     }
     connection.wire.check_silence()?;
@@ -135,9 +135,26 @@ fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
         .find(|mechanism| capabilities.offers_auth(mechanism.name()))
 }
 
-fn may_send_password(connection: &Connection) -> bool {
-    let loopback = connection.wire.stream().is_some_and(Stream::is_loopback);
-    connection.wire.is_tls() || loopback || connection.lane.key.tls == UpstreamTls::Off
+/// What lies between us and the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Tls,
+    Loopback,
+    Network,
+}
+
+fn path(wire: &Wire) -> Path {
+    if wire.is_tls() {
+        Path::Tls
+    } else if wire.stream().is_some_and(Stream::is_loopback) {
+        Path::Loopback
+    } else {
+        Path::Network
+    }
+}
+
+fn may_carry_password(path: Path, tls: UpstreamTls) -> bool {
+    path != Path::Network || tls == UpstreamTls::Off
 }
 
 /// 535 says that the password is wrong, 525 that the account is closed (RFC 5248). Every other refusal is about us, or
@@ -148,5 +165,26 @@ fn judge(reply: Reply) -> Result<LoginAnswer, Fault> {
         525 | 535 => Ok(LoginAnswer::Refused),
         _ if reply.is_completion() || reply.is_intermediate() => Err(unexpected(reply)),
         _ => Err(Fault::Unwilling(reply)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_crosses_a_network_in_clear_only_if_the_operator_said_so() {
+        for tls in [
+            UpstreamTls::Off,
+            UpstreamTls::Opportunistic,
+            UpstreamTls::Required,
+        ] {
+            assert!(may_carry_password(Path::Tls, tls) && may_carry_password(Path::Loopback, tls));
+            assert_eq!(
+                may_carry_password(Path::Network, tls),
+                tls == UpstreamTls::Off,
+                "{tls:?}"
+            );
+        }
     }
 }

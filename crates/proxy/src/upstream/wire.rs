@@ -79,10 +79,15 @@ impl Wire {
     /// Writes one command and reads its reply.
     pub(super) async fn ask(&mut self, command: &[u8], until: Until) -> Result<Reply, Fault> {
         self.output.extend_from_slice(command);
+        self.send(until).await?;
+        self.reply(until).await
+    }
+
+    /// Writes the commands in the output.
+    pub(super) async fn send(&mut self, until: Until) -> Result<(), Fault> {
         self.flush(Meanwhile::Replies, until)
             .await
-            .map_err(|failure| failure.fault)?;
-        self.reply(until).await
+            .map_err(|failure| failure.fault)
     }
 
     /// Reads one reply.
