@@ -1,2 +1,68 @@
-//! The sekisho binary.
-fn main() {}
+//! The `sekisho` binary: parses the command line, runs one command, and prints why it failed, once.
+
+mod accounts;
+mod args;
+mod crds;
+mod demo;
+mod explain;
+mod ledger;
+mod lint;
+mod objects;
+mod output;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::output::visible;
+
+/// How a command ended, other than by an error of its own.
+enum Outcome {
+    Done,
+    /// It did what it was asked, and what it looked at is not in order.
+    Wanting,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Wanting) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Outcome> {
+    match cli.command {
+        Command::Up(up) => async_runtime()?.block_on(up::run(up)),
+        Command::Lint(lint) => lint::run(&lint),
+        Command::Explain(explain) => async_runtime()?.block_on(explain::run(&explain)),
+        Command::Accounts(accounts) => accounts::run(&accounts),
+        Command::Ledger(ledger) => async_runtime()?.block_on(ledger::run(&ledger)),
+        Command::Crds => crds::run(),
+    }
+}
+
+fn async_runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The error and what led to it, on one line each where they are long, and nothing twice.
+#[expect(clippy::print_stderr, reason = "the last words of a command")]
+fn complain(error: &anyhow::Error) {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many errors repeat their source in their own words.
+        if !said.contains(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    let lines: Vec<_> = said.lines().map(visible).collect();
+    eprintln!("sekisho: {}", lines.join("\n"));
+}

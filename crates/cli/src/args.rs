@@ -1,0 +1,229 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sekisho_policy::{DecisionId, Millis};
+
+/// A checkpoint for mail submission: policy as YAML, enforced on each SMTP step, and explained.
+#[derive(Debug, Parser)]
+#[command(name = "sekisho", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in this process, from YAML files.
+    Up(Up),
+    /// Check YAML files as the API server would, and across objects.
+    Lint(Lint),
+    /// Say why a message was refused or where it went, or what would become of one that was never sent.
+    Explain(Explain),
+    /// Keep a file of accounts and password hashes.
+    #[command(subcommand)]
+    Accounts(Accounts),
+    /// Look after the ledger.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Print the CustomResourceDefinitions of every kind.
+    Crds,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// A folder of YAML files, or one file.
+    pub(crate) objects: PathBuf,
+    /// Where the ledger, the last good snapshots, keys and self-signed certificates are kept.
+    #[arg(long, default_value = "./data")]
+    pub(crate) state: PathBuf,
+    /// The address that serves metrics, health, configuration and the start page.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+    /// A file with a token (16 characters or more). Requests for anything but metrics and health must then show it as
+    /// a bearer token. Without one, that is served only where --http is a loopback address.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_token_file: Option<PathBuf>,
+    /// The address that listeners bind; their ports are in the MailGateway.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) listen: IpAddr,
+    /// How long the ledger keeps a record: hours, minutes and seconds.
+    #[arg(long, default_value = "720h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) retention: Millis,
+    /// Also write each record of the ledger as one line of JSON to this file, or to standard output for `-`.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) ledger_json: Option<PathBuf>,
+    /// How logs are written, to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// Which log lines are written, such as `info` or `warn,sekisho_proxy=debug`.
+    #[arg(long, default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// The name in greetings, in EHLO and in Received fields; the machine's own if not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host_name: Option<String>,
+    /// How long open sessions may go on after SIGTERM or Ctrl-C.
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) drain: Millis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// A folder, a file, or `-` for standard input.
+    pub(crate) objects: PathBuf,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The decision id of a reply; or, with --account, the folder or file of the rules to ask.
+    #[arg(value_name = "ID|DIR")]
+    pub(crate) what: String,
+    /// The state folder whose ledger is read.
+    #[arg(long, default_value = "./data", conflicts_with = "url")]
+    pub(crate) state: PathBuf,
+    /// Ask a running process instead, such as http://127.0.0.1:8080.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// With --url: the file that holds its bearer token.
+    #[arg(long, requires = "url", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) hypothetical: Hypothetical,
+}
+
+/// A message that was never sent.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "A message that was never sent")]
+pub(crate) struct Hypothetical {
+    /// The account that logs in.
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// The client's address.
+    #[arg(long, requires = "account", value_name = "IP")]
+    pub(crate) source: Option<IpAddr>,
+    /// A recipient; may be given more than once.
+    #[arg(long = "rcpt", requires = "account", value_name = "ADDRESS")]
+    pub(crate) recipients: Vec<String>,
+    /// The envelope sender, the account if not given; empty for the null sender.
+    #[arg(long, requires = "account", value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// The file that holds the message.
+    #[arg(long, requires = "account", value_name = "FILE")]
+    pub(crate) message: Option<PathBuf>,
+    /// The gateway, if there are several: its name, or namespace/name.
+    #[arg(long, requires = "account")]
+    pub(crate) gateway: Option<String>,
+    /// The listener; the gateway's first if not given.
+    #[arg(long, requires = "account")]
+    pub(crate) listener: Option<String>,
+    /// What the client says in EHLO.
+    #[arg(long, requires = "account", default_value = "client.invalid", value_name = "NAME")]
+    pub(crate) helo: String,
+    /// When it happens, in milliseconds since 1970; now if not given.
+    #[arg(long, requires = "account", value_name = "MILLISECONDS")]
+    pub(crate) at: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accounts {
+    /// Add an account or replace its password, which is asked for.
+    Add {
+        /// The file; it is made if it is not there.
+        file: PathBuf,
+        account: String,
+        /// Read the password from the first line of standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the accounts of a file.
+    List { file: PathBuf },
+    /// Take an account out of a file.
+    Remove { file: PathBuf, account: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Erase every record of one account.
+    Erase {
+        #[arg(long)]
+        account: String,
+        /// Why, for the audit trail, such as the number of a ticket.
+        #[arg(long, default_value = "")]
+        why: String,
+        /// The state folder whose ledger it is.
+        #[arg(long, default_value = "./data")]
+        state: PathBuf,
+    },
+}
+
+/// Reads hours, minutes and seconds as the YAML has them.
+fn duration(text: &str) -> Result<Millis, String> {
+    let duration: sekisho_crd::Duration = text.parse().map_err(|error: sekisho_crd::Error| error.to_string())?;
+    Ok(Millis::from_secs(duration.as_secs()))
+}
+
+/// A span as tokio takes it.
+pub(crate) fn as_std(span: Millis) -> Duration {
+    Duration::from_millis(span.0)
+}
+
+/// What `explain` was asked about.
+pub(crate) enum Question {
+    Recorded(DecisionId),
+    Hypothetical(PathBuf),
+}
+
+impl Explain {
+    /// Tells an id from a folder: with an account it is a folder, else an id.
+    pub(crate) fn question(&self) -> anyhow::Result<Question> {
+        if self.hypothetical.account.is_some() {
+            return Ok(Question::Hypothetical(PathBuf::from(&self.what)));
+        }
+        let id = self.what.parse().map_err(|error| {
+            anyhow::anyhow!("{error}\nTo ask about a message that was never sent: sekisho explain DIR --account A --source IP --rcpt R --message FILE")
+        })?;
+        Ok(Question::Recorded(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_id_and_a_folder_are_told_apart() {
+        let explain = |args: &[&str]| match Cli::try_parse_from([&["sekisho", "explain"], args].concat()).unwrap().command {
+            Command::Explain(explain) => explain.question(),
+            _ => unreachable!(),
+        };
+        assert!(matches!(explain(&["7q2mx4k90b3t"]), Ok(Question::Recorded(_))));
+        assert!(matches!(explain(&["7q2mx4k90b3t", "--account", "a@b.example"]), Ok(Question::Hypothetical(_))));
+        assert!(explain(&["./data"]).is_err());
+    }
+}

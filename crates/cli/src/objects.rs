@@ -1,0 +1,90 @@
+//! Files to snapshots: what `up`, `lint` and `explain` have in common.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sekisho_compile::files::{self, Demo, Loaded, Secret, Source};
+use sekisho_compile::{Completeness, Diagnostic, ObjectKey, compile, lint, sort};
+use sekisho_policy::snapshot::Kind;
+use sekisho_policy::{Envelope, ObjectRef, Snapshot};
+
+/// What files say, compiled.
+pub(crate) struct Compiled {
+    /// Each gateway, and the body of its next snapshot unless there is none to go by.
+    pub(crate) gateways: BTreeMap<ObjectRef, Option<Snapshot>>,
+    pub(crate) secrets: BTreeMap<ObjectKey, Secret>,
+    pub(crate) demos: Vec<Demo>,
+    /// What is wrong, in the order of files and lines.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Reads a file or a folder, without a past.
+    pub(crate) fn read(path: &Path) -> Self {
+        Self::linted(files::load(&[path.to_owned()]))
+    }
+
+    /// Reads a stream, such as standard input. Relative paths in it start from the current folder.
+    pub(crate) fn read_from(stream: impl Read) -> Self {
+        match Source::from_reader("-", Path::new("."), stream) {
+            Ok(source) => Self::linted(files::load_sources(&[source])),
+            Err(problem) => Self::linted(Loaded { diagnostics: vec![*problem], ..Loaded::default() }),
+        }
+    }
+
+    /// Reads a file or a folder after a past: objects that are invalid now keep the rules that they have in `last`.
+    pub(crate) fn after(path: &Path, last: &BTreeMap<ObjectRef, Snapshot>) -> Self {
+        let loaded = files::load(&[path.to_owned()]);
+        let mut names: Vec<ObjectRef> = loaded.objects.gateways.keys().map(gateway_ref).collect();
+        if loaded.objects.completeness == Completeness::Partial {
+            // A gateway that is not there may be in what could not be read.
+            names.extend(last.keys().cloned());
+        }
+        Self::compiled(loaded, names, last)
+    }
+
+    fn linted(loaded: Loaded) -> Self {
+        let names = loaded.objects.gateways.keys().map(gateway_ref).collect();
+        let whole = lint(&loaded.objects);
+        let mut compiled = Self::compiled(loaded, names, &BTreeMap::new());
+        compiled.diagnostics.extend(whole);
+        sort(&mut compiled.diagnostics);
+        compiled
+    }
+
+    fn compiled(loaded: Loaded, names: Vec<ObjectRef>, last: &BTreeMap<ObjectRef, Snapshot>) -> Self {
+        let Loaded { objects, secrets, demos, mut diagnostics } = loaded;
+        let mut gateways = BTreeMap::new();
+        for name in names {
+            let key = ObjectKey::new(&*name.namespace, &*name.name);
+            let compiled = compile(&objects, &key, last.get(&name));
+            diagnostics.extend(compiled.diagnostics);
+            gateways.insert(name, compiled.snapshot);
+        }
+        sort(&mut diagnostics);
+        Self { gateways, secrets, demos, diagnostics }
+    }
+
+    /// The snapshots as they would be named if they were the first.
+    pub(crate) fn envelopes(&self) -> Vec<Envelope> {
+        self.gateways.values().flatten().map(|snapshot| Envelope::seal(1, snapshot.clone())).collect()
+    }
+
+    /// The kind, namespace and name of each object that is not accepted.
+    pub(crate) fn invalid(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        errors.filter_map(|diagnostic| diagnostic.object.as_ref()).map(|object| {
+            (object.kind.as_str(), object.namespace.as_str(), object.name.as_str())
+        })
+    }
+}
+
+fn gateway_ref(key: &ObjectKey) -> ObjectRef {
+    ObjectRef { kind: Kind::MailGateway, namespace: key.namespace.clone(), name: key.name.clone() }
+}
+
+/// Whether the files can be read at all, whatever they say.
+pub(crate) fn is_readable(path: &PathBuf) -> bool {
+    if path.is_dir() { std::fs::read_dir(path).is_ok() } else { std::fs::File::open(path).is_ok() }
+}

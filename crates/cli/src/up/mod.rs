@@ -1,0 +1,193 @@
+//! `sekisho up`: everything in one process, from files. Starts what the objects ask for, follows the files, and ends in order.
+
+mod banner;
+mod certificates;
+mod follow;
+mod gateways;
+mod housekeeping;
+mod json_lines;
+mod records;
+mod state;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sekisho_api::{Configs, Inbox, Server, Sources, Tally, Token};
+use sekisho_counters::{Counters, Limits};
+use sekisho_proxy::{Dns, FleetKey, HashPool, ledger};
+use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
+use sekisho_store::Store;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use self::banner::Banner;
+use self::follow::Follower;
+use self::gateways::{Gateways, Shared};
+use self::json_lines::JsonLines;
+use self::records::{Listeners, Witnesses};
+use self::state::StateFolder;
+use crate::args::{self, LogFormat, Up};
+use crate::output::{self, Palette};
+use crate::{Outcome, demo};
+
+/// How long the last records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(args: Up) -> Result<Outcome> {
+    let format = match args.log_format {
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    logs::init(format, &args.log)?;
+    let process = Process::prepare(args).await?;
+    process.serve().await?;
+    Ok(Outcome::Done)
+}
+
+/// Everything that lives as long as the process.
+struct Process {
+    args: Up,
+    shutdown: Shutdown,
+    gateways: Arc<Gateways>,
+    follower: Follower,
+    records: JoinHandle<()>,
+    server: Server,
+    store: Store,
+}
+
+/// What everything else stands on.
+struct Foundation {
+    clock: Clock,
+    metrics: Metrics,
+    health: Health,
+    shutdown: Shutdown,
+    state: StateFolder,
+    store: Store,
+    key: FleetKey,
+}
+
+impl Process {
+    /// Opens and binds whatever can fail; no client is let in yet.
+    async fn prepare(args: Up) -> Result<Self> {
+        let token = args.http_token_file.as_deref().map(read_token).transpose()?;
+        let json_lines = args.ledger_json.as_deref().map(JsonLines::open).transpose()?;
+        let base = Foundation::lay(&args).await?;
+        let follower = Follower::read(args.objects.clone(), &base.state, &base.clock, &base.metrics, &base.health)?;
+        let demo_relays: Vec<_> = follower.demos().iter().flat_map(|demo| demo.relays.clone()).collect();
+        let inbox = (!demo_relays.is_empty()).then(Inbox::default);
+
+        let (ledger, waiting) = ledger::channel(ledger::CAPACITY, base.key.clone(), base.metrics.clone());
+        let listeners = Listeners { tally: Tally::default(), inbox: inbox.clone(), json_lines };
+        let tally = listeners.tally.clone();
+        let witnesses = Witnesses { metrics: base.metrics.clone(), component: base.health.component("ledger") };
+        let records = records::start(base.store.clone(), waiting, listeners, witnesses, base.health.vital("ledger"));
+
+        let Foundation { clock, metrics, health, shutdown, state, store, key } = base;
+        let gateways = Arc::new(Gateways::new(Shared {
+            listen: args.listen,
+            host_name: host_name(args.host_name.as_deref()),
+            state,
+            secrets: follower.secrets(),
+            counters: Arc::new(Counters::memory(Limits::default())),
+            dns: Dns::system(metrics.clone())?,
+            hashing: HashPool::new(metrics.clone()),
+            key,
+            ledger,
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            shutdown: shutdown.clone(),
+            configs: Configs::default(),
+        }));
+        if let Some(inbox) = &inbox {
+            demo::start(&demo_relays, &clock, &shutdown, inbox).await?;
+        }
+        let sources = Sources {
+            clock,
+            metrics,
+            health,
+            shutdown: shutdown.clone(),
+            configs: gateways.shared().configs.clone(),
+            store: store.clone(),
+            tally,
+            running: gateways.clone(),
+            inbox,
+            first_message: banner(&args, args.http, &follower, Palette::Plain).first_message(),
+        };
+        let server = Server::bind(args.http, token, sources).await.map_err(explained)?;
+        Ok(Self { args, shutdown, gateways, follower, records, server, store })
+    }
+
+    /// Serves until a signal, then drains.
+    async fn serve(self) -> Result<()> {
+        let Self { args, shutdown, gateways, follower, records, server, store } = self;
+        let limit = args::as_std(args.drain);
+        shutdown.on_signals()?;
+        follower.begin(&gateways).await?;
+        output::print(&banner(&args, server.address(), &follower, Palette::of_stdout()).draw())?;
+        shutdown.spawn(server.run());
+        shutdown.spawn(housekeeping::run(gateways.clone(), store.clone(), args.retention));
+        shutdown.spawn(follower.follow(gateways.clone(), shutdown.clone(), limit));
+
+        shutdown.draining().await;
+        let sessions = gateways.drain(limit).await;
+        let tasks = shutdown.drain(limit).await.cut_short;
+        if sessions + tasks > 0 {
+            tracing::warn!(sessions, tasks, "cut short at the end of --drain");
+        }
+        // The gateways hold the ends of the ledger's channel.
+        drop(gateways);
+        if timeout(LAST_RECORDS, records).await.is_err() {
+            tracing::error!("the last records were not written in time");
+        }
+        store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Foundation {
+    async fn lay(args: &Up) -> Result<Self> {
+        let state = StateFolder::take(&args.state)?;
+        let key_path = state.path().join("fleet.key");
+        let key = FleetKey::read_or_create(&key_path).with_context(|| key_path.display().to_string())?;
+        let store = Store::open(&crate::ledger::path(state.path())).await?;
+        Ok(Self {
+            clock: Clock::system(),
+            metrics: Metrics::new(),
+            health: Health::default(),
+            shutdown: Shutdown::new(),
+            state,
+            store,
+            key,
+        })
+    }
+}
+
+fn read_token(path: &Path) -> Result<Token> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Token::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn banner<'a>(args: &Up, http: SocketAddr, follower: &'a Follower, palette: Palette) -> Banner<'a> {
+    Banner { snapshots: follower.snapshots().collect(), listen: args.listen, http, demos: follower.demos(), palette }
+}
+
+/// The machine's name, unless another is wanted.
+fn host_name(wanted: Option<&str>) -> String {
+    wanted.map_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned(), str::to_owned)
+}
+
+fn explained(error: sekisho_api::Error) -> anyhow::Error {
+    match &error {
+        sekisho_api::Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{error}; end what listens there, or choose another address with --http")
+        }
+        _ => error.into(),
+    }
+}

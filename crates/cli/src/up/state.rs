@@ -1,0 +1,143 @@
+//! The state folder: one process at a time, and the last good snapshot of each gateway.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use sekisho_policy::{Envelope, ObjectRef};
+
+/// The state folder of this process. Dropping it lets another process have it.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Takes the folder, making it if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made or written, or another process has it.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("the state folder {} cannot be made", path.display()))?;
+        let lock_path = path.join("lock");
+        let lock = private().truncate(false).open(&lock_path).with_context(|| lock_path.display().to_string())?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "another sekisho uses the state folder {}; end it, or choose another folder with --state",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("{} cannot be locked", lock_path.display()));
+            }
+        }
+        fs::create_dir_all(path.join("snapshots")).with_context(|| path.join("snapshots").display().to_string())?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps a snapshot as the last good one; after a crash either this one or the one before is there.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn keep(&self, envelope: &Envelope) -> Result<()> {
+        let path = self.snapshot_path(&envelope.snapshot.gateway.object);
+        let json = serde_json::to_vec(envelope)?;
+        write_atomically(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// Forgets the last good snapshot of a gateway that was deleted.
+    pub(crate) fn forget(&self, gateway: &ObjectRef) {
+        let path = self.snapshot_path(gateway);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "the snapshot of a deleted gateway stays");
+        }
+    }
+
+    /// The last good snapshots of all gateways.
+    pub(crate) fn all_last_good(&self) -> Vec<Envelope> {
+        let entries = fs::read_dir(self.path.join("snapshots")).into_iter().flatten().flatten();
+        let json = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+        json.filter_map(|path| read(&path)).collect()
+    }
+
+    fn snapshot_path(&self, gateway: &ObjectRef) -> PathBuf {
+        // Names of objects and namespaces are DNS labels, so neither a slash nor an underscore can be in them.
+        self.path.join("snapshots").join(format!("{}_{}.json", gateway.namespace, gateway.name))
+    }
+}
+
+fn read(path: &Path) -> Option<Envelope> {
+    let json = match fs::read(path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "a last good snapshot cannot be read");
+            return None;
+        }
+    };
+    match Envelope::read(&json) {
+        Ok(envelope) => Some(envelope),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "a last good snapshot is damaged and not used");
+            None
+        }
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = private().truncate(true).open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    // The rename itself must survive a crash too.
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_folder_serves_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = StateFolder::take(folder.path()).unwrap();
+        let refused = StateFolder::take(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("another sekisho uses the state folder"), "{refused}");
+        drop(taken);
+        StateFolder::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::take(folder.path()).unwrap();
+        let gateway = ObjectRef {
+            kind: sekisho_policy::snapshot::Kind::MailGateway,
+            namespace: "default".into(),
+            name: "g".into(),
+        };
+        fs::write(state.snapshot_path(&gateway), "{}").unwrap();
+        assert_eq!(state.all_last_good(), []);
+    }
+}

@@ -1,0 +1,9 @@
+//! The `sekisho` binary from the outside: its tools, and everything in one process from files.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cases;
+mod client;
+mod http;
+mod running;
+mod tools;
+mod up;
