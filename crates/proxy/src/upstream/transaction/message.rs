@@ -135,7 +135,12 @@ impl Transaction {
         } else if reply.is_intermediate() {
             return self.uncertain(Fault::OutOfPlace(reply));
         } else {
-            End::Refused(for_client(&reply))
+            let told = for_client(&reply);
+            if told != reply {
+                let hop = &self.connection.hop.address;
+                tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");
+            }
+            End::Refused(told)
         };
         self.connection.unfinished = false;
         let closing =
