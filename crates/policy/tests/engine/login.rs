@@ -176,14 +176,21 @@ fn distinct_pairs_lock_the_source() {
             ..per_source()
         })
     });
-    for _ in 0..50 {
-        world.judge(&failed("printer@x", Some(9)).0);
+    for minute in 0..50 {
+        world.judge(
+            &failed("printer@x", Some(9))
+                .after(Millis(minute * MINUTE))
+                .0,
+        );
     }
-    assert_eq!(asks(&world, login("a@x")), "ok");
+    assert_eq!(asks(&world, login("a@x").after(Millis(50 * MINUTE))), "ok");
     for password in 0..4 {
-        world.judge(&failed("a@x", Some(password)).0);
+        world.judge(&failed("a@x", Some(password)).after(Millis(50 * MINUTE)).0);
     }
-    assert_eq!(asks(&world, login("a@x")), "454 4.7.0");
+    assert_eq!(
+        asks(&world, login("a@x").after(Millis(50 * MINUTE))),
+        "454 4.7.0"
+    );
 }
 
 #[test]

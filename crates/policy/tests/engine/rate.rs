@@ -381,6 +381,11 @@ fn refusals_charge_nothing() {
         "ok",
         "the one recipient was left"
     );
+    assert_eq!(
+        code(&world.judge(&full)),
+        "452 4.5.3",
+        "the used-up limit, first in order, does not hide it"
+    );
     let decision = world.judge(&rcpt("x@example.org").0);
     assert_eq!(code(&decision), "450 4.7.1");
     let gateway = decision
@@ -505,7 +510,9 @@ fn order_decides() {
         spec.on_exceed = on_exceed;
         rule(name, RuleSpec::RateLimit(spec))
     };
-    let permanent = by_key("permanent", KeyPart::Source, OnExceed::Reject);
+    // One names its account: those are found by another way, and keep their place all the same.
+    let mut permanent = by_key("permanent", KeyPart::Source, OnExceed::Reject);
+    permanent.applies.accounts = vec!["A@example.jp".into()];
     let temporary = by_key("temporary", KeyPart::Account, OnExceed::Defer);
     let mut gone = by_key("gone", KeyPart::Gateway, OnExceed::Reject);
     gone.enforcement = Enforcement::Off;
