@@ -19,7 +19,11 @@ pub(crate) struct Brakes {
 
 impl Brakes {
     pub(crate) fn new(metrics: GatewayMetrics) -> Self {
-        Self { brake: Mutex::default(), tripped: ArcSwap::default(), metrics }
+        Self {
+            brake: Mutex::default(),
+            tripped: ArcSwap::default(),
+            metrics,
+        }
     }
 
     /// The rules to be judged as `Shadow`.
@@ -35,7 +39,12 @@ impl Brakes {
         }
         let trips = self.lock().observe(rules, event, decision);
         for trip in &trips {
-            let Trip { object, refused, seen, .. } = trip;
+            let Trip {
+                object,
+                refused,
+                seen,
+                ..
+            } = trip;
             tracing::error!(
                 rule = %object, refused, seen,
                 "brake tripped: the rule refused too many known-good accounts and is held in shadow until it is reset"
@@ -75,7 +84,12 @@ impl Brakes {
     }
 
     fn publish(&self) {
-        let tripped = self.lock().tripped().iter().map(|trip| ObjectRef::clone(&trip.object)).collect();
+        let tripped = self
+            .lock()
+            .tripped()
+            .iter()
+            .map(|trip| ObjectRef::clone(&trip.object))
+            .collect();
         self.tripped.store(Arc::new(tripped));
     }
 

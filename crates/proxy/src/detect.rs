@@ -1,28 +1,39 @@
 //! Signs of abuse, as metrics count them: whatever a rule saw, whether or not it was enforced.
 
+use sekisho_policy::Class;
 use sekisho_policy::decision::{Decision, Reason, Said};
 use sekisho_policy::event::Event;
-use sekisho_policy::Class;
 use sekisho_runtime::metrics::{Detection, GatewayMetrics, Label as _};
 
 /// Counts each kind of sign once for the event.
 pub(crate) fn from_findings(metrics: &GatewayMetrics, event: &Event, decision: &Decision) {
     let mut seen = 0_u32;
-    for sign in decision.findings.iter().filter_map(|finding| sign(finding.said)) {
+    for sign in decision
+        .findings
+        .iter()
+        .filter_map(|finding| sign(finding.said))
+    {
         let bit = 1 << sign.index();
         if seen & bit == 0 {
             metrics.detected(sign);
         }
         seen |= bit;
     }
-    let before = event.transaction.as_ref().map_or(Class::Unclassified, |transaction| transaction.class);
+    let before = event
+        .transaction
+        .as_ref()
+        .map_or(Class::Unclassified, |transaction| transaction.class);
     if decision.class == Class::Spam && before != Class::Spam {
         metrics.detected(Detection::SpamVerdict);
     }
 }
 
 fn sign(said: Said) -> Option<Detection> {
-    let (Said::Noted(reason) | Said::Worsen(_, reason) | Said::Defer(reason) | Said::Reject(reason)) = said else {
+    let (Said::Noted(reason)
+    | Said::Worsen(_, reason)
+    | Said::Defer(reason)
+    | Said::Reject(reason)) = said
+    else {
         return None;
     };
     Some(match reason {
@@ -33,10 +44,11 @@ fn sign(said: Said) -> Option<Detection> {
         Reason::SourceLocked => Detection::SourceLocked,
         Reason::CountryRefused => Detection::CountryRefused,
         Reason::SenderMismatch | Reason::HeaderFromMismatch => Detection::SenderMismatch,
-        Reason::BareNewline => Detection::BareNewline,
         Reason::AttachmentBlocked => Detection::AttachmentBlocked,
         Reason::DecoyTouched => Detection::DecoyAccount,
-        Reason::TooLarge
+        // Bare newlines are counted where they are seen, whether or not a policy refuses them.
+        Reason::BareNewline
+        | Reason::TooLarge
         | Reason::UnknownDomain
         | Reason::NullMx
         | Reason::ClassRefused

@@ -59,7 +59,15 @@ impl Engine {
         live.count(&event, &decision);
         detect::from_findings(&live.metrics, &event, &decision);
         self.brakes.observe(&live.rules, &event, &decision);
-        Judged { step: Step { event, ops, answers, decision }, receipt }
+        Judged {
+            step: Step {
+                event,
+                ops,
+                answers,
+                decision,
+            },
+            receipt,
+        }
     }
 
     /// Returns what was charged for a message that is not sent.
@@ -82,12 +90,16 @@ impl Engine {
         event
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at once by its one caller")]
     async fn ask(
         &self,
         live: &Live,
         event: &Event,
-    ) -> (Vec<Op>, Result<Vec<sekisho_policy::Outcome>, Unavailable>, Decision, Option<Receipt>) {
+    ) -> (
+        Vec<Op>,
+        Result<Vec<sekisho_policy::Outcome>, Unavailable>,
+        Decision,
+        Option<Receipt>,
+    ) {
         let plan = live.rules.plan(event);
         let applied = if plan.ops().is_empty() {
             Ok((Results::default(), None))
@@ -125,7 +137,12 @@ impl Engine {
     }
 
     /// What a refused event added comes back at once, where it may come back at all.
-    async fn settle(&self, event: &Event, decision: &Decision, receipt: Option<Receipt>) -> Option<Receipt> {
+    async fn settle(
+        &self,
+        event: &Event,
+        decision: &Decision,
+        receipt: Option<Receipt>,
+    ) -> Option<Receipt> {
         let receipt = receipt.filter(|_| event.stage.gives_back())?;
         if decision.verdict.refusal().is_none() {
             return Some(receipt);
@@ -149,7 +166,9 @@ impl Engine {
 pub(crate) fn stage_label(stage: &Stage) -> labels::Stage {
     match stage {
         Stage::Connect => labels::Stage::Connect,
-        Stage::Login { .. } | Stage::LoginFailed { .. } | Stage::LoginSucceeded => labels::Stage::Auth,
+        Stage::Login { .. } | Stage::LoginFailed { .. } | Stage::LoginSucceeded => {
+            labels::Stage::Auth
+        }
         Stage::Mail => labels::Stage::Mail,
         Stage::Rcpt { .. } => labels::Stage::Rcpt,
         Stage::Headers(_) => labels::Stage::Headers,
@@ -158,11 +177,16 @@ pub(crate) fn stage_label(stage: &Stage) -> labels::Stage {
 }
 
 /// What a rule said, or was only observed to say, as metrics name it.
-pub(crate) fn said_labels(said: Said, enforcement: Enforcement) -> (labels::Verdict, labels::Enforcement) {
+pub(crate) fn said_labels(
+    said: Said,
+    enforcement: Enforcement,
+) -> (labels::Verdict, labels::Enforcement) {
     let verdict = match said {
         Said::Defer(_) => labels::Verdict::Defer,
         Said::Reject(_) => labels::Verdict::Reject,
-        Said::Pass | Said::Noted(_) | Said::Exempt | Said::Worsen(..) | Said::Unjudged => labels::Verdict::Allow,
+        Said::Pass | Said::Noted(_) | Said::Exempt | Said::Worsen(..) | Said::Unjudged => {
+            labels::Verdict::Allow
+        }
     };
     let enforcement = match enforcement {
         Enforcement::Enforce => labels::Enforcement::Enforce,

@@ -53,7 +53,9 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] sekisho_runtime::Error),
     /// The host's name cannot stand in a greeting.
-    #[error("{0:?} cannot be the name of a mail server: it needs 1 to 255 printable characters without spaces")]
+    #[error(
+        "{0:?} cannot be the name of a mail server: it needs 1 to 255 printable characters without spaces"
+    )]
     HostName(String),
 }
 

@@ -23,7 +23,11 @@ impl Budget {
     }
 
     fn take(&self, octets: usize) -> bool {
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(octets)).is_ok()
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+                free.checked_sub(octets)
+            })
+            .is_ok()
     }
 
     fn put_back(&self, octets: usize) {
@@ -90,7 +94,8 @@ impl Held {
             Some(file) => file,
             None => {
                 let spool = spool.to_owned();
-                let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool)).await??;
+                let file =
+                    tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool)).await??;
                 self.file.insert(File::from_std(file))
             }
         };
@@ -191,7 +196,11 @@ mod tests {
             let all = read_all(&mut held).await;
             assert_eq!(all, [b"first ".as_slice(), &big, b" last"].concat());
             drop(held);
-            assert_eq!(budget.0.load(Ordering::Acquire), 1 << 20, "the budget is whole again");
+            assert_eq!(
+                budget.0.load(Ordering::Acquire),
+                1 << 20,
+                "the budget is whole again"
+            );
         }
     }
 

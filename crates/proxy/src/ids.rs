@@ -27,7 +27,10 @@ impl Ids {
     /// The same ids at each run: for tests.
     #[must_use]
     pub const fn seeded(seed: u128) -> Self {
-        Self { seed, drawn: AtomicU64::new(0) }
+        Self {
+            seed,
+            drawn: AtomicU64::new(0),
+        }
     }
 
     /// The next id.

@@ -1,8 +1,8 @@
 //! The way of a record out of the proxy: redacted, through a bounded channel that never holds a session up.
 
+use sekisho_policy::Address;
 use sekisho_policy::record::{self, End, Record};
 use sekisho_policy::snapshot::RecipientPrivacy;
-use sekisho_policy::Address;
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::LedgerResult;
 use tokio::sync::mpsc;
@@ -22,9 +22,20 @@ pub struct Ledger {
 
 /// A channel for `capacity` records. Whoever writes them down holds the receiver; recipients are hashed under `key`.
 #[must_use]
-pub fn channel(capacity: usize, key: FleetKey, metrics: Metrics) -> (Ledger, mpsc::Receiver<Box<Record>>) {
+pub fn channel(
+    capacity: usize,
+    key: FleetKey,
+    metrics: Metrics,
+) -> (Ledger, mpsc::Receiver<Box<Record>>) {
     let (records, receiver) = mpsc::channel(capacity);
-    (Ledger { records, key, metrics }, receiver)
+    (
+        Ledger {
+            records,
+            key,
+            metrics,
+        },
+        receiver,
+    )
 }
 
 impl Ledger {
@@ -63,7 +74,10 @@ impl Ledger {
     /// or `info` would be the same everywhere.
     fn pseudonym(&self, address: &Address) -> Address {
         let hash = self.key.pseudonym(&address.to_string());
-        let short: String = hash[..8].iter().map(|octet| format!("{octet:02x}")).collect();
+        let short: String = hash[..8]
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
         Address::new(&format!("~{short}"), address.domain())
     }
 
@@ -100,10 +114,17 @@ mod tests {
     #[test]
     fn addresses_in_replies_are_hashed_alike_and_the_rest_is_kept() {
         let ledger = ledger();
-        let hashed = ledger.pseudonym(&Address::new("hanako", "example.jp")).to_string();
-        let mut text = "550 5.1.1 <hanako@Example.JP>: no such user, hanako@example.jp; see a@ and @b".to_owned();
+        let hashed = ledger
+            .pseudonym(&Address::new("hanako", "example.jp"))
+            .to_string();
+        let mut text =
+            "550 5.1.1 <hanako@Example.JP>: no such user, hanako@example.jp; see a@ and @b"
+                .to_owned();
         ledger.redact_text(&mut text);
-        assert_eq!(text, format!("550 5.1.1 <{hashed}>: no such user, {hashed}; see a@ and @b"));
+        assert_eq!(
+            text,
+            format!("550 5.1.1 <{hashed}>: no such user, {hashed}; see a@ and @b")
+        );
         assert!(!hashed.contains("hanako"));
     }
 

@@ -24,7 +24,9 @@ mod upstream;
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
 pub use dns::{Dns, DnsError};
 pub use error::Error;
-pub use gateway::{Applied, Certificates, Gateway, GatewayConfig, ListenerStatus, Services, Status};
+pub use gateway::{
+    Applied, Certificates, Gateway, GatewayConfig, ListenerStatus, Services, Status,
+};
 pub use ids::Ids;
 pub use limits::Limits;
 pub use listener::sources::ConnectionCaps;

@@ -31,6 +31,8 @@ pub struct Limits {
     pub failed_logins: u32,
     /// Recipients refused, counted anew after each message: who asks so many is looking for addresses.
     pub refused_recipients: u32,
+    /// Recipients of one message, where the policy sets no smaller bound.
+    pub recipients: usize,
     /// Octets of a message held in memory while its verdict is awaited; what is more goes to an unlinked file.
     pub held_in_memory: usize,
     /// Octets of all messages together held in memory; beyond, messages go to files from their first octet.
@@ -60,6 +62,7 @@ impl Default for Limits {
             idle_commands: 200,
             failed_logins: 3,
             refused_recipients: 100,
+            recipients: 10_000,
             held_in_memory: 256 * 1024,
             held_in_all: 512 * 1024 * 1024,
             message: 1024 * 1024 * 1024,

@@ -24,22 +24,43 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(rules: Ruleset, hops: NextHops, backends: Arc<Backends>, metrics: GatewayMetrics) -> Self {
-        let rule_metrics =
-            rules.objects().map(|object| (object.clone(), metrics.rule(&object.to_string()))).collect();
+    pub(crate) fn new(
+        rules: Ruleset,
+        hops: NextHops,
+        backends: Arc<Backends>,
+        metrics: GatewayMetrics,
+    ) -> Self {
+        let rule_metrics = rules
+            .objects()
+            .map(|object| (object.clone(), metrics.rule(&object.to_string())))
+            .collect();
         let no_rule = metrics.rule(NO_NAME);
-        Self { rules, hops, backends, metrics, rule_metrics, no_rule }
+        Self {
+            rules,
+            hops,
+            backends,
+            metrics,
+            rule_metrics,
+            no_rule,
+        }
     }
 
     /// Counts what each rule said of an event.
     pub(crate) fn count(&self, event: &Event, decision: &Decision) {
         let stage = stage_label(&event.stage);
         if decision.findings.is_empty() {
-            self.no_rule.decided(stage, verdict_label(&decision.verdict), Enforcement::Enforce);
+            self.no_rule.decided(
+                stage,
+                verdict_label(&decision.verdict),
+                Enforcement::Enforce,
+            );
         }
         for finding in &decision.findings {
             let (verdict, enforcement) = said_labels(finding.said, finding.enforcement);
-            let rule = self.rule_metrics.get(&finding.object).unwrap_or(&self.no_rule);
+            let rule = self
+                .rule_metrics
+                .get(&finding.object)
+                .unwrap_or(&self.no_rule);
             rule.decided(stage, verdict, enforcement);
         }
     }

@@ -48,14 +48,23 @@ impl Received<'_> {
     pub(crate) fn field(&self) -> String {
         let from = match self.privacy {
             ReceivedPrivacy::Include => {
-                format!("{} ({})", self.helo.map_or_else(|| literal(self.source), atoms), literal(self.source))
+                format!(
+                    "{} ({})",
+                    self.helo.map_or_else(|| literal(self.source), atoms),
+                    literal(self.source)
+                )
             }
             // The grammar wants a name; what clients call themselves often is their address.
             ReceivedPrivacy::Omit => "client.invalid".to_owned(),
         };
         let protocol = self.protocol.name();
-        let Self { host_name, id, at, .. } = self;
-        format!("Received: from {from}\r\n\tby {host_name} (Sekisho) with {protocol} id {id};\r\n\t{}\r\n", date(*at))
+        let Self {
+            host_name, id, at, ..
+        } = self;
+        format!(
+            "Received: from {from}\r\n\tby {host_name} (Sekisho) with {protocol} id {id};\r\n\t{}\r\n",
+            date(*at)
+        )
     }
 }
 
@@ -69,15 +78,22 @@ pub(crate) fn literal(ip: IpAddr) -> String {
 
 /// What the client calls itself, kept to what a domain or an address literal may hold.
 fn atoms(helo: &str) -> String {
-    let kept = |c: char| if c.is_ascii_alphanumeric() || "-._:[]".contains(c) { c } else { '?' };
+    let kept = |c: char| {
+        if c.is_ascii_alphanumeric() || "-._:[]".contains(c) {
+            c
+        } else {
+            '?'
+        }
+    };
     helo.chars().map(kept).collect()
 }
 
 /// `Sat, 21 Nov 2026 22:27:20 +0000` (RFC 5322 3.3).
 fn date(at: Timestamp) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let seconds = at.0 / 1000;
     let days = seconds / 86_400;
     let (year, month, day) = civil(days);
@@ -92,11 +108,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -110,7 +131,12 @@ mod tests {
             source: "203.0.113.9".parse().unwrap(),
             privacy: ReceivedPrivacy::Include,
             host_name: "mail.example.jp",
-            protocol: Protocol { greeting: Greeting::Ehlo, tls: true, authenticated: true, smtputf8: false },
+            protocol: Protocol {
+                greeting: Greeting::Ehlo,
+                tls: true,
+                authenticated: true,
+                smtputf8: false,
+            },
             id: "7Q2M-X4K9-0B3T".parse().unwrap(),
             at: Timestamp(1_795_300_040_000),
         }
@@ -127,22 +153,47 @@ mod tests {
 
     #[test]
     fn privacy_leaves_out_address_and_name() {
-        let field = Received { privacy: ReceivedPrivacy::Omit, ..sample() }.field();
-        assert!(!field.contains("203.0.113.9") && !field.contains("pc.example.jp"), "{field}");
+        let field = Received {
+            privacy: ReceivedPrivacy::Omit,
+            ..sample()
+        }
+        .field();
+        assert!(
+            !field.contains("203.0.113.9") && !field.contains("pc.example.jp"),
+            "{field}"
+        );
     }
 
     #[test]
     fn what_the_client_calls_itself_cannot_break_the_field() {
-        let field = Received { helo: Some("a);b\"<>"), ..sample() }.field();
+        let field = Received {
+            helo: Some("a);b\"<>"),
+            ..sample()
+        }
+        .field();
         assert!(field.starts_with("Received: from a??b??? ("), "{field}");
-        let v6 = Received { helo: None, source: "2001:db8::1".parse().unwrap(), ..sample() }.field();
-        assert!(v6.starts_with("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])"), "{v6}");
+        let v6 = Received {
+            helo: None,
+            source: "2001:db8::1".parse().unwrap(),
+            ..sample()
+        }
+        .field();
+        assert!(
+            v6.starts_with("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])"),
+            "{v6}"
+        );
     }
 
     #[test]
     fn protocol_names_are_those_of_the_registry() {
         let name = |greeting, smtputf8, tls, authenticated| {
-            Protocol { greeting, tls, authenticated, smtputf8 }.name()
+            Protocol {
+                greeting,
+                tls,
+                authenticated,
+                smtputf8,
+            }
+            .name()
         };
         assert_eq!(name(Greeting::Helo, false, false, false), "SMTP");
         assert_eq!(name(Greeting::Ehlo, false, false, true), "ESMTPA");

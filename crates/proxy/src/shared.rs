@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use sekisho_policy::event::{ConfigState, Country, Fact, Source};
 use sekisho_policy::Timestamp;
+use sekisho_policy::event::{ConfigState, Country, Fact, Source};
 use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::metrics::GatewayMetrics;
 use sekisho_runtime::{Clock, Shutdown};
@@ -54,7 +54,11 @@ impl Shared {
     }
 
     pub(crate) fn config_state(&self) -> ConfigState {
-        if self.config_unavailable.load(Ordering::Relaxed) { ConfigState::Unavailable } else { ConfigState::Current }
+        if self.config_unavailable.load(Ordering::Relaxed) {
+            ConfigState::Unavailable
+        } else {
+            ConfigState::Current
+        }
     }
 
     /// What is known of an address without asking anybody.

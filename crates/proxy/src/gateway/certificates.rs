@@ -28,6 +28,9 @@ pub(super) fn of_listener(
     let Some((first, others)) = secrets.split_first() else {
         return Ok((source.self_signed()?, Vec::new()));
     };
-    let others = others.iter().map(|name| source.of_secret(name)).collect::<Result<_, _>>()?;
+    let others = others
+        .iter()
+        .map(|name| source.of_secret(name))
+        .collect::<Result<_, _>>()?;
     Ok((source.of_secret(first)?, others))
 }

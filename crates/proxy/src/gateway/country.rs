@@ -26,7 +26,12 @@ pub(super) struct Country {
 
 impl Country {
     pub(super) fn new(scratch: PathBuf, health: &Health) -> Self {
-        Self { paths: None, scratch, component: health.component("country"), follower: None }
+        Self {
+            paths: None,
+            scratch,
+            component: health.component("country"),
+            follower: None,
+        }
     }
 
     /// Uses the databases that `gateway` names. One that does not serve leaves those in use that were: rules should not wait
@@ -53,7 +58,9 @@ impl Country {
                 metrics.country_load(Load::Failed);
                 self.component.degraded(error.to_string());
             }
-            Err(panicked) => tracing::error!(%panicked, "opening a country database ended in a panic"),
+            Err(panicked) => {
+                tracing::error!(%panicked, "opening a country database ended in a panic")
+            }
         }
     }
 
@@ -63,7 +70,13 @@ impl Country {
         }
         shared.country.store(Arc::new(lookup.clone()));
         let metrics = shared.metrics.process().clone();
-        let following = country::follow(lookup, LOOK_EVERY, metrics, self.component.clone(), shared.shutdown.clone());
+        let following = country::follow(
+            lookup,
+            LOOK_EVERY,
+            metrics,
+            self.component.clone(),
+            shared.shutdown.clone(),
+        );
         self.follower = Some(shared.shutdown.spawn(following));
     }
 }

@@ -55,7 +55,11 @@ enum Way {
 type Shown = (Identity, Vec<Identity>);
 
 impl Doors {
-    pub(super) fn new(listen: IpAddr, certificates: Arc<dyn Certificates>, health: &Health) -> Self {
+    pub(super) fn new(
+        listen: IpAddr,
+        certificates: Arc<dyn Certificates>,
+        health: &Health,
+    ) -> Self {
         Self {
             listen,
             certificates,
@@ -69,10 +73,17 @@ impl Doors {
     ///
     /// # Errors
     /// A socket cannot be opened, or a listener that has no certificate yet cannot get one.
-    pub(super) async fn prepare(&self, wanted: &[Listener], shared: &Shared) -> Result<Prepared, Error> {
+    pub(super) async fn prepare(
+        &self,
+        wanted: &[Listener],
+        shared: &Shared,
+    ) -> Result<Prepared, Error> {
         let mut doors = Vec::with_capacity(wanted.len());
         for spec in wanted {
-            let kept = self.open.iter().position(|opened| is_same_socket(&opened.door.load().spec, spec));
+            let kept = self
+                .open
+                .iter()
+                .position(|opened| is_same_socket(&opened.door.load().spec, spec));
             let before = kept.map(|index| self.open[index].door.load_full());
             let (door, shown) = self.furnish(spec, before.as_deref(), shared)?;
             let way = match kept {
@@ -86,10 +97,23 @@ impl Doors {
 
     /// A door for `spec`, with the certificates it shall show. One that cannot be read leaves a door that was open with
     /// those that it had.
-    fn furnish(&self, spec: &Listener, before: Option<&Door>, shared: &Shared) -> Result<(Door, Option<Shown>), Error> {
+    fn furnish(
+        &self,
+        spec: &Listener,
+        before: Option<&Door>,
+        shared: &Shared,
+    ) -> Result<(Door, Option<Shown>), Error> {
         let metrics = shared.metrics.listener(&spec.name);
         if spec.tls == ListenerTls::Off {
-            return Ok((Door { spec: spec.clone(), tls_config: None, certificates: None, metrics }, None));
+            return Ok((
+                Door {
+                    spec: spec.clone(),
+                    tls_config: None,
+                    certificates: None,
+                    metrics,
+                },
+                None,
+            ));
         }
         let kept = before.and_then(|door| door.certificates.clone().zip(door.tls_config.clone()));
         let shown = certificates::of_listener(&*self.certificates, &spec.certificates);
@@ -105,16 +129,29 @@ impl Doors {
                 let config = server_config(resolver.clone())?;
                 ((resolver, config), None)
             }
-            (None, Err(source)) => return Err(Error::Certificate { listener: spec.name.clone(), source }),
+            (None, Err(source)) => {
+                return Err(Error::Certificate {
+                    listener: spec.name.clone(),
+                    source,
+                });
+            }
         };
-        let door =
-            Door { spec: spec.clone(), tls_config: Some(config), certificates: Some(resolver), metrics };
+        let door = Door {
+            spec: spec.clone(),
+            tls_config: Some(config),
+            certificates: Some(resolver),
+            metrics,
+        };
         Ok((door, shown))
     }
 
     fn bind(&self, spec: &Listener) -> Result<Way, Error> {
         let address = SocketAddr::new(self.listen, spec.port);
-        let fault = |source| Error::Bind { listener: spec.name.clone(), address, source };
+        let fault = |source| Error::Bind {
+            listener: spec.name.clone(),
+            address,
+            source,
+        };
         let socket = listen(address).map_err(fault)?;
         let bound = socket.local_addr().map_err(fault)?;
         Ok(Way::New(socket, bound))
@@ -123,17 +160,20 @@ impl Doors {
     /// Puts what was prepared in force, and closes what is no longer wanted.
     pub(super) fn open(&mut self, prepared: Prepared, shared: &Arc<Shared>) {
         self.certificate_health.ok();
-        let mut before: Vec<Option<Opened>> = std::mem::take(&mut self.open).into_iter().map(Some).collect();
+        let mut before: Vec<Option<Opened>> = std::mem::take(&mut self.open)
+            .into_iter()
+            .map(Some)
+            .collect();
         for (door, way, shown) in prepared.doors {
             if let (Some((first, others)), Some(resolver)) = (shown, &door.certificates) {
                 self.note_expiry(&first, &others, shared);
                 resolver.replace(first, others);
             }
             let opened = match way {
-                Way::Kept(index) => before[index].take().map(|kept| {
-                    kept.door.store(Arc::new(door));
-                    kept
-                }),
+                Way::Kept(index) => {
+                    let kept = before[index].take();
+                    kept.inspect(|kept| kept.door.store(Arc::new(door)))
+                }
                 Way::New(socket, address) => Some(start(socket, address, door, shared)),
             };
             self.open.extend(opened);
@@ -150,7 +190,9 @@ impl Doors {
         self.certificate_health.ok();
         for opened in &self.open {
             let door = opened.door.load();
-            let Some(resolver) = &door.certificates else { continue };
+            let Some(resolver) = &door.certificates else {
+                continue;
+            };
             match certificates::of_listener(&*self.certificates, &door.spec.certificates) {
                 Ok((first, others)) => {
                     self.note_expiry(&first, &others, shared);
@@ -162,11 +204,17 @@ impl Doors {
     }
 
     pub(super) fn door(&self, name: &str) -> Option<Arc<Door>> {
-        self.open.iter().map(|opened| opened.door.load_full()).find(|door| door.spec.name == name)
+        self.open
+            .iter()
+            .map(|opened| opened.door.load_full())
+            .find(|door| door.spec.name == name)
     }
 
     pub(super) fn address(&self, name: &str) -> Option<SocketAddr> {
-        self.open.iter().find(|opened| opened.door.load().spec.name == name).map(|opened| opened.address)
+        self.open
+            .iter()
+            .find(|opened| opened.door.load().spec.name == name)
+            .map(|opened| opened.address)
     }
 
     pub(super) fn all(&self) -> &[Opened] {
@@ -175,13 +223,17 @@ impl Doors {
 
     fn note_expiry(&self, first: &Identity, others: &[Identity], shared: &Shared) {
         for identity in std::iter::once(first).chain(others) {
-            shared.metrics.process().certificate_expires(identity.origin(), identity.expires_at());
+            shared
+                .metrics
+                .process()
+                .certificate_expires(identity.origin(), identity.expires_at());
         }
     }
 
     fn note_bad_certificate(&self, listener: &str, error: &sekisho_runtime::Error) {
         tracing::error!(listener, %error, "a certificate cannot be used; the last good one stays");
-        self.certificate_health.degraded(format!("listener {listener}: {error}"));
+        self.certificate_health
+            .degraded(format!("listener {listener}: {error}"));
     }
 }
 
@@ -194,12 +246,25 @@ fn start(socket: TcpListener, address: SocketAddr, door: Door, shared: &Arc<Shar
     tracing::info!(listener = door.spec.name, %address, tls = ?door.spec.tls, "listening");
     let door = Arc::new(ArcSwap::from_pointee(door));
     let stop = CancellationToken::new();
-    shared.shutdown.spawn(listener::accept(socket, door.clone(), shared.clone(), stop.clone()));
-    Opened { address, door, stop }
+    shared.shutdown.spawn(listener::accept(
+        socket,
+        door.clone(),
+        shared.clone(),
+        stop.clone(),
+    ));
+    Opened {
+        address,
+        door,
+        stop,
+    }
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // One socket for both families; sources are shown in their own.

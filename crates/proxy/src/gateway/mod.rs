@@ -136,18 +136,42 @@ impl Gateway {
     ///
     /// # Errors
     /// What of the configuration or the snapshot cannot be used, or which listener cannot be opened.
-    pub async fn start(config: GatewayConfig, services: Services, first: &Envelope) -> Result<Self, Error> {
-        let Services { counters, dns, hashing, key, certificates, ledger, ids, clock, metrics, health, shutdown } =
-            services;
-        let host_name =
-            ClientName::new(&config.host_name).ok_or_else(|| Error::HostName(config.host_name.clone()))?;
+    pub async fn start(
+        config: GatewayConfig,
+        services: Services,
+        first: &Envelope,
+    ) -> Result<Self, Error> {
+        let Services {
+            counters,
+            dns,
+            hashing,
+            key,
+            certificates,
+            ledger,
+            ids,
+            clock,
+            metrics,
+            health,
+            shutdown,
+        } = services;
+        let host_name = ClientName::new(&config.host_name)
+            .ok_or_else(|| Error::HostName(config.host_name.clone()))?;
         let object = &first.snapshot.gateway.object;
         let metrics = metrics.gateway(&format!("{}/{}", object.namespace, object.name));
-        let environment = Arc::new(environment(&config, dns.clone(), metrics.clone(), host_name.clone())?);
+        let environment = Arc::new(environment(
+            &config,
+            dns.clone(),
+            metrics.clone(),
+            host_name.clone(),
+        )?);
         let live = load(first, &environment, &hashing, &metrics, None)?;
         let shared = Arc::new(Shared {
             host_name,
-            engine: Engine { counters, dns, brakes: Brakes::new(metrics.clone()) },
+            engine: Engine {
+                counters,
+                dns,
+                brakes: Brakes::new(metrics.clone()),
+            },
             clock,
             ids,
             ledger,
@@ -164,12 +188,23 @@ impl Gateway {
         });
         let mut country = Country::new(config.scratch, &health);
         let mut doors = Doors::new(config.listen, certificates, &health);
-        let prepared = doors.prepare(&first.snapshot.gateway.listeners, &shared).await?;
+        let prepared = doors
+            .prepare(&first.snapshot.gateway.listeners, &shared)
+            .await?;
         country.follow(&first.snapshot.gateway, &shared).await;
         doors.open(prepared, &shared);
-        shared.metrics.snapshot_loaded(first.generation, shared.clock.now_ms());
-        shared.shutdown.spawn(watch_accounts(shared.clone(), health.component("accounts")));
-        Ok(Self { shared, environment, hashing, state: Mutex::new(State { doors, country }) })
+        shared
+            .metrics
+            .snapshot_loaded(first.generation, shared.clock.now_ms());
+        shared
+            .shutdown
+            .spawn(watch_accounts(shared.clone(), health.component("accounts")));
+        Ok(Self {
+            shared,
+            environment,
+            hashing,
+            state: Mutex::new(State { doors, country }),
+        })
     }
 
     /// Puts a snapshot in force: transactions under way end under the one they began with. Listeners that are new are opened,
@@ -182,9 +217,14 @@ impl Gateway {
         let applied = self.put_in_force(&mut state, envelope).await;
         match &applied {
             Ok(Applied::InForce) => {
-                self.shared.metrics.snapshot_loaded(envelope.generation, self.shared.clock.now_ms());
+                self.shared
+                    .metrics
+                    .snapshot_loaded(envelope.generation, self.shared.clock.now_ms());
             }
-            Ok(Applied::Unchanged) => self.shared.metrics.snapshot_current(self.shared.clock.now_ms()),
+            Ok(Applied::Unchanged) => self
+                .shared
+                .metrics
+                .snapshot_current(self.shared.clock.now_ms()),
             Err(_) => self.shared.metrics.snapshot_refused(),
         }
         applied
@@ -195,9 +235,18 @@ impl Gateway {
         if self.is_in_force(&before.rules, envelope)? {
             return Ok(Applied::Unchanged);
         }
-        let live = load(envelope, &self.environment, &self.hashing, &self.shared.metrics, Some(&before))?;
+        let live = load(
+            envelope,
+            &self.environment,
+            &self.hashing,
+            &self.shared.metrics,
+            Some(&before),
+        )?;
         let gateway = &envelope.snapshot.gateway;
-        let prepared = state.doors.prepare(&gateway.listeners, &self.shared).await?;
+        let prepared = state
+            .doors
+            .prepare(&gateway.listeners, &self.shared)
+            .await?;
         state.country.follow(gateway, &self.shared).await;
         self.shared.engine.brakes.retain(&live.rules);
         self.shared.live.store(Arc::new(live));
@@ -211,28 +260,42 @@ impl Gateway {
         let ours = rules.gateway_ref();
         let theirs = &envelope.snapshot.gateway.object;
         if **ours != *theirs {
-            return Err(Error::OtherGateway { ours: ours.to_string(), offered: theirs.to_string() });
+            return Err(Error::OtherGateway {
+                ours: ours.to_string(),
+                offered: theirs.to_string(),
+            });
         }
         let same_body = **rules.digest() == *envelope.digest;
         match envelope.generation.cmp(&rules.generation()) {
             std::cmp::Ordering::Equal if same_body => Ok(true),
             std::cmp::Ordering::Greater => Ok(false),
-            _ => Err(Error::Stale { in_force: rules.generation(), offered: envelope.generation }),
+            _ => Err(Error::Stale {
+                in_force: rules.generation(),
+                offered: envelope.generation,
+            }),
         }
     }
 
     /// Says whether the source of configuration can be read; while it cannot, `onUnavailable.config` decides.
     pub fn set_config_state(&self, state: ConfigState) {
-        self.shared.config_unavailable.store(!state.is_current(), Ordering::Relaxed);
+        self.shared
+            .config_unavailable
+            .store(!state.is_current(), Ordering::Relaxed);
         if state.is_current() {
-            self.shared.metrics.snapshot_current(self.shared.clock.now_ms());
+            self.shared
+                .metrics
+                .snapshot_current(self.shared.clock.now_ms());
         }
     }
 
     /// Reads the certificates of all listeners anew: call it when the files of a Secret have changed. What cannot be read
     /// leaves the last good one in use; the log and `/readyz` say so.
     pub async fn reload_certificates(&self) {
-        self.state.lock().await.doors.reload_certificates(&self.shared);
+        self.state
+            .lock()
+            .await
+            .doors
+            .reload_certificates(&self.shared);
     }
 
     /// Puts a rule that its brake holds in shadow back in force; whether it was held.
@@ -253,13 +316,24 @@ impl Gateway {
 
     /// Serves a connection that was accepted elsewhere, as one of the listener `listener`'s: by a socket that the process
     /// inherited, or a pipe in a test. Returns when the session is over; `false` if there is no such listener.
-    pub async fn serve<S>(&self, listener: &str, stream: S, source: SocketAddr, destination: SocketAddr) -> bool
+    pub async fn serve<S>(
+        &self,
+        listener: &str,
+        stream: S,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let door: Option<Arc<Door>> = self.state.lock().await.doors.door(listener);
-        let (Some(door), Ok(place)) = (door, self.shared.connections.admit()) else { return false };
-        let ends = Ends { source, destination };
+        let (Some(door), Ok(place)) = (door, self.shared.connections.admit()) else {
+            return false;
+        };
+        let ends = Ends {
+            source,
+            destination,
+        };
         listener::serve(stream, ends, door, self.shared.clone(), place).await;
         true
     }
@@ -294,10 +368,11 @@ fn load(
 ) -> Result<Live, Error> {
     let rules = Ruleset::load(envelope)?;
     let snapshot = &envelope.snapshot;
-    let hops = NextHops::load(snapshot, environment.clone(), before.map(|live| &live.hops)).map_err(Error::upstream)?;
+    let hops = NextHops::load(snapshot, environment.clone(), before.map(|live| &live.hops))
+        .map_err(Error::upstream)?;
     let previous = before.map(|live| &*live.backends);
-    let backends =
-        Backends::load(&snapshot.gateway.authentication, hashing.clone(), previous).map_err(Error::accounts)?;
+    let backends = Backends::load(&snapshot.gateway.authentication, hashing.clone(), previous)
+        .map_err(Error::accounts)?;
     Ok(Live::new(rules, hops, Arc::new(backends), metrics.clone()))
 }
 
@@ -311,7 +386,9 @@ async fn watch_accounts(shared: Arc<Shared>, component: sekisho_runtime::health:
         }
         let backends = shared.live().backends.clone();
         // A panic in there was logged by the runtime; the next round tries again.
-        let Ok(outcomes) = tokio::task::spawn_blocking(move || backends.refresh()).await else { continue };
+        let Ok(outcomes) = tokio::task::spawn_blocking(move || backends.refresh()).await else {
+            continue;
+        };
         for outcome in outcomes {
             match outcome {
                 Ok(crate::auth::Refresh::Reloaded) => {

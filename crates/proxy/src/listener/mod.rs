@@ -11,7 +11,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
-use sekisho_runtime::metrics::{Detection, HandshakeError, ListenerMetrics, Transport as Protection};
+use sekisho_runtime::metrics::{
+    Detection, HandshakeError, ListenerMetrics, Transport as Protection,
+};
 use sekisho_runtime::tls::{CertResolver, handshake_error};
 use sekisho_smtp::proxy_protocol::ProxyHeader;
 use tokio::net::{TcpListener, TcpStream};
@@ -94,14 +96,17 @@ pub(crate) async fn accept(
 /// An error of one connection that died before it was accepted; every other is the system's.
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
+    )
 }
 
 fn welcome(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared: &Arc<Shared>) {
     let place = match shared.connections.admit() {
         Ok(place) => place,
         Err(crowded) => {
-            tracing::debug!(?crowded, "a connection was turned away");
+            note_crowded(shared, &door, crowded);
             if door.spec.tls != ListenerTls::Implicit {
                 // Into the empty buffer of a new socket, or not at all.
                 let _ = stream.try_write(CROWDED);
@@ -112,8 +117,13 @@ fn welcome(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared: &Arc<Sh
     // Each reply is written at once and waited for; Nagle's algorithm would only delay it.
     let prepared = stream.set_nodelay(true).and_then(|()| stream.local_addr());
     let Ok(local) = prepared else { return };
-    let ends = Ends { source: peer, destination: local };
-    shared.shutdown.spawn(serve(stream, ends, door, shared.clone(), place));
+    let ends = Ends {
+        source: peer,
+        destination: local,
+    };
+    shared
+        .shutdown
+        .spawn(serve(stream, ends, door, shared.clone(), place));
 }
 
 /// Serves one connection from its first octet to its last.
@@ -124,9 +134,12 @@ pub(crate) async fn serve<S: Transport>(
     shared: Arc<Shared>,
     mut place: Place,
 ) {
-    let Some(ends) = introduce(&mut stream, connection, &door, &shared).await else { return };
+    let Some(ends) = introduce(&mut stream, connection, &door, &shared).await else {
+        return;
+    };
     if let Err(crowded) = place.attribute(ends.source.ip()) {
-        return turn_away(stream, &door, crowded).await;
+        note_crowded(&shared, &door, crowded);
+        return turn_away(stream, &door).await;
     }
     let mut open = door.metrics.open_session(Protection::Plain);
     let mut stream = Stream::Plain(stream);
@@ -142,21 +155,37 @@ pub(crate) async fn serve<S: Transport>(
 }
 
 /// Who is at the other end; `None` if the connection is not to be talked to.
-async fn introduce<S: Transport>(stream: &mut S, connection: Ends, door: &Door, shared: &Shared) -> Option<Ends> {
+async fn introduce<S: Transport>(
+    stream: &mut S,
+    connection: Ends,
+    door: &Door,
+    shared: &Shared,
+) -> Option<Ends> {
     let peer = canonical(connection.source);
-    let plain = Ends { source: peer, destination: canonical(connection.destination) };
+    let plain = Ends {
+        source: peer,
+        destination: canonical(connection.destination),
+    };
     let refused = match door.preamble(peer.ip()) {
         Preamble::Forbidden => return Some(plain),
         Preamble::Required => match timeout(shared.limits.preamble, preamble::read(stream)).await {
-            Ok(Ok(ProxyHeader::Proxied { source, destination })) => {
-                return Some(Ends { source: canonical(source), destination: canonical(destination) });
+            Ok(Ok(ProxyHeader::Proxied {
+                source,
+                destination,
+            })) => {
+                return Some(Ends {
+                    source: canonical(source),
+                    destination: canonical(destination),
+                });
             }
             // A check of the load balancer's own, or of a client that it cannot name.
             Ok(Ok(ProxyHeader::Local | ProxyHeader::Unknown)) => return Some(plain),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no PROXY header came in time".to_owned(),
         },
-        Preamble::NotFromThere => "the peer is none of the load balancers that the listener is for".to_owned(),
+        Preamble::NotFromThere => {
+            "the peer is none of the load balancers that the listener is for".to_owned()
+        }
     };
     shared.metrics.detected(Detection::ProxyHeaderRejected);
     tracing::debug!(listener = door.spec.name, %peer, why = refused, "a connection was closed without a word");
@@ -168,7 +197,11 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn secure<S: Transport>(stream: Stream<S>, door: &Door, shared: &Shared) -> Result<Stream<S>, HandshakeError> {
+async fn secure<S: Transport>(
+    stream: Stream<S>,
+    door: &Door,
+    shared: &Shared,
+) -> Result<Stream<S>, HandshakeError> {
     let Some(config) = door.tls_config.clone() else {
         return Err(HandshakeError::Other);
     };
@@ -181,10 +214,36 @@ async fn secure<S: Transport>(stream: Stream<S>, door: &Door, shared: &Shared) -
     }
 }
 
-async fn turn_away<S: Transport>(mut stream: S, door: &Door, crowded: Crowded) {
+fn note_crowded(shared: &Shared, door: &Door, crowded: Crowded) {
+    shared.metrics.detected(Detection::TooManyConnections);
+    tracing::debug!(
+        listener = door.spec.name,
+        ?crowded,
+        "a connection was turned away"
+    );
+}
+
+async fn turn_away<S: Transport>(mut stream: S, door: &Door) {
     use tokio::io::AsyncWriteExt as _;
-    tracing::debug!(listener = door.spec.name, ?crowded, "a connection was turned away");
     if door.spec.tls != ListenerTls::Implicit {
         let _ = timeout(Duration::from_secs(1), stream.write_all(CROWDED)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand sessions that wait for their clients must fit in memory; what is large is boxed while it lasts.
+    #[test]
+    fn a_session_is_small() {
+        let session = size_of::<Session<TcpStream>>();
+        let task = size_of_future(serve::<TcpStream>);
+        assert!(session <= 1024, "a session has {session} octets");
+        assert!(task <= 4096, "its task has {task} octets");
     }
 }

@@ -57,9 +57,15 @@ mod tests {
     async fn not_one_octet_too_many_is_read() {
         let source = "203.0.113.9:40000".parse().unwrap();
         let destination = "192.0.2.1:587".parse().unwrap();
-        let header = ProxyHeader::Proxied { source, destination };
+        let header = ProxyHeader::Proxied {
+            source,
+            destination,
+        };
         type Write = fn(&ProxyHeader, &mut Vec<u8>);
-        for write in [proxy_protocol::write_v1 as Write, proxy_protocol::write_v2 as Write] {
+        for write in [
+            proxy_protocol::write_v1 as Write,
+            proxy_protocol::write_v2 as Write,
+        ] {
             let mut octets = Vec::new();
             write(&header, &mut octets);
             octets.extend_from_slice(b"EHLO next\r\n");
@@ -75,7 +81,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_header_is_refused_and_a_cut_one_too() {
         let mut greeting: &[u8] = b"EHLO client.example\r\n";
-        assert!(matches!(read(&mut greeting).await, Err(NoHeader::Malformed(_))));
+        assert!(matches!(
+            read(&mut greeting).await,
+            Err(NoHeader::Malformed(_))
+        ));
         let mut cut: &[u8] = b"PROXY TCP4 203.0.113.9";
         assert!(matches!(read(&mut cut).await, Err(NoHeader::Cut(_))));
         let mut lying: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff";

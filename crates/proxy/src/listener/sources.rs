@@ -17,7 +17,10 @@ pub struct ConnectionCaps {
 impl Default for ConnectionCaps {
     /// 50,000 in all, and 2,000 from one source: a carrier's translated address can hold a thousand customers.
     fn default() -> Self {
-        Self { total: 50_000, per_source: 2_000 }
+        Self {
+            total: 50_000,
+            per_source: 2_000,
+        }
     }
 }
 
@@ -43,7 +46,10 @@ pub(crate) enum Crowded {
 
 impl Connections {
     pub(crate) fn new(caps: ConnectionCaps) -> Arc<Self> {
-        Arc::new(Self { caps, open: Mutex::default() })
+        Arc::new(Self {
+            caps,
+            open: Mutex::default(),
+        })
     }
 
     /// A place for one more connection, whoever it is from.
@@ -53,7 +59,10 @@ impl Connections {
             return Err(Crowded::Gateway);
         }
         open.total += 1;
-        Ok(Place { connections: self.clone(), source: None })
+        Ok(Place {
+            connections: self.clone(),
+            source: None,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -112,14 +121,21 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back() {
-        let connections = Connections::new(ConnectionCaps { total: 3, per_source: 2 });
+        let connections = Connections::new(ConnectionCaps {
+            total: 3,
+            per_source: 2,
+        });
         let mut a = connections.admit().unwrap();
         let mut b = connections.admit().unwrap();
         let mut c = connections.admit().unwrap();
         assert_eq!(connections.admit().unwrap_err(), Crowded::Gateway);
         assert_eq!(a.attribute("2001:db8::1".parse().unwrap()), Ok(()));
         assert_eq!(b.attribute("2001:db8::ffff:2".parse().unwrap()), Ok(()));
-        assert_eq!(c.attribute("2001:db8::3".parse().unwrap()), Err(Crowded::Source), "one /64");
+        assert_eq!(
+            c.attribute("2001:db8::3".parse().unwrap()),
+            Err(Crowded::Source),
+            "one /64"
+        );
         assert_eq!(c.attribute("203.0.113.9".parse().unwrap()), Ok(()));
         drop((a, b, c));
         let open = connections.lock();

@@ -22,14 +22,24 @@ impl<S: Transport> Session<S> {
     pub(super) async fn auth(&mut self, command: AuthCommand) -> Result<Flow, Gone> {
         let live = self.live();
         let Some(mechanism) = offered(&live, &command.mechanism) else {
-            self.shared.metrics.auth(Label::Unknown, AuthResult::Malformed);
-            return Ok(self.refuse(Refusal::new(504, (5, 5, 4), "Unknown authentication mechanism")));
+            self.shared
+                .metrics
+                .auth(Label::Unknown, AuthResult::Malformed);
+            return Ok(self.refuse(Refusal::new(
+                504,
+                (5, 5, 4),
+                "Unknown authentication mechanism",
+            )));
         };
         let credentials = match self.exchange(mechanism, command.initial).await? {
             Ok(credentials) => credentials,
             Err(error) => {
                 let cancelled = error == Error::SaslCancelled;
-                let result = if cancelled { AuthResult::Cancelled } else { AuthResult::Malformed };
+                let result = if cancelled {
+                    AuthResult::Cancelled
+                } else {
+                    AuthResult::Malformed
+                };
                 self.shared.metrics.auth(label(mechanism), result);
                 return Ok(self.refuse(sasl::refusal(error)));
             }
@@ -61,10 +71,16 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    async fn response(&mut self, exchange: &mut ServerExchange) -> Result<Result<ServerStep, Error>, Gone> {
+    async fn response(
+        &mut self,
+        exchange: &mut ServerExchange,
+    ) -> Result<Result<ServerStep, Error>, Gone> {
         let until = self.until(self.shared.limits.command);
         loop {
-            match self.wire.take_line(Expect::AuthResponse, |line| exchange.respond(line)) {
+            match self
+                .wire
+                .take_line(Expect::AuthResponse, |line| exchange.respond(line))
+            {
                 Taken::Line(step) => return Ok(step),
                 Taken::Fault(error) => return Ok(Err(error)),
                 Taken::Incomplete => self.more(until).await?,
@@ -72,35 +88,60 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    async fn log_in(&mut self, live: &Live, credentials: &Credentials) -> Result<(AuthResult, Flow), Gone> {
-        let domain = live.rules.gateway().authentication.default_domain.as_deref();
+    async fn log_in(
+        &mut self,
+        live: &Live,
+        credentials: &Credentials,
+    ) -> Result<(AuthResult, Flow), Gone> {
+        let domain = live
+            .rules
+            .gateway()
+            .authentication
+            .default_domain
+            .as_deref();
         let claimed = Account::canonical(&credentials.authentication, domain);
-        let asked = self.judge(live, self.event(Stage::Login { account: claimed.clone() })).await;
+        let asked = self
+            .judge(
+                live,
+                self.event(Stage::Login {
+                    account: claimed.clone(),
+                }),
+            )
+            .await;
         self.pause(&asked).await;
         if let Some(refusal) = asked.verdict().refusal() {
             let result = auth_result(refusal.reason);
             return Ok((result, self.turn_away(live, asked)));
         }
         let network = asked.decision().network;
-        let acts_as_another = credentials
-            .authorization
-            .as_deref()
-            .is_some_and(|wanted| !wanted.is_empty() && Account::canonical(wanted, domain) != claimed);
+        let acts_as_another = credentials.authorization.as_deref().is_some_and(|wanted| {
+            !wanted.is_empty() && Account::canonical(wanted, domain) != claimed
+        });
         if acts_as_another {
             // Nobody may act for others here. The password is not looked at, and the reply does not say so.
             return self.fail_login(live, claimed, None).await;
         }
         let deadline = tokio::time::Instant::now() + self.shared.limits.login;
-        match live.backends.check(credentials, &self.caller, &live.hops, deadline).await {
+        match live
+            .backends
+            .check(credentials, &self.caller, &live.hops, deadline)
+            .await
+        {
             Verdict::Accepted(name) => self.succeed(live, name, network).await,
             Verdict::Refused => {
-                let password = self.shared.key.fingerprint(&claimed, credentials.password.expose());
+                let password = self
+                    .shared
+                    .key
+                    .fingerprint(&claimed, credentials.password.expose());
                 self.fail_login(live, claimed, Some(password)).await
             }
             Verdict::Unavailable(failure) => {
                 tracing::warn!(%failure, "a password could not be checked");
                 let reply = failure.reply().tagged(asked.id());
-                let end = End::Failed { why: failure.to_string(), reply: reply.to_string() };
+                let end = End::Failed {
+                    why: failure.to_string(),
+                    reply: reply.to_string(),
+                };
                 let flow = self.say(&reply);
                 self.record_alone(live, asked.step, end);
                 Ok((AuthResult::Unavailable, flow))
@@ -118,7 +159,10 @@ impl<S: Transport> Session<S> {
             Ok(()) => {
                 self.grammar.authenticated();
                 self.identify();
-                Ok((AuthResult::Accepted, self.say(&Reply::new(235, (2, 7, 0), "Authentication succeeded"))))
+                Ok((
+                    AuthResult::Accepted,
+                    self.say(&Reply::new(235, (2, 7, 0), "Authentication succeeded")),
+                ))
             }
             Err(judged) => Ok((AuthResult::Refused, self.turn_away(live, *judged))),
         }
@@ -132,7 +176,10 @@ impl<S: Transport> Session<S> {
         network: Network,
     ) -> Result<(), Box<Judged>> {
         let account = Arc::new(AccountFacts { name, network });
-        let event = Event { account: Some(account.clone()), ..self.event(Stage::LoginSucceeded) };
+        let event = Event {
+            account: Some(account.clone()),
+            ..self.event(Stage::LoginSucceeded)
+        };
         let judged = self.judge(live, event).await;
         self.pause(&judged).await;
         if judged.verdict().refusal().is_some() {
@@ -142,7 +189,10 @@ impl<S: Transport> Session<S> {
         self.account = Some(if account.network == network {
             account
         } else {
-            Arc::new(AccountFacts { name: account.name.clone(), network })
+            Arc::new(AccountFacts {
+                name: account.name.clone(),
+                network,
+            })
         });
         Ok(())
     }
@@ -167,7 +217,13 @@ impl<S: Transport> Session<S> {
         });
         self.tally.failed_logins += 1;
         let flow = self.say(&reply);
-        self.record_alone(live, judged.step, End::RefusedByPolicy { reply: reply.to_string() });
+        self.record_alone(
+            live,
+            judged.step,
+            End::RefusedByPolicy {
+                reply: reply.to_string(),
+            },
+        );
         flow
     }
 }
@@ -175,7 +231,9 @@ impl<S: Transport> Session<S> {
 /// The mechanism, if it is one that the gateway offers.
 fn offered(live: &Live, name: &str) -> Option<Mechanism> {
     let mechanisms = &live.rules.gateway().authentication.mechanisms;
-    let offered = mechanisms.iter().any(|mechanism| super::ehlo::mechanism_name(*mechanism) == name);
+    let offered = mechanisms
+        .iter()
+        .any(|mechanism| super::ehlo::mechanism_name(*mechanism) == name);
     Mechanism::from_name(name).filter(|_| offered)
 }
 

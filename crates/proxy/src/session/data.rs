@@ -5,7 +5,7 @@ use sekisho_runtime::metrics::{Detection, PoolMetrics};
 use sekisho_smtp::Reply;
 
 use super::io::Gone;
-use super::message::{Intake, Stop};
+use super::message::Stop;
 use super::stream::Transport;
 use super::{Flow, Session};
 use crate::upstream;
@@ -49,8 +49,14 @@ impl<S: Transport> Session<S> {
     }
 
     async fn answer(&mut self, sent: Sent, octets: u64) -> Result<Flow, Gone> {
-        let Sent { end, mut hop, metrics } = sent;
-        let Some(transaction) = self.transaction.take() else { return Ok(Flow::Close) };
+        let Sent {
+            end,
+            mut hop,
+            metrics,
+        } = sent;
+        let Some(transaction) = self.transaction.take() else {
+            return Ok(Flow::Close);
+        };
         let id = transaction.draft.id();
         match end {
             upstream::End::Accepted(reply) => {
@@ -59,12 +65,17 @@ impl<S: Transport> Session<S> {
                 self.conclude(*transaction, End::Delivered(hop)).await;
                 self.tally.message_sent();
                 let enhanced = reply.enhanced().unwrap_or((2, 0, 0).into());
-                let reply = Reply::multiline(250, Some(enhanced), reply.lines().to_vec()).tagged(id);
+                let reply =
+                    Reply::multiline(250, Some(enhanced), reply.lines().to_vec()).tagged(id);
                 Ok(self.say(&reply))
             }
             upstream::End::Refused(reply) => {
+                hop.reply = reply.to_string();
                 let reply = reply.tagged(id);
-                let end = End::RefusedByNextHop { hop, reply: reply.to_string() };
+                let end = End::RefusedByNextHop {
+                    hop,
+                    reply: reply.to_string(),
+                };
                 self.refused_at_the_dot(*transaction, end).await;
                 Ok(self.say(&reply))
             }

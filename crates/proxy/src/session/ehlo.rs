@@ -18,13 +18,18 @@ impl<S: Transport> Session<S> {
     pub(super) async fn ehlo(&mut self, name: ClientName) -> Result<Flow, Gone> {
         self.meet(name, Greeting::Ehlo).await;
         let greeting = format!("greets {}", literal(self.facts.source.ip));
-        let reply = self.offers().to_reply(self.shared.host_name.as_str(), &greeting);
+        let reply = self
+            .offers()
+            .to_reply(self.shared.host_name.as_str(), &greeting);
         Ok(self.say(&reply))
     }
 
     pub(super) async fn helo(&mut self, name: ClientName) -> Result<Flow, Gone> {
         self.meet(name, Greeting::Helo).await;
-        Ok(self.say(&Reply::plain(250, self.shared.host_name.as_str().to_owned())))
+        Ok(self.say(&Reply::plain(
+            250,
+            self.shared.host_name.as_str().to_owned(),
+        )))
     }
 
     async fn meet(&mut self, name: ClientName, greeting: Greeting) {
@@ -40,10 +45,22 @@ impl<S: Transport> Session<S> {
         let live = self.live();
         let limits = live.rules.message_limits(&self.event(Stage::Mail));
         let mechanisms = &live.rules.gateway().authentication.mechanisms;
-        let auth = if self.grammar.offers_auth() { mechanisms.as_slice() } else { &[] };
-        let xclient = if self.grammar.offers_xclient() { xclient::ATTRIBUTES.as_slice() } else { &[] };
+        let auth = if self.grammar.offers_auth() {
+            mechanisms.as_slice()
+        } else {
+            &[]
+        };
+        let xclient = if self.grammar.offers_xclient() {
+            xclient::ATTRIBUTES.as_slice()
+        } else {
+            &[]
+        };
         Capabilities {
-            size: Some(limits.max_size.map_or(SizeLimit::Unstated, SizeLimit::Octets)),
+            size: Some(
+                limits
+                    .max_size
+                    .map_or(SizeLimit::Unstated, SizeLimit::Octets),
+            ),
             pipelining: true,
             eight_bit_mime: true,
             smtputf8: true,
@@ -51,9 +68,18 @@ impl<S: Transport> Session<S> {
             starttls: self.grammar.offers_starttls(),
             enhanced_status_codes: true,
             chunking: false,
-            auth: auth.iter().map(|mechanism| mechanism_name(*mechanism).to_owned()).collect(),
-            xclient: xclient.iter().map(|attribute| (*attribute).to_owned()).collect(),
-            limits: Limits { rcpt: limits.max_recipients, ..Limits::default() },
+            auth: auth
+                .iter()
+                .map(|mechanism| mechanism_name(*mechanism).to_owned())
+                .collect(),
+            xclient: xclient
+                .iter()
+                .map(|attribute| (*attribute).to_owned())
+                .collect(),
+            limits: Limits {
+                rcpt: limits.max_recipients,
+                ..Limits::default()
+            },
         }
     }
 }

@@ -27,11 +27,19 @@ pub(super) struct Setback {
 
 impl Setback {
     pub(super) fn failed(why: impl Into<String>, reply: Reply) -> Self {
-        Self { reply, refused_by: None, why: why.into() }
+        Self {
+            reply,
+            refused_by: None,
+            why: why.into(),
+        }
     }
 
     pub(super) fn refused(hop: RecordHop, reply: Reply) -> Self {
-        Self { reply, refused_by: Some(hop), why: String::new() }
+        Self {
+            reply,
+            refused_by: Some(hop),
+            why: String::new(),
+        }
     }
 
     /// How the record puts it, once the client was told.
@@ -39,7 +47,10 @@ impl Setback {
         let reply = told.to_string();
         match self.refused_by {
             Some(hop) => End::RefusedByNextHop { hop, reply },
-            None => End::Failed { why: self.why, reply },
+            None => End::Failed {
+                why: self.why,
+                reply,
+            },
         }
     }
 }
@@ -47,7 +58,11 @@ impl Setback {
 impl From<Failure> for Setback {
     fn from(failure: Failure) -> Self {
         let refused_by = failure.refusal().and_then(|_| failure.hop().cloned());
-        Self { reply: failure.reply(), refused_by, why: failure.to_string() }
+        Self {
+            reply: failure.reply(),
+            refused_by,
+            why: failure.to_string(),
+        }
     }
 }
 
@@ -67,7 +82,14 @@ impl<S: Transport> Session<S> {
             // The header's verdict will say so, in its own words.
             return Ok(());
         }
-        let asking = transaction.ask(live, &self.caller, route, self.account.as_deref(), command, deadline);
+        let asking = transaction.ask(
+            live,
+            &self.caller,
+            route,
+            self.account.as_deref(),
+            command,
+            deadline,
+        );
         tokio::select! {
             biased;
             asked = asking => asked,
@@ -96,7 +118,10 @@ impl Transaction {
             Hop::None if !self.recipients.is_empty() => return Err(lost()),
             Hop::None => {
                 let destination = self.destination(route, account, Some(command));
-                let begun = live.hops.begin(caller, &destination, self.mail.clone(), deadline).await;
+                let begun = live
+                    .hops
+                    .begin(caller, &destination, self.mail.clone(), deadline)
+                    .await;
                 let next = begun.map_err(|failure| self.give_up(failure))?;
                 (pool_name(route), Box::new(next))
             }
@@ -106,7 +131,10 @@ impl Transaction {
             Ok(replies) => {
                 let refusal = replies.into_iter().find(|reply| !reply.is_completion());
                 let refused = refusal.map(|reply| Setback::refused(next.hop().clone(), reply));
-                self.hop = Hop::Open { pool, transaction: next };
+                self.hop = Hop::Open {
+                    pool,
+                    transaction: next,
+                };
                 refused.map_or(Ok(()), Err)
             }
             Err(failure) => {
@@ -137,7 +165,10 @@ impl Transaction {
         deadline: Instant,
     ) -> Result<Box<upstream::Transaction>, Setback> {
         match std::mem::replace(&mut self.hop, Hop::None) {
-            Hop::Open { pool, mut transaction } if pool == pool_name(route) => {
+            Hop::Open {
+                pool,
+                mut transaction,
+            } if pool == pool_name(route) => {
                 transaction.set_deadline(deadline);
                 return Ok(transaction);
             }
@@ -145,7 +176,11 @@ impl Transaction {
             Hop::Refused(_) | Hop::None => {}
         }
         let destination = self.destination(route, account, None);
-        let mut next = Box::new(live.hops.begin(caller, &destination, self.mail.clone(), deadline).await?);
+        let mut next = Box::new(
+            live.hops
+                .begin(caller, &destination, self.mail.clone(), deadline)
+                .await?,
+        );
         let replies = match next.recipients(&self.recipients).await {
             Ok(replies) => replies,
             Err(failure) => {
@@ -168,8 +203,15 @@ impl Transaction {
     /// The refusal of the message, if the next hop refused any recipient: it names the first one, with 451 if any of
     /// the refusals is transient, since then resending may help.
     fn first_refused(&self, replies: &[Reply]) -> Option<Reply> {
-        let refused = || self.recipients.iter().zip(replies).filter(|(_, reply)| !reply.is_completion());
-        let (recipient, reply) = refused().find(|(_, reply)| reply.is_transient()).or_else(|| refused().next())?;
+        let refused = || {
+            self.recipients
+                .iter()
+                .zip(replies)
+                .filter(|(_, reply)| !reply.is_completion())
+        };
+        let (recipient, reply) = refused()
+            .find(|(_, reply)| reply.is_transient())
+            .or_else(|| refused().next())?;
         let text = format!("{}: {}", recipient.path, reply.text());
         let enhanced = reply.enhanced();
         Some(match reply.is_transient() {
@@ -189,7 +231,9 @@ impl Transaction {
             route,
             seed: self.seed,
             account: account.map(|account| &account.name),
-            recipient_domain: first.and_then(|first| first.path.mailbox()).map(|mailbox| mailbox.domain()),
+            recipient_domain: first
+                .and_then(|first| first.path.mailbox())
+                .map(|mailbox| mailbox.domain()),
         }
     }
 }
@@ -202,10 +246,20 @@ fn pool_name(route: Route<'_>) -> Option<std::sync::Arc<str>> {
 }
 
 fn lost() -> Setback {
-    let reply = Reply::new(451, (4, 4, 2), "The connection to the next server broke; please try again");
-    Setback::failed("the connection to the next hop was lost within the transaction", reply)
+    let reply = Reply::new(
+        451,
+        (4, 4, 2),
+        "The connection to the next server broke; please try again",
+    );
+    Setback::failed(
+        "the connection to the next hop was lost within the transaction",
+        reply,
+    )
 }
 
 pub(super) fn cut_short() -> Setback {
-    Setback::failed("the proxy was shut down", Reply::new(421, (4, 3, 2), "Shutting down; please try again"))
+    Setback::failed(
+        "the proxy was shut down",
+        Reply::new(421, (4, 3, 2), "Shutting down; please try again"),
+    )
 }

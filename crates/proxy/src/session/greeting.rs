@@ -34,7 +34,13 @@ impl<S: Transport> Session<S> {
         };
         let reply = closing(refusal);
         self.say(&reply);
-        self.record_alone(&live, judged.step, End::RefusedByPolicy { reply: reply.to_string() });
+        self.record_alone(
+            &live,
+            judged.step,
+            End::RefusedByPolicy {
+                reply: reply.to_string(),
+            },
+        );
         Ok(Flow::Close)
     }
 }

@@ -62,7 +62,13 @@ pub(crate) struct Wire<S> {
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, input: Vec::new(), taken: 0, output: Vec::new(), lines: LineReader::new() }
+        Self {
+            stream,
+            input: Vec::new(),
+            taken: 0,
+            output: Vec::new(),
+            lines: LineReader::new(),
+        }
     }
 
     /// The connection, and how many octets were received that nobody looked at: they are discarded.
@@ -85,7 +91,11 @@ impl<S> Wire<S> {
     }
 
     /// Takes the next line that is complete already, read by `parse`.
-    pub(crate) fn take_line<T>(&mut self, expect: Expect, parse: impl FnOnce(&[u8]) -> T) -> Taken<T> {
+    pub(crate) fn take_line<T>(
+        &mut self,
+        expect: Expect,
+        parse: impl FnOnce(&[u8]) -> T,
+    ) -> Taken<T> {
         loop {
             let before = self.input.len() - self.taken;
             let (consumed, taken) = match self.lines.next(&self.input[self.taken..], expect) {
@@ -227,7 +237,9 @@ mod tests {
     }
 
     fn line<S>(wire: &mut Wire<S>) -> Option<String> {
-        match wire.take_line(Expect::Command, |line| String::from_utf8_lossy(line).into_owned()) {
+        match wire.take_line(Expect::Command, |line| {
+            String::from_utf8_lossy(line).into_owned()
+        }) {
             Taken::Line(line) => Some(line),
             Taken::Fault(error) => Some(format!("fault: {error}")),
             Taken::Incomplete => None,
@@ -274,7 +286,11 @@ mod tests {
         let mut wire = Wire::new(server);
         client.write_all(b"QUIT\r\n").await.unwrap();
         client.shutdown().await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(5), wire.gone()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(5), wire.gone())
+                .await
+                .is_err()
+        );
         assert_eq!(line(&mut wire).as_deref(), Some("QUIT"));
         wire.gone().await;
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use sekisho_policy::Class;
 use sekisho_policy::event::{Event, Stage, TransactionFacts};
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::Requirement;
-use sekisho_policy::Class;
 use sekisho_smtp::command::MailCommand;
 use sekisho_smtp::{Refusal, Reply};
 
@@ -27,12 +27,21 @@ impl<S: Transport> Session<S> {
             recipients: 0,
             class: Class::default(),
         };
-        let event = Event { transaction: Some(facts), ..self.event(Stage::Mail) };
+        let event = Event {
+            transaction: Some(facts),
+            ..self.event(Stage::Mail)
+        };
         let judged = self.judge(&live, event).await;
         self.pause(&judged).await;
         if let Some(reply) = refused(&judged) {
             let flow = self.say(&reply);
-            self.record_alone(&live, judged.step, End::RefusedByPolicy { reply: reply.to_string() });
+            self.record_alone(
+                &live,
+                judged.step,
+                End::RefusedByPolicy {
+                    reply: reply.to_string(),
+                },
+            );
             return Ok(flow);
         }
         self.grammar.mail_accepted(&command);
@@ -40,7 +49,12 @@ impl<S: Transport> Session<S> {
         Ok(self.say(&Reply::new(250, (2, 1, 0), "Sender OK")))
     }
 
-    fn open_transaction(&mut self, live: Arc<Live>, command: MailCommand, judged: crate::engine::Judged) {
+    fn open_transaction(
+        &mut self,
+        live: Arc<Live>,
+        command: MailCommand,
+        judged: crate::engine::Judged,
+    ) {
         let mut draft = Draft::new(&self.shared);
         let class = judged.decision().class;
         draft.add(judged.step);

@@ -27,8 +27,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
 use sekisho_policy::Account;
+use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
 use sekisho_runtime::metrics::{AuthResult, Detection, Mechanism, OpenSession, ReplyClass};
 use sekisho_smtp::grammar::{self, Buffered};
 use sekisho_smtp::line::{self, Expect};
@@ -92,7 +92,7 @@ impl<S: Transport> Session<S> {
         if let Err(gone) = ended {
             self.part(gone);
         }
-        self.abandon().await;
+        Box::pin(self.abandon()).await;
         if ended != Err(Gone::Closed) {
             let soon = self.reply_by();
             self.wire.close(soon).await;
@@ -103,7 +103,7 @@ impl<S: Transport> Session<S> {
         let shutdown = self.shared.shutdown.clone();
         let mut draining = pin!(shutdown.draining());
         let mut aborting = pin!(shutdown.aborting());
-        if self.greet().await? == Flow::Close {
+        if Box::pin(self.greet()).await? == Flow::Close {
             return Ok(());
         }
         loop {
@@ -115,7 +115,8 @@ impl<S: Transport> Session<S> {
                     if resting && shutdown.is_draining() {
                         return Err(Gone::Draining);
                     }
-                    let (reply_by, until) = (self.reply_by(), self.until(self.shared.limits.command));
+                    let (reply_by, until) =
+                        (self.reply_by(), self.until(self.shared.limits.command));
                     tokio::select! {
                         biased;
                         filled = self.wire.fill(reply_by, until) => filled?,
@@ -135,10 +136,19 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    async fn obey(&mut self, verb: verbs::Verb, parsed: Result<Command, Refusal>) -> Result<Flow, Gone> {
+    async fn obey(
+        &mut self,
+        verb: verbs::Verb,
+        parsed: Result<Command, Refusal>,
+    ) -> Result<Flow, Gone> {
         self.said = ReplyClass::None;
-        let buffered = if self.wire.received().is_empty() { Buffered::Nothing } else { Buffered::More };
-        let checked = parsed.and_then(|command| self.grammar.check(&command, buffered).map(|()| command));
+        let buffered = if self.wire.received().is_empty() {
+            Buffered::Nothing
+        } else {
+            Buffered::More
+        };
+        let checked =
+            parsed.and_then(|command| self.grammar.check(&command, buffered).map(|()| command));
         let flow = match checked {
             Err(refusal) => Ok(self.refuse_command(verb, refusal)),
             Ok(command) => self.dispatch(command).await,
@@ -177,14 +187,22 @@ impl<S: Transport> Session<S> {
             _ => ReplyClass::Permanent,
         };
         self.wire.reply(reply);
-        if reply.is_closing() { Flow::Close } else { Flow::On }
+        if reply.is_closing() {
+            Flow::Close
+        } else {
+            Flow::On
+        }
     }
 
     /// Refuses a command that breaks the rules of the protocol.
     fn refuse(&mut self, refusal: Refusal) -> Flow {
         self.tally.errors += 1;
         let said = self.say(&refusal.reply);
-        let flow = if refusal.then == Then::Close { Flow::Close } else { said };
+        let flow = if refusal.then == Then::Close {
+            Flow::Close
+        } else {
+            said
+        };
         self.enough().unwrap_or(flow)
     }
 
@@ -201,7 +219,9 @@ impl<S: Transport> Session<S> {
             self.shared.metrics.detected(detection);
         }
         if verb == verbs::Verb::Auth && refusal.reply.code() == 538 {
-            self.shared.metrics.auth(Mechanism::Unknown, AuthResult::TlsRequired);
+            self.shared
+                .metrics
+                .auth(Mechanism::Unknown, AuthResult::TlsRequired);
         }
         self.refuse(refusal)
     }
@@ -245,7 +265,10 @@ impl<S: Transport> Session<S> {
 
     /// The snapshot that judges now: the transaction's own, else the newest.
     fn live(&self) -> Arc<Live> {
-        self.transaction.as_ref().map_or_else(|| self.shared.live(), |transaction| transaction.live.clone())
+        self.transaction.as_ref().map_or_else(
+            || self.shared.live(),
+            |transaction| transaction.live.clone(),
+        )
     }
 
     /// What happens now, as policy sees it.
@@ -255,7 +278,10 @@ impl<S: Transport> Session<S> {
             at: self.shared.now(),
             session: self.facts.clone(),
             account: self.account.clone(),
-            transaction: self.transaction.as_ref().map(|transaction| transaction.facts()),
+            transaction: self
+                .transaction
+                .as_ref()
+                .map(|transaction| transaction.facts()),
             stage,
             tripped: self.shared.engine.brakes.tripped().to_vec(),
             config: self.shared.config_state(),

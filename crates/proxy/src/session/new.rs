@@ -80,6 +80,19 @@ fn demands(door: &Door, ends: Ends, authentication: &Authentication) -> Demands 
         ListenerTls::StartTls if auth == Demand::Required && !trusted => Demand::Required,
         ListenerTls::StartTls | ListenerTls::Implicit => Demand::Offered,
     };
-    let auth_over = if door.spec.tls == ListenerTls::Off { AuthOver::AnyTransport } else { AuthOver::TlsOnly };
-    Demands { tls, auth, auth_over, xclient: if trusted { Xclient::Trusted } else { Xclient::Refused } }
+    let auth_over = if door.spec.tls == ListenerTls::Off {
+        AuthOver::AnyTransport
+    } else {
+        AuthOver::TlsOnly
+    };
+    Demands {
+        tls,
+        auth,
+        auth_over,
+        xclient: if trusted {
+            Xclient::Trusted
+        } else {
+            Xclient::Refused
+        },
+    }
 }

@@ -1,9 +1,9 @@
 //! RCPT: judged by policy, then asked of the next hop that the message would go to.
 
-use sekisho_policy::event::Stage;
-use sekisho_policy::record::End;
 use sekisho_policy::Address;
 use sekisho_policy::event::Fact;
+use sekisho_policy::event::Stage;
+use sekisho_policy::record::End;
 use sekisho_smtp::command::RcptCommand;
 use sekisho_smtp::{ForwardPath, Reply};
 
@@ -14,12 +14,21 @@ use crate::engine::Judged;
 
 impl<S: Transport> Session<S> {
     pub(super) async fn rcpt(&mut self, command: RcptCommand) -> Result<Flow, Gone> {
+        if self.is_full() {
+            self.tally.refused_recipients += 1;
+            return Ok(self.say(&Reply::new(452, (4, 5, 3), "Too many recipients")));
+        }
         let live = self.live();
-        let stage = Stage::Rcpt { recipient: recipient(&command), domain: Fact::Unasked };
+        let stage = Stage::Rcpt {
+            recipient: recipient(&command),
+            domain: Fact::Unasked,
+        };
         let judged = self.judge(&live, self.event(stage)).await;
         self.pause(&judged).await;
         if let Some(reply) = refused(&judged) {
-            let end = End::RefusedByPolicy { reply: reply.to_string() };
+            let end = End::RefusedByPolicy {
+                reply: reply.to_string(),
+            };
             return Ok(self.refuse_recipient(judged, reply, end).await);
         }
         if let Some(transaction) = &mut self.transaction {
@@ -33,6 +42,13 @@ impl<S: Transport> Session<S> {
                 Ok(self.refuse_recipient(judged, reply, end).await)
             }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.shared.limits.recipients;
+        self.transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.recipients.len() >= most)
     }
 
     fn accept_recipient(&mut self, command: RcptCommand, judged: Judged) -> Flow {
@@ -62,6 +78,8 @@ impl<S: Transport> Session<S> {
 fn recipient(command: &RcptCommand) -> Address {
     match &command.path {
         ForwardPath::Postmaster => Address::new("postmaster", ""),
-        ForwardPath::Mailbox(mailbox) => Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()),
+        ForwardPath::Mailbox(mailbox) => {
+            Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain())
+        }
     }
 }

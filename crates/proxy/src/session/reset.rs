@@ -16,7 +16,9 @@ impl<S: Transport> Session<S> {
     /// Ends a transaction that did not come to a message: what it was charged comes back, and its record is written.
     pub(super) async fn abandon(&mut self) {
         self.grammar.transaction_ended();
-        let Some(transaction) = self.transaction.take() else { return };
+        let Some(transaction) = self.transaction.take() else {
+            return;
+        };
         let end = transaction.abandoned();
         self.conclude(*transaction, end).await;
     }

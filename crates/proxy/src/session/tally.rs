@@ -24,9 +24,21 @@ impl Tally {
     pub(super) fn exceeded(&self, limits: &Limits) -> Option<Reply> {
         let table = [
             (self.errors, limits.errors, "Too many errors"),
-            (self.idle_commands, limits.idle_commands, "Too many commands that send nothing"),
-            (self.failed_logins, limits.failed_logins, "Too many failed logins"),
-            (self.refused_recipients, limits.refused_recipients, "Too many refused recipients"),
+            (
+                self.idle_commands,
+                limits.idle_commands,
+                "Too many commands that send nothing",
+            ),
+            (
+                self.failed_logins,
+                limits.failed_logins,
+                "Too many failed logins",
+            ),
+            (
+                self.refused_recipients,
+                limits.refused_recipients,
+                "Too many refused recipients",
+            ),
         ];
         let (.., text) = table.into_iter().find(|(count, limit, _)| count >= limit)?;
         Some(Reply::new(421, (4, 7, 0), text))

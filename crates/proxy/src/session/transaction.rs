@@ -49,7 +49,10 @@ pub(super) struct Charges {
 pub(super) enum Hop {
     None,
     /// Open, and every recipient of the transaction was accepted there.
-    Open { pool: Option<Arc<str>>, transaction: Box<upstream::Transaction> },
+    Open {
+        pool: Option<Arc<str>>,
+        transaction: Box<upstream::Transaction>,
+    },
     /// No next hop takes the sender now; every recipient is answered like this.
     Refused(Box<Setback>),
 }
@@ -65,7 +68,13 @@ impl Transaction {
     }
 
     /// The transaction of a MAIL that was just accepted.
-    pub(super) fn begin(live: Arc<Live>, mail: MailCommand, class: Class, seed: u64, draft: Draft) -> Self {
+    pub(super) fn begin(
+        live: Arc<Live>,
+        mail: MailCommand,
+        class: Class,
+        seed: u64,
+        draft: Draft,
+    ) -> Self {
         Self {
             live,
             mail,
@@ -90,7 +99,9 @@ impl Transaction {
 
 /// The envelope sender as policy sees it.
 pub(super) fn sender(mail: &MailCommand) -> Option<Address> {
-    mail.path.mailbox().map(|mailbox| Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
+    mail.path
+        .mailbox()
+        .map(|mailbox| Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
 }
 
 /// The record of a transaction, or of a refusal outside one, while it is being written.
@@ -104,7 +115,12 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { id: shared.ids.draw(), at: shared.now(), steps: Vec::new(), left_out: 0 }
+        Self {
+            id: shared.ids.draw(),
+            at: shared.now(),
+            steps: Vec::new(),
+            left_out: 0,
+        }
     }
 
     /// The id that the client gets with the final 250.
@@ -117,7 +133,8 @@ impl Draft {
         if self.steps.len() >= MAX_STEPS {
             self.left_out += 1;
             let accepted = |step: &Step| {
-                matches!(step.event.stage, Stage::Rcpt { .. }) && step.decision.verdict.refusal().is_none()
+                matches!(step.event.stage, Stage::Rcpt { .. })
+                    && step.decision.verdict.refusal().is_none()
             };
             match self.steps.iter().position(accepted) {
                 Some(dispensable) => drop(self.steps.remove(dispensable)),
@@ -182,7 +199,14 @@ impl<S: Transport> Session<S> {
 
     async fn finish_off(&mut self, transaction: Transaction, end: End, due: Due) {
         self.grammar.transaction_ended();
-        let Transaction { live, class, hop, charges, draft, .. } = transaction;
+        let Transaction {
+            live,
+            class,
+            hop,
+            charges,
+            draft,
+            ..
+        } = transaction;
         if let Hop::Open { transaction, .. } = hop {
             transaction.reset();
         }
@@ -194,8 +218,16 @@ impl<S: Transport> Session<S> {
 
     async fn settle(&self, charges: Charges, due: Due) {
         let Charges { envelope, message } = charges;
-        let envelope = if due == Due::Everything { envelope } else { Vec::new() };
-        let message = if due == Due::Nothing { Vec::new() } else { message };
+        let envelope = if due == Due::Everything {
+            envelope
+        } else {
+            Vec::new()
+        };
+        let message = if due == Due::Nothing {
+            Vec::new()
+        } else {
+            message
+        };
         for receipt in envelope.into_iter().chain(message) {
             self.shared.engine.give_back(receipt).await;
         }
@@ -205,7 +237,11 @@ impl<S: Transport> Session<S> {
     pub(super) fn record_alone(&self, live: &Live, step: Step, end: End) {
         let account = match &step.event.stage {
             Stage::Login { account } | Stage::LoginFailed { account, .. } => Some(account.clone()),
-            _ => step.event.account.as_ref().map(|account| account.name.clone()),
+            _ => step
+                .event
+                .account
+                .as_ref()
+                .map(|account| account.name.clone()),
         };
         let mut draft = Draft::new(&self.shared);
         draft.at = step.event.at;
@@ -214,17 +250,32 @@ impl<S: Transport> Session<S> {
         self.write_down(live, draft, account, class, end);
     }
 
-    fn write_down(&self, live: &Live, draft: Draft, account: Option<Account>, class: Class, end: End) {
-        let who = Who { account, source: self.facts.source.ip, class };
+    fn write_down(
+        &self,
+        live: &Live,
+        draft: Draft,
+        account: Option<Account>,
+        class: Class,
+        end: End,
+    ) {
+        let who = Who {
+            account,
+            source: self.facts.source.ip,
+            class,
+        };
         let record = draft.finish(live, self.shared.now(), who, end);
-        self.shared.ledger.write(record, live.rules.gateway().privacy.recipients);
+        self.shared
+            .ledger
+            .write(record, live.rules.gateway().privacy.recipients);
     }
 }
 
 fn outcome(end: &End) -> Outcome {
     match end {
         End::Delivered(_) => Outcome::Delivered,
-        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } | End::Failed { .. } => Outcome::Refused,
+        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } | End::Failed { .. } => {
+            Outcome::Refused
+        }
         End::Uncertain(_) => Outcome::Uncertain,
         End::Abandoned => Outcome::Aborted,
     }

@@ -29,8 +29,13 @@ pub(super) fn read(line: &[u8]) -> (Verb, Result<Command, Refusal>) {
 }
 
 fn verb(line: &[u8]) -> Verb {
-    let word = line.split(|octet| *octet == b' ').next().unwrap_or_default();
-    let known = NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    let word = line
+        .split(|octet| *octet == b' ')
+        .next()
+        .unwrap_or_default();
+    let known = NAMES
+        .iter()
+        .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     known.map_or(Verb::Unknown, |(_, verb)| *verb)
 }
 
@@ -42,7 +47,9 @@ pub(super) fn intrusion(verb: Verb, refusal: &Refusal) -> Option<Detection> {
         (Verb::Xclient, 550) => Some(Detection::XclientRejected),
         (Verb::StartTls, _) if out_of_step => Some(Detection::StartTlsInjection),
         // Commands that came along with what only their sender takes for a message or a response.
-        (Verb::Data | Verb::Auth | Verb::Xclient, _) if out_of_step => Some(Detection::SmugglingAttempt),
+        (Verb::Data | Verb::Auth | Verb::Xclient, _) if out_of_step => {
+            Some(Detection::SmugglingAttempt)
+        }
         _ => None,
     }
 }

@@ -8,6 +8,10 @@ use super::{Flow, Session};
 impl<S: Transport> Session<S> {
     pub(super) fn vrfy(&mut self) -> Flow {
         self.tally.idle_commands += 1;
-        self.say(&Reply::new(252, (2, 5, 0), "Cannot verify, but will take a message and try to deliver it"))
+        self.say(&Reply::new(
+            252,
+            (2, 5, 0),
+            "Cannot verify, but will take a message and try to deliver it",
+        ))
     }
 }

@@ -19,7 +19,11 @@ impl<S: Transport> Session<S> {
         self.abandon().await;
         if attributes.login == Some(Told::TemporarilyUnavailable) {
             // Nobody is let in on that.
-            return Ok(self.say(&Reply::new(451, (4, 3, 0), "The login could not be found out; try again")));
+            return Ok(self.say(&Reply::new(
+                451,
+                (4, 3, 0),
+                "The login could not be found out; try again",
+            )));
         }
         self.believe(&attributes);
         let login = match attributes.login {
@@ -44,8 +48,22 @@ impl<S: Transport> Session<S> {
     async fn log_in_as(&mut self, login: &str) -> Option<Flow> {
         let live = self.live();
         self.account = None;
-        let name = Account::canonical(login, live.rules.gateway().authentication.default_domain.as_deref());
-        let asked = self.judge(&live, self.event(Stage::Login { account: name.clone() })).await;
+        let name = Account::canonical(
+            login,
+            live.rules
+                .gateway()
+                .authentication
+                .default_domain
+                .as_deref(),
+        );
+        let asked = self
+            .judge(
+                &live,
+                self.event(Stage::Login {
+                    account: name.clone(),
+                }),
+            )
+            .await;
         self.pause(&asked).await;
         let turned_away = if asked.verdict().refusal().is_some() {
             asked
@@ -61,7 +79,8 @@ impl<S: Transport> Session<S> {
     }
 
     fn believe(&mut self, attributes: &XclientAttributes) {
-        let known = |told: &Option<Told<std::net::IpAddr>>| told.as_ref().and_then(Told::known).copied();
+        let known =
+            |told: &Option<Told<std::net::IpAddr>>| told.as_ref().and_then(Told::known).copied();
         let port = |told: &Option<Told<u16>>| told.as_ref().and_then(Told::known).copied();
         if let Some(ip) = known(&attributes.addr) {
             self.ends.source.set_ip(ip.to_canonical());
@@ -102,7 +121,11 @@ impl<S: Transport> Session<S> {
             source: self.ends.source,
             destination: self.ends.destination,
             name: self.name.clone(),
-            helo: self.facts.helo.as_deref().and_then(sekisho_smtp::command::ClientName::new),
+            helo: self
+                .facts
+                .helo
+                .as_deref()
+                .and_then(sekisho_smtp::command::ClientName::new),
             proto,
             login: self.account_name().cloned(),
         });

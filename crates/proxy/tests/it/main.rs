@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod dialogue;
+mod gateway;
+mod world;
 
 use std::path::Path;
 
@@ -12,14 +14,30 @@ async fn dialogues() {
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "smtp"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "smtp")
+        })
         .collect();
     files.sort();
-    assert!(files.len() >= 40, "only {} dialogues in {}", files.len(), folder.display());
-    let running: Vec<_> = files.into_iter().map(|file| tokio::spawn(dialogue::play(file))).collect();
+    assert!(
+        files.len() >= 40,
+        "only {} dialogues in {}",
+        files.len(),
+        folder.display()
+    );
+    let running: Vec<_> = files
+        .into_iter()
+        .map(|file| tokio::spawn(dialogue::play(file)))
+        .collect();
     let mut failures = Vec::new();
     for dialogue in running {
         failures.extend(dialogue.await.unwrap().err());
     }
-    assert!(failures.is_empty(), "{} dialogues went otherwise:\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} dialogues went otherwise:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
 }

@@ -151,6 +151,8 @@ labels! {
         SourceLocked => "source_locked",
         SpamVerdict => "spam_verdict",
         StartTlsInjection => "starttls_injection",
+        /// A bound on connections was reached, of the gateway or of one source.
+        TooManyConnections => "too_many_connections",
         TooManyErrors => "too_many_errors",
         TooManyRecipients => "too_many_recipients",
         TooManyVisibleRecipients => "too_many_visible_recipients",

@@ -25,14 +25,20 @@ pub(super) fn unread_header(scan: Scan) -> HeaderFacts {
         Scan::Complete => FromHeader::Missing,
         Scan::OverLimits => FromHeader::Malformed,
     };
-    HeaderFacts { from, visible_recipients: 0, matched: Vec::new(), scan }
+    HeaderFacts {
+        from,
+        visible_recipients: 0,
+        matched: Vec::new(),
+        scan,
+    }
 }
 
 fn author(from: &header::FromHeader) -> FromHeader {
     match from {
-        header::FromHeader::One(mailbox) => {
-            FromHeader::One(Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
-        }
+        header::FromHeader::One(mailbox) => FromHeader::One(Address::new(
+            &mailbox.unquoted_local(),
+            &mailbox.ascii_domain(),
+        )),
         header::FromHeader::Missing => FromHeader::Missing,
         header::FromHeader::Several => FromHeader::Several,
         header::FromHeader::Malformed(_) => FromHeader::Malformed,

@@ -10,9 +10,6 @@ use tokio::time::Instant;
 use crate::held::Held;
 use crate::shared::Shared;
 
-/// What a message that was let through must not hold: to a lax receiver it is the end (CVE-2023-51764).
-const LONE_DOT: &[u8] = b"\r\n.\r\n";
-
 /// One message on its way in.
 #[derive(Debug)]
 pub(in crate::session) struct Intake {
@@ -45,9 +42,15 @@ impl Intake {
             // that none ever goes on.
             decoder: Decoder::new(BareNewlines::Normalize),
             header: Header::Reading(HeaderReader::default()),
-            walker: needs.attachments.then(|| Walker::new(WalkerLimits::default())),
+            walker: needs
+                .attachments
+                .then(|| Walker::new(WalkerLimits::default())),
             needs,
-            held: Held::new(limits.held_in_memory, shared.held.clone(), shared.metrics.process()),
+            held: Held::new(
+                limits.held_in_memory,
+                shared.held.clone(),
+                shared.metrics.process(),
+            ),
             most: max_size.unwrap_or(u64::MAX).min(limits.message),
             ended: false,
             lone_dot: false,
@@ -64,7 +67,7 @@ impl Intake {
             walker.feed(fresh);
         }
         if self.decoder.stats().bare_newlines > 0 {
-            self.lone_dot |= memchr::memmem::find(fresh, LONE_DOT).is_some();
+            self.lone_dot |= holds_lone_dot(input);
         }
         if let Header::Reading(reader) = &mut self.header {
             let progress = reader.feed(fresh);
@@ -92,10 +95,14 @@ impl Intake {
     }
 
     fn advance_header(&mut self, progress: HeaderProgress) {
-        let Header::Reading(reader) = &mut self.header else { return };
+        let Header::Reading(reader) = &mut self.header else {
+            return;
+        };
         match progress {
             HeaderProgress::More => {}
-            HeaderProgress::Complete { .. } => self.header = Header::Complete(std::mem::take(reader)),
+            HeaderProgress::Complete { .. } => {
+                self.header = Header::Complete(std::mem::take(reader))
+            }
             HeaderProgress::TooLong => self.header = Header::TooLong,
         }
     }
@@ -144,15 +151,63 @@ impl Intake {
         let mut extensions: Vec<Box<str>> = Vec::new();
         let mut scan = Scan::Complete;
         if let Some(report) = report {
-            let names = report.attachments.iter().flat_map(|attachment| &attachment.names);
-            extensions = names.flat_map(|name| mime::extensions(name)).map(Into::into).collect();
+            let names = report
+                .attachments
+                .iter()
+                .flat_map(|attachment| &attachment.names);
+            extensions = names
+                .flat_map(|name| mime::extensions(name))
+                .map(Into::into)
+                .collect();
             extensions.sort_unstable();
             extensions.dedup();
             if report.exceeded.is_some() {
                 scan = Scan::OverLimits;
             }
         }
-        let newlines = if self.saw_bare_newlines() { Newlines::Bare } else { Newlines::Clean };
-        EndFacts { bytes: self.octets(), extensions, scan, newlines }
+        let newlines = if self.saw_bare_newlines() {
+            Newlines::Bare
+        } else {
+            Newlines::Clean
+        };
+        EndFacts {
+            bytes: self.octets(),
+            extensions,
+            scan,
+            newlines,
+        }
+    }
+}
+
+/// Whether a dot stands alone between newlines of which at least one is bare: the end of the message to a lax receiver
+/// (CVE-2023-51764), and to nobody else.
+fn holds_lone_dot(input: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', input).any(|at| {
+        let (before, after) = (&input[..at], &input[at + 1..]);
+        let alone = before.ends_with(b"\n") || before.ends_with(b"\r");
+        let alone = alone && (after.starts_with(b"\n") || after.starts_with(b"\r"));
+        alone && !(before.ends_with(b"\r\n") && after.starts_with(b"\r\n"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_dot_needs_a_bare_newline_beside_it() {
+        for smuggled in [
+            "a\n.\nb",
+            "a\n.\r\nb",
+            "a\r.\rb",
+            "a\r\n.\nb",
+            "a\r\n.\rb",
+            "a\r.\r\nb",
+        ] {
+            assert!(holds_lone_dot(smuggled.as_bytes()), "{smuggled:?}");
+        }
+        for honest in ["a\r\n.\r\nb", "a\n..\nb", "a\n.b\n", "end.\nNext", ".", ""] {
+            assert!(!holds_lone_dot(honest.as_bytes()), "{honest:?}");
+        }
     }
 }

@@ -7,9 +7,9 @@ mod send;
 
 use std::sync::Arc;
 
+use sekisho_policy::DecisionId;
 use sekisho_policy::event::{Scan, Stage};
 use sekisho_policy::record::{End, Hop};
-use sekisho_policy::DecisionId;
 use sekisho_smtp::Reply;
 
 use super::data::Sent;
@@ -57,7 +57,11 @@ impl<S: Transport> Session<S> {
     }
 
     /// Takes the message from the client and passes it on.
-    pub(super) async fn pass(&mut self, live: &Arc<Live>, intake: &mut Intake) -> Result<Sent, Stop> {
+    pub(super) async fn pass(
+        &mut self,
+        live: &Arc<Live>,
+        intake: &mut Intake,
+    ) -> Result<Sent, Stop> {
         while !intake.has_header() {
             self.take_in(intake).await?;
         }
@@ -88,8 +92,15 @@ impl<S: Transport> Session<S> {
         }
         if let Err(error) = intake.held.settle(&self.shared.spool).await {
             return Err(self.stop(Setback::failed(
-                format!("{}: a message cannot be held: {error}", self.shared.spool.display()),
-                Reply::new(452, (4, 3, 1), "Insufficient system storage; please try again later"),
+                format!(
+                    "{}: a message cannot be held: {error}",
+                    self.shared.spool.display()
+                ),
+                Reply::new(
+                    452,
+                    (4, 3, 1),
+                    "Insufficient system storage; please try again later",
+                ),
             )));
         }
         Ok(())
@@ -135,7 +146,9 @@ impl<S: Transport> Session<S> {
         match refusal {
             None => Ok(()),
             Some(reply) => {
-                let end = Box::new(End::RefusedByPolicy { reply: reply.to_string() });
+                let end = Box::new(End::RefusedByPolicy {
+                    reply: reply.to_string(),
+                });
                 Err(Stop::Refused { reply, end })
             }
         }
@@ -143,7 +156,10 @@ impl<S: Transport> Session<S> {
 
     /// Stops the message for a reason that is no decision; the record's id names it.
     pub(super) fn stop(&self, setback: Setback) -> Stop {
-        let id = self.transaction.as_ref().map_or_else(|| self.shared.ids.draw(), |t| t.draft.id());
+        let id = self
+            .transaction
+            .as_ref()
+            .map_or_else(|| self.shared.ids.draw(), |t| t.draft.id());
         Stop::setback(setback, id)
     }
 
@@ -152,7 +168,7 @@ impl<S: Transport> Session<S> {
         intake.held.clear();
         let most = intake.octets().saturating_add(self.shared.limits.drained);
         while !intake.has_ended() {
-            if intake.octets() > most {
+            if intake.octets() >= most {
                 return Ok(false);
             }
             if self.wire.received().is_empty() {
@@ -168,5 +184,8 @@ impl<S: Transport> Session<S> {
 
 /// The route of a class that policy refuses, where no decision said so in its own words.
 fn class_refused() -> Setback {
-    Setback::failed("the message's class is refused", Reply::new(550, (5, 7, 1), "Message refused"))
+    Setback::failed(
+        "the message's class is refused",
+        Reply::new(550, (5, 7, 1), "Message refused"),
+    )
 }

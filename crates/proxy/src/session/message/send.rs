@@ -28,26 +28,26 @@ type NextHop = Box<upstream::Transaction>;
 
 impl<S: Transport> Session<S> {
     /// Sends a message that has come to its end and was judged.
-    pub(super) async fn send_whole(&mut self, live: &Arc<Live>, intake: &mut Intake) -> Result<Sent, Stop> {
+    pub(super) async fn send_whole(
+        &mut self,
+        live: &Arc<Live>,
+        intake: &mut Intake,
+    ) -> Result<Sent, Stop> {
         let deadline = Instant::now() + after_data(live.rules.gateway());
-        let mut next = self.secure_hop(live, deadline).await?;
-        let begun = self.begin_data(&mut next).await;
-        if let Err(stop) = begun {
-            // It may be that only this message was refused; the connection knows.
-            next.reset();
-            return Err(stop);
-        }
+        let next = self.secure_hop(live, deadline).await?;
+        let mut next = self.begin_data(next).await?;
         self.pass_held(&mut next, intake).await?;
         self.finish(next).await
     }
 
     /// Sends a long message while it comes in. Its end is judged before the final dot; a refusal drops the connection.
-    pub(super) async fn stream(&mut self, live: &Arc<Live>, intake: &mut Intake) -> Result<Sent, Stop> {
-        let mut next = self.secure_hop(live, intake.until).await?;
-        if let Err(stop) = self.begin_data(&mut next).await {
-            next.reset();
-            return Err(stop);
-        }
+    pub(super) async fn stream(
+        &mut self,
+        live: &Arc<Live>,
+        intake: &mut Intake,
+    ) -> Result<Sent, Stop> {
+        let next = self.secure_hop(live, intake.until).await?;
+        let mut next = self.begin_data(next).await?;
         self.pass_held(&mut next, intake).await?;
         while !intake.has_ended() {
             self.take_in(intake).await?;
@@ -86,8 +86,12 @@ impl<S: Transport> Session<S> {
     }
 
     fn still_goes_there(&self, live: &Live, next: &NextHop) -> bool {
-        let Some(transaction) = &self.transaction else { return false };
-        let route = live.rules.route(&self.event(Stage::Mail), transaction.class);
+        let Some(transaction) = &self.transaction else {
+            return false;
+        };
+        let route = live
+            .rules
+            .route(&self.event(Stage::Mail), transaction.class);
         let pool = match route {
             Route::Pool { name, .. } => Some(name),
             Route::Upstream => None,
@@ -96,8 +100,9 @@ impl<S: Transport> Session<S> {
         next.hop().pool.as_ref() == pool
     }
 
-    /// DATA, and the field that says how the message came here.
-    async fn begin_data(&mut self, next: &mut NextHop) -> Result<(), Stop> {
+    /// DATA, and the field that says how the message came here. Only a next hop that refused in so many words is spared
+    /// the loss of its connection: after anything else nobody knows what it waits for.
+    async fn begin_data(&mut self, mut next: NextHop) -> Result<NextHop, Stop> {
         let field = self.received_field();
         let beginning = async {
             next.data().await?;
@@ -105,11 +110,19 @@ impl<S: Transport> Session<S> {
         };
         let begun = tokio::select! {
             biased;
-            begun = beginning => begun.map_err(Setback::from),
+            begun = beginning => begun,
             () = self.wire.gone() => return Err(Stop::Gone(Gone::Closed)),
-            () = self.shared.shutdown.aborting() => Err(cut_short()),
+            () = self.shared.shutdown.aborting() => return Err(self.stop(cut_short())),
         };
-        begun.map_err(|setback| self.stop(setback))
+        match begun {
+            Ok(()) => Ok(next),
+            Err(failure) => {
+                if failure.refusal().is_some() {
+                    next.reset();
+                }
+                Err(self.stop(failure.into()))
+            }
+        }
     }
 
     /// Passes on what is held.
@@ -152,8 +165,14 @@ impl<S: Transport> Session<S> {
 
     fn received_field(&self) -> String {
         let live = self.live();
-        let smtputf8 = self.transaction.as_ref().is_some_and(|t| t.mail.params.smtputf8);
-        let id = self.transaction.as_ref().map_or_else(|| self.shared.ids.draw(), |t| t.draft.id());
+        let smtputf8 = self
+            .transaction
+            .as_ref()
+            .is_some_and(|t| t.mail.params.smtputf8);
+        let id = self
+            .transaction
+            .as_ref()
+            .map_or_else(|| self.shared.ids.draw(), |t| t.draft.id());
         Received {
             helo: self.facts.helo.as_deref(),
             source: self.facts.source.ip,
@@ -177,6 +196,13 @@ fn after_data(gateway: &Gateway) -> Duration {
 }
 
 fn unreadable(error: std::io::Error) -> Setback {
-    let reply = Reply::new(451, (4, 3, 0), "The message could not be kept; please send it again");
-    Setback::failed(format!("a held message cannot be read back: {error}"), reply)
+    let reply = Reply::new(
+        451,
+        (4, 3, 0),
+        "The message could not be kept; please send it again",
+    );
+    Setback::failed(
+        format!("a held message cannot be read back: {error}"),
+        reply,
+    )
 }

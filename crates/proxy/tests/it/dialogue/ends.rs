@@ -19,13 +19,18 @@ pub(super) struct End {
 
 impl std::fmt::Debug for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("End").field("received", &String::from_utf8_lossy(&self.received)).finish_non_exhaustive()
+        f.debug_struct("End")
+            .field("received", &String::from_utf8_lossy(&self.received))
+            .finish_non_exhaustive()
     }
 }
 
 impl End {
     pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
-        Self { stream: Box::new(stream), received: Vec::new() }
+        Self {
+            stream: Box::new(stream),
+            received: Vec::new(),
+        }
     }
 
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), String> {
@@ -51,7 +56,12 @@ impl End {
             match timeout(PATIENCE, self.stream.read(&mut chunk)).await {
                 Err(_) => return Err(format!("nothing came; so far {:?}", show(&self.received))),
                 Ok(Err(_) | Ok(0)) if self.received.is_empty() => return Ok(None),
-                Ok(Err(_) | Ok(0)) => return Err(format!("the connection ended within {:?}", show(&self.received))),
+                Ok(Err(_) | Ok(0)) => {
+                    return Err(format!(
+                        "the connection ended within {:?}",
+                        show(&self.received)
+                    ));
+                }
                 Ok(Ok(count)) => self.received.extend_from_slice(&chunk[..count]),
             }
         }
@@ -72,10 +82,28 @@ impl End {
         }
     }
 
+    /// Reads to the end, which must come without a final dot.
+    pub(super) async fn expect_cut(&mut self) -> Result<(), String> {
+        let reading = self.stream.read_to_end(&mut self.received);
+        // A reset is an end too.
+        let _ = timeout(PATIENCE, reading)
+            .await
+            .map_err(|_| "the connection stays open")?;
+        let whole = self.received.ends_with(b"\r\n.\r\n");
+        if whole {
+            Err("a final dot was sent".into())
+        } else {
+            Ok(())
+        }
+    }
+
     /// Whether nothing has arrived that was not looked at.
     pub(super) async fn is_idle(&mut self) -> bool {
         let mut chunk = [0; 1];
-        self.received.is_empty() && timeout(Duration::from_millis(1), self.stream.read(&mut chunk)).await.is_err()
+        self.received.is_empty()
+            && timeout(Duration::from_millis(1), self.stream.read(&mut chunk))
+                .await
+                .is_err()
     }
 
     pub(super) async fn close(&mut self) {

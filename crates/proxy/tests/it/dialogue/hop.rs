@@ -11,9 +11,6 @@ use super::ends::End;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The name of the gateway's own upstream.
-pub(super) const UPSTREAM: &str = "U";
-
 /// Next hops by name.
 #[derive(Debug, Default)]
 pub(super) struct Hops(BTreeMap<String, Hop>);
@@ -26,20 +23,33 @@ struct Hop {
 
 impl Hops {
     pub(super) async fn open(&mut self, name: &str) -> Result<(), String> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
-        self.0.insert(name.to_owned(), Hop { listener, current: None });
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(|error| error.to_string())?;
+        self.0.insert(
+            name.to_owned(),
+            Hop {
+                listener,
+                current: None,
+            },
+        );
         Ok(())
     }
 
     pub(super) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
-        self.0.iter().filter_map(|(name, hop)| Some((name.clone(), hop.listener.local_addr().ok()?))).collect()
+        self.0
+            .iter()
+            .filter_map(|(name, hop)| Some((name.clone(), hop.listener.local_addr().ok()?)))
+            .collect()
     }
 
     /// Takes a connection and greets: `U+` alone only takes it, `U+ KEYWORD...` also answers EHLO with these.
     pub(super) async fn accept(&mut self, name: &str, keywords: &[String]) -> Result<(), String> {
         let hop = self.hop(name)?;
         let accepted = timeout(PATIENCE, hop.listener.accept()).await;
-        let (stream, _) = accepted.map_err(|_| "nobody connected")?.map_err(|error| error.to_string())?;
+        let (stream, _) = accepted
+            .map_err(|_| "nobody connected")?
+            .map_err(|error| error.to_string())?;
         let end = hop.current.insert(End::new(stream));
         if keywords.is_empty() {
             return Ok(());
@@ -47,23 +57,34 @@ impl Hops {
         end.send(b"220 next.example ESMTP\r\n").await?;
         end.expect("EHLO *").await?;
         let mut lines = vec!["next.example".to_owned()];
-        lines.extend(keywords.iter().filter(|keyword| *keyword != "-").map(|keyword| keyword.replace('=', " ")));
+        lines.extend(
+            keywords
+                .iter()
+                .filter(|keyword| *keyword != "-")
+                .map(|keyword| keyword.replace('=', " ")),
+        );
         let last = lines.len() - 1;
         for (index, line) in lines.iter().enumerate() {
             let separator = if index == last { ' ' } else { '-' };
-            end.send(format!("250{separator}{line}\r\n").as_bytes()).await?;
+            end.send(format!("250{separator}{line}\r\n").as_bytes())
+                .await?;
         }
         Ok(())
     }
 
     pub(super) fn current(&mut self, name: &str) -> Result<&mut End, String> {
-        self.hop(name)?.current.as_mut().ok_or_else(|| format!("{name} has no connection"))
+        self.hop(name)?
+            .current
+            .as_mut()
+            .ok_or_else(|| format!("{name} has no connection"))
     }
 
     /// Nothing came that was not looked at, on no connection.
     pub(super) async fn is_idle(&mut self, name: &str) -> Result<bool, String> {
         let hop = self.hop(name)?;
-        let connects = timeout(Duration::from_millis(1), hop.listener.accept()).await.is_ok();
+        let connects = timeout(Duration::from_millis(1), hop.listener.accept())
+            .await
+            .is_ok();
         let idle = match &mut hop.current {
             Some(end) => end.is_idle().await,
             None => true,
@@ -72,6 +93,8 @@ impl Hops {
     }
 
     fn hop(&mut self, name: &str) -> Result<&mut Hop, String> {
-        self.0.get_mut(name).ok_or_else(|| format!("there is no next hop {name}; @hop {name} opens one"))
+        self.0
+            .get_mut(name)
+            .ok_or_else(|| format!("there is no next hop {name}; @hop {name} opens one"))
     }
 }

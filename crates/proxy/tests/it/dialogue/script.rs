@@ -18,7 +18,11 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) enum Act {
     /// `@gateway`, `@listener`, `@policy`, ...: an object, or a part of one.
-    Set { what: String, name: String, value: Value },
+    Set {
+        what: String,
+        name: String,
+        value: Value,
+    },
     /// `@account NAME PASSWORD`.
     Account { name: String, password: String },
     /// `@connect`: a new client.
@@ -45,7 +49,7 @@ pub(super) enum Act {
     HopGets { hop: String, pattern: String },
     /// `U<`: the next hop says a line.
     HopSays { hop: String, octets: Vec<u8> },
-    /// `U! closed`, `U! idle`, `U! close`.
+    /// `U! closed`, `U! cut`, `U! idle`, `U! close`.
     HopState { hop: String, state: HopState },
     /// `M: series value`.
     Metric { series: String, value: u64 },
@@ -57,6 +61,8 @@ pub(super) enum Act {
 pub(super) enum HopState {
     /// The connection was closed by the proxy.
     Closed,
+    /// Closed by the proxy within a message.
+    Cut,
     /// Nothing has arrived, and no connection waits.
     Idle,
     /// The next hop closes it.
@@ -75,7 +81,14 @@ impl Script {
             }
             let act = parse_line(line).map_err(|fault| (number, fault))?;
             // Lines of the client that follow one another are one group, written at once.
-            if let (Act::Say(more), Some(Step { act: Act::Say(group), .. })) = (&act, steps.last_mut()) {
+            if let (
+                Act::Say(more),
+                Some(Step {
+                    act: Act::Say(group),
+                    ..
+                }),
+            ) = (&act, steps.last_mut())
+            {
                 group.extend_from_slice(more);
                 continue;
             }
@@ -94,7 +107,10 @@ fn parse_line(line: &str) -> Result<Act, String> {
         .into_iter()
         .filter_map(|mark| line.find(mark).map(|at| (at, mark)))
         .min()
-        .or_else(|| line.ends_with([':', '>', '<']).then(|| (line.len() - 1, &line[line.len() - 1..])))
+        .or_else(|| {
+            line.ends_with([':', '>', '<'])
+                .then(|| (line.len() - 1, &line[line.len() - 1..]))
+        })
         .ok_or_else(|| format!("neither a directive nor a line of somebody: {line:?}"))?;
     let (who, rest) = (&line[..at], line[at + mark.len()..].to_owned());
     let hop = who.to_owned();
@@ -106,10 +122,19 @@ fn parse_line(line: &str) -> Result<Act, String> {
         ("S", "!") if rest == "closed" => Act::ExpectClosed,
         ("M", ":") => parse_metric(&rest)?,
         ("L", ":") => Act::Record(json(&rest)?),
-        (_, "+") => Act::HopAccepts { hop, keywords: rest.split_whitespace().map(str::to_owned).collect() },
+        (_, "+") => Act::HopAccepts {
+            hop,
+            keywords: rest.split_whitespace().map(str::to_owned).collect(),
+        },
         (_, ">") => Act::HopGets { hop, pattern: rest },
-        (_, "<") => Act::HopSays { hop, octets: [unescape(&rest)?, b"\r\n".to_vec()].concat() },
-        (_, "!") => Act::HopState { hop, state: parse_state(&rest)? },
+        (_, "<") => Act::HopSays {
+            hop,
+            octets: [unescape(&rest)?, b"\r\n".to_vec()].concat(),
+        },
+        (_, "!") => Act::HopState {
+            hop,
+            state: parse_state(&rest)?,
+        },
         _ => return Err(format!("nobody says {line:?}")),
     })
 }
@@ -117,34 +142,57 @@ fn parse_line(line: &str) -> Result<Act, String> {
 fn parse_state(text: &str) -> Result<HopState, String> {
     match text {
         "closed" => Ok(HopState::Closed),
+        "cut" => Ok(HopState::Cut),
         "idle" => Ok(HopState::Idle),
         "close" => Ok(HopState::Close),
-        other => Err(format!("{other:?} is none of closed, idle, close")),
+        other => Err(format!("{other:?} is none of closed, cut, idle, close")),
     }
 }
 
 fn parse_metric(text: &str) -> Result<Act, String> {
     let (series, value) = text.rsplit_once(' ').ok_or("a series and a value")?;
-    let value = value.parse().map_err(|_| format!("{value:?} is no number"))?;
-    Ok(Act::Metric { series: series.to_owned(), value })
+    let value = value
+        .parse()
+        .map_err(|_| format!("{value:?} is no number"))?;
+    Ok(Act::Metric {
+        series: series.to_owned(),
+        value,
+    })
 }
 
 fn parse_directive(directive: &str) -> Result<Act, String> {
     let (word, rest) = directive.split_once(' ').unwrap_or((directive, ""));
     let rest = rest.trim();
     Ok(match word {
-        "gateway" | "listener" | "limits" => Act::Set { what: word.into(), name: String::new(), value: json(rest)? },
+        "gateway" | "listener" | "limits" => Act::Set {
+            what: word.into(),
+            name: String::new(),
+            value: json(rest)?,
+        },
         "SubmissionPolicy" | "CountryRule" | "RateLimit" | "LoginGuard" | "pool" => {
             let (name, value) = rest.split_once(' ').ok_or("a name and JSON")?;
-            Act::Set { what: word.into(), name: name.into(), value: json(value)? }
+            Act::Set {
+                what: word.into(),
+                name: name.into(),
+                value: json(value)?,
+            }
         }
         "account" => {
             let (name, password) = rest.split_once(' ').ok_or("a name and a password")?;
-            Act::Account { name: name.into(), password: password.into() }
+            Act::Account {
+                name: name.into(),
+                password: password.into(),
+            }
         }
         "connect" => {
-            let source = rest.split_whitespace().find(|word| *word != "tls").unwrap_or("203.0.113.9:40000");
-            Act::Connect { source: source.into(), tls: rest.split_whitespace().any(|word| word == "tls") }
+            let source = rest
+                .split_whitespace()
+                .find(|word| *word != "tls")
+                .unwrap_or("203.0.113.9:40000");
+            Act::Connect {
+                source: source.into(),
+                tls: rest.split_whitespace().any(|word| word == "tls"),
+            }
         }
         "tls" => Act::Tls,
         "advance" => Act::Advance(parse_span(rest)?),
@@ -160,7 +208,10 @@ fn parse_span(text: &str) -> Result<u64, String> {
         .iter()
         .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits, *factor)))
         .ok_or_else(|| format!("{text:?} is no span of time"))?;
-    digits.parse::<u64>().map(|count| count * factor).map_err(|_| format!("{text:?} is no span of time"))
+    digits
+        .parse::<u64>()
+        .map(|count| count * factor)
+        .map_err(|_| format!("{text:?} is no span of time"))
 }
 
 fn json(text: &str) -> Result<Value, String> {

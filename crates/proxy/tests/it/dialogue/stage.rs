@@ -10,9 +10,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::ends::End;
-use super::hop::{Hops, UPSTREAM};
+use super::hop::Hops;
 use super::script::{Act, HopState, Step};
-use super::world::{Objects, World};
+use crate::world::{Objects, UPSTREAM, World};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const STRANGER: &str = "203.0.113.9:40000";
@@ -58,7 +58,10 @@ impl Stage {
             Act::Connect { source, tls } => self.connect(source, *tls).await,
             Act::Tls => self.begin_tls().await,
             Act::Advance(millis) => {
-                self.world().await?.clock.advance(Duration::from_millis(*millis));
+                self.world()
+                    .await?
+                    .clock
+                    .advance(Duration::from_millis(*millis));
                 Ok(())
             }
             Act::Drain => {
@@ -87,21 +90,28 @@ impl Stage {
     /// What a dialogue leaves behind must be nothing that nobody wrote down.
     pub(super) async fn finish(mut self) -> Result<(), String> {
         self.client = None;
-        let Some(world) = self.world.take() else { return Err("the dialogue does nothing".into()) };
+        let Some(world) = self.world.take() else {
+            return Err("the dialogue does nothing".into());
+        };
         let drained = world.shutdown.drain(Duration::from_secs(2)).await;
-        if drained.abandoned > 0 { Err(format!("{} tasks did not end", drained.abandoned)) } else { Ok(()) }
+        if drained.abandoned > 0 {
+            Err(format!("{} tasks did not end", drained.abandoned))
+        } else {
+            Ok(())
+        }
     }
 
     async fn world(&mut self) -> Result<&mut World, String> {
         if self.world.is_none() {
             self.hops.open(UPSTREAM).await?;
-            let started = World::start(&mut self.objects, &self.hops.addresses(), &self.accounts).await?;
+            let started =
+                World::start(&mut self.objects, &self.hops.addresses(), &self.accounts).await?;
             self.world = Some(started);
             self.changed = false;
         }
         let world = self.world.as_mut().ok_or("no gateway")?;
         if std::mem::take(&mut self.changed) {
-            world.apply(&mut self.objects, &self.hops.addresses()).await?;
+            world.apply(&mut self.objects).await?;
         }
         Ok(world)
     }
@@ -115,11 +125,15 @@ impl Stage {
     }
 
     async fn connect(&mut self, source: &str, tls: bool) -> Result<(), String> {
-        let source = source.parse().map_err(|_| format!("{source:?} is no address with a port"))?;
+        let source = source
+            .parse()
+            .map_err(|_| format!("{source:?} is no address with a port"))?;
         let gateway = self.world().await?.gateway.clone();
         let (ours, theirs) = tokio::io::duplex(256 * 1024);
         tokio::spawn(async move {
-            gateway.serve("submission", theirs, source, ([192, 0, 2, 1], 587).into()).await;
+            gateway
+                .serve("submission", theirs, source, ([192, 0, 2, 1], 587).into())
+                .await;
         });
         self.client = Some(End::new(ours));
         if tls { self.begin_tls().await } else { Ok(()) }
@@ -127,10 +141,13 @@ impl Stage {
 
     async fn begin_tls(&mut self) -> Result<(), String> {
         let plain = self.client.take().ok_or("no client")?.into_stream();
-        let config = client_config(Verification::Opportunistic).map_err(|error| error.to_string())?;
+        let config =
+            client_config(Verification::Opportunistic).map_err(|error| error.to_string())?;
         let name = ServerName::try_from("mail.example.jp").map_err(|error| error.to_string())?;
         let shaking = TlsConnector::from(Arc::clone(&config)).connect(name, plain);
-        let tls = timeout(PATIENCE, shaking).await.map_err(|_| "no handshake in time")?;
+        let tls = timeout(PATIENCE, shaking)
+            .await
+            .map_err(|_| "no handshake in time")?;
         self.client = Some(End::new(tls.map_err(|error| format!("no TLS: {error}"))?));
         Ok(())
     }
@@ -138,6 +155,7 @@ impl Stage {
     async fn expect_state(&mut self, hop: &str, state: HopState) -> Result<(), String> {
         match state {
             HopState::Closed => self.hops.current(hop)?.expect_closed().await,
+            HopState::Cut => self.hops.current(hop)?.expect_cut().await,
             HopState::Close => {
                 self.hops.current(hop)?.close().await;
                 Ok(())
@@ -151,11 +169,19 @@ impl Stage {
     async fn expect_metric(&mut self, series: &str, value: u64) -> Result<(), String> {
         let metrics = self.world().await?.metrics.clone();
         let (name, wanted) = series.split_once('{').unwrap_or((series, ""));
-        let wanted: Vec<&str> = wanted.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
+        let wanted: Vec<&str> = wanted
+            .trim_end_matches('}')
+            .split(',')
+            .filter(|label| !label.is_empty())
+            .collect();
         let look = || -> u64 {
             let text = metrics.encode(0);
-            let lines = text.lines().filter(|line| line.starts_with(name) && wanted.iter().all(|label| line.contains(label)));
-            lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+            let lines = text.lines().filter(|line| {
+                line.starts_with(name) && wanted.iter().all(|label| line.contains(label))
+            });
+            lines
+                .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+                .sum()
         };
         for _ in 0..500 {
             if look() == value {
@@ -168,18 +194,25 @@ impl Stage {
 
     async fn expect_record(&mut self, part: &Value) -> Result<(), String> {
         let records = &mut self.world().await?.records;
-        let record = timeout(PATIENCE, records.recv()).await.map_err(|_| "no record came")?.ok_or("no ledger")?;
+        let record = timeout(PATIENCE, records.recv())
+            .await
+            .map_err(|_| "no record came")?
+            .ok_or("no ledger")?;
         let record = serde_json::to_value(&record).map_err(|error| error.to_string())?;
-        if holds(&record, part) { Ok(()) } else { Err(format!("the record is {record:#}")) }
+        if holds(&record, part) {
+            Ok(())
+        } else {
+            Err(format!("the record is {record:#}"))
+        }
     }
 }
 
 /// Whether `whole` has everything that `part` has: fields of objects, items of lists in order, patterns for texts.
 fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => {
-            part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| holds(whole, part)))
-        }
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(name, part)| whole.get(name).is_some_and(|whole| holds(whole, part))),
         (Value::Array(whole), Value::Array(part)) => {
             let mut rest = whole.iter();
             part.iter().all(|part| rest.any(|whole| holds(whole, part)))

@@ -1,4 +1,4 @@
-//! The gateway of a dialogue: its snapshot built from the file's objects, its services all of this process.
+//! A gateway to test: its snapshot built from parts, its services all of this process.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,19 +17,22 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+/// The name of the gateway's own upstream among the next hops.
+pub(crate) const UPSTREAM: &str = "U";
+
 /// 21 November 2026, 22:27:20 UTC.
 const BEGINNING: u64 = 1_795_300_040_000;
 
-/// What the file set, before the gateway starts and while it runs.
+/// What its snapshots are made of.
 #[derive(Debug)]
-pub(super) struct Objects {
+pub(crate) struct Objects {
     snapshot: Value,
     limits: Value,
     generation: u64,
 }
 
 impl Objects {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let snapshot = json!({
             "schema": sekisho_policy::snapshot::SCHEMA,
             "gateway": {
@@ -46,11 +49,15 @@ impl Objects {
             "rules": [],
             "pools": {}
         });
-        Self { snapshot, limits: json!({}), generation: 0 }
+        Self {
+            snapshot,
+            limits: json!({}),
+            generation: 0,
+        }
     }
 
     /// Sets an object, or a part of the gateway.
-    pub(super) fn set(&mut self, what: &str, name: &str, value: &Value) {
+    pub(crate) fn set(&mut self, what: &str, name: &str, value: &Value) {
         match what {
             "limits" => merge(&mut self.limits, value),
             "gateway" => merge(&mut self.snapshot["gateway"], value),
@@ -81,30 +88,41 @@ impl Objects {
             }
         }
         rule["spec"] = spec;
-        let Some(rules) = self.snapshot["rules"].as_array_mut() else { return };
+        let Some(rules) = self.snapshot["rules"].as_array_mut() else {
+            return;
+        };
         rules.retain(|other| other["object"] != rule["object"]);
         rules.push(rule);
     }
 
-    fn seal(&mut self, hops: &BTreeMap<String, SocketAddr>, accounts: &str) -> Result<Envelope, String> {
+    fn seal(
+        &mut self,
+        hops: &BTreeMap<String, SocketAddr>,
+        accounts: &str,
+    ) -> Result<Envelope, String> {
         self.generation += 1;
         let mut snapshot = self.snapshot.clone();
         resolve(&mut snapshot, hops, accounts);
         let endpoints = &mut snapshot["gateway"]["upstream"]["endpoints"];
         if endpoints.as_array().is_some_and(Vec::is_empty) {
-            *endpoints = json!([address(&hops[super::hop::UPSTREAM])]);
+            *endpoints = json!([address(&hops[UPSTREAM])]);
         }
-        let snapshot: Snapshot = serde_json::from_value(snapshot).map_err(|error| error.to_string())?;
+        let snapshot: Snapshot =
+            serde_json::from_value(snapshot).map_err(|error| error.to_string())?;
         Ok(Envelope::seal(self.generation, snapshot))
     }
 
     /// Each of the limits that the file names, in milliseconds or as a number.
     fn limits(&self) -> Limits {
         let millis = |name: &str, default: Duration| {
-            self.limits[name].as_u64().map_or(default, Duration::from_millis)
+            self.limits[name]
+                .as_u64()
+                .map_or(default, Duration::from_millis)
         };
         let count = |name: &str, default: u32| {
-            self.limits[name].as_u64().map_or(default, |count| u32::try_from(count).unwrap_or(u32::MAX))
+            self.limits[name]
+                .as_u64()
+                .map_or(default, |count| u32::try_from(count).unwrap_or(u32::MAX))
         };
         let defaults = Limits::default();
         Limits {
@@ -131,7 +149,9 @@ fn defaults(kind: &str) -> Value {
             "bareNewlines": "Normalize", "envelopeSender": "Any", "headerSender": "Any", "recipientDomains": "Any"
         }),
         "CountryRule" => json!({ "login": "Allow", "sender": "Any" }),
-        "RateLimit" => json!({ "key": ["Source"], "limits": [], "onExceed": "Defer", "onUnavailable": "LocalOnly" }),
+        "RateLimit" => {
+            json!({ "key": ["Source"], "limits": [], "onExceed": "Defer", "onUnavailable": "LocalOnly" })
+        }
         "LoginGuard" => json!({
             "lockGrowth": 2, "maxLock": 86_400_000,
             "knownGood": { "afterDays": 3, "keep": 2_592_000_000_u64 }
@@ -164,8 +184,12 @@ fn resolve(value: &mut Value, hops: &BTreeMap<String, SocketAddr>, accounts: &st
             None if text == "{accounts}" => *value = json!(accounts),
             None => {}
         },
-        Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, hops, accounts)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| resolve(field, hops, accounts)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| resolve(item, hops, accounts)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| resolve(field, hops, accounts)),
         _ => {}
     }
 }
@@ -183,24 +207,29 @@ impl Certificates for SelfSigned {
     }
 
     fn self_signed(&self) -> Result<Identity, sekisho_runtime::Error> {
-        self_signed(&self.0.path().join("self-signed.pem"), &["mail.example.jp".to_owned()], BEGINNING)
+        self_signed(
+            &self.0.path().join("self-signed.pem"),
+            &["mail.example.jp".to_owned()],
+            BEGINNING,
+        )
     }
 }
 
 /// A gateway that runs.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) clock: Clock,
-    pub(super) metrics: Metrics,
-    pub(super) shutdown: Shutdown,
-    pub(super) records: mpsc::Receiver<Box<Record>>,
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) records: mpsc::Receiver<Box<Record>>,
+    hops: BTreeMap<String, SocketAddr>,
     accounts: String,
     _folder: TempDir,
 }
 
 impl World {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         objects: &mut Objects,
         hops: &BTreeMap<String, SocketAddr>,
         accounts: &[(String, String)],
@@ -211,7 +240,8 @@ impl World {
         std::fs::write(&path, "").map_err(|error| text(&error))?;
         for (name, password) in accounts {
             let account = sekisho_policy::Account::canonical(name, None);
-            sekisho_proxy::add_account(&path, &account, password.as_bytes()).map_err(|error| text(&error))?;
+            sekisho_proxy::accounts_file::add(&path, &account, password.as_bytes())
+                .map_err(|error| text(&error))?;
         }
         let accounts = path.display().to_string();
         let envelope = objects.seal(hops, &accounts)?;
@@ -221,7 +251,8 @@ impl World {
         let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
         let services = Services {
             counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
-            dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone()).map_err(|error| text(&error))?,
+            dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone())
+                .map_err(|error| text(&error))?,
             hashing: HashPool::new(metrics.clone()),
             key,
             certificates: Arc::new(SelfSigned(TempDir::new().map_err(|error| text(&error))?)),
@@ -232,15 +263,37 @@ impl World {
             health: Health::default(),
             shutdown: shutdown.clone(),
         };
-        let mut config = GatewayConfig::new([127, 0, 0, 1].into(), "mail.example.jp", folder.path());
+        let mut config =
+            GatewayConfig::new([127, 0, 0, 1].into(), "mail.example.jp", folder.path());
         config.limits = objects.limits();
-        let gateway = Gateway::start(config, services, &envelope).await.map_err(|error| text(&error))?;
-        Ok(Self { gateway: Arc::new(gateway), clock, metrics, shutdown, records, accounts, _folder: folder })
+        let gateway = Gateway::start(config, services, &envelope)
+            .await
+            .map_err(|error| text(&error))?;
+        let (gateway, hops) = (Arc::new(gateway), hops.clone());
+        Ok(Self {
+            gateway,
+            clock,
+            metrics,
+            shutdown,
+            records,
+            hops,
+            accounts,
+            _folder: folder,
+        })
     }
 
-    /// Puts what the file changed in force.
-    pub(super) async fn apply(&self, objects: &mut Objects, hops: &BTreeMap<String, SocketAddr>) -> Result<(), String> {
-        let envelope = objects.seal(hops, &self.accounts)?;
-        self.gateway.apply(&envelope).await.map(drop).map_err(|error| error.to_string())
+    /// Puts what was changed in force.
+    pub(crate) async fn apply(&self, objects: &mut Objects) -> Result<(), String> {
+        let envelope = self.seal(objects)?;
+        self.gateway
+            .apply(&envelope)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The next snapshot.
+    pub(crate) fn seal(&self, objects: &mut Objects) -> Result<Envelope, String> {
+        objects.seal(&self.hops, &self.accounts)
     }
 }
