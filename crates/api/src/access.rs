@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::Error;
 use crate::problem::Problem;
 use crate::state::App;
-use crate::Error;
 
 /// The secret that requests show as `Authorization: Bearer`.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,13 +27,22 @@ impl Token {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let token = text.trim_end_matches(['\r', '\n']);
         let visible = token.bytes().all(|b| b.is_ascii_graphic());
-        if (16..=256).contains(&token.len()) && visible { Ok(Self(token.into())) } else { Err(Error::BadToken) }
+        if (16..=256).contains(&token.len()) && visible {
+            Ok(Self(token.into()))
+        } else {
+            Err(Error::BadToken)
+        }
     }
 
     /// Compares without telling, by the time it takes, how much of it was right.
     fn is(&self, shown: &str) -> bool {
         let (ours, theirs) = (self.0.as_bytes(), shown.as_bytes());
-        ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(theirs)
+                .fold(0, |differ, (a, b)| differ | (a ^ b))
+                == 0
     }
 }
 
@@ -63,10 +72,13 @@ impl Access {
 
     fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         match self {
-            Self::Token(token) if shown_token(headers).is_some_and(|shown| token.is(shown)) => Ok(()),
-            Self::Token(_) => {
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "show the token of --http-token-file as Authorization: Bearer"))
+            Self::Token(token) if shown_token(headers).is_some_and(|shown| token.is(shown)) => {
+                Ok(())
             }
+            Self::Token(_) => Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "show the token of --http-token-file as Authorization: Bearer",
+            )),
             Self::Loopback if names_loopback(headers) => Ok(()),
             Self::Loopback => Err(Problem::forbidden(
                 "without a token this is answered only to requests for localhost or a loopback address",
@@ -87,17 +99,27 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
 }
 
 fn shown_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn names_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Some(host) = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+    else {
+        return false;
+    };
     let name = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -105,13 +127,26 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
     fn a_token_file_is_one_line_of_visible_ascii() {
-        assert!(Token::parse("0123456789abcdef\n").unwrap().is("0123456789abcdef"));
-        for bad in ["", "short\n", "0123456789 abcdef", "0123456789abcdef\nsecond", "０１２３４５６７８９０１２３４５"] {
+        assert!(
+            Token::parse("0123456789abcdef\n")
+                .unwrap()
+                .is("0123456789abcdef")
+        );
+        for bad in [
+            "",
+            "short\n",
+            "0123456789 abcdef",
+            "0123456789abcdef\nsecond",
+            "０１２３４５６７８９０１２３４５",
+        ] {
             assert!(Token::parse(bad).is_err(), "{bad:?}");
         }
         assert!(!format!("{:?}", Token::parse("0123456789abcdef").unwrap()).contains("0123"));
@@ -120,10 +155,19 @@ mod tests {
     #[test]
     fn a_token_must_be_shown_in_full() {
         let access = Access::Token(Token::parse("0123456789abcdef").unwrap());
-        let shown = |value| access.check(&headers(&[(header::AUTHORIZATION, value)])).is_ok();
+        let shown = |value| {
+            access
+                .check(&headers(&[(header::AUTHORIZATION, value)]))
+                .is_ok()
+        };
         assert!(shown("Bearer 0123456789abcdef"));
         assert!(shown("bearer 0123456789abcdef"));
-        for wrong in ["Bearer 0123456789abcde", "Bearer 0123456789abcdeg", "Basic 0123456789abcdef", "0123456789abcdef"] {
+        for wrong in [
+            "Bearer 0123456789abcde",
+            "Bearer 0123456789abcdeg",
+            "Basic 0123456789abcdef",
+            "0123456789abcdef",
+        ] {
             assert!(!shown(wrong), "{wrong}");
         }
         assert!(access.check(&HeaderMap::new()).is_err());
@@ -152,6 +196,10 @@ mod tests {
     #[test]
     fn an_open_address_without_a_token_serves_nobody() {
         let access = Access::of("0.0.0.0:8080".parse().unwrap(), None);
-        assert!(access.check(&headers(&[(header::HOST, "localhost")])).is_err());
+        assert!(
+            access
+                .check(&headers(&[(header::HOST, "localhost")]))
+                .is_err()
+        );
     }
 }

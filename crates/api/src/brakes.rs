@@ -21,9 +21,15 @@ pub(crate) struct Reset {
     gateways: Vec<String>,
 }
 
-pub(crate) async fn reset(State(app): State<App>, Query(asked): Query<Asked>) -> Result<Json<Reset>, Problem> {
-    let rule = parse(&asked.rule)
-        .ok_or_else(|| Problem::bad_request("name the rule as Kind/namespace/name, like RateLimit/default/per-account"))?;
+pub(crate) async fn reset(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Reset>, Problem> {
+    let rule = parse(&asked.rule).ok_or_else(|| {
+        Problem::bad_request(
+            "name the rule as Kind/namespace/name, like RateLimit/default/per-account",
+        )
+    })?;
     let gateways = app.running.reset_brake(&rule).await;
     if gateways.is_empty() {
         return Err(Problem::not_found(format!("no brake holds {rule}")));
@@ -41,7 +47,11 @@ fn parse(text: &str) -> Option<ObjectRef> {
         _ => return None,
     };
     let (namespace, name) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-    parts.next().is_none().then_some(ObjectRef { kind, namespace, name })
+    parts.next().is_none().then_some(ObjectRef {
+        kind,
+        namespace,
+        name,
+    })
 }
 
 #[cfg(test)]
@@ -52,7 +62,13 @@ mod tests {
     fn rules_are_named_as_everywhere() {
         let rule = parse("RateLimit/default/per-account").unwrap();
         assert_eq!(rule.to_string(), "RateLimit/default/per-account");
-        for bad in ["", "RateLimit", "RateLimit/default", "RateLimit/default/a/b", "MailGateway/default/a"] {
+        for bad in [
+            "",
+            "RateLimit",
+            "RateLimit/default",
+            "RateLimit/default/a/b",
+            "MailGateway/default/a",
+        ] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

@@ -52,13 +52,21 @@ impl Configs {
         let name = format!("{}/{}", object.namespace, object.name);
         // An envelope is made of maps with text keys, integers and text; serializing it into memory cannot fail,
         // and a digest is hex. If either did, nothing new would be published.
-        let (Ok(body), Ok(etag)) =
-            (serde_json::to_vec(&*envelope), HeaderValue::from_str(&format!("\"{}\"", envelope.digest)))
-        else {
-            tracing::error!(gateway = name, "an envelope cannot be serialized; the one before is still served");
+        let (Ok(body), Ok(etag)) = (
+            serde_json::to_vec(&*envelope),
+            HeaderValue::from_str(&format!("\"{}\"", envelope.digest)),
+        ) else {
+            tracing::error!(
+                gateway = name,
+                "an envelope cannot be serialized; the one before is still served"
+            );
             return;
         };
-        let published = Arc::new(Published { envelope, etag, body: body.into() });
+        let published = Arc::new(Published {
+            envelope,
+            etag,
+            body: body.into(),
+        });
         self.0.send_modify(|all| {
             all.insert(name, published);
         });
@@ -106,23 +114,36 @@ pub(crate) async fn show(
 }
 
 fn choose(all: &ByGateway, gateway: Option<&str>) -> Result<Arc<Published>, Problem> {
-    let names = || all.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = || {
+        all.keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match gateway {
         Some(name) => all
             .get(name)
             .cloned()
             .ok_or_else(|| Problem::not_found(format!("no such gateway; there is: {}", names()))),
-        None if all.len() == 1 => {
-            all.values().next().cloned().ok_or_else(|| Problem::not_found("no gateway is configured"))
-        }
+        None if all.len() == 1 => all
+            .values()
+            .next()
+            .cloned()
+            .ok_or_else(|| Problem::not_found("no gateway is configured")),
         None if all.is_empty() => Err(Problem::not_found("no gateway is configured")),
-        None => Err(Problem::bad_request(format!("say which one with ?gateway=namespace/name: {}", names()))),
+        None => Err(Problem::bad_request(format!(
+            "say which one with ?gateway=namespace/name: {}",
+            names()
+        ))),
     }
 }
 
 fn full(published: &Published, wait: Duration) -> Response {
     let mut response = published.body.to_vec().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     describe(response, published, wait)
 }
 
@@ -149,7 +170,9 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+        .any(|tag| {
+            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
+        })
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240, 4.3), and 50 at most.
@@ -161,7 +184,9 @@ fn preferred_wait(headers: &HeaderMap) -> Duration {
         .flat_map(|value| value.split(','))
         .filter_map(|preference| preference.trim().strip_prefix("wait="))
         .find_map(|seconds| seconds.trim_matches('"').parse().ok())
-        .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
+        .map_or(Duration::ZERO, |seconds| {
+            Duration::from_secs(seconds).min(LONGEST_WAIT)
+        })
 }
 
 #[cfg(test)]
@@ -171,7 +196,11 @@ mod tests {
     #[test]
     fn wait_is_read_from_prefer_and_bounded() {
         let wait = |value: &'static str| {
-            preferred_wait(&[("prefer".parse().unwrap(), HeaderValue::from_static(value))].into_iter().collect())
+            preferred_wait(
+                &[("prefer".parse().unwrap(), HeaderValue::from_static(value))]
+                    .into_iter()
+                    .collect(),
+            )
         };
         assert_eq!(wait("wait=5"), Duration::from_secs(5));
         assert_eq!(wait("respond-async, wait=\"7\""), Duration::from_secs(7));
@@ -184,7 +213,12 @@ mod tests {
     fn known_tags_compare_weakly() {
         let etag = HeaderValue::from_static("\"abc\"");
         let known = |value: &'static str| {
-            is_known(&[(header::IF_NONE_MATCH, HeaderValue::from_static(value))].into_iter().collect(), &etag)
+            is_known(
+                &[(header::IF_NONE_MATCH, HeaderValue::from_static(value))]
+                    .into_iter()
+                    .collect(),
+                &etag,
+            )
         };
         assert!(known("\"abc\""));
         assert!(known("\"x\", W/\"abc\""));

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot listen for HTTP on {address}: {source}")]
-    Bind { address: SocketAddr, source: std::io::Error },
+    Bind {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
 
     #[error("a bearer token is one line of 16 to 256 visible ASCII characters without spaces")]
     BadToken,

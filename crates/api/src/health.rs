@@ -26,7 +26,10 @@ pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<Report>) 
     if app.shutdown.is_draining() {
         report.status = Readiness::NotReady;
     }
-    let status =
-        if report.status == Readiness::NotReady { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = if report.status == Readiness::NotReady {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
     (status, Json(report))
 }

@@ -85,9 +85,15 @@ impl Inbox {
 
     /// Learns from a record which class the message of that record had: the relay's reply names both.
     pub fn attribute(&self, record: &Record) {
-        let End::Delivered(hop) = &record.end else { return };
+        let End::Delivered(hop) = &record.end else {
+            return;
+        };
         let mut kept = self.lock();
-        let named = |message: &&mut Arrived| hop.reply.split_whitespace().any(|word| word == message.queue_id);
+        let named = |message: &&mut Arrived| {
+            hop.reply
+                .split_whitespace()
+                .any(|word| word == message.queue_id)
+        };
         if let Some(message) = kept.messages.iter_mut().rev().find(named) {
             message.class = Some(record.class);
             message.record = Some(record.id);
@@ -98,7 +104,10 @@ impl Inbox {
     pub(crate) fn by_source(&self) -> Vec<BySource> {
         let mut sources: Vec<BySource> = Vec::new();
         for message in &self.lock().messages {
-            match sources.iter_mut().find(|s| s.from_address == message.from_address && s.relay == message.relay) {
+            match sources
+                .iter_mut()
+                .find(|s| s.from_address == message.from_address && s.relay == message.relay)
+            {
                 Some(source) => source.messages += 1,
                 None => sources.push(BySource {
                     from_address: message.from_address,
@@ -118,9 +127,15 @@ impl Inbox {
 
 /// `GET /demo/messages`.
 pub(crate) async fn show(State(app): State<App>) -> Result<Json<Messages>, Problem> {
-    let inbox = app.inbox.as_ref().ok_or_else(|| Problem::not_found("no Demo object runs here"))?;
+    let inbox = app
+        .inbox
+        .as_ref()
+        .ok_or_else(|| Problem::not_found("no Demo object runs here"))?;
     let kept = inbox.lock();
-    Ok(Json(Messages { total: kept.total, messages: kept.messages.iter().cloned().collect() }))
+    Ok(Json(Messages {
+        total: kept.total,
+        messages: kept.messages.iter().cloned().collect(),
+    }))
 }
 
 #[cfg(test)]
@@ -159,7 +174,11 @@ mod tests {
     fn counts_are_by_address_and_relay() {
         let inbox = Inbox::default();
         (0..6).for_each(|n| inbox.push(message(n)));
-        let counts: Vec<_> = inbox.by_source().into_iter().map(|s| (s.relay, s.messages)).collect();
+        let counts: Vec<_> = inbox
+            .by_source()
+            .into_iter()
+            .map(|s| (s.relay, s.messages))
+            .collect();
         assert_eq!(counts, [("clean".to_owned(), 4), ("spam".to_owned(), 2)]);
     }
 }

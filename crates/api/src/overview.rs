@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use sekisho_policy::ObjectRef;
 use sekisho_policy::snapshot::{
-    AuthBackend, Enforcement, HostPort, ListenerTls, Member, Pool, RouteTo, Rule, RuleSpec, Snapshot, UpstreamTls,
+    AuthBackend, Enforcement, HostPort, ListenerTls, Member, Pool, RouteTo, Rule, RuleSpec,
+    Snapshot, UpstreamTls,
 };
 use sekisho_runtime::health::Report;
 use serde::Serialize;
@@ -99,7 +100,12 @@ pub(crate) async fn draw(app: &App) -> Overview {
     Overview {
         version: env!("CARGO_PKG_VERSION"),
         health: app.health.report(),
-        gateways: app.configs.all().iter().map(|published| gateway(published, &running)).collect(),
+        gateways: app
+            .configs
+            .all()
+            .iter()
+            .map(|published| gateway(published, &running))
+            .collect(),
         transactions: app.tally.read(),
         demo: app.inbox.as_ref().map(|inbox| inbox.by_source()),
         first_message: app.first_message.clone(),
@@ -112,16 +118,33 @@ fn gateway(published: &Published, running: &[RunningGateway]) -> GatewayView {
     let object = &snapshot.gateway.object;
     let name = format!("{}/{}", object.namespace, object.name);
     let running = running.iter().find(|gateway| gateway.name == name);
-    let tripped: BTreeSet<&ObjectRef> = running.into_iter().flat_map(|gateway| &gateway.tripped).collect();
+    let tripped: BTreeSet<&ObjectRef> = running
+        .into_iter()
+        .flat_map(|gateway| &gateway.tripped)
+        .collect();
     GatewayView {
         generation: envelope.generation,
         digest: envelope.digest.clone(),
-        backends: snapshot.gateway.authentication.backends.iter().map(backend).collect(),
+        backends: snapshot
+            .gateway
+            .authentication
+            .backends
+            .iter()
+            .map(backend)
+            .collect(),
         upstream: snapshot.gateway.upstream.endpoints.clone(),
         listeners: listeners(snapshot, running.map_or(&[], |gateway| &gateway.listeners)),
-        rules: snapshot.rules.iter().map(|r| rule(r, tripped.contains(&r.object))).collect(),
+        rules: snapshot
+            .rules
+            .iter()
+            .map(|r| rule(r, tripped.contains(&r.object)))
+            .collect(),
         routes: routes(snapshot),
-        pools: snapshot.pools.iter().map(|(name, p)| pool(name, p)).collect(),
+        pools: snapshot
+            .pools
+            .iter()
+            .map(|(name, p)| pool(name, p))
+            .collect(),
         name,
     }
 }
@@ -151,7 +174,12 @@ fn listeners(snapshot: &Snapshot, running: &[RunningListener]) -> Vec<ListenerVi
 }
 
 fn rule(rule: &Rule, tripped: bool) -> RuleView {
-    RuleView { object: rule.object.clone(), enforcement: rule.enforcement, tripped, says: says(&rule.spec) }
+    RuleView {
+        object: rule.object.clone(),
+        enforcement: rule.enforcement,
+        tripped,
+        says: says(&rule.spec),
+    }
 }
 
 /// One line on what a rule is about.
@@ -159,33 +187,59 @@ fn says(spec: &RuleSpec) -> String {
     match spec {
         RuleSpec::SubmissionPolicy(policy) => {
             let mut parts = Vec::new();
-            parts.extend(policy.max_recipients.map(|n| format!("{n} recipients a message")));
+            parts.extend(
+                policy
+                    .max_recipients
+                    .map(|n| format!("{n} recipients a message")),
+            );
             parts.extend(policy.max_size.map(|n| format!("{n} octets a message")));
-            parts.extend(policy.classify.as_ref().map(|c| format!("{} content rules", c.rules.len())));
+            parts.extend(
+                policy
+                    .classify
+                    .as_ref()
+                    .map(|c| format!("{} content rules", c.rules.len())),
+            );
             parts.join(", ")
         }
         RuleSpec::CountryRule(country) => {
-            let mut parts: Vec<_> =
-                country.limits.iter().map(|l| format!("{} {:?} per {}", l.count, l.unit, l.per)).collect();
+            let mut parts: Vec<_> = country
+                .limits
+                .iter()
+                .map(|l| format!("{} {:?} per {}", l.count, l.unit, l.per))
+                .collect();
             parts.push(format!("login {:?}", country.login));
-            parts.extend(country.class_at_least.map(|class| format!("class at least {class:?}")));
+            parts.extend(
+                country
+                    .class_at_least
+                    .map(|class| format!("class at least {class:?}")),
+            );
             parts.join(", ")
         }
         RuleSpec::RateLimit(limit) => {
             let key: Vec<_> = limit.key.iter().map(|part| format!("{part:?}")).collect();
-            let limits: Vec<_> =
-                limit.limits.iter().map(|l| format!("{} {:?} per {}", l.count, l.unit, l.per)).collect();
+            let limits: Vec<_> = limit
+                .limits
+                .iter()
+                .map(|l| format!("{} {:?} per {}", l.count, l.unit, l.per))
+                .collect();
             format!("by {}: {}", key.join(" and "), limits.join(", "))
         }
         RuleSpec::LoginGuard(guard) => {
             let mut parts = Vec::new();
-            parts.extend(guard.per_account.map(|a| format!("{} wrong passwords per {}", a.distinct_passwords, a.per)));
             parts.extend(
                 guard
-                    .per_source
-                    .and_then(|s| s.distinct_accounts.map(|n| format!("{n} accounts of one source per {}", s.per))),
+                    .per_account
+                    .map(|a| format!("{} wrong passwords per {}", a.distinct_passwords, a.per)),
             );
-            parts.extend(guard.per_account_and_source.map(|p| format!("{} failures of a pair per {}", p.failures, p.per)));
+            parts.extend(guard.per_source.and_then(|s| {
+                s.distinct_accounts
+                    .map(|n| format!("{n} accounts of one source per {}", s.per))
+            }));
+            parts.extend(
+                guard
+                    .per_account_and_source
+                    .map(|p| format!("{} failures of a pair per {}", p.failures, p.per)),
+            );
             parts.join(", ")
         }
     }
@@ -210,14 +264,22 @@ fn routes(snapshot: &Snapshot) -> Vec<RouteView> {
 }
 
 fn pool(name: &str, pool: &Pool) -> PoolView {
-    PoolView { name: name.to_owned(), members: pool.members.iter().map(member).collect() }
+    PoolView {
+        name: name.to_owned(),
+        members: pool.members.iter().map(member).collect(),
+    }
 }
 
 fn member(member: &Member) -> MemberView {
     MemberView {
         name: member.name.clone(),
-        leaves_from: member.source_address.map_or_else(|| "any".to_owned(), |address| address.to_string()),
-        relay: member.relay.as_ref().map_or_else(|| "upstream".to_owned(), |relay| relay.address.to_string()),
+        leaves_from: member
+            .source_address
+            .map_or_else(|| "any".to_owned(), |address| address.to_string()),
+        relay: member
+            .relay
+            .as_ref()
+            .map_or_else(|| "upstream".to_owned(), |relay| relay.address.to_string()),
         tls: member.relay.as_ref().map(|relay| relay.tls),
         weight: member.weight,
     }

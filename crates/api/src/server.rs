@@ -47,13 +47,22 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Bind`].
-    pub async fn bind(address: SocketAddr, token: Option<Token>, sources: Sources) -> Result<Self, Error> {
+    pub async fn bind(
+        address: SocketAddr,
+        token: Option<Token>,
+        sources: Sources,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let shutdown = sources.shutdown.clone();
         let router = router(App::new(sources, Access::of(bound, token)));
-        Ok(Self { listener, address: bound, router, shutdown })
+        Ok(Self {
+            listener,
+            address: bound,
+            router,
+            shutdown,
+        })
     }
 
     /// Where it listens.
@@ -66,7 +75,9 @@ impl Server {
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             // The semaphore is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = self.shutdown.draining() => return,
@@ -136,10 +147,15 @@ fn router(app: App) -> Router {
 async fn in_time(request: Request, next: Next) -> Response {
     let mut response = match timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this took too long").into_response(),
+        Err(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this took too long").into_response()
+        }
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }

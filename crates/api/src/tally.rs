@@ -47,18 +47,29 @@ impl Tally {
         let (count, end) = match &record.end {
             End::Delivered(_) => (&mut counted.delivered, "delivered"),
             End::RefusedByPolicy { .. } => (&mut counted.refused_by_policy, "refused"),
-            End::RefusedByNextHop { .. } => (&mut counted.refused_by_next_hop, "refused by next hop"),
+            End::RefusedByNextHop { .. } => {
+                (&mut counted.refused_by_next_hop, "refused by next hop")
+            }
             End::Uncertain(_) => (&mut counted.uncertain, "uncertain"),
             End::Failed { .. } => (&mut counted.failed, "failed"),
             End::Abandoned => (&mut counted.abandoned, "abandoned"),
         };
         *count += 1;
         counted.latest.truncate(LATEST - 1);
-        counted.latest.push_front(Latest { id: record.id, at: record.at, class: record.class, end, by: by(record) });
+        counted.latest.push_front(Latest {
+            id: record.id,
+            at: record.at,
+            class: record.class,
+            end,
+            by: by(record),
+        });
     }
 
     pub(crate) fn read(&self) -> Counted {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -72,7 +83,13 @@ fn by(record: &Record) -> Option<String> {
             .iter()
             .rev()
             .find(|step| step.decision.verdict.refusal().is_some())
-            .and_then(|step| step.decision.findings.iter().rev().find(|finding| matches!(finding.said, Said::Defer(_) | Said::Reject(_))))
+            .and_then(|step| {
+                step.decision
+                    .findings
+                    .iter()
+                    .rev()
+                    .find(|finding| matches!(finding.said, Said::Defer(_) | Said::Reject(_)))
+            })
             .map(|finding| finding.object.to_string()),
         End::Failed { .. } | End::Abandoned => None,
     }

@@ -6,26 +6,40 @@ use anyhow::{Result, bail, ensure};
 use sekisho_policy::Account;
 use sekisho_proxy::accounts_file::{self, Added, Removed};
 
+use crate::Outcome;
 use crate::args::Accounts;
 use crate::output::{self, visible};
-use crate::Outcome;
 
 /// Octets of a password; what is longer is a file taken for one.
 const LONGEST: u64 = 1024;
 
 pub(crate) fn run(command: &Accounts) -> Result<Outcome> {
     match command {
-        Accounts::Add { file, account, password_stdin } => {
+        Accounts::Add {
+            file,
+            account,
+            password_stdin,
+        } => {
             let account = canonical(account)?;
-            let password = if *password_stdin { from_stdin()? } else { ask(&account)? };
+            let password = if *password_stdin {
+                from_stdin()?
+            } else {
+                ask(&account)?
+            };
             ensure!(!password.is_empty(), "an empty password is no password");
             match accounts_file::add(file, &account, password.as_bytes())? {
                 Added::New => output::print(&format!("{account} added to {}\n", file.display()))?,
-                Added::Replaced => output::print(&format!("{account} has a new password in {}\n", file.display()))?,
+                Added::Replaced => output::print(&format!(
+                    "{account} has a new password in {}\n",
+                    file.display()
+                ))?,
             }
         }
         Accounts::List { file } => {
-            let names: String = accounts_file::list(file)?.iter().map(|name| format!("{}\n", visible(name.as_str()))).collect();
+            let names: String = accounts_file::list(file)?
+                .iter()
+                .map(|name| format!("{}\n", visible(name.as_str())))
+                .collect();
             output::print(&names)?;
         }
         Accounts::Remove { file, account } => {
@@ -60,7 +74,13 @@ fn ask(account: &Account) -> Result<String> {
 /// The first line of standard input.
 fn from_stdin() -> Result<String> {
     let mut line = String::new();
-    std::io::stdin().lock().take(LONGEST + 1).read_line(&mut line)?;
-    ensure!(line.len() as u64 <= LONGEST, "a password of more than {LONGEST} octets is taken for a mistake");
+    std::io::stdin()
+        .lock()
+        .take(LONGEST + 1)
+        .read_line(&mut line)?;
+    ensure!(
+        line.len() as u64 <= LONGEST,
+        "a password of more than {LONGEST} octets is taken for a mistake"
+    );
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

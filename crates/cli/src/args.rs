@@ -136,7 +136,12 @@ pub(crate) struct Hypothetical {
     #[arg(long, requires = "account")]
     pub(crate) listener: Option<String>,
     /// What the client says in EHLO.
-    #[arg(long, requires = "account", default_value = "client.invalid", value_name = "NAME")]
+    #[arg(
+        long,
+        requires = "account",
+        default_value = "client.invalid",
+        value_name = "NAME"
+    )]
     pub(crate) helo: String,
     /// When it happens, in milliseconds since 1970; now if not given.
     #[arg(long, requires = "account", value_name = "MILLISECONDS")]
@@ -177,7 +182,9 @@ pub(crate) enum Ledger {
 
 /// Reads hours, minutes and seconds as the YAML has them.
 fn duration(text: &str) -> Result<Millis, String> {
-    let duration: sekisho_crd::Duration = text.parse().map_err(|error: sekisho_crd::Error| error.to_string())?;
+    let duration: sekisho_crd::Duration = text
+        .parse()
+        .map_err(|error: sekisho_crd::Error| error.to_string())?;
     Ok(Millis::from_secs(duration.as_secs()))
 }
 
@@ -218,12 +225,22 @@ mod tests {
 
     #[test]
     fn an_id_and_a_folder_are_told_apart() {
-        let explain = |args: &[&str]| match Cli::try_parse_from([&["sekisho", "explain"], args].concat()).unwrap().command {
-            Command::Explain(explain) => explain.question(),
-            _ => unreachable!(),
-        };
-        assert!(matches!(explain(&["7q2mx4k90b3t"]), Ok(Question::Recorded(_))));
-        assert!(matches!(explain(&["7q2mx4k90b3t", "--account", "a@b.example"]), Ok(Question::Hypothetical(_))));
+        let explain =
+            |args: &[&str]| match Cli::try_parse_from([&["sekisho", "explain"], args].concat())
+                .unwrap()
+                .command
+            {
+                Command::Explain(explain) => explain.question(),
+                _ => unreachable!(),
+            };
+        assert!(matches!(
+            explain(&["7q2mx4k90b3t"]),
+            Ok(Question::Recorded(_))
+        ));
+        assert!(matches!(
+            explain(&["7q2mx4k90b3t", "--account", "a@b.example"]),
+            Ok(Question::Hypothetical(_))
+        ));
         assert!(explain(&["./data"]).is_err());
     }
 }

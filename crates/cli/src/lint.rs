@@ -19,29 +19,49 @@ pub(crate) fn run(command: &Lint) -> Result<Outcome> {
         Compiled::read(&command.objects)
     };
     let diagnostics = &compiled.diagnostics;
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let errors = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count();
     let warnings = diagnostics.len() - errors;
     output::print(&match command.format {
         OutputFormat::Text => text(diagnostics, errors, warnings, Palette::of_stdout()),
         OutputFormat::Json => {
-            let report = json!({ "diagnostics": diagnostics, "errors": errors, "warnings": warnings });
+            let report =
+                json!({ "diagnostics": diagnostics, "errors": errors, "warnings": warnings });
             format!("{}\n", serde_json::to_string_pretty(&report)?)
         }
     })?;
-    Ok(if errors == 0 { Outcome::Done } else { Outcome::Wanting })
+    Ok(if errors == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Wanting
+    })
 }
 
 fn text(diagnostics: &[Diagnostic], errors: usize, warnings: usize, palette: Palette) -> String {
     let mut text = String::new();
     for diagnostic in diagnostics {
-        let ink = if diagnostic.is_error() { Ink::Bad } else { Ink::Warning };
+        let ink = if diagnostic.is_error() {
+            Ink::Bad
+        } else {
+            Ink::Warning
+        };
         text.push_str(&palette.paint(ink, &visible(&diagnostic.to_string())));
         text.push('\n');
     }
-    text.push_str(&format!("{}, {}\n", count(errors, "error"), count(warnings, "warning")));
+    text.push_str(&format!(
+        "{}, {}\n",
+        count(errors, "error"),
+        count(warnings, "warning")
+    ));
     text
 }
 
 fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }

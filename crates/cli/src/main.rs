@@ -49,7 +49,9 @@ fn run(cli: Cli) -> Result<Outcome> {
 }
 
 fn async_runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// The error and what led to it, on one line each where they are long, and nothing twice.

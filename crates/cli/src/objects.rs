@@ -29,7 +29,10 @@ impl Compiled {
     pub(crate) fn read_from(stream: impl Read) -> Self {
         match Source::from_reader("-", Path::new("."), stream) {
             Ok(source) => Self::linted(files::load_sources(&[source])),
-            Err(problem) => Self::linted(Loaded { diagnostics: vec![*problem], ..Loaded::default() }),
+            Err(problem) => Self::linted(Loaded {
+                diagnostics: vec![*problem],
+                ..Loaded::default()
+            }),
         }
     }
 
@@ -53,8 +56,17 @@ impl Compiled {
         compiled
     }
 
-    fn compiled(loaded: Loaded, names: Vec<ObjectRef>, last: &BTreeMap<ObjectRef, Snapshot>) -> Self {
-        let Loaded { objects, secrets, demos, mut diagnostics } = loaded;
+    fn compiled(
+        loaded: Loaded,
+        names: Vec<ObjectRef>,
+        last: &BTreeMap<ObjectRef, Snapshot>,
+    ) -> Self {
+        let Loaded {
+            objects,
+            secrets,
+            demos,
+            mut diagnostics,
+        } = loaded;
         let mut gateways = BTreeMap::new();
         for name in names {
             let key = ObjectKey::new(&*name.namespace, &*name.name);
@@ -63,28 +75,54 @@ impl Compiled {
             gateways.insert(name, compiled.snapshot);
         }
         sort(&mut diagnostics);
-        Self { gateways, secrets, demos, diagnostics }
+        Self {
+            gateways,
+            secrets,
+            demos,
+            diagnostics,
+        }
     }
 
     /// The snapshots as they would be named if they were the first.
     pub(crate) fn envelopes(&self) -> Vec<Envelope> {
-        self.gateways.values().flatten().map(|snapshot| Envelope::seal(1, snapshot.clone())).collect()
+        self.gateways
+            .values()
+            .flatten()
+            .map(|snapshot| Envelope::seal(1, snapshot.clone()))
+            .collect()
     }
 
     /// The kind, namespace and name of each object that is not accepted.
     pub(crate) fn invalid(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
-        errors.filter_map(|diagnostic| diagnostic.object.as_ref()).map(|object| {
-            (object.kind.as_str(), object.namespace.as_str(), object.name.as_str())
-        })
+        let errors = self
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error());
+        errors
+            .filter_map(|diagnostic| diagnostic.object.as_ref())
+            .map(|object| {
+                (
+                    object.kind.as_str(),
+                    object.namespace.as_str(),
+                    object.name.as_str(),
+                )
+            })
     }
 }
 
 fn gateway_ref(key: &ObjectKey) -> ObjectRef {
-    ObjectRef { kind: Kind::MailGateway, namespace: key.namespace.clone(), name: key.name.clone() }
+    ObjectRef {
+        kind: Kind::MailGateway,
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
 }
 
 /// Whether the files can be read at all, whatever they say.
 pub(crate) fn is_readable(path: &PathBuf) -> bool {
-    if path.is_dir() { std::fs::read_dir(path).is_ok() } else { std::fs::File::open(path).is_ok() }
+    if path.is_dir() {
+        std::fs::read_dir(path).is_ok()
+    } else {
+        std::fs::File::open(path).is_ok()
+    }
 }

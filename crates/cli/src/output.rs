@@ -36,9 +36,16 @@ pub(crate) enum Ink {
 impl Palette {
     /// Colours where standard output is a terminal and `NO_COLOR` (no-color.org) is not set.
     pub(crate) fn of_stdout() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "NO_COLOR is an agreement of terminals, and this is the binary")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "NO_COLOR is an agreement of terminals, and this is the binary"
+        )]
         let no_colour = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
-        if io::stdout().is_terminal() && !no_colour { Self::Terminal } else { Self::Plain }
+        if io::stdout().is_terminal() && !no_colour {
+            Self::Terminal
+        } else {
+            Self::Plain
+        }
     }
 
     /// The text in this ink.
@@ -59,5 +66,7 @@ impl Palette {
 
 /// Text that goes to a terminal or a line-based log: control characters are shown, not obeyed.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }

@@ -34,20 +34,35 @@ pub(crate) async fn show(State(app): State<App>) -> Response {
     let page = draw(&overview::draw(&app).await);
     let mut response = page.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     response
 }
 
 /// `GET /page.css`.
 pub(crate) async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("page.css"))
+    (
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        include_str!("page.css"),
+    )
 }
 
 /// `GET /page.js`.
 pub(crate) async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page.js"))
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        include_str!("page.js"),
+    )
 }
 
 fn draw(overview: &Overview) -> String {
@@ -55,7 +70,9 @@ fn draw(overview: &Overview) -> String {
     page.raw(HEAD);
     health(&mut page, overview);
     if let Some(command) = &overview.first_message {
-        page.raw("<h2>Send a first message</h2>\n<pre><code>").text(command).raw("</code></pre>\n");
+        page.raw("<h2>Send a first message</h2>\n<pre><code>")
+            .text(command)
+            .raw("</code></pre>\n");
     }
     transactions(&mut page, &overview.transactions);
     demo(&mut page, overview);
@@ -69,15 +86,31 @@ fn draw(overview: &Overview) -> String {
 fn health(page: &mut Markup, overview: &Overview) {
     let (class, word) = match overview.health.status {
         Readiness::Ok => ("<p class=\"ok\">", "Everything is in order."),
-        Readiness::Degraded => ("<p class=\"degraded\">", "Running, with something to look at:"),
+        Readiness::Degraded => (
+            "<p class=\"degraded\">",
+            "Running, with something to look at:",
+        ),
         Readiness::NotReady => ("<p class=\"not-ready\">", "Not ready:"),
     };
-    page.raw(class).text(word).raw(" Version ").text(overview.version).raw(".</p>\n");
-    let troubled: Vec<_> = overview.health.components.iter().filter(|c| c.status != Readiness::Ok).collect();
+    page.raw(class)
+        .text(word)
+        .raw(" Version ")
+        .text(overview.version)
+        .raw(".</p>\n");
+    let troubled: Vec<_> = overview
+        .health
+        .components
+        .iter()
+        .filter(|c| c.status != Readiness::Ok)
+        .collect();
     if !troubled.is_empty() {
         page.raw("<ul>");
         for component in troubled {
-            page.raw("<li><b>").text(&component.name).raw("</b>: ").text(&component.detail).raw("</li>\n");
+            page.raw("<li><b>")
+                .text(&component.name)
+                .raw("</b>: ")
+                .text(&component.detail)
+                .raw("</li>\n");
         }
         page.raw("</ul>\n");
     }
@@ -108,20 +141,29 @@ fn transactions(page: &mut Markup, counted: &Counted) {
     page.table(["latest", "class", "end", "by"]);
     for latest in &counted.latest {
         let (id, class) = (latest.id.to_string(), format!("{:?}", latest.class));
-        page.row([&id, &class, latest.end, latest.by.as_deref().unwrap_or_default()]);
+        page.row([
+            &id,
+            &class,
+            latest.end,
+            latest.by.as_deref().unwrap_or_default(),
+        ]);
     }
-    page.end_table().raw("<p>Ask why with <code>sekisho explain ID</code>.</p>\n");
+    page.end_table()
+        .raw("<p>Ask why with <code>sekisho explain ID</code>.</p>\n");
 }
 
 fn demo(page: &mut Markup, overview: &Overview) {
-    let Some(sources) = &overview.demo else { return };
+    let Some(sources) = &overview.demo else {
+        return;
+    };
     page.raw("<h2>At the built-in relays</h2>\n");
     if sources.is_empty() {
         page.raw("<p>Nothing has arrived yet.</p>\n");
     } else {
         page.table(["arrived from", "relay", "messages"]);
         for source in sources {
-            let (address, messages) = (source.from_address.to_string(), source.messages.to_string());
+            let (address, messages) =
+                (source.from_address.to_string(), source.messages.to_string());
             page.row([&address, &source.relay, &messages]);
         }
         page.end_table();
@@ -130,17 +172,32 @@ fn demo(page: &mut Markup, overview: &Overview) {
 }
 
 fn gateway(page: &mut Markup, view: &GatewayView) {
-    page.raw("<h2>Gateway ").text(&view.name).raw("</h2>\n<p>Generation ").text(view.generation.to_string());
-    page.raw(", passwords checked by ").text(view.backends.join(", then "));
+    page.raw("<h2>Gateway ")
+        .text(&view.name)
+        .raw("</h2>\n<p>Generation ")
+        .text(view.generation.to_string());
+    page.raw(", passwords checked by ")
+        .text(view.backends.join(", then "));
     let upstream: Vec<_> = view.upstream.iter().map(ToString::to_string).collect();
-    page.raw(", upstream ").text(upstream.join(", ")).raw(".</p>\n");
+    page.raw(", upstream ")
+        .text(upstream.join(", "))
+        .raw(".</p>\n");
 
     page.table(["listener", "address", "TLS", "open sessions"]);
     for listener in &view.listeners {
-        let (tls, open) = (format!("{:?}", listener.tls), listener.open_sessions.to_string());
-        page.row([&listener.name, listener.address.as_deref().unwrap_or("does not listen"), &tls, &open]);
+        let (tls, open) = (
+            format!("{:?}", listener.tls),
+            listener.open_sessions.to_string(),
+        );
+        page.row([
+            &listener.name,
+            listener.address.as_deref().unwrap_or("does not listen"),
+            &tls,
+            &open,
+        ]);
     }
-    page.end_table().table(["rule, in order", "what it does", "enforcement"]);
+    page.end_table()
+        .table(["rule, in order", "what it does", "enforcement"]);
     for rule in &view.rules {
         page.row([&rule.object.to_string(), &rule.says, enforcement(rule)]);
     }
@@ -171,9 +228,18 @@ fn pools(page: &mut Markup, view: &GatewayView) {
     page.table(["pool", "member", "leaves from", "relay", "TLS", "weight"]);
     for pool in &view.pools {
         for member in &pool.members {
-            let tls = member.tls.map_or_else(String::new, |tls| format!("{tls:?}"));
+            let tls = member
+                .tls
+                .map_or_else(String::new, |tls| format!("{tls:?}"));
             let weight = member.weight.to_string();
-            page.row([&pool.name, &member.name, &member.leaves_from, &member.relay, &tls, &weight]);
+            page.row([
+                &pool.name,
+                &member.name,
+                &member.leaves_from,
+                &member.relay,
+                &tls,
+                &weight,
+            ]);
         }
     }
     page.end_table();

@@ -41,7 +41,11 @@ impl Message {
     /// The first Subject field, as a person reads it.
     pub(super) fn subject(&self) -> String {
         let headers = self.headers.headers();
-        let subject = headers.named("subject").next().map(|field| field.decoded()).unwrap_or_default();
+        let subject = headers
+            .named("subject")
+            .next()
+            .map(|field| field.decoded())
+            .unwrap_or_default();
         subject.chars().take(MAX_SUBJECT).collect()
     }
 }
@@ -53,10 +57,16 @@ mod tests {
     #[test]
     fn subject_and_size_are_kept() {
         let mut message = Message::new();
-        for piece in ["Subject: =?utf-8?b?6Zai5omA?=\r\nTo: a@b.ex", "ample\r\n\r\nbody\r\n..dot\r\n.\r"] {
+        for piece in [
+            "Subject: =?utf-8?b?6Zai5omA?=\r\nTo: a@b.ex",
+            "ample\r\n\r\nbody\r\n..dot\r\n.\r",
+        ] {
             assert_eq!(message.feed(piece.as_bytes()), DataProgress::More);
         }
-        assert_eq!(message.feed(b"\nQUIT\r\n"), DataProgress::End { consumed: 1 });
+        assert_eq!(
+            message.feed(b"\nQUIT\r\n"),
+            DataProgress::End { consumed: 1 }
+        );
         assert_eq!(message.subject(), "関所");
         let plain = "Subject: =?utf-8?b?6Zai5omA?=\r\nTo: a@b.example\r\n\r\nbody\r\n.dot\r\n";
         assert_eq!(message.size(), plain.len() as u64);

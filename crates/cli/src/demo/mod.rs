@@ -34,7 +34,12 @@ impl Relay {
 ///
 /// # Errors
 /// An address that cannot be bound.
-pub(crate) async fn start(relays: &[DemoRelay], clock: &Clock, shutdown: &Shutdown, inbox: &Inbox) -> Result<()> {
+pub(crate) async fn start(
+    relays: &[DemoRelay],
+    clock: &Clock,
+    shutdown: &Shutdown,
+    inbox: &Inbox,
+) -> Result<()> {
     for settings in relays {
         let listener = TcpListener::bind(settings.address).await.with_context(|| {
             format!("the demo relay {} cannot listen on {}; give it another address in the Demo object, or end what listens there", settings.name, settings.address)

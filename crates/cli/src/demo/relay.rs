@@ -19,7 +19,9 @@ pub(super) async fn serve(listener: TcpListener, relay: Arc<Relay>, shutdown: Sh
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.draining() => return,

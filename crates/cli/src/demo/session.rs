@@ -8,10 +8,12 @@ use sekisho_policy::Timestamp;
 use sekisho_runtime::Shutdown;
 use sekisho_smtp::data::DataProgress;
 use sekisho_smtp::ehlo::SizeLimit;
-use sekisho_smtp::grammar::{AuthOver, Buffered, Demand, Demands, Greeting, Session, Transport, Xclient};
+use sekisho_smtp::grammar::{
+    AuthOver, Buffered, Demand, Demands, Greeting, Session, Transport, Xclient,
+};
 use sekisho_smtp::line::{self, Expect, LineReader, LineStep};
 use sekisho_smtp::reply::{Refusal, Then};
-use sekisho_smtp::{Capabilities, Command, ReversePath, Reply};
+use sekisho_smtp::{Capabilities, Command, Reply, ReversePath};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -60,7 +62,10 @@ pub(super) async fn serve(
 ) -> std::io::Result<()> {
     let mut talk = Conversation::new(relay, peer);
     let mut buffer = Vec::with_capacity(READ);
-    talk.say(&Reply::plain(220, format!("{} ESMTP demo relay", relay.settings.name)));
+    talk.say(&Reply::plain(
+        220,
+        format!("{} ESMTP demo relay", relay.settings.name),
+    ));
     loop {
         stream.write_all(&talk.replies).await?;
         talk.replies.clear();
@@ -133,7 +138,11 @@ impl<'a> Conversation<'a> {
             LineStep::NeedMore { consumed: 0 } => None,
             LineStep::NeedMore { consumed } => Some(consumed),
             LineStep::Line { line, consumed } => {
-                let buffered = if buffer.len() > consumed { Buffered::More } else { Buffered::Nothing };
+                let buffered = if buffer.len() > consumed {
+                    Buffered::More
+                } else {
+                    Buffered::Nothing
+                };
                 match Command::parse(line).and_then(|command| self.act(&command, buffered)) {
                     Ok(reply) => self.say(&reply),
                     Err(refusal) => self.refuse(&refusal),
@@ -171,7 +180,11 @@ impl<'a> Conversation<'a> {
             }
             Command::Rcpt(rcpt) => {
                 self.session.recipient_accepted();
-                self.recipients.push(rcpt.path.mailbox().map_or_else(|| "postmaster".to_owned(), ToString::to_string));
+                self.recipients.push(
+                    rcpt.path
+                        .mailbox()
+                        .map_or_else(|| "postmaster".to_owned(), ToString::to_string),
+                );
                 Reply::new(250, (2, 1, 5), "Recipient taken")
             }
             Command::Data => {
@@ -184,7 +197,11 @@ impl<'a> Conversation<'a> {
             }
             Command::Noop => Reply::new(250, (2, 0, 0), "Nothing done"),
             Command::Vrfy(_) => Reply::new(252, (2, 0, 0), "Send it, and see"),
-            Command::Help => Reply::new(214, (2, 0, 0), "A demo relay: it takes everything and delivers nothing"),
+            Command::Help => Reply::new(
+                214,
+                (2, 0, 0),
+                "A demo relay: it takes everything and delivers nothing",
+            ),
             Command::Quit => {
                 self.closing = true;
                 Reply::new(221, (2, 0, 0), "Goodbye")
@@ -202,7 +219,11 @@ impl<'a> Conversation<'a> {
     }
 
     fn end_message(&mut self) {
-        let Expecting::Message(message) = std::mem::replace(&mut self.expecting, Expecting::Commands) else { return };
+        let Expecting::Message(message) =
+            std::mem::replace(&mut self.expecting, Expecting::Commands)
+        else {
+            return;
+        };
         let queue_id = self.relay.next_queue_id();
         self.relay.inbox.push(Arrived {
             at: Timestamp(self.relay.clock.now_ms()),
@@ -276,31 +297,54 @@ mod tests {
         }
     }
 
-    /// Feeds the conversation in pieces of `size`, and returns the codes of the replies.
-    fn codes(input: &str, size: usize) -> Vec<String> {
+    /// Feeds each flight in pieces of `size`, and returns the codes of the replies. A flight ends where a client waits.
+    fn codes(flights: &[&str], size: usize) -> Vec<String> {
         let relay = relay();
         let mut talk = Conversation::new(&relay, "127.0.0.2:5".parse().unwrap());
         let mut buffer = Vec::new();
-        for piece in input.as_bytes().chunks(size) {
+        for piece in flights
+            .iter()
+            .flat_map(|flight| flight.as_bytes().chunks(size))
+        {
             buffer.extend_from_slice(piece);
             talk.take(&mut buffer);
         }
         let replies = String::from_utf8(talk.replies).unwrap();
-        replies.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| line[..3].to_owned()).collect()
+        replies
+            .lines()
+            .filter(|line| line.as_bytes()[3] == b' ')
+            .map(|line| line[..3].to_owned())
+            .collect()
     }
 
     #[test]
     fn a_pipelined_conversation_gets_the_same_answers_however_it_is_cut() {
-        let input = "EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<bad>\r\nDATA\r\nSubject: x\r\n\r\n..\r\n.\r\nRSET\r\nQUIT\r\n";
-        let whole = codes(input, input.len());
-        assert_eq!(whole, ["250", "250", "250", "501", "354", "250", "250", "221"].map(str::to_owned));
+        let flights = [
+            "EHLO me\r\n",
+            "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<bad>\r\nDATA\r\n",
+            "Subject: x\r\n\r\n..\r\n.\r\nRSET\r\nQUIT\r\n",
+        ];
+        let whole = codes(&flights, usize::MAX);
+        assert_eq!(
+            whole,
+            ["250", "250", "250", "501", "354", "250", "250", "221"].map(str::to_owned)
+        );
         for size in 1..8 {
-            assert_eq!(codes(input, size), whole, "in pieces of {size}");
+            assert_eq!(codes(&flights, size), whole, "in pieces of {size}");
         }
     }
 
     #[test]
     fn a_transaction_needs_its_commands_in_order() {
-        assert_eq!(codes("EHLO me\r\nDATA\r\nRCPT TO:<a@b.example>\r\n", 9), ["250", "503", "503"].map(str::to_owned));
+        let flights = [
+            "EHLO me\r\n",
+            "RCPT TO:<a@b.example>\r\n",
+            "NOOP\r\n",
+            "DATA\r\n",
+        ];
+        assert_eq!(
+            codes(&flights, 9),
+            ["250", "503", "250", "503"].map(str::to_owned)
+        );
     }
 }

@@ -29,8 +29,13 @@ impl Server {
     /// # Errors
     /// Another kind of address, or a token file that cannot be read.
     pub(super) fn at(url: &str, token_file: Option<&Path>) -> Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
-        ensure!(uri.scheme_str() == Some("http"), "{url}: write http://host:port; over a network, go through a proxy that speaks TLS or a tunnel");
+        let uri: Uri = url
+            .parse()
+            .with_context(|| format!("{url} is no address"))?;
+        ensure!(
+            uri.scheme_str() == Some("http"),
+            "{url}: write http://host:port; over a network, go through a proxy that speaks TLS or a tunnel"
+        );
         let host = uri.host().with_context(|| format!("{url} names no host"))?;
         let token = token_file
             .map(|path| std::fs::read_to_string(path).with_context(|| path.display().to_string()))
@@ -62,13 +67,16 @@ impl Server {
     async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes)> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, self.port)).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let mut request = Request::get(path).header(HOST, format!("{}:{}", self.host, self.port));
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        let response = sender
+            .send_request(request.body(Empty::<Bytes>::new())?)
+            .await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST_ANSWER)
             .collect()
@@ -83,7 +91,12 @@ impl Server {
 fn problem(body: &[u8]) -> String {
     let detail = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
-        .and_then(|problem| problem.get("detail").and_then(|detail| detail.as_str()).map(str::to_owned));
+        .and_then(|problem| {
+            problem
+                .get("detail")
+                .and_then(|detail| detail.as_str())
+                .map(str::to_owned)
+        });
     let words = detail.unwrap_or_else(|| String::from_utf8_lossy(body).chars().take(200).collect());
     crate::output::visible(&words)
 }

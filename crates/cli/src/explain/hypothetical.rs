@@ -24,10 +24,12 @@ use crate::objects::Compiled;
 use crate::output::{self, Ink, Palette, visible};
 
 /// How it would end.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome {
     class: Class,
+    /// Recipients that would be taken, and all.
+    recipients: (usize, usize),
     /// The reply that would refuse it.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
@@ -44,10 +46,20 @@ pub(super) async fn explain(command: &Explain, objects: &Path) -> Result<()> {
     let envelope = gateway(objects, asked.gateway.as_deref())?;
     let rules = Ruleset::load(&envelope)?;
     let listener = listener(&envelope.snapshot, asked.listener.as_deref())?;
-    let source = asked.source.context("say where it comes from with --source")?;
-    let at = asked.at.map_or_else(|| Timestamp(Clock::system().now_ms()), Timestamp);
+    let source = asked
+        .source
+        .context("say where it comes from with --source")?;
+    let at = asked
+        .at
+        .map_or_else(|| Timestamp(Clock::system().now_ms()), Timestamp);
     let place = country(&envelope.snapshot)?.lookup(source);
-    let client = Client { listener, source, place, helo: &asked.helo, at };
+    let client = Client {
+        listener,
+        source,
+        place,
+        helo: &asked.helo,
+        at,
+    };
     let dns = Dns::system(Metrics::new())?;
     let mut session = Session::new(&rules, &dns, &client);
     submit(&mut session, asked, &rules).await?;
@@ -64,46 +76,80 @@ fn gateway(objects: &Path, wanted: Option<&str>) -> Result<Envelope> {
     let mut envelopes: Vec<Envelope> = compiled.envelopes();
     let name = |envelope: &Envelope| {
         let object = &envelope.snapshot.gateway.object;
-        (object.name.clone(), format!("{}/{}", object.namespace, object.name))
+        (
+            object.name.clone(),
+            format!("{}/{}", object.namespace, object.name),
+        )
     };
     if let Some(wanted) = wanted {
         envelopes.retain(|envelope| name(envelope).0 == wanted || name(envelope).1 == wanted);
-        ensure!(!envelopes.is_empty(), "{} has no gateway {wanted}", objects.display());
+        ensure!(
+            !envelopes.is_empty(),
+            "{} has no gateway {wanted}",
+            objects.display()
+        );
     }
     if envelopes.len() > 1 {
         let names: Vec<_> = envelopes.iter().map(|envelope| name(envelope).1).collect();
         bail!("say which gateway with --gateway: {}", names.join(", "));
     }
-    envelopes.pop().with_context(|| format!("{} has no gateway that can be compiled; `sekisho lint` says why", objects.display()))
+    envelopes.pop().with_context(|| {
+        format!(
+            "{} has no gateway that can be compiled; `sekisho lint` says why",
+            objects.display()
+        )
+    })
 }
 
 fn listener<'a>(snapshot: &'a Snapshot, wanted: Option<&str>) -> Result<&'a Listener> {
     let listeners = &snapshot.gateway.listeners;
     match wanted {
         None => listeners.first().context("the gateway has no listener"),
-        Some(name) => listeners.iter().find(|listener| listener.name == name).with_context(|| {
-            let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
-            format!("no listener {name}; there is: {}", names.join(", "))
-        }),
+        Some(name) => listeners
+            .iter()
+            .find(|listener| listener.name == name)
+            .with_context(|| {
+                let names: Vec<_> = listeners
+                    .iter()
+                    .map(|listener| listener.name.as_str())
+                    .collect();
+                format!("no listener {name}; there is: {}", names.join(", "))
+            }),
     }
 }
 
 fn country(snapshot: &Snapshot) -> Result<CountryLookup> {
-    let named = [&snapshot.gateway.country_database, &snapshot.gateway.asn_database];
+    let named = [
+        &snapshot.gateway.country_database,
+        &snapshot.gateway.asn_database,
+    ];
     let paths: Vec<PathBuf> = named.into_iter().flatten().map(PathBuf::from).collect();
     Ok(CountryLookup::open(&paths, &std::env::temp_dir())?)
 }
 
 /// Goes through the session as a client would, until something refuses it.
 async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset) -> Result<()> {
-    let login = asked.account.as_deref().context("say who sends with --account")?;
-    let account = Account::canonical(login, rules.gateway().authentication.default_domain.as_deref());
+    let login = asked
+        .account
+        .as_deref()
+        .context("say who sends with --account")?;
+    let account = Account::canonical(
+        login,
+        rules.gateway().authentication.default_domain.as_deref(),
+    );
     let sender = match asked.sender.as_deref() {
-        None => Some(address(account.as_str()).with_context(|| format!("{account} is no address; say --sender"))?),
+        None => Some(
+            address(account.as_str())
+                .with_context(|| format!("{account} is no address; say --sender"))?,
+        ),
         Some("" | "<>") => None,
         Some(sender) => Some(address(sender)?),
     };
-    let recipients = asked.recipients.iter().map(|recipient| address(recipient)).collect::<Result<Vec<_>>>()?;
+    let recipients = asked
+        .recipients
+        .iter()
+        .map(|recipient| address(recipient))
+        .collect::<Result<Vec<_>>>()?;
     ensure!(!recipients.is_empty(), "say whom it is for with --rcpt");
     let message = match &asked.message {
         Some(path) => Message::read(path)?,
@@ -119,42 +165,76 @@ async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset
     for recipient in recipients {
         taken += u32::from(session.rcpt(recipient).await);
     }
-    if taken > 0 && session.judge(Stage::Headers(message.header_facts(rules))).await {
+    if taken > 0
+        && session
+            .judge(Stage::Headers(message.header_facts(rules)))
+            .await
+    {
         session.judge(Stage::End(message.end_facts())).await;
     }
     Ok(())
 }
 
 fn address(text: &str) -> Result<Address> {
-    let bare = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'))
+        .unwrap_or(text);
     let mailbox = Mailbox::parse(bare).with_context(|| format!("{text:?} is no address"))?;
-    Ok(Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
+    Ok(Address::new(
+        &mailbox.unquoted_local(),
+        &mailbox.ascii_domain(),
+    ))
 }
 
 fn outcome(rules: &Ruleset, steps: &[Step]) -> Outcome {
     // There is always the connection.
-    let Some(last) = steps.last() else { return Outcome { class: Class::default(), refused: None, pool: None, ways: Vec::new() } };
-    let class = last.decision.class;
-    let refused = last.decision.verdict.refusal();
-    if let Some(refusal) = refused {
+    let mut outcome = Outcome::default();
+    let Some(last) = steps.last() else {
+        return outcome;
+    };
+    let asked = || {
+        steps
+            .iter()
+            .filter(|step| matches!(step.event.stage, Stage::Rcpt { .. }))
+    };
+    outcome.class = last.decision.class;
+    outcome.recipients = (
+        asked()
+            .filter(|step| step.decision.verdict.refusal().is_none())
+            .count(),
+        asked().count(),
+    );
+    if let Some(refusal) = last.decision.verdict.refusal() {
         let (a, b, c) = refusal.enhanced;
-        let reply = format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text);
-        return Outcome { class, refused: Some(reply), pool: None, ways: Vec::new() };
+        outcome.refused = Some(format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text));
+        return outcome;
     }
-    match rules.route(&last.event, class) {
-        Route::Reject => Outcome { class, refused: Some("refused by its class".to_owned()), pool: None, ways: Vec::new() },
+    match rules.route(&last.event, outcome.class) {
+        Route::Reject => outcome.refused = Some("by its class".to_owned()),
         Route::Upstream => {
-            let ways = rules.gateway().upstream.endpoints.iter().map(ToString::to_string).collect();
-            Outcome { class, refused: None, pool: None, ways }
+            outcome.ways = rules
+                .gateway()
+                .upstream
+                .endpoints
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         }
         Route::Pool { name, pool } => {
-            Outcome { class, refused: None, pool: Some(name.to_string()), ways: ways(pool, rules) }
+            outcome.pool = Some(name.to_string());
+            outcome.ways = ways(pool, rules);
         }
     }
+    outcome
 }
 
 fn ways(pool: &Pool, rules: &Ruleset) -> Vec<String> {
-    pool.members.iter().filter(|member| member.weight > 0).map(|member| way(member, rules)).collect()
+    pool.members
+        .iter()
+        .filter(|member| member.weight > 0)
+        .map(|member| way(member, rules))
+        .collect()
 }
 
 fn way(member: &Member, rules: &Ruleset) -> String {
@@ -164,20 +244,51 @@ fn way(member: &Member, rules: &Ruleset) -> String {
     }
     let to = match &member.relay {
         Some(relay) => relay.address.to_string(),
-        None => rules.gateway().upstream.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+        None => rules
+            .gateway()
+            .upstream
+            .endpoints
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" or "),
     };
     let _ = write!(way, ", to {to}, weight {}", member.weight);
     way
 }
 
-fn text(envelope: &Envelope, client: &Client<'_>, rules: &Ruleset, steps: &[Step], outcome: &Outcome) -> String {
+fn text(
+    envelope: &Envelope,
+    client: &Client<'_>,
+    rules: &Ruleset,
+    steps: &[Step],
+    outcome: &Outcome,
+) -> String {
     let palette = Palette::of_stdout();
     let mut text = String::new();
-    let country = client.place.country.map_or_else(|| "unknown".to_owned(), |c| String::from_utf8_lossy(&c).into_owned());
-    let asn = client.place.asn.map(|asn| format!(", AS{asn}")).unwrap_or_default();
+    let country = client.place.country.map_or_else(
+        || "unknown".to_owned(),
+        |c| String::from_utf8_lossy(&c).into_owned(),
+    );
+    let asn = client
+        .place
+        .asn
+        .map(|asn| format!(", AS{asn}"))
+        .unwrap_or_default();
     let gateway = &envelope.snapshot.gateway.object;
-    line(&mut text, format_args!("If it came to {gateway}, listener {}, from {} (country {country}{asn}), with all counters at zero and the right password:", client.listener.name, client.source));
-    let layout = Layout { palette, rules: Some(rules), began: client.at, ids: Ids::Hidden };
+    line(
+        &mut text,
+        format_args!(
+            "If it came to {gateway}, listener {}, from {} (country {country}{asn}), with all counters at zero and the right password:",
+            client.listener.name, client.source
+        ),
+    );
+    let layout = Layout {
+        palette,
+        rules: Some(rules),
+        began: client.at,
+        ids: Ids::Hidden,
+    };
     for (index, step) in steps.iter().enumerate() {
         line(&mut text, format_args!(""));
         text.push_str(&layout.step(index + 1, step));
@@ -190,10 +301,31 @@ fn text(envelope: &Envelope, client: &Client<'_>, rules: &Ruleset, steps: &[Step
 }
 
 fn ending(outcome: &Outcome, palette: Palette) -> String {
-    match (&outcome.refused, &outcome.pool) {
-        (Some(reply), _) => palette.paint(Ink::Bad, &format!("It would be refused: {}", visible(reply))),
-        (None, Some(pool)) => palette.paint(Ink::Good, &format!("It would leave by the pool {pool}, as {:?}:", outcome.class)),
-        (None, None) => palette.paint(Ink::Good, &format!("It would go to the gateway's upstream, as {:?}:", outcome.class)),
+    let Outcome {
+        class,
+        recipients: (taken, all),
+        refused,
+        pool,
+        ..
+    } = outcome;
+    let whom = if taken == all {
+        String::new()
+    } else {
+        format!(" for {taken} of {all} recipients")
+    };
+    match (refused, pool) {
+        (Some(reply), _) => palette.paint(
+            Ink::Bad,
+            &format!("It would be refused: {}", visible(reply)),
+        ),
+        (None, Some(pool)) => palette.paint(
+            Ink::Good,
+            &format!("It would leave by the pool {pool}{whom}, as {class:?}:"),
+        ),
+        (None, None) => palette.paint(
+            Ink::Good,
+            &format!("It would go to the gateway's upstream{whom}, as {class:?}:"),
+        ),
     }
 }
 
@@ -202,7 +334,10 @@ fn json(rules: &Ruleset, steps: &[Step], outcome: &Outcome) -> Result<String> {
         .iter()
         .map(|step| json!({ "event": event(&step.event), "rules": replay::rules(Some(rules), step), "ops": step.ops, "answers": step.answers, "decision": step.decision }))
         .collect();
-    Ok(format!("{}\n", serde_json::to_string_pretty(&json!({ "steps": steps, "outcome": outcome }))?))
+    Ok(format!(
+        "{}\n",
+        serde_json::to_string_pretty(&json!({ "steps": steps, "outcome": outcome }))?
+    ))
 }
 
 fn event(event: &Event) -> serde_json::Value {

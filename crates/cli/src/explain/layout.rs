@@ -51,7 +51,9 @@ impl Layout<'_> {
         match self.ids {
             Ids::Hidden => line(&mut text, format_args!("{heading}")),
             Ids::Shown => {
-                let id = self.palette.paint(Ink::Quiet, &format!("+{offset} ms  {}", step.event.id));
+                let id = self
+                    .palette
+                    .paint(Ink::Quiet, &format!("+{offset} ms  {}", step.event.id));
                 line(&mut text, format_args!("{heading}  {id}"));
             }
         }
@@ -59,33 +61,63 @@ impl Layout<'_> {
         self.table(&mut text, &rows(&views));
         self.silent(&mut text, &views);
         self.counters(&mut text, step);
-        line(&mut text, format_args!("   → {}", self.verdict(&step.decision)));
-        if self.rules.is_some_and(|rules| replay::agreement(rules, step) == Agreement::Differs) {
+        line(
+            &mut text,
+            format_args!("   → {}", self.verdict(&step.decision)),
+        );
+        if self
+            .rules
+            .is_some_and(|rules| replay::agreement(rules, step) == Agreement::Differs)
+        {
             let note = "asked again, these rules decide otherwise: this version judges differently, or hashed recipients matter here";
-            line(&mut text, format_args!("   {}", self.palette.paint(Ink::Warning, note)));
+            line(
+                &mut text,
+                format_args!("   {}", self.palette.paint(Ink::Warning, note)),
+            );
         }
         text
     }
 
     fn table(&self, text: &mut String, rows: &[Row]) {
-        let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);
+        let width = |cell: fn(&Row) -> &str| {
+            rows.iter()
+                .map(|row| cell(row).chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let (what, part, said) = (width(|r| &r.what), width(|r| &r.part), width(|r| &r.said));
         for row in rows {
             let said = self.palette.paint(row.ink, &format!("{:said$}", row.said));
             if row.part.is_empty() {
-                line(text, format_args!("   {:what$}  {said}  {}", row.what, row.saw));
+                line(
+                    text,
+                    format_args!("   {:what$}  {said}  {}", row.what, row.saw),
+                );
             } else {
-                line(text, format_args!("   {:what$}  {said}  {:part$}  {}", row.what, row.part, row.saw));
+                line(
+                    text,
+                    format_args!(
+                        "   {:what$}  {said}  {:part$}  {}",
+                        row.what, row.part, row.saw
+                    ),
+                );
             }
         }
     }
 
     /// The rules that look at other stages, on one line: they are many, and there is no more to say.
     fn silent(&self, text: &mut String, views: &[RuleView<'_>]) {
-        let names: Vec<_> = views.iter().filter(|view| is_silent(view)).map(|view| view.object.to_string()).collect();
+        let names: Vec<_> = views
+            .iter()
+            .filter(|view| is_silent(view))
+            .map(|view| view.object.to_string())
+            .collect();
         if !names.is_empty() {
-            let note = format!("   {}: {}", Skip::Stage, names.join(", "));
-            line(text, format_args!("{}", self.palette.paint(Ink::Quiet, &note)));
+            let note = format!("   nothing to ask at this stage: {}", names.join(", "));
+            line(
+                text,
+                format_args!("{}", self.palette.paint(Ink::Quiet, &note)),
+            );
         }
     }
 
@@ -94,20 +126,30 @@ impl Layout<'_> {
             Ok(answers) => {
                 for (op, answer) in step.ops.iter().zip(answers) {
                     let counted = format!("   count  {}: {}", asked(op), answered(op, answer));
-                    line(text, format_args!("{}", self.palette.paint(Ink::Quiet, &counted)));
+                    line(
+                        text,
+                        format_args!("{}", self.palette.paint(Ink::Quiet, &counted)),
+                    );
                 }
             }
             Err(unavailable) => {
                 let trouble = format!("   count  {unavailable}");
-                line(text, format_args!("{}", self.palette.paint(Ink::Warning, &visible(&trouble))));
+                line(
+                    text,
+                    format_args!("{}", self.palette.paint(Ink::Warning, &visible(&trouble))),
+                );
             }
         }
     }
 
     fn verdict(&self, decision: &Decision) -> String {
         match &decision.verdict {
-            Verdict::Allow => self.palette.paint(Ink::Good, &format!("allow, class {:?}", decision.class)),
-            Verdict::Delay(pause) => self.palette.paint(Ink::Warning, &format!("allow after {pause}")),
+            Verdict::Allow => self
+                .palette
+                .paint(Ink::Good, &format!("allow, class {:?}", decision.class)),
+            Verdict::Delay(pause) => self
+                .palette
+                .paint(Ink::Warning, &format!("allow after {pause}")),
             Verdict::Defer(refusal) | Verdict::Reject(refusal) => {
                 let (a, b, c) = refusal.enhanced;
                 let mut told = format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text);
@@ -131,18 +173,40 @@ fn rows(views: &[RuleView<'_>]) -> Vec<Row> {
         let what = view.object.to_string();
         if let Some(why) = &view.skipped {
             let (said, part) = ("not asked".to_owned(), String::new());
-            rows.push(Row { what, part, said, ink: Ink::Quiet, saw: why.to_string() });
+            rows.push(Row {
+                what,
+                part,
+                said,
+                ink: Ink::Quiet,
+                saw: why.to_string(),
+            });
             continue;
         }
         if view.findings.is_empty() {
             let (said, saw) = ("pass".to_owned(), "nothing to object to".to_owned());
-            rows.push(Row { what, part: String::new(), said, ink: Ink::Quiet, saw });
+            rows.push(Row {
+                what,
+                part: String::new(),
+                said,
+                ink: Ink::Quiet,
+                saw,
+            });
             continue;
         }
         for (index, finding) in view.findings.iter().enumerate() {
             let (said, ink) = said(finding);
-            let what = if index == 0 { what.clone() } else { String::new() };
-            rows.push(Row { what, part: finding.part.to_string(), said, ink, saw: visible(&finding.saw) });
+            let what = if index == 0 {
+                what.clone()
+            } else {
+                String::new()
+            };
+            rows.push(Row {
+                what,
+                part: finding.part.to_string(),
+                said,
+                ink,
+                saw: visible(&finding.saw),
+            });
         }
     }
     rows
@@ -164,7 +228,10 @@ fn said(finding: &Finding) -> (String, Ink) {
     };
     match finding.enforcement {
         Enforcement::Enforce => (said, ink),
-        Enforcement::Shadow | Enforcement::Off => (format!("shadow: {said}"), if ink == Ink::Bad { Ink::Warning } else { ink }),
+        Enforcement::Shadow | Enforcement::Off => (
+            format!("shadow: {said}"),
+            if ink == Ink::Bad { Ink::Warning } else { ink },
+        ),
     }
 }
 
@@ -172,11 +239,16 @@ fn heading(event: &Event) -> String {
     match &event.stage {
         Stage::Connect => "connect".to_owned(),
         Stage::Login { account } => format!("AUTH as {account}"),
-        Stage::LoginFailed { account, .. } => format!("AUTH as {account}: wrong password or no such account"),
+        Stage::LoginFailed { account, .. } => {
+            format!("AUTH as {account}: wrong password or no such account")
+        }
         Stage::LoginSucceeded => "AUTH accepted".to_owned(),
         Stage::Mail => {
             let sender = event.transaction.as_ref().and_then(|t| t.sender.as_ref());
-            format!("MAIL FROM:<{}>", sender.map(ToString::to_string).unwrap_or_default())
+            format!(
+                "MAIL FROM:<{}>",
+                sender.map(ToString::to_string).unwrap_or_default()
+            )
         }
         Stage::Rcpt { recipient, domain } => match domain {
             Fact::Unasked => format!("RCPT TO:<{recipient}>"),
@@ -188,20 +260,34 @@ fn heading(event: &Event) -> String {
                 FromHeader::One(address) => address.to_string(),
                 other => format!("{other:?}").to_lowercase(),
             };
-            let matched = if facts.matched.is_empty() { "none".to_owned() } else { facts.matched.join(", ") };
-            format!("headers: From {from}, {} in To and Cc, content rules: {matched}", facts.visible_recipients)
+            let matched = if facts.matched.is_empty() {
+                "none".to_owned()
+            } else {
+                facts.matched.join(", ")
+            };
+            format!(
+                "headers: From {from}, {} in To and Cc, content rules: {matched}",
+                facts.visible_recipients
+            )
         }
         Stage::End(facts) => {
-            let kinds = if facts.extensions.is_empty() { "none".to_owned() } else { facts.extensions.join(", ") };
-            format!("end of the message: {} octets, attachments: {kinds}", facts.bytes)
+            let kinds = if facts.extensions.is_empty() {
+                "none".to_owned()
+            } else {
+                facts.extensions.join(", ")
+            };
+            format!(
+                "end of the message: {} octets, attachments: {kinds}",
+                facts.bytes
+            )
         }
     }
 }
 
 fn asked(op: &Op) -> String {
     let (verb, key) = match op {
-        Op::Gate { key, cost, limit, .. } => (format!("{cost} of {limit}"), key),
-        Op::Meter { key, cost, .. } => (format!("add {cost}"), key),
+        Op::Gate { key, cost, .. } => (format!("gate +{cost}"), key),
+        Op::Meter { key, cost, .. } => (format!("meter +{cost}"), key),
         Op::Read { key, .. } => ("read".to_owned(), key),
         Op::Distinct { key, .. } => ("add to the set".to_owned(), key),
         Op::Count { key, .. } => ("size of the set".to_owned(), key),
@@ -217,8 +303,20 @@ fn answered(op: &Op, outcome: &Outcome) -> String {
     match (outcome, op) {
         (Outcome::Passed { total }, Op::Gate { limit, .. }) => format!("fits, {total} of {limit}"),
         (Outcome::Passed { total }, _) => format!("fits, {total}"),
-        (Outcome::Full { total, retry_at: Some(at) }, _) => format!("full at {total}, fits again at {}", utc(*at)),
-        (Outcome::Full { total, retry_at: None }, _) => format!("full at {total}, and would never fit"),
+        (
+            Outcome::Full {
+                total,
+                retry_at: Some(at),
+            },
+            _,
+        ) => format!("full at {total}, fits again at {}", utc(*at)),
+        (
+            Outcome::Full {
+                total,
+                retry_at: None,
+            },
+            _,
+        ) => format!("full at {total}, and would never fit"),
         (Outcome::Total(total), _) => total.to_string(),
         (Outcome::Until(Some(until)), _) => format!("locked until {}", utc(*until)),
         (Outcome::Until(None), _) => "not locked".to_owned(),

@@ -25,8 +25,15 @@ impl Message {
     /// # Errors
     /// It cannot be read, or is no message.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let size = fs::metadata(path).with_context(|| path.display().to_string())?.len();
-        ensure!(size <= LARGEST, "{} is larger than {} MiB", path.display(), LARGEST >> 20);
+        let size = fs::metadata(path)
+            .with_context(|| path.display().to_string())?
+            .len();
+        ensure!(
+            size <= LARGEST,
+            "{} is larger than {} MiB",
+            path.display(),
+            LARGEST >> 20
+        );
         let octets = fs::read(path).with_context(|| path.display().to_string())?;
         Ok(Self::from_octets(&octets))
     }
@@ -57,7 +64,10 @@ impl Message {
         if !mended.ends_with(b"\r\n") {
             mended.extend_from_slice(b"\r\n");
         }
-        Self { octets: mended, newlines }
+        Self {
+            octets: mended,
+            newlines,
+        }
     }
 
     pub(super) fn octets(&self) -> u64 {
@@ -81,15 +91,21 @@ impl Message {
             rules.scan_header(field.name, &field.decoded(), &mut matched);
         }
         let from = match header::FromHeader::of(&headers) {
-            header::FromHeader::One(mailbox) => {
-                FromHeader::One(Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain()))
-            }
+            header::FromHeader::One(mailbox) => FromHeader::One(Address::new(
+                &mailbox.unquoted_local(),
+                &mailbox.ascii_domain(),
+            )),
             header::FromHeader::Missing => FromHeader::Missing,
             header::FromHeader::Several => FromHeader::Several,
             header::FromHeader::Malformed(_) => FromHeader::Malformed,
         };
         let visible_recipients = u32::try_from(headers.visible_recipients()).unwrap_or(u32::MAX);
-        HeaderFacts { from, visible_recipients, matched, scan: Scan::Complete }
+        HeaderFacts {
+            from,
+            visible_recipients,
+            matched,
+            scan: Scan::Complete,
+        }
     }
 
     /// What rules see of the whole message.
@@ -97,12 +113,27 @@ impl Message {
         let mut walker = Walker::new(WalkerLimits::default());
         walker.feed(&self.octets);
         let report = walker.finish();
-        let names = report.attachments.iter().flat_map(|attachment| &attachment.names);
-        let mut extensions: Vec<Box<str>> = names.flat_map(|name| mime::extensions(name)).map(Into::into).collect();
+        let names = report
+            .attachments
+            .iter()
+            .flat_map(|attachment| &attachment.names);
+        let mut extensions: Vec<Box<str>> = names
+            .flat_map(|name| mime::extensions(name))
+            .map(Into::into)
+            .collect();
         extensions.sort_unstable();
         extensions.dedup();
-        let scan = if report.exceeded.is_some() { Scan::OverLimits } else { Scan::Complete };
-        EndFacts { bytes: self.octets(), extensions, scan, newlines: self.newlines }
+        let scan = if report.exceeded.is_some() {
+            Scan::OverLimits
+        } else {
+            Scan::Complete
+        };
+        EndFacts {
+            bytes: self.octets(),
+            extensions,
+            scan,
+            newlines: self.newlines,
+        }
     }
 }
 
@@ -113,13 +144,24 @@ mod tests {
     #[test]
     fn text_files_and_wire_files_are_told_apart() {
         for (file, octets, newlines) in [
-            (&b"A: b\n\nc\n"[..], &b"A: b\r\n\r\nc\r\n"[..], Newlines::Clean),
+            (
+                &b"A: b\n\nc\n"[..],
+                &b"A: b\r\n\r\nc\r\n"[..],
+                Newlines::Clean,
+            ),
             (b"A: b\r\n\r\nc", b"A: b\r\n\r\nc\r\n", Newlines::Clean),
-            (b"A: b\r\n\r\nc\nd\r\n", b"A: b\r\n\r\nc\r\nd\r\n", Newlines::Bare),
+            (
+                b"A: b\r\n\r\nc\nd\r\n",
+                b"A: b\r\n\r\nc\r\nd\r\n",
+                Newlines::Bare,
+            ),
             (b"A: b\rc\n", b"A: b\r\nc\r\n", Newlines::Bare),
         ] {
             let message = Message::from_octets(file);
-            assert_eq!((message.octets.as_slice(), message.newlines), (octets, newlines));
+            assert_eq!(
+                (message.octets.as_slice(), message.newlines),
+                (octets, newlines)
+            );
         }
     }
 }

@@ -14,8 +14,8 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use sekisho_store::Store;
 
-use crate::{Outcome, ledger};
 use crate::args::{Explain, Question};
+use crate::{Outcome, ledger};
 
 pub(crate) async fn run(command: &Explain) -> Result<Outcome> {
     match command.question()? {

@@ -39,7 +39,9 @@ pub(super) enum Agreement {
 /// Each rule in the order in which it was asked. Without the rules, only those that said something are known.
 pub(super) fn rules<'a>(rules: Option<&Ruleset>, step: &'a Step) -> Vec<RuleView<'a>> {
     let findings = &step.decision.findings;
-    let Some(rules) = rules else { return by_object(findings) };
+    let Some(rules) = rules else {
+        return by_object(findings);
+    };
     let mut views: Vec<RuleView<'a>> = rules
         .explain(&step.event)
         .into_iter()
@@ -48,12 +50,19 @@ pub(super) fn rules<'a>(rules: Option<&Ruleset>, step: &'a Step) -> Vec<RuleView
                 Applicability::Applies(_) => None,
                 Applicability::Skipped(skip) => Some(skip),
             },
-            findings: findings.iter().filter(|finding| finding.object == object).collect(),
+            findings: findings
+                .iter()
+                .filter(|finding| finding.object == object)
+                .collect(),
             object,
         })
         .collect();
     // The gateway itself and the pools are no rules, and can have something to say.
-    views.extend(by_object(findings).into_iter().filter(|view| rules.objects().all(|object| *object != view.object)));
+    views.extend(
+        by_object(findings)
+            .into_iter()
+            .filter(|view| rules.objects().all(|object| *object != view.object)),
+    );
     views
 }
 
@@ -63,7 +72,11 @@ fn by_object(findings: &[Finding]) -> Vec<RuleView<'_>> {
         match views.iter_mut().find(|view| view.object == finding.object) {
             Some(view) => view.findings.push(finding),
             None => {
-                views.push(RuleView { object: finding.object.clone(), skipped: None, findings: vec![finding] });
+                views.push(RuleView {
+                    object: finding.object.clone(),
+                    skipped: None,
+                    findings: vec![finding],
+                });
             }
         }
     }
@@ -82,5 +95,9 @@ pub(super) fn agreement(rules: &Ruleset, step: &Step) -> Agreement {
     let same = decision.verdict == step.decision.verdict
         && decision.class == step.decision.class
         && decision.findings == step.decision.findings;
-    if same { Agreement::Agrees } else { Agreement::Differs }
+    if same {
+        Agreement::Agrees
+    } else {
+        Agreement::Differs
+    }
 }

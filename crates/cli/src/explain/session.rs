@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::{
-    AccountFacts, ConfigState, Country, Event, Fact, Network, SessionFacts, Source, Stage, Tls, TransactionFacts,
+    AccountFacts, ConfigState, Country, Event, Fact, Network, SessionFacts, Source, Stage, Tls,
+    TransactionFacts,
 };
 use sekisho_policy::op::Results;
 use sekisho_policy::record::Step;
@@ -46,7 +47,11 @@ impl<'a> Session<'a> {
                 asn: client.place.asn,
                 reverse_names: Fact::Unasked,
             },
-            tls: if client.listener.tls == ListenerTls::Off { Tls::Off } else { Tls::On },
+            tls: if client.listener.tls == ListenerTls::Off {
+                Tls::Off
+            } else {
+                Tls::On
+            },
             helo: Some(client.helo.into()),
         };
         Self {
@@ -63,23 +68,41 @@ impl<'a> Session<'a> {
 
     /// AUTH as `account` with the right password.
     pub(super) async fn log_in(&mut self, account: &Account) -> bool {
-        if !self.judge(Stage::Login { account: account.clone() }).await {
+        if !self
+            .judge(Stage::Login {
+                account: account.clone(),
+            })
+            .await
+        {
             return false;
         }
-        self.account = Some(Arc::new(AccountFacts { name: account.clone(), network: Network::New }));
+        self.account = Some(Arc::new(AccountFacts {
+            name: account.clone(),
+            network: Network::New,
+        }));
         self.judge(Stage::LoginSucceeded).await
     }
 
     /// MAIL.
     pub(super) async fn mail(&mut self, sender: Option<Address>, size: u64) -> bool {
         let class = Class::default();
-        self.transaction = Some(TransactionFacts { sender, declared_size: Some(size), recipients: 0, class });
+        self.transaction = Some(TransactionFacts {
+            sender,
+            declared_size: Some(size),
+            recipients: 0,
+            class,
+        });
         self.judge(Stage::Mail).await
     }
 
     /// RCPT; one that is refused does not end the transaction.
     pub(super) async fn rcpt(&mut self, recipient: Address) -> bool {
-        let taken = self.judge(Stage::Rcpt { recipient, domain: Fact::Unasked }).await;
+        let taken = self
+            .judge(Stage::Rcpt {
+                recipient,
+                domain: Fact::Unasked,
+            })
+            .await;
         if let (true, Some(transaction)) = (taken, &mut self.transaction) {
             transaction.recipients += 1;
         }
@@ -102,7 +125,12 @@ impl<'a> Session<'a> {
         }
         let passes = decision.verdict.refusal().is_none();
         self.facts = event.session.clone();
-        self.steps.push(Step { event, ops, answers: answers.map(|Results(outcomes)| outcomes), decision });
+        self.steps.push(Step {
+            event,
+            ops,
+            answers: answers.map(|Results(outcomes)| outcomes),
+            decision,
+        });
         passes
     }
 

@@ -17,13 +17,15 @@ pub(super) async fn explain(command: &Explain, id: DecisionId) -> Result<()> {
         Some(url) => from_server(&Server::at(url, command.token_file.as_deref())?, id).await?,
         None => from_ledger(command, id).await?,
     };
-    let rules = envelope.as_ref().and_then(|envelope| match Ruleset::load(envelope) {
-        Ok(rules) => Some(rules),
-        Err(error) => {
-            tracing::warn!(%error, "the rules of that time cannot be read by this version");
-            None
-        }
-    });
+    let rules = envelope
+        .as_ref()
+        .and_then(|envelope| match Ruleset::load(envelope) {
+            Ok(rules) => Some(rules),
+            Err(error) => {
+                tracing::warn!(%error, "the rules of that time cannot be read by this version");
+                None
+            }
+        });
     let text = match command.format {
         OutputFormat::Text => text(&record, id, rules.as_ref(), Palette::of_stdout()),
         OutputFormat::Json => json(&record, rules.as_ref())?,
@@ -39,20 +41,37 @@ async fn from_ledger(command: &Explain, id: DecisionId) -> Result<(Record, Optio
 }
 
 async fn from_server(server: &Server, id: DecisionId) -> Result<(Record, Option<Envelope>)> {
-    let record: Record = server.fetch(&format!("/v1/records/{id}")).await?.with_context(|| unknown(id))?;
-    let envelope = server.fetch(&format!("/v1/snapshots/{}", record.digest)).await?;
+    let record: Record = server
+        .fetch(&format!("/v1/records/{id}"))
+        .await?
+        .with_context(|| unknown(id))?;
+    let envelope = server
+        .fetch(&format!("/v1/snapshots/{}", record.digest))
+        .await?;
     Ok((record, envelope))
 }
 
 fn unknown(id: DecisionId) -> String {
-    format!("no record of {id}: it was never written, its time in the ledger is over, or it is in another ledger")
+    format!(
+        "no record of {id}: it was never written, its time in the ledger is over, or it is in another ledger"
+    )
 }
 
 fn text(record: &Record, id: DecisionId, rules: Option<&Ruleset>, palette: Palette) -> String {
     let mut text = String::new();
-    line(&mut text, format_args!("{}  {}", palette.paint(Ink::Strong, &id.to_string()), ended(record, palette)));
+    line(
+        &mut text,
+        format_args!(
+            "{}  {}",
+            palette.paint(Ink::Strong, &id.to_string()),
+            ended(record, palette)
+        ),
+    );
     if record.id != id {
-        line(&mut text, format_args!("a decision within the transaction {}", record.id));
+        line(
+            &mut text,
+            format_args!("a decision within the transaction {}", record.id),
+        );
     }
     line(&mut text, format_args!(""));
     for (name, value) in facts(record) {
@@ -60,15 +79,29 @@ fn text(record: &Record, id: DecisionId, rules: Option<&Ruleset>, palette: Palet
     }
     if rules.is_none() {
         let note = "The rules of that time are not kept any more: only those that said something are shown.";
-        line(&mut text, format_args!("{}", palette.paint(Ink::Warning, note)));
+        line(
+            &mut text,
+            format_args!("{}", palette.paint(Ink::Warning, note)),
+        );
     }
-    let layout = Layout { palette, rules, began: record.at, ids: Ids::Shown };
+    let layout = Layout {
+        palette,
+        rules,
+        began: record.at,
+        ids: Ids::Shown,
+    };
     for (index, step) in record.steps.iter().enumerate() {
         line(&mut text, format_args!(""));
         text.push_str(&layout.step(index + 1, step));
     }
     if record.steps_left_out > 0 {
-        line(&mut text, format_args!("\n{} further steps, mostly accepted recipients, were not kept.", record.steps_left_out));
+        line(
+            &mut text,
+            format_args!(
+                "\n{} further steps, mostly accepted recipients, were not kept.",
+                record.steps_left_out
+            ),
+        );
     }
     text
 }
@@ -78,7 +111,10 @@ fn ended(record: &Record, palette: Palette) -> String {
         End::Delivered(_) => (Ink::Good, "taken by the next hop"),
         End::RefusedByPolicy { .. } => (Ink::Bad, "refused by policy"),
         End::RefusedByNextHop { .. } => (Ink::Bad, "refused by the next hop"),
-        End::Uncertain(_) => (Ink::Warning, "sent, outcome unknown: it may have been delivered"),
+        End::Uncertain(_) => (
+            Ink::Warning,
+            "sent, outcome unknown: it may have been delivered",
+        ),
         End::Failed { .. } => (Ink::Bad, "failed by something of ours"),
         End::Abandoned => (Ink::Quiet, "given up by the client"),
     };
@@ -87,9 +123,24 @@ fn ended(record: &Record, palette: Palette) -> String {
 
 fn facts(record: &Record) -> Vec<(&'static str, String)> {
     let mut facts = vec![
-        ("when", format!("{}, took {} ms", utc(record.at), record.took.0)),
-        ("gateway", format!("{}, generation {}, digest {:.12}", record.gateway, record.generation, record.digest)),
-        ("account", record.account.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)),
+        (
+            "when",
+            format!("{}, took {} ms", utc(record.at), record.took.0),
+        ),
+        (
+            "gateway",
+            format!(
+                "{}, generation {}, digest {:.12}",
+                record.gateway, record.generation, record.digest
+            ),
+        ),
+        (
+            "account",
+            record
+                .account
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string),
+        ),
         ("source", source(record)),
         ("class", format!("{:?}", record.class)),
     ];
@@ -100,25 +151,56 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
             facts.extend(way(hop));
             facts.push(("reply", reply.clone()));
         }
-        End::Failed { why, reply } => facts.extend([("why", why.clone()), ("reply", reply.clone())]),
+        End::Failed { why, reply } => {
+            facts.extend([("why", why.clone()), ("reply", reply.clone())])
+        }
         End::Abandoned => {}
     }
     facts
 }
 
 fn source(record: &Record) -> String {
-    let Some(session) = record.steps.last().map(|step| &step.event.session) else { return record.source.to_string() };
-    let country = session.source.country.map_or_else(|| "country unknown".to_owned(), |country| format!("{country:?}"));
-    let asn = session.source.asn.map(|asn| format!(", AS{asn}")).unwrap_or_default();
-    let helo = session.helo.as_deref().map(|helo| format!(", EHLO {helo}")).unwrap_or_default();
-    format!("{} ({country}{asn}), listener {}, TLS {:?}{helo}", record.source, session.listener, session.tls)
+    let Some(session) = record.steps.last().map(|step| &step.event.session) else {
+        return record.source.to_string();
+    };
+    let country = session.source.country.map_or_else(
+        || "country unknown".to_owned(),
+        |country| format!("{country:?}"),
+    );
+    let asn = session
+        .source
+        .asn
+        .map(|asn| format!(", AS{asn}"))
+        .unwrap_or_default();
+    let helo = session
+        .helo
+        .as_deref()
+        .map(|helo| format!(", EHLO {helo}"))
+        .unwrap_or_default();
+    format!(
+        "{} ({country}{asn}), listener {}, TLS {:?}{helo}",
+        record.source, session.listener, session.tls
+    )
 }
 
 fn way(hop: &Hop) -> [(&'static str, String); 2] {
-    let member = hop.member.as_deref().map(|member| format!(", member {member}")).unwrap_or_default();
-    let pool = hop.pool.as_deref().map_or_else(|| "the gateway's upstream".to_owned(), |pool| format!("pool {pool}{member}"));
-    let from = hop.from.map(|from| format!(" from {from}")).unwrap_or_default();
-    [("next hop", format!("{pool}, to {}{from}", hop.address)), ("it said", hop.reply.clone())]
+    let member = hop
+        .member
+        .as_deref()
+        .map(|member| format!(", member {member}"))
+        .unwrap_or_default();
+    let pool = hop.pool.as_deref().map_or_else(
+        || "the gateway's upstream".to_owned(),
+        |pool| format!("pool {pool}{member}"),
+    );
+    let from = hop
+        .from
+        .map(|from| format!(" from {from}"))
+        .unwrap_or_default();
+    [
+        ("next hop", format!("{pool}, to {}{from}", hop.address)),
+        ("it said", hop.reply.clone()),
+    ]
 }
 
 fn json(record: &Record, rules: Option<&Ruleset>) -> Result<String> {
@@ -133,5 +215,8 @@ fn json(record: &Record, rules: Option<&Ruleset>) -> Result<String> {
             })
         })
         .collect();
-    Ok(format!("{}\n", serde_json::to_string_pretty(&json!({ "record": record, "steps": steps }))?))
+    Ok(format!(
+        "{}\n",
+        serde_json::to_string_pretty(&json!({ "record": record, "steps": steps }))?
+    ))
 }

@@ -24,14 +24,22 @@ impl Banner<'_> {
             self.heading(&mut text, &snapshot.gateway.object.to_string());
             for listener in &snapshot.gateway.listeners {
                 let address = SocketAddr::new(self.listen, listener.port);
-                row(&mut text, &listener.name, &format!("{address}  {}", tls(listener.tls)));
+                row(
+                    &mut text,
+                    &listener.name,
+                    &format!("{address}  {}", tls(listener.tls)),
+                );
             }
         }
         let accounts: Vec<_> = self.demos.iter().flat_map(|demo| &demo.accounts).collect();
         if !accounts.is_empty() {
             self.heading(&mut text, "Demo accounts");
             for account in accounts {
-                row(&mut text, &visible(&account.name), &format!("password {}", visible(&account.password)));
+                row(
+                    &mut text,
+                    &visible(&account.name),
+                    &format!("password {}", visible(&account.password)),
+                );
             }
         }
         if let Some(command) = self.first_message() {
@@ -52,11 +60,22 @@ impl Banner<'_> {
     pub(super) fn first_message(&self) -> Option<String> {
         let account = self.demos.iter().flat_map(|demo| &demo.accounts).next()?;
         let gateways = self.snapshots.iter().map(|snapshot| &snapshot.gateway);
-        let listener = gateways.flat_map(|gateway| &gateway.listeners).find(|listener| is_for_people(listener))?;
-        let scheme = if listener.tls == ListenerTls::Implicit { "smtps" } else { "smtp" };
+        let listener = gateways
+            .flat_map(|gateway| &gateway.listeners)
+            .find(|listener| is_for_people(listener))?;
+        let scheme = if listener.tls == ListenerTls::Implicit {
+            "smtps"
+        } else {
+            "smtp"
+        };
         let address = SocketAddr::new(self.listen, listener.port);
-        let (name, user) = (&account.name, quoted(&format!("{}:{}", account.name, account.password)));
-        let message = quoted(&format!("From: <{name}>\\r\\nTo: <hanako@example.net>\\r\\nSubject: hello\\r\\n\\r\\nThrough the checkpoint.\\r\\n"));
+        let (name, user) = (
+            &account.name,
+            quoted(&format!("{}:{}", account.name, account.password)),
+        );
+        let message = quoted(&format!(
+            "From: <{name}>\\r\\nTo: <hanako@example.net>\\r\\nSubject: hello\\r\\n\\r\\nThrough the checkpoint.\\r\\n"
+        ));
         Some(format!(
             "printf {message} | curl --silent --show-error --url {scheme}://{address} --ssl-reqd --insecure --user {user} --mail-from {} --mail-rcpt hanako@example.net --upload-file -",
             quoted(name)
@@ -84,7 +103,11 @@ fn tls(tls: ListenerTls) -> &'static str {
 /// One word of a shell command.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

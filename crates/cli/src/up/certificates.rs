@@ -24,7 +24,11 @@ impl Secrets {
     }
 
     fn of(&self, key: &ObjectKey) -> Option<Secret> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 }
 
@@ -44,8 +48,18 @@ impl Certificates for FileCertificates {
     fn of_secret(&self, name: &str) -> Result<Identity, Error> {
         let origin = format!("Secret {}/{name}", self.namespace);
         let secret = self.secrets.of(&ObjectKey::new(&*self.namespace, name));
-        let value = |field: &str| secret.as_ref().and_then(|secret| secret.data.get(field)).map_or(&[][..], SecretValue::expose);
-        Identity::from_pem(&origin, value("tls.crt"), value("tls.key"), self.clock.now_ms())
+        let value = |field: &str| {
+            secret
+                .as_ref()
+                .and_then(|secret| secret.data.get(field))
+                .map_or(&[][..], SecretValue::expose)
+        };
+        Identity::from_pem(
+            &origin,
+            value("tls.crt"),
+            value("tls.key"),
+            self.clock.now_ms(),
+        )
     }
 
     fn self_signed(&self) -> Result<Identity, Error> {

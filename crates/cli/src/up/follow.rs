@@ -65,19 +65,36 @@ impl Follower {
             component: health.component("config"),
             secrets: Secrets::default(),
             demos: Vec::new(),
-            wanted: kept.map(|kept| (kept.snapshot.gateway.object.clone(), Arc::new(kept))).collect(),
+            wanted: kept
+                .map(|kept| (kept.snapshot.gateway.object.clone(), Arc::new(kept)))
+                .collect(),
             diagnostics: Vec::new(),
         };
         let compiled = follower.compile();
-        let lost: Vec<String> =
-            compiled.gateways.iter().filter(|(_, snapshot)| snapshot.is_none()).map(|(object, _)| object.to_string()).collect();
+        let lost: Vec<String> = compiled
+            .gateways
+            .iter()
+            .filter(|(_, snapshot)| snapshot.is_none())
+            .map(|(object, _)| object.to_string())
+            .collect();
         follower.take(&compiled);
         follower.secrets.replace(compiled.secrets);
         follower.demos = compiled.demos;
-        if let Some(object) = lost.iter().find(|object| !follower.wanted.keys().any(|known| known.to_string() == **object)) {
-            bail!("{object} has errors, and there are no earlier rules to go on with; mend what is named above");
+        if let Some(object) = lost.iter().find(|object| {
+            !follower
+                .wanted
+                .keys()
+                .any(|known| known.to_string() == **object)
+        }) {
+            bail!(
+                "{object} has errors, and there are no earlier rules to go on with; mend what is named above"
+            );
         }
-        ensure!(!follower.wanted.is_empty(), "{} has no MailGateway to run", follower.path.display());
+        ensure!(
+            !follower.wanted.is_empty(),
+            "{} has no MailGateway to run",
+            follower.path.display()
+        );
         Ok(follower)
     }
 
@@ -107,7 +124,12 @@ impl Follower {
     }
 
     /// Follows the files until the process drains.
-    pub(super) async fn follow(mut self, gateways: Arc<Gateways>, shutdown: Shutdown, drain: Duration) {
+    pub(super) async fn follow(
+        mut self,
+        gateways: Arc<Gateways>,
+        shutdown: Shutdown,
+        drain: Duration,
+    ) {
         let mut failures = Failures::new();
         loop {
             tokio::select! {
@@ -122,7 +144,13 @@ impl Follower {
 
     async fn reload(&mut self, gateways: &Gateways, drain: Duration) -> Failures {
         let readable = is_readable(&self.path);
-        gateways.set_config_state(if readable { ConfigState::Current } else { ConfigState::Unavailable }).await;
+        gateways
+            .set_config_state(if readable {
+                ConfigState::Current
+            } else {
+                ConfigState::Unavailable
+            })
+            .await;
         let compiled = block_in_place(|| self.compile());
         self.take(&compiled);
         if self.secrets.replace(compiled.secrets) {
@@ -132,20 +160,28 @@ impl Follower {
             tracing::warn!("the Demo objects changed; that takes effect at the next start");
             self.demos = compiled.demos;
         }
-        gateways.end_others(|object| self.wanted.contains_key(object), drain).await;
+        gateways
+            .end_others(|object| self.wanted.contains_key(object), drain)
+            .await;
         let mut failures = Failures::new();
         for envelope in self.wanted.values() {
             if let Err(error) = gateways.put_in_force(envelope).await {
                 let object = &envelope.snapshot.gateway.object;
                 tracing::error!(gateway = %object, error = format!("{error:#}"), "new rules cannot be put in force; the old ones stay");
-                failures.push(format!("{object}: {error:#}; the rules before stay in force"));
+                failures.push(format!(
+                    "{object}: {error:#}; the rules before stay in force"
+                ));
             }
         }
         failures
     }
 
     fn compile(&self) -> Compiled {
-        let last = self.wanted.iter().map(|(object, envelope)| (object.clone(), envelope.snapshot.clone())).collect();
+        let last = self
+            .wanted
+            .iter()
+            .map(|(object, envelope)| (object.clone(), envelope.snapshot.clone()))
+            .collect();
         Compiled::after(&self.path, &last)
     }
 
@@ -154,7 +190,8 @@ impl Follower {
         self.log_news(&compiled.diagnostics);
         self.diagnostics.clone_from(&compiled.diagnostics);
         self.metrics.invalid_objects(compiled.invalid());
-        self.wanted.retain(|object, _| compiled.gateways.contains_key(object));
+        self.wanted
+            .retain(|object, _| compiled.gateways.contains_key(object));
         for (object, snapshot) in &compiled.gateways {
             let Some(snapshot) = snapshot else { continue };
             let last = self.wanted.get(object);
@@ -169,7 +206,10 @@ impl Follower {
 
     /// Each finding is logged once for as long as it stands.
     fn log_news(&self, diagnostics: &[Diagnostic]) {
-        for diagnostic in diagnostics.iter().filter(|diagnostic| !self.diagnostics.contains(diagnostic)) {
+        for diagnostic in diagnostics
+            .iter()
+            .filter(|diagnostic| !self.diagnostics.contains(diagnostic))
+        {
             if diagnostic.is_error() {
                 tracing::error!("{diagnostic}");
             } else {
@@ -183,16 +223,27 @@ impl Follower {
 
     /// Tells `/readyz` what is wrong.
     fn report(&self, failures: &Failures) {
-        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).map(ToString::to_string);
+        let errors = self
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error())
+            .map(ToString::to_string);
         let wrong: Vec<String> = failures.iter().cloned().chain(errors).collect();
         if wrong.is_empty() {
             self.component.ok();
             return;
         }
-        let mut detail = wrong.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
+        let mut detail = wrong
+            .iter()
+            .take(SHOWN)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
         if wrong.len() > SHOWN {
             detail.push_str(&format!("\nand {} more", wrong.len() - SHOWN));
         }
-        self.component.degraded(format!("objects with errors keep the rules that they had:\n{detail}"));
+        self.component.degraded(format!(
+            "objects with errors keep the rules that they had:\n{detail}"
+        ));
     }
 }

@@ -11,7 +11,9 @@ use sekisho_counters::Counters;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Timestamp};
 use sekisho_proxy::ledger::Ledger;
-use sekisho_proxy::{Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Services};
+use sekisho_proxy::{
+    Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Services,
+};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::Store;
 use tokio::sync::Mutex;
@@ -53,7 +55,10 @@ struct One {
 
 impl Gateways {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared, running: Mutex::default() }
+        Self {
+            shared,
+            running: Mutex::default(),
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -76,7 +81,10 @@ impl Gateways {
             },
             None => {
                 let one = self.start(envelope).await?;
-                self.running.lock().await.insert(object.clone(), Arc::new(one));
+                self.running
+                    .lock()
+                    .await
+                    .insert(object.clone(), Arc::new(one));
             }
         }
         self.shared.configs.publish(envelope.clone());
@@ -87,7 +95,10 @@ impl Gateways {
     /// The rules are in force; a disk that does not keep them is no reason to refuse mail.
     async fn keep(&self, envelope: &Envelope) {
         if let Err(error) = self.shared.state.keep(envelope) {
-            tracing::error!(error = format!("{error:#}"), "the last good snapshot cannot be kept; a restart would begin with an older one");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the last good snapshot cannot be kept; a restart would begin with an older one"
+            );
         }
         let now = Timestamp(self.shared.clock.now_ms());
         if let Err(error) = self.shared.store.put_snapshot(envelope, now).await {
@@ -99,7 +110,11 @@ impl Gateways {
         let shared = &self.shared;
         let shutdown = follow(&shared.shutdown);
         let object = &envelope.snapshot.gateway.object;
-        let names = vec![shared.host_name.clone(), "localhost".to_owned(), shared.listen.to_string()];
+        let names = vec![
+            shared.host_name.clone(),
+            "localhost".to_owned(),
+            shared.listen.to_string(),
+        ];
         let certificates = FileCertificates {
             namespace: object.namespace.clone(),
             secrets: shared.secrets.clone(),
@@ -131,13 +146,23 @@ impl Gateways {
     /// Ends the gateways that `wanted` does not name: their listeners close, their sessions finish what they are in.
     pub(super) async fn end_others(&self, wanted: impl Fn(&ObjectRef) -> bool, within: Duration) {
         let mut running = self.running.lock().await;
-        let gone: Vec<ObjectRef> = running.keys().filter(|object| !wanted(object)).cloned().collect();
+        let gone: Vec<ObjectRef> = running
+            .keys()
+            .filter(|object| !wanted(object))
+            .cloned()
+            .collect();
         for object in gone {
-            let Some(one) = running.remove(&object) else { continue };
+            let Some(one) = running.remove(&object) else {
+                continue;
+            };
             tracing::info!(gateway = %object, "its object was deleted; the gateway ends");
-            self.shared.configs.withdraw(&format!("{}/{}", object.namespace, object.name));
+            self.shared
+                .configs
+                .withdraw(&format!("{}/{}", object.namespace, object.name));
             self.shared.state.forget(&object);
-            self.shared.shutdown.spawn(async move { one.shutdown.drain(within).await });
+            self.shared
+                .shutdown
+                .spawn(async move { one.shutdown.drain(within).await });
         }
     }
 
@@ -175,15 +200,22 @@ impl Running for Gateways {
             let mut views = Vec::new();
             for one in self.all().await {
                 let status = one.gateway.status().await;
-                let listeners = status.listeners.into_iter().map(|listener| RunningListener {
-                    name: listener.name,
-                    address: listener.address.to_string(),
-                    open_sessions: listener.open_sessions,
-                });
+                let listeners = status
+                    .listeners
+                    .into_iter()
+                    .map(|listener| RunningListener {
+                        name: listener.name,
+                        address: listener.address.to_string(),
+                        open_sessions: listener.open_sessions,
+                    });
                 views.push(RunningGateway {
                     name: format!("{}/{}", status.gateway.namespace, status.gateway.name),
                     listeners: listeners.collect(),
-                    tripped: status.tripped.into_iter().map(|trip| ObjectRef::clone(&trip.object)).collect(),
+                    tripped: status
+                        .tripped
+                        .into_iter()
+                        .map(|trip| ObjectRef::clone(&trip.object))
+                        .collect(),
                 });
             }
             views
@@ -193,8 +225,11 @@ impl Running for Gateways {
     fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Vec<String>> {
         Box::pin(async move {
             let running = self.running.lock().await;
-            let held = running.iter().filter(|(_, one)| one.gateway.reset_brake(rule));
-            held.map(|(object, _)| format!("{}/{}", object.namespace, object.name)).collect()
+            let held = running
+                .iter()
+                .filter(|(_, one)| one.gateway.reset_brake(rule));
+            held.map(|(object, _)| format!("{}/{}", object.namespace, object.name))
+                .collect()
         })
     }
 }

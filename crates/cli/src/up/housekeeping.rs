@@ -25,7 +25,11 @@ pub(super) async fn run(gateways: Arc<Gateways>, store: Store, retention: Millis
         let before = Timestamp(shared.clock.now_ms().saturating_sub(retention.0));
         match store.prune(before).await {
             Ok(pruned) if pruned.records > 0 => {
-                tracing::info!(records = pruned.records, snapshots = pruned.snapshots, "old records deleted");
+                tracing::info!(
+                    records = pruned.records,
+                    snapshots = pruned.snapshots,
+                    "old records deleted"
+                );
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "old records cannot be deleted"),

@@ -34,23 +34,38 @@ impl JsonLines {
         let out: Box<dyn Write + Send> = if path == Path::new("-") {
             Box::new(io::stdout())
         } else {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path);
             Box::new(file.with_context(|| format!("--ledger-json {}", path.display()))?)
         };
         let (lines, waiting) = mpsc::channel(WAITING);
-        let writer = std::thread::Builder::new().name("ledger-json".to_owned()).spawn(move || write(waiting, out))?;
-        Ok(Self { lines, writer, left_out: AtomicU64::new(0) })
+        let writer = std::thread::Builder::new()
+            .name("ledger-json".to_owned())
+            .spawn(move || write(waiting, out))?;
+        Ok(Self {
+            lines,
+            writer,
+            left_out: AtomicU64::new(0),
+        })
     }
 
     /// Leaves a record to be written; one that finds no room is left out and counted.
     pub(super) fn write(&self, record: &Record) {
         // A record is made of numbers, texts and maps with text keys; serializing it cannot fail.
-        let Ok(mut line) = serde_json::to_vec(record) else { return };
+        let Ok(mut line) = serde_json::to_vec(record) else {
+            return;
+        };
         line.push(b'\n');
         if self.lines.try_send(line).is_err() {
             let before = self.left_out.fetch_add(1, Ordering::Relaxed);
             if before.is_multiple_of(1000) {
-                tracing::warn!(left_out = before + 1, "records are left out of --ledger-json, because nobody takes them in time; the ledger has them");
+                tracing::warn!(
+                    left_out = before + 1,
+                    "records are left out of --ledger-json, because nobody takes them in time; the ledger has them"
+                );
             }
         }
     }

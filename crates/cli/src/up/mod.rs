@@ -73,20 +73,60 @@ struct Foundation {
 impl Process {
     /// Opens and binds whatever can fail; no client is let in yet.
     async fn prepare(args: Up) -> Result<Self> {
-        let token = args.http_token_file.as_deref().map(read_token).transpose()?;
-        let json_lines = args.ledger_json.as_deref().map(JsonLines::open).transpose()?;
+        let token = args
+            .http_token_file
+            .as_deref()
+            .map(read_token)
+            .transpose()?;
+        let json_lines = args
+            .ledger_json
+            .as_deref()
+            .map(JsonLines::open)
+            .transpose()?;
         let base = Foundation::lay(&args).await?;
-        let follower = Follower::read(args.objects.clone(), &base.state, &base.clock, &base.metrics, &base.health)?;
-        let demo_relays: Vec<_> = follower.demos().iter().flat_map(|demo| demo.relays.clone()).collect();
+        let follower = Follower::read(
+            args.objects.clone(),
+            &base.state,
+            &base.clock,
+            &base.metrics,
+            &base.health,
+        )?;
+        let demo_relays: Vec<_> = follower
+            .demos()
+            .iter()
+            .flat_map(|demo| demo.relays.clone())
+            .collect();
         let inbox = (!demo_relays.is_empty()).then(Inbox::default);
 
-        let (ledger, waiting) = ledger::channel(ledger::CAPACITY, base.key.clone(), base.metrics.clone());
-        let listeners = Listeners { tally: Tally::default(), inbox: inbox.clone(), json_lines };
+        let (ledger, waiting) =
+            ledger::channel(ledger::CAPACITY, base.key.clone(), base.metrics.clone());
+        let listeners = Listeners {
+            tally: Tally::default(),
+            inbox: inbox.clone(),
+            json_lines,
+        };
         let tally = listeners.tally.clone();
-        let witnesses = Witnesses { metrics: base.metrics.clone(), component: base.health.component("ledger") };
-        let records = records::start(base.store.clone(), waiting, listeners, witnesses, base.health.vital("ledger"));
+        let witnesses = Witnesses {
+            metrics: base.metrics.clone(),
+            component: base.health.component("ledger"),
+        };
+        let records = records::start(
+            base.store.clone(),
+            waiting,
+            listeners,
+            witnesses,
+            base.health.vital("ledger"),
+        );
 
-        let Foundation { clock, metrics, health, shutdown, state, store, key } = base;
+        let Foundation {
+            clock,
+            metrics,
+            health,
+            shutdown,
+            state,
+            store,
+            key,
+        } = base;
         let gateways = Arc::new(Gateways::new(Shared {
             listen: args.listen,
             host_name: host_name(args.host_name.as_deref()),
@@ -119,19 +159,41 @@ impl Process {
             inbox,
             first_message: banner(&args, args.http, &follower, Palette::Plain).first_message(),
         };
-        let server = Server::bind(args.http, token, sources).await.map_err(explained)?;
-        Ok(Self { args, shutdown, gateways, follower, records, server, store })
+        let server = Server::bind(args.http, token, sources)
+            .await
+            .map_err(explained)?;
+        Ok(Self {
+            args,
+            shutdown,
+            gateways,
+            follower,
+            records,
+            server,
+            store,
+        })
     }
 
     /// Serves until a signal, then drains.
     async fn serve(self) -> Result<()> {
-        let Self { args, shutdown, gateways, follower, records, server, store } = self;
+        let Self {
+            args,
+            shutdown,
+            gateways,
+            follower,
+            records,
+            server,
+            store,
+        } = self;
         let limit = args::as_std(args.drain);
         shutdown.on_signals()?;
         follower.begin(&gateways).await?;
         output::print(&banner(&args, server.address(), &follower, Palette::of_stdout()).draw())?;
         shutdown.spawn(server.run());
-        shutdown.spawn(housekeeping::run(gateways.clone(), store.clone(), args.retention));
+        shutdown.spawn(housekeeping::run(
+            gateways.clone(),
+            store.clone(),
+            args.retention,
+        ));
         shutdown.spawn(follower.follow(gateways.clone(), shutdown.clone(), limit));
 
         shutdown.draining().await;
@@ -155,7 +217,8 @@ impl Foundation {
     async fn lay(args: &Up) -> Result<Self> {
         let state = StateFolder::take(&args.state)?;
         let key_path = state.path().join("fleet.key");
-        let key = FleetKey::read_or_create(&key_path).with_context(|| key_path.display().to_string())?;
+        let key =
+            FleetKey::read_or_create(&key_path).with_context(|| key_path.display().to_string())?;
         let store = Store::open(&crate::ledger::path(state.path())).await?;
         Ok(Self {
             clock: Clock::system(),
@@ -175,18 +238,36 @@ fn read_token(path: &Path) -> Result<Token> {
 }
 
 fn banner<'a>(args: &Up, http: SocketAddr, follower: &'a Follower, palette: Palette) -> Banner<'a> {
-    Banner { snapshots: follower.snapshots().collect(), listen: args.listen, http, demos: follower.demos(), palette }
+    Banner {
+        snapshots: follower.snapshots().collect(),
+        listen: args.listen,
+        http,
+        demos: follower.demos(),
+        palette,
+    }
 }
 
 /// The machine's name, unless another is wanted.
 fn host_name(wanted: Option<&str>) -> String {
-    wanted.map_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned(), str::to_owned)
+    wanted.map_or_else(
+        || {
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned()
+        },
+        str::to_owned,
+    )
 }
 
 fn explained(error: sekisho_api::Error) -> anyhow::Error {
     match &error {
-        sekisho_api::Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!("{error}; end what listens there, or choose another address with --http")
+        sekisho_api::Error::Bind { source, .. }
+            if source.kind() == std::io::ErrorKind::AddrInUse =>
+        {
+            anyhow::anyhow!(
+                "{error}; end what listens there, or choose another address with --http"
+            )
         }
         _ => error.into(),
     }

@@ -45,7 +45,11 @@ pub(super) fn start(
     tokio::spawn(async move {
         let (forward, waiting) = mpsc::channel(WAITING);
         let writer = Writer::new(store, waiting, WriterSettings::default());
-        let mut told = Told { counts: writer.counts(), written: 0, dropped: 0 };
+        let mut told = Told {
+            counts: writer.counts(),
+            written: 0,
+            dropped: 0,
+        };
         let mut writing = std::pin::pin!(async {
             tokio::join!(hand_on(records, forward, listeners), writer.run());
         });
@@ -65,7 +69,11 @@ pub(super) fn start(
     })
 }
 
-async fn hand_on(mut records: mpsc::Receiver<Box<Record>>, writer: mpsc::Sender<Record>, listeners: Listeners) {
+async fn hand_on(
+    mut records: mpsc::Receiver<Box<Record>>,
+    writer: mpsc::Sender<Record>,
+    listeners: Listeners,
+) {
     while let Some(record) = records.recv().await {
         listeners.tally.count(&record);
         if let Some(inbox) = &listeners.inbox {
@@ -93,8 +101,12 @@ struct Told {
 impl Told {
     fn tell(&mut self, witnesses: &Witnesses) {
         let (written, dropped) = (self.counts.written(), self.counts.dropped());
-        witnesses.metrics.ledger_records(LedgerResult::Written, written - self.written);
-        witnesses.metrics.ledger_records(LedgerResult::Dropped, dropped - self.dropped);
+        witnesses
+            .metrics
+            .ledger_records(LedgerResult::Written, written - self.written);
+        witnesses
+            .metrics
+            .ledger_records(LedgerResult::Dropped, dropped - self.dropped);
         (self.written, self.dropped) = (written, dropped);
         match self.counts.waiting() {
             0 => witnesses.component.ok(),

@@ -27,7 +27,10 @@ impl StateFolder {
             .create(path)
             .with_context(|| format!("the state folder {} cannot be made", path.display()))?;
         let lock_path = path.join("lock");
-        let lock = private().truncate(false).open(&lock_path).with_context(|| lock_path.display().to_string())?;
+        let lock = private()
+            .truncate(false)
+            .open(&lock_path)
+            .with_context(|| lock_path.display().to_string())?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
@@ -35,11 +38,16 @@ impl StateFolder {
                 path.display()
             ),
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("{} cannot be locked", lock_path.display()));
+                return Err(error)
+                    .with_context(|| format!("{} cannot be locked", lock_path.display()));
             }
         }
-        fs::create_dir_all(path.join("snapshots")).with_context(|| path.join("snapshots").display().to_string())?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        fs::create_dir_all(path.join("snapshots"))
+            .with_context(|| path.join("snapshots").display().to_string())?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -53,7 +61,8 @@ impl StateFolder {
     pub(crate) fn keep(&self, envelope: &Envelope) -> Result<()> {
         let path = self.snapshot_path(&envelope.snapshot.gateway.object);
         let json = serde_json::to_vec(envelope)?;
-        write_atomically(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
+        write_atomically(&path, &json)
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Forgets the last good snapshot of a gateway that was deleted.
@@ -66,14 +75,21 @@ impl StateFolder {
 
     /// The last good snapshots of all gateways.
     pub(crate) fn all_last_good(&self) -> Vec<Envelope> {
-        let entries = fs::read_dir(self.path.join("snapshots")).into_iter().flatten().flatten();
-        let json = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+        let entries = fs::read_dir(self.path.join("snapshots"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let json = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "json"));
         json.filter_map(|path| read(&path)).collect()
     }
 
     fn snapshot_path(&self, gateway: &ObjectRef) -> PathBuf {
         // Names of objects and namespaces are DNS labels, so neither a slash nor an underscore can be in them.
-        self.path.join("snapshots").join(format!("{}_{}.json", gateway.namespace, gateway.name))
+        self.path
+            .join("snapshots")
+            .join(format!("{}_{}.json", gateway.namespace, gateway.name))
     }
 }
 
@@ -123,7 +139,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let taken = StateFolder::take(folder.path()).unwrap();
         let refused = StateFolder::take(folder.path()).unwrap_err().to_string();
-        assert!(refused.contains("another sekisho uses the state folder"), "{refused}");
+        assert!(
+            refused.contains("another sekisho uses the state folder"),
+            "{refused}"
+        );
         drop(taken);
         StateFolder::take(folder.path()).unwrap();
     }

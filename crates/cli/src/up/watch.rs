@@ -44,7 +44,13 @@ impl Watch {
         };
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { path: path.to_owned(), events: receiver, _watcher: watcher, look, seen: look_at(path) }
+        Self {
+            path: path.to_owned(),
+            events: receiver,
+            _watcher: watcher,
+            look,
+            seen: look_at(path),
+        }
     }
 
     /// Waits until something changed and has come to rest.
@@ -86,7 +92,11 @@ fn begin(path: &Path, events: mpsc::Sender<()>) -> notify::Result<RecommendedWat
     if path.is_file()
         && let Some(folder) = path.parent()
     {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
@@ -102,7 +112,9 @@ fn look_at(path: &Path) -> Seen {
     let mut ahead = vec![path.to_owned()];
     while let Some(path) = ahead.pop() {
         // What cannot be read is seen as not there; loading the objects says what is wrong with it.
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            continue;
+        };
         if metadata.is_dir() {
             let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
             ahead.extend(entries.map(|entry| entry.path()).take(MOST_ENTRIES));
@@ -122,7 +134,9 @@ mod tests {
     use super::*;
 
     async fn notices(watch: &mut Watch) -> bool {
-        timeout(Duration::from_secs(10), watch.changed()).await.is_ok()
+        timeout(Duration::from_secs(10), watch.changed())
+            .await
+            .is_ok()
     }
 
     #[tokio::test]
@@ -157,6 +171,10 @@ mod tests {
         fs::write(&file, "a").unwrap();
         let mut watch = Watch::start(folder.path());
         fs::read(&file).unwrap();
-        assert!(timeout(Duration::from_secs(5), watch.changed()).await.is_err());
+        assert!(
+            timeout(Duration::from_secs(5), watch.changed())
+                .await
+                .is_err()
+        );
     }
 }

@@ -38,14 +38,24 @@ fn explain(case: &Path) -> String {
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
         .map(|line| {
             let arguments: Vec<&str> = line.split_whitespace().collect();
-            format!("$ explain {line}\n{}\n", run(case, &[&["explain", "objects.yaml"], &arguments[..]].concat()))
+            format!(
+                "$ explain {line}\n{}\n",
+                run(
+                    case,
+                    &[&["explain", "objects.yaml"], &arguments[..]].concat()
+                )
+            )
         })
         .collect()
 }
 
 /// Standard output, standard error and the exit status.
 fn run(case: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(SEKISHO).args(arguments).current_dir(case).output().unwrap();
+    let output = Command::new(SEKISHO)
+        .args(arguments)
+        .current_dir(case)
+        .output()
+        .unwrap();
     format!(
         "{}{}exit status {}\n",
         String::from_utf8(output.stdout).unwrap(),
@@ -55,11 +65,19 @@ fn run(case: &Path, arguments: &[&str]) -> String {
 }
 
 fn compare(expected: &Path, actual: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "how a test is told to write its expectations anew")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how a test is told to write its expectations anew"
+    )]
     let update = std::env::var("UPDATE_EXPECTED").is_ok();
     if update {
         fs::write(expected, actual).unwrap();
     }
     let text = fs::read_to_string(expected).unwrap_or_default();
-    (text != actual).then(|| format!("{}:\n--- expected\n{text}--- actual\n{actual}", expected.display()))
+    (text != actual).then(|| {
+        format!(
+            "{}:\n--- expected\n{text}--- actual\n{actual}",
+            expected.display()
+        )
+    })
 }

@@ -21,18 +21,24 @@ impl Client {
     /// Connects, takes the greeting, begins TLS and says EHLO again under it.
     pub(crate) fn secure(address: SocketAddr) -> Self {
         let stream = connect(address);
-        let mut plain = Self { wire: BufReader::new(Box::new(stream.try_clone().unwrap())) };
+        let mut plain = Self {
+            wire: BufReader::new(Box::new(stream.try_clone().unwrap())),
+        };
         plain.expect("220");
         plain.say("EHLO client.example", "250");
         plain.say("STARTTLS", "220");
-        let mut client = Self { wire: BufReader::new(Box::new(under_tls(stream))) };
+        let mut client = Self {
+            wire: BufReader::new(Box::new(under_tls(stream))),
+        };
         client.say("EHLO client.example", "250");
         client
     }
 
     /// Connects under TLS from the first byte.
     pub(crate) fn implicit(address: SocketAddr) -> Self {
-        let mut client = Self { wire: BufReader::new(Box::new(under_tls(connect(address)))) };
+        let mut client = Self {
+            wire: BufReader::new(Box::new(under_tls(connect(address)))),
+        };
         client.expect("220");
         client.say("EHLO client.example", "250");
         client
@@ -49,7 +55,9 @@ impl Client {
         self.say(&format!("MAIL FROM:<{from}>"), "250");
         self.say(&format!("RCPT TO:<{to}>"), "250");
         self.say("DATA", "354");
-        self.ask(&format!("From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nbody\r\n."))
+        self.ask(&format!(
+            "From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nbody\r\n."
+        ))
     }
 
     /// One line, and the reply to it.
@@ -78,7 +86,10 @@ impl Client {
         loop {
             let mut line = String::new();
             self.wire.read_line(&mut line).unwrap();
-            assert!(!line.is_empty(), "the server closed the connection after {reply:?}");
+            assert!(
+                !line.is_empty(),
+                "the server closed the connection after {reply:?}"
+            );
             let more = line.as_bytes().get(3) == Some(&b'-');
             reply.push_str(&line);
             if !more {
@@ -90,7 +101,10 @@ impl Client {
 
 /// The decision id at the end of a reply.
 pub(crate) fn id_of(reply: &str) -> &str {
-    reply.rsplit_once('[').and_then(|(_, id)| id.strip_suffix(']')).unwrap_or_else(|| panic!("no id: {reply}"))
+    reply
+        .rsplit_once('[')
+        .and_then(|(_, id)| id.strip_suffix(']'))
+        .unwrap_or_else(|| panic!("no id: {reply}"))
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -108,7 +122,10 @@ fn under_tls(stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    StreamOwned::new(
+        ClientConnection::new(Arc::new(config), name).unwrap(),
+        stream,
+    )
 }
 
 /// Takes any certificate: the test knows whom it talks to.
@@ -146,7 +163,9 @@ impl ServerCertVerifier for Anybody {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

@@ -43,8 +43,15 @@ impl Running {
 
     fn launch(folder: tempfile::TempDir, ports: Vec<Port>, arguments: &[&str]) -> Self {
         let mut command = Command::new(SEKISHO);
-        command.arg("up").arg(folder.path().join("objects")).arg("--state").arg(folder.path().join("data"));
-        command.arg("--http").arg(ports[5].address().to_string()).args(arguments);
+        command
+            .arg("up")
+            .arg(folder.path().join("objects"))
+            .arg("--state")
+            .arg(folder.path().join("data"));
+        command
+            .arg("--http")
+            .arg(ports[5].address().to_string())
+            .args(arguments);
         let mut process = Process::spawn(command);
         process.wait_for_output("Start page");
         Self {
@@ -71,7 +78,10 @@ impl Running {
 
     /// What arrived at the built-in relays.
     pub(crate) fn arrived(&self) -> Vec<Value> {
-        self.get("/demo/messages").json()["messages"].as_array().unwrap().clone()
+        self.get("/demo/messages").json()["messages"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// Replaces text in one of the files, as an editor does.
@@ -85,7 +95,11 @@ impl Running {
             (self.get(&format!("/v1/records/{id}")).status == 200).then_some(())
         });
         let output = sekisho(&["explain", id, "--state", self.state().to_str().unwrap()]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 }

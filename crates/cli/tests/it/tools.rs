@@ -16,7 +16,12 @@ fn with_input(arguments: &[&str], input: &str) -> (i32, String, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     (
         output.status.code().unwrap(),
@@ -58,15 +63,37 @@ fn accounts_are_added_listed_used_and_removed() {
     let running = Running::start();
     let file = running.objects().join("accounts");
     let file = file.to_str().unwrap();
-    let (code, _, errors) = with_input(&["accounts", "add", file, "Carol@Example.JP", "--password-stdin"], "s3cret word\n");
+    let (code, _, errors) = with_input(
+        &[
+            "accounts",
+            "add",
+            file,
+            "Carol@Example.JP",
+            "--password-stdin",
+        ],
+        "s3cret word\n",
+    );
     assert_eq!(code, 0, "{errors}");
     let (_, listed, _) = with_input(&["accounts", "list", file], "");
-    assert_eq!(listed.lines().filter(|line| *line == "carol@example.jp").count(), 1, "{listed}");
+    assert_eq!(
+        listed
+            .lines()
+            .filter(|line| *line == "carol@example.jp")
+            .count(),
+        1,
+        "{listed}"
+    );
     sekisho_testkit::wait_until("the new account", || {
         let mut client = Client::secure(running.submission);
-        client.log_in("carol@example.jp", "s3cret word").starts_with("235").then_some(())
+        client
+            .log_in("carol@example.jp", "s3cret word")
+            .starts_with("235")
+            .then_some(())
     });
-    assert_eq!(with_input(&["accounts", "remove", file, "carol@example.jp"], "").0, 0);
+    assert_eq!(
+        with_input(&["accounts", "remove", file, "carol@example.jp"], "").0,
+        0
+    );
     let (_, listed, _) = with_input(&["accounts", "list", file], "");
     assert!(!listed.contains("carol"), "{listed}");
     let (code, _, errors) = with_input(&["accounts", "remove", file, "carol@example.jp"], "");
@@ -78,7 +105,16 @@ fn accounts_are_added_listed_used_and_removed() {
 fn an_empty_password_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("accounts");
-    let (code, _, errors) = with_input(&["accounts", "add", file.to_str().unwrap(), "a@b.example", "--password-stdin"], "\n");
+    let (code, _, errors) = with_input(
+        &[
+            "accounts",
+            "add",
+            file.to_str().unwrap(),
+            "a@b.example",
+            "--password-stdin",
+        ],
+        "\n",
+    );
     assert_eq!(code, 1);
     assert!(errors.contains("empty"), "{errors}");
 }
@@ -92,8 +128,19 @@ fn records_of_an_account_can_be_erased() {
     let id = crate::client::id_of(&sent).to_owned();
     running.explained(&id);
     let state = running.state();
-    let output = sekisho(&["ledger", "erase", "--account", "Alice@example.jp", "--state", state.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = sekisho(&[
+        "ledger",
+        "erase",
+        "--account",
+        "Alice@example.jp",
+        "--state",
+        state.to_str().unwrap(),
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let gone = sekisho(&["explain", &id, "--state", state.to_str().unwrap()]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&gone.stderr).contains(&id));
@@ -115,15 +162,31 @@ fn an_unknown_id_and_a_malformed_one_are_told_apart() {
 fn a_hypothetical_message_needs_no_running_process() {
     let folder = tempfile::tempdir().unwrap();
     let message = folder.path().join("message.eml");
-    std::fs::write(&message, "From: alice@example.jp\r\nSubject: Casino\r\n\r\nx\r\n").unwrap();
+    std::fs::write(
+        &message,
+        "From: alice@example.jp\r\nSubject: Casino\r\n\r\nx\r\n",
+    )
+    .unwrap();
     let quickstart = quickstart();
     let arguments = [
-        "explain", quickstart.to_str().unwrap(), "--account", "alice@example.jp", "--source", "127.0.0.1",
-        "--rcpt", "hanako@example.net", "--message", message.to_str().unwrap(),
+        "explain",
+        quickstart.to_str().unwrap(),
+        "--account",
+        "alice@example.jp",
+        "--source",
+        "127.0.0.1",
+        "--rcpt",
+        "hanako@example.net",
+        "--message",
+        message.to_str().unwrap(),
     ];
     let output = sekisho(&arguments);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.contains("spam-pool"), "{text}");
 
     let json = sekisho(&[&arguments[..], &["--format", "json"]].concat());
@@ -137,5 +200,8 @@ fn edits_go_through_a_rename() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "one two").unwrap();
     edit(folder.path(), "a", "one", "1");
-    assert_eq!(std::fs::read_to_string(folder.path().join("a")).unwrap(), "1 two");
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("a")).unwrap(),
+        "1 two"
+    );
 }

@@ -27,18 +27,35 @@ fn clean_and_spam_leave_by_their_own_addresses() {
     let mut client = logged_in(&running);
     let clean = client.send("alice@example.jp", "hanako@example.net", "lunch");
     assert!(clean.starts_with("250"), "{clean}");
-    let spam = client.send("alice@example.jp", "taro@example.net", "Best CASINO in town");
+    let spam = client.send(
+        "alice@example.jp",
+        "taro@example.net",
+        "Best CASINO in town",
+    );
     assert!(spam.starts_with("250"), "{spam}");
 
     let arrived = running.arrived();
     let seen = |index: usize, field: &str| arrived[index][field].as_str().unwrap();
     assert_eq!(arrived.len(), 2);
-    assert_eq!((seen(0, "fromAddress"), seen(0, "relay"), seen(0, "subject")), ("127.0.0.2", "clean", "lunch"));
-    assert_eq!((seen(1, "fromAddress"), seen(1, "relay")), ("127.0.0.3", "spam"));
+    assert_eq!(
+        (seen(0, "fromAddress"), seen(0, "relay"), seen(0, "subject")),
+        ("127.0.0.2", "clean", "lunch")
+    );
+    assert_eq!(
+        (seen(1, "fromAddress"), seen(1, "relay")),
+        ("127.0.0.3", "spam")
+    );
     assert_eq!(arrived[1]["recipients"][0], "taro@example.net");
 
     let explained = running.explained(id_of(&spam));
-    for part in ["casino", "spam-pool", "127.0.0.3", seen(1, "queueId"), "RateLimit/default/per-account", "class Spam"] {
+    for part in [
+        "casino",
+        "spam-pool",
+        "127.0.0.3",
+        seen(1, "queueId"),
+        "RateLimit/default/per-account",
+        "class Spam",
+    ] {
         assert!(explained.contains(part), "{part}:\n{explained}");
     }
     let metrics = running.get("/metrics").body;
@@ -52,12 +69,26 @@ fn a_refusal_explains_itself_by_its_id() {
     let refused = client.ask("MAIL FROM:<ceo@example.com>");
     assert!(refused.starts_with("550 5.7.1 "), "{refused}");
     let explained = running.explained(id_of(&refused));
-    for part in ["SubmissionPolicy/default/house-rules", "SenderMismatch", "alice@example.jp", "spec.sender.envelope", "127.0.0.1"] {
+    for part in [
+        "SubmissionPolicy/default/house-rules",
+        "SenderMismatch",
+        "alice@example.jp",
+        "spec.sender.envelope",
+        "127.0.0.1",
+    ] {
         assert!(explained.contains(part), "{part}:\n{explained}");
     }
-    assert!(explained.contains("not asked"), "rules that did not apply are named too:\n{explained}");
+    assert!(
+        explained.contains("not asked"),
+        "rules that did not apply are named too:\n{explained}"
+    );
 
-    let by_url = crate::running::sekisho(&["explain", id_of(&refused), "--url", &format!("http://{}", running.http)]);
+    let by_url = crate::running::sekisho(&[
+        "explain",
+        id_of(&refused),
+        "--url",
+        &format!("http://{}", running.http),
+    ]);
     assert_eq!(String::from_utf8(by_url.stdout).unwrap(), explained);
     // The session goes on.
     let sent = client.send("alice@example.jp", "hanako@example.net", "after all");
@@ -84,23 +115,36 @@ fn a_changed_file_is_in_force_within_a_second_and_drops_no_session() {
     client.say("MAIL FROM:<alice@example.jp>", "250");
     client.say("RCPT TO:<hanako@example.net>", "250");
 
-    let before = running.get("/v1/config").json()["generation"].as_u64().unwrap();
+    let before = running.get("/v1/config").json()["generation"]
+        .as_u64()
+        .unwrap();
     let changed = Instant::now();
     running.edit("policy.yaml", "maxRecipients: 100", "maxRecipients: 1");
     wait_until("the new generation", || {
-        (running.get("/v1/config").json()["generation"].as_u64().unwrap() > before).then_some(())
+        (running.get("/v1/config").json()["generation"]
+            .as_u64()
+            .unwrap()
+            > before)
+            .then_some(())
     });
     let mut other = logged_in(&running);
     other.say("MAIL FROM:<alice@example.jp>", "250");
     other.say("RCPT TO:<hanako@example.net>", "250");
     let refused = other.ask("RCPT TO:<taro@example.net>");
-    assert!(changed.elapsed() < IN_FORCE_WITHIN, "{:?}", changed.elapsed());
+    assert!(
+        changed.elapsed() < IN_FORCE_WITHIN,
+        "{:?}",
+        changed.elapsed()
+    );
     assert!(refused.starts_with("452 4.5.3"), "{refused}");
 
     // The transaction that was open keeps the rules that it began with, and the session goes on.
     client.say("RCPT TO:<taro@example.net>", "250");
     client.say("DATA", "354");
-    client.say("From: alice@example.jp\r\nSubject: two\r\n\r\nbody\r\n.", "250");
+    client.say(
+        "From: alice@example.jp\r\nSubject: two\r\n\r\nbody\r\n.",
+        "250",
+    );
     client.say("MAIL FROM:<alice@example.jp>", "250");
     client.say("RCPT TO:<hanako@example.net>", "250");
     client.say("RCPT TO:<taro@example.net>", "452");
@@ -109,26 +153,52 @@ fn a_changed_file_is_in_force_within_a_second_and_drops_no_session() {
 #[test]
 fn an_object_that_became_invalid_keeps_its_last_good_rules_and_says_so() {
     let running = Running::start();
-    assert_eq!(running.get("/readyz").json()["status"], "ok", "{}", running.get("/readyz").body);
-    running.edit("policy.yaml", "envelope: MustMatchAccount", "envelope: MustMatchAcount");
+    assert_eq!(
+        running.get("/readyz").json()["status"],
+        "ok",
+        "{}",
+        running.get("/readyz").body
+    );
+    running.edit(
+        "policy.yaml",
+        "envelope: MustMatchAccount",
+        "envelope: MustMatchAcount",
+    );
     let report = wait_until("the report of the broken object", || {
         let answer = running.get("/readyz");
         (answer.json()["status"] == "degraded").then_some(answer)
     });
     assert_eq!(report.status, 200, "a degraded process takes mail");
-    assert!(report.body.contains("SubmissionPolicy/house-rules"), "{}", report.body);
-    assert!(report.body.contains("MustMatchAcount"), "what is wrong: {}", report.body);
+    assert!(
+        report.body.contains("SubmissionPolicy/house-rules"),
+        "{}",
+        report.body
+    );
+    assert!(
+        report.body.contains("MustMatchAcount"),
+        "what is wrong: {}",
+        report.body
+    );
     let metric = "sekisho_config_object_invalid{kind=\"SubmissionPolicy\",name=\"house-rules\",namespace=\"default\"} 1";
     assert!(running.get("/metrics").body.contains(metric));
-    assert!(running.process.output().contains("house-rules"), "the log names it");
+    assert!(
+        running.process.output().contains("house-rules"),
+        "the log names it"
+    );
 
     // Its rules are in force, and survive a change of another object.
     running.edit("limits.yaml", "count: 200, per: 1h", "count: 190, per: 1h");
     let mut client = logged_in(&running);
     client.say("MAIL FROM:<ceo@example.com>", "550 5.7.1");
 
-    running.edit("policy.yaml", "envelope: MustMatchAcount", "envelope: MustMatchAccount");
-    wait_until("the report of the mended object", || (running.get("/readyz").json()["status"] == "ok").then_some(()));
+    running.edit(
+        "policy.yaml",
+        "envelope: MustMatchAcount",
+        "envelope: MustMatchAccount",
+    );
+    wait_until("the report of the mended object", || {
+        (running.get("/readyz").json()["status"] == "ok").then_some(())
+    });
     assert!(!running.get("/metrics").body.contains(metric));
 }
 
@@ -138,15 +208,24 @@ fn configuration_is_polled_by_its_digest() {
     let first = running.get("/v1/config?gateway=default/outbound");
     assert_eq!(first.status, 200);
     let etag = first.header("etag").unwrap().to_owned();
-    assert_eq!(etag, format!("\"{}\"", first.json()["digest"].as_str().unwrap()));
+    assert_eq!(
+        etag,
+        format!("\"{}\"", first.json()["digest"].as_str().unwrap())
+    );
 
     let known = format!("If-None-Match: {etag}");
     let same = http::get_with(running.http, "/v1/config", &[&known]);
     assert_eq!((same.status, same.body.as_str()), (304, ""));
 
     let address = running.http;
-    let poll = std::thread::spawn(move || http::get_with(address, "/v1/config", &[&known, "Prefer: wait=30"]));
-    running.edit("limits.yaml", "count: 1000, per: 24h", "count: 999, per: 24h");
+    let poll = std::thread::spawn(move || {
+        http::get_with(address, "/v1/config", &[&known, "Prefer: wait=30"])
+    });
+    running.edit(
+        "limits.yaml",
+        "count: 1000, per: 24h",
+        "count: 999, per: 24h",
+    );
     let next = poll.join().unwrap();
     assert_eq!(next.status, 200);
     assert_ne!(next.header("etag").unwrap(), etag);
@@ -160,7 +239,9 @@ fn the_last_good_rules_survive_a_restart_with_a_broken_file() {
     let running = Running::start();
     let before = running.get("/v1/config").json();
     running.edit("gateway.yaml", "tls: Implicit", "tls: Implizit");
-    wait_until("the report of the broken gateway", || (running.get("/readyz").json()["status"] == "degraded").then_some(()));
+    wait_until("the report of the broken gateway", || {
+        (running.get("/readyz").json()["status"] == "degraded").then_some(())
+    });
     let kept = running.restart();
     let after = kept.get("/v1/config").json();
     assert_eq!(after["digest"], before["digest"]);
@@ -202,7 +283,10 @@ fn a_port_that_is_taken_is_named_with_its_object_and_a_remedy() {
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     let port = running.submission.port().to_string();
-    assert!(errors.contains(&port) || errors.contains("demo relay"), "{errors}");
+    assert!(
+        errors.contains(&port) || errors.contains("demo relay"),
+        "{errors}"
+    );
     assert!(errors.contains("end what listens there"), "{errors}");
 }
 
@@ -218,7 +302,10 @@ fn a_second_process_does_not_take_the_state_folder() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("another sekisho uses the state folder"), "{errors}");
+    assert!(
+        errors.contains("another sekisho uses the state folder"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -235,22 +322,48 @@ fn sigterm_lets_the_open_transaction_finish_and_ends_with_0() {
     client.expect("421");
     assert_eq!(running.process.wait().code(), Some(0));
     let output = running.process.output();
-    let line = output.lines().find(|line| line.starts_with('{') && line.contains(id_of(&sent)));
-    assert!(line.is_some_and(|line| line.contains("\"delivered\"")), "{output}");
+    let line = output
+        .lines()
+        .find(|line| line.starts_with('{') && line.contains(id_of(&sent)));
+    assert!(
+        line.is_some_and(|line| line.contains("\"delivered\"")),
+        "{output}"
+    );
 }
 
 #[test]
 fn what_shows_people_is_not_for_names_that_somebody_else_controls() {
     let running = Running::start();
-    for path in ["/", "/v1/config", "/v1/records?account=alice@example.jp", "/v1/overview", "/demo/messages"] {
+    for path in [
+        "/",
+        "/v1/config",
+        "/v1/records?account=alice@example.jp",
+        "/v1/overview",
+        "/demo/messages",
+    ] {
         assert_eq!(running.get(path).status, 200, "{path}");
-        assert_eq!(http::get_with(running.http, path, &["Host: evil.example"]).status, 403, "{path}");
+        assert_eq!(
+            http::get_with(running.http, path, &["Host: evil.example"]).status,
+            403,
+            "{path}"
+        );
     }
     let page = running.get("/");
-    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
-    assert!(page.body.contains("RateLimit/default/per-account"), "{}", page.body);
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert!(
+        page.body.contains("RateLimit/default/per-account"),
+        "{}",
+        page.body
+    );
     let lost = running.get("/nowhere");
-    assert_eq!((lost.status, lost.header("content-type")), (404, Some("application/problem+json")));
+    assert_eq!(
+        (lost.status, lost.header("content-type")),
+        (404, Some("application/problem+json"))
+    );
 }
 
 #[test]
@@ -262,5 +375,8 @@ fn a_token_opens_what_a_token_file_closes() {
     assert_eq!(running.get("/v1/config").status, 401);
     assert_eq!(running.get("/metrics").status, 200);
     let shown = ["Authorization: Bearer correct-horse-battery"];
-    assert_eq!(http::get_with(running.http, "/v1/config", &shown).status, 200);
+    assert_eq!(
+        http::get_with(running.http, "/v1/config", &shown).status,
+        200
+    );
 }
