@@ -56,31 +56,65 @@ impl Banner<'_> {
         let _ = writeln!(text, "{gap}{}", self.palette.paint(Ink::Strong, heading));
     }
 
-    /// A shell command for the first demo account and the first listener with TLS. curl is on almost every machine.
+    /// A shell command for the first demo account and the first listener with TLS, with what this machine has.
     pub(super) fn first_message(&self) -> Option<String> {
         let account = self.demos.iter().flat_map(|demo| &demo.accounts).next()?;
         let gateways = self.snapshots.iter().map(|snapshot| &snapshot.gateway);
         let listener = gateways
             .flat_map(|gateway| &gateway.listeners)
             .find(|listener| is_for_people(listener))?;
-        let scheme = if listener.tls == ListenerTls::Implicit {
-            "smtps"
-        } else {
-            "smtp"
-        };
         let address = SocketAddr::new(self.listen, listener.port);
-        let (name, user) = (
-            &account.name,
-            quoted(&format!("{}:{}", account.name, account.password)),
-        );
-        let message = quoted(&format!(
-            "From: <{name}>\\r\\nTo: <hanako@example.net>\\r\\nSubject: hello\\r\\n\\r\\nThrough the checkpoint.\\r\\n"
-        ));
-        Some(format!(
-            "printf {message} | curl --silent --show-error --url {scheme}://{address} --ssl-reqd --insecure --user {user} --mail-from {} --mail-rcpt hanako@example.net --upload-file -",
-            quoted(name)
-        ))
+        Some(if is_installed("curl") {
+            with_curl(&account.name, &account.password, listener.tls, address)
+        } else {
+            with_python(&account.name, &account.password, listener.tls, address)
+        })
     }
+}
+
+fn with_curl(name: &str, password: &str, tls: ListenerTls, address: SocketAddr) -> String {
+    let scheme = if tls == ListenerTls::Implicit {
+        "smtps"
+    } else {
+        "smtp"
+    };
+    let message = format!(
+        "From: <{name}>\\r\\nTo: <hanako@example.net>\\r\\nSubject: hello\\r\\n\\r\\nThrough the checkpoint.\\r\\n"
+    );
+    format!(
+        "printf {} | curl --silent --show-error --url {scheme}://{address} --ssl-reqd --insecure --user {} --mail-from {} --mail-rcpt hanako@example.net --upload-file -",
+        quoted(&message),
+        quoted(&format!("{name}:{password}")),
+        quoted(name),
+    )
+}
+
+fn with_python(name: &str, password: &str, tls: ListenerTls, address: SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    let connect = if tls == ListenerTls::Implicit {
+        format!("s=smtplib.SMTP_SSL('{host}',{port},context=c)")
+    } else {
+        format!("s=smtplib.SMTP('{host}',{port}); s.starttls(context=c)")
+    };
+    let program = format!(
+        "import smtplib,ssl,sys; c=ssl._create_unverified_context(); {connect}; s.login(*sys.argv[1:]); s.sendmail(sys.argv[1],'hanako@example.net','From: <%s>\\r\\nTo: <hanako@example.net>\\r\\nSubject: hello\\r\\n\\r\\nThrough the checkpoint.\\r\\n' % sys.argv[1])"
+    );
+    format!(
+        "python3 -c {} {} {}",
+        quoted(&program),
+        quoted(name),
+        quoted(password)
+    )
+}
+
+/// Whether a program is on the path.
+fn is_installed(program: &str) -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the path of programs is in the environment, and this is the binary"
+    )]
+    let path = std::env::var("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Whether a mail program can connect and log in without further ado.
@@ -113,6 +147,39 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The password may hold whatever it likes: the shell hands it on as it is.
+    #[test]
+    fn the_line_without_curl_is_a_program_that_python_reads() {
+        let Some(python) = sekisho_testkit::require("python3") else {
+            return;
+        };
+        let address = "127.0.0.1:2587".parse().unwrap();
+        for tls in [ListenerTls::StartTls, ListenerTls::Implicit] {
+            let line = with_python("a@b.example", "it's $HOME", tls, address);
+            let check = line.replacen("python3 -c ", "printf '%s' ", 1);
+            let words = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(check)
+                .output()
+                .unwrap()
+                .stdout;
+            let words = String::from_utf8(words).unwrap();
+            let program = words
+                .strip_suffix("a@b.exampleit's $HOME")
+                .unwrap_or_else(|| panic!("{words}"));
+            let compiles = format!("compile({program:?}, 'line', 'exec')");
+            let output = std::process::Command::new(&python)
+                .args(["-c", &compiles])
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
 
     #[test]
     fn words_survive_the_shell() {

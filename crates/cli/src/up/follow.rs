@@ -48,7 +48,7 @@ impl Follower {
     /// Reads the files for the first time; what is wrong with an object may be made good by the last snapshot on disk.
     ///
     /// # Errors
-    /// A gateway that is not valid and never was, or none at all. The findings are in the log.
+    /// Files that cannot be read, a gateway that is not valid and never was, or none at all. The findings are in the log.
     pub(super) fn read(
         path: PathBuf,
         state: &StateFolder,
@@ -56,40 +56,47 @@ impl Follower {
         metrics: &Metrics,
         health: &Health,
     ) -> Result<Self> {
-        let kept = state.all_last_good().into_iter();
+        ensure!(is_readable(&path), "{} cannot be read", path.display());
+        let kept = state.all_last_good();
+        let names: Vec<ObjectRef> = kept
+            .iter()
+            .map(|kept| kept.snapshot.gateway.object.clone())
+            .collect();
         let mut follower = Self {
-            watch: Watch::start(&path),
+            watch: Watch::start(&path, state.path()),
             path,
             clock: clock.clone(),
             metrics: metrics.clone(),
             component: health.component("config"),
             secrets: Secrets::default(),
             demos: Vec::new(),
-            wanted: kept
-                .map(|kept| (kept.snapshot.gateway.object.clone(), Arc::new(kept)))
+            wanted: names
+                .iter()
+                .cloned()
+                .zip(kept.into_iter().map(Arc::new))
                 .collect(),
             diagnostics: Vec::new(),
         };
         let compiled = follower.compile();
-        let lost: Vec<String> = compiled
-            .gateways
-            .iter()
-            .filter(|(_, snapshot)| snapshot.is_none())
-            .map(|(object, _)| object.to_string())
-            .collect();
         follower.take(&compiled);
-        follower.secrets.replace(compiled.secrets);
-        follower.demos = compiled.demos;
-        if let Some(object) = lost.iter().find(|object| {
-            !follower
-                .wanted
-                .keys()
-                .any(|known| known.to_string() == **object)
-        }) {
+        // A gateway that was deleted while nothing ran.
+        for object in names
+            .iter()
+            .filter(|object| !follower.wanted.contains_key(object))
+        {
+            state.forget(object);
+        }
+        if let Some(lost) = compiled
+            .gateways
+            .keys()
+            .find(|object| !follower.wanted.contains_key(object))
+        {
             bail!(
-                "{object} has errors, and there are no earlier rules to go on with; mend what is named above"
+                "{lost} has errors, and there are no earlier rules to go on with; mend what is named above"
             );
         }
+        follower.secrets.replace(compiled.secrets);
+        follower.demos = compiled.demos;
         ensure!(
             !follower.wanted.is_empty(),
             "{} has no MailGateway to run",

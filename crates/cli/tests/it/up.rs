@@ -1,10 +1,11 @@
 //! `sekisho up`: mail through the quickstart, refusals that explain themselves, files that change under it.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sekisho_testkit::wait_until;
+use sekisho_testkit::{Port, wait_until};
 use tokio::time::Instant;
 
 use crate::client::{Client, id_of};
@@ -60,6 +61,47 @@ fn clean_and_spam_leave_by_their_own_addresses() {
     }
     let metrics = running.get("/metrics").body;
     assert!(metrics.contains("sekisho_messages_total{class=\"spam\",gateway=\"default/outbound\",pool=\"default/spam-pool\"} 1"), "{metrics}");
+}
+
+#[test]
+fn the_line_to_paste_sends_a_first_message() {
+    if sekisho_testkit::require("curl").is_none() {
+        return;
+    }
+    let running = Running::start();
+    let printed = running.process.output();
+    let line = printed
+        .lines()
+        .find(|line| line.starts_with("printf "))
+        .unwrap_or_else(|| panic!("{printed}"));
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(running.arrived()[0]["subject"], "hello");
+}
+
+#[test]
+fn a_gateway_that_is_deleted_ends_and_its_sessions_finish() {
+    let running = Running::start();
+    let second = Port::free();
+    let object = format!(
+        "apiVersion: sekisho.dev/v1alpha1\nkind: MailGateway\nmetadata: {{ name: second }}\nspec:\n  listeners: [{{ name: s, port: {} }}]\n  upstream: {{ endpoints: [{{ address: \"127.0.0.1:1\" }}] }}\n",
+        second.number()
+    );
+    let file = running.objects().join("second.yaml");
+    std::fs::write(&file, object).unwrap();
+    sekisho_testkit::wait_for_port(second.address());
+    let mut client = Client::secure(second.address());
+    std::fs::remove_file(&file).unwrap();
+    client.expect("421");
+    wait_until("the listener to close", || {
+        TcpStream::connect(second.address()).is_err().then_some(())
+    });
+    assert_eq!(running.get("/v1/config?gateway=default/second").status, 404);
+    logged_in(&running);
 }
 
 #[test]
