@@ -1,0 +1,11 @@
+//! The `sekisho` binary with the programs that people really use before and behind it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic like tests"
+)]
+
+mod clients;
+mod corpus;
+mod country;
+mod postfix;
+mod up;

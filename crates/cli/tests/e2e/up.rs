@@ -1,0 +1,152 @@
+//! A running `sekisho up` in a folder of its own, with one account, on free ports.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sekisho_testkit::{Port, Process};
+
+pub(crate) const ACCOUNT: &str = "alice@example.jp";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A gateway with a STARTTLS and an implicit TLS listener in front of one next hop.
+pub(crate) struct Up {
+    pub(crate) submission: Port,
+    pub(crate) submissions: Port,
+    pub(crate) http: Port,
+    folder: tempfile::TempDir,
+    process: Process,
+}
+
+/// What differs between tests, as pieces of YAML.
+pub(crate) struct Setup<'a> {
+    /// The next hop.
+    pub(crate) upstream: SocketAddr,
+    /// Fields of `spec.upstream` beside the endpoints.
+    pub(crate) upstream_fields: &'a str,
+    /// The entry of `spec.authentication.backends`.
+    pub(crate) backend: &'a str,
+    /// Fields of the STARTTLS listener.
+    pub(crate) listener_fields: &'a str,
+    /// Fields of `spec`.
+    pub(crate) gateway_fields: &'a str,
+    /// Further objects.
+    pub(crate) objects: &'a str,
+}
+
+impl Setup<'_> {
+    /// Accounts from a file, nothing but the gateway.
+    pub(crate) fn to(upstream: SocketAddr) -> Self {
+        Self {
+            upstream,
+            upstream_fields: "",
+            backend: "{ type: AccountsFile, accountsFile: { path: accounts } }",
+            listener_fields: "",
+            gateway_fields: "",
+            objects: "",
+        }
+    }
+
+    fn yaml(&self, submission: &Port, submissions: &Port) -> String {
+        let Self {
+            upstream,
+            upstream_fields,
+            backend,
+            listener_fields,
+            gateway_fields,
+            objects,
+        } = self;
+        let (starttls, implicit) = (submission.number(), submissions.number());
+        let comma = |fields: &str| {
+            if fields.is_empty() {
+                String::new()
+            } else {
+                format!(", {fields}")
+            }
+        };
+        let (listener_fields, upstream_fields) = (comma(listener_fields), comma(upstream_fields));
+        format!(
+            "apiVersion: sekisho.dev/v1alpha1
+kind: MailGateway
+metadata: {{ name: gate }}
+spec:
+  listeners:
+  - {{ name: submission, port: {starttls}, tls: StartTls{listener_fields} }}
+  - {{ name: submissions, port: {implicit}, tls: Implicit }}
+  authentication: {{ backends: [{backend}], mechanisms: [PLAIN, LOGIN], defaultDomain: example.jp }}
+  upstream: {{ endpoints: [{{ address: \"{upstream}\" }}]{upstream_fields} }}
+{gateway_fields}
+---
+{objects}
+"
+        )
+    }
+}
+
+impl Up {
+    pub(crate) fn start(setup: &Setup<'_>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (submission, submissions, http) = (Port::free(), Port::free(), Port::free());
+        let objects = folder.path().join("objects");
+        fs::create_dir(&objects).unwrap();
+        add_account(&objects.join("accounts"), ACCOUNT, PASSWORD);
+        fs::write(
+            objects.join("objects.yaml"),
+            setup.yaml(&submission, &submissions),
+        )
+        .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+        command
+            .arg("up")
+            .arg(&objects)
+            .arg("--state")
+            .arg(folder.path().join("state"));
+        command.arg("--http").arg(http.address().to_string());
+        let mut process = Process::spawn(command);
+        process.wait_for_port(submission.address());
+        process.wait_for_port(submissions.address());
+        Self {
+            submission,
+            submissions,
+            http,
+            folder,
+            process,
+        }
+    }
+
+    /// What it printed and logged.
+    pub(crate) fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// A file in its folder.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+/// `sekisho accounts add`, as an operator does it.
+pub(crate) fn add_account(file: &Path, account: &str, password: &str) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sekisho"))
+        .args(["accounts", "add", "--password-stdin"])
+        .arg(file)
+        .arg(account)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    assert!(child.wait().unwrap().success(), "accounts add failed");
+}
+
+/// Runs a program to its end and returns whether it succeeded, and all that it wrote.
+pub(crate) fn run(command: &mut Command) -> (bool, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
