@@ -85,7 +85,7 @@ const fn holds(comparison: Comparison, found: Ordering) -> bool {
 fn order(field: Field, value: &Value, event: &Event) -> Option<Ordering> {
     match value {
         Value::Int(wanted) => number(field, event).map(|found| found.cmp(wanted)),
-        Value::Text(wanted) => with_text(field, event, |text| text.bytes().cmp(wanted.bytes())),
+        Value::Text(wanted) => with_text(field, event, |text| text.order(wanted)),
     }
 }
 
@@ -115,6 +115,13 @@ impl Text<'_> {
 
     fn len(&self) -> usize {
         self.0.iter().map(|piece| piece.len()).sum()
+    }
+
+    fn order(&self, wanted: &str) -> Ordering {
+        match self.0 {
+            [whole, "", ""] => whole.cmp(wanted),
+            _ => self.bytes().cmp(wanted.bytes()),
+        }
     }
 
     fn passes(&self, test: TextTest, wanted: &str) -> bool {

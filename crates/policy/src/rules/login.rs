@@ -7,20 +7,19 @@
 
 use std::net::IpAddr;
 
-use sha2::{Digest, Sha256};
-
 use crate::address::Account;
 use crate::decision::{Reason, Said};
 use crate::event::Stage;
 use crate::glob::Globs;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::prefix;
-use crate::op::{Item, Key, Op};
+use crate::op::{Key, Op};
 use crate::plan::{Ask, KnownGoodPass, LockStep, Plan};
+use crate::rules::failure::Failure;
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{DecoyAction, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource};
-use crate::time::{Millis, Timestamp};
+use crate::time::Millis;
 
 /// A [`LoginGuard`] made ready.
 #[derive(Clone, Debug)]
@@ -90,7 +89,7 @@ impl Guard {
             Stage::Login { account } => self.ask_login(rule, plan, account, whom),
             Stage::LoginFailed { account, password } => {
                 let failure = Failure::new(account, *password, whom, event.at);
-                self.ask_failed(rule, plan, account, whom, &failure);
+                self.ask_failed(rule, plan, account, &failure);
             }
             _ => {}
         }
@@ -168,97 +167,112 @@ impl Guard {
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
         account: &Account,
-        source: Subject<'_>,
         failure: &Failure,
     ) {
-        let by_account = Subjects::of(&[Subject::Account(account.as_str())]);
-        let by_source = Subjects::of(&[source]);
+        let source = self.whom(plan.event.session.source.ip);
+        let account = Subject::Account(account.as_str());
         if let Some((part, scope)) = &self.account {
-            let key = scope.key(&by_account);
-            let lock = self.step(
-                Reason::AccountLocked,
-                self.account_lock.key(&by_account),
-                part.lock,
-                vec![key.clone()],
-            );
-            let op = plan.run(Op::Distinct {
+            let subjects = Subjects::of(&[account]);
+            let key = scope.key(&subjects);
+            let lock = self.account_lock.key(&subjects);
+            let lock = self.step(Reason::AccountLocked, lock, part.lock, vec![key.clone()]);
+            let count = Op::Distinct {
                 key,
                 item: failure.password,
                 window: part.per,
-            });
-            let ask = Ask::Tally {
-                op,
+            };
+            let mark = Mark {
                 what: "distinct passwords",
                 at: part.distinct_passwords,
                 per: part.per,
-                lock,
             };
-            plan.check(rule, "spec.perAccount".into(), ask);
+            ask_tally(rule, plan, "spec.perAccount", count, mark, lock);
         }
         if let Some((part, accounts, pairs)) = &self.source {
-            let (accounts, pairs) = (accounts.key(&by_source), pairs.key(&by_source));
-            let step = || {
-                let lock = self.source_lock.key(&by_source);
-                self.step(
-                    Reason::SourceLocked,
-                    lock,
-                    part.lock,
-                    vec![accounts.clone(), pairs.clone()],
-                )
-            };
-            if let Some(at) = part.distinct_accounts {
-                let op = plan.run(Op::Distinct {
-                    key: accounts.clone(),
-                    item: failure.account,
-                    window: part.per,
-                });
-                let ask = Ask::Tally {
-                    op,
-                    what: "distinct accounts",
-                    at,
-                    per: part.per,
-                    lock: step(),
-                };
-                plan.check(rule, "spec.perSource.distinctAccounts".into(), ask);
-            }
-            if let Some(at) = part.failed_pairs {
-                let op = plan.run(Op::Distinct {
-                    key: pairs.clone(),
-                    item: failure.pair,
-                    window: part.per,
-                });
-                let ask = Ask::Tally {
-                    op,
-                    what: "distinct pairs of account and password",
-                    at,
-                    per: part.per,
-                    lock: step(),
-                };
-                plan.check(rule, "spec.perSource.failedPairs".into(), ask);
-            }
+            self.ask_source(
+                rule,
+                plan,
+                &Subjects::of(&[source]),
+                failure,
+                (part, accounts, pairs),
+            );
         }
         if let Some((part, scope)) = &self.pair {
-            let by_pair = Subjects::of(&[Subject::Account(account.as_str()), source]);
-            let key = scope.key(&by_pair);
-            let lock = self.step(
-                Reason::AccountLocked,
-                self.pair_lock.key(&by_pair),
-                part.lock,
-                vec![key.clone()],
-            );
-            let op = plan.run(Op::Meter {
+            let subjects = Subjects::of(&[account, source]);
+            let key = scope.key(&subjects);
+            let lock = self.pair_lock.key(&subjects);
+            let lock = self.step(Reason::AccountLocked, lock, part.lock, vec![key.clone()]);
+            let count = Op::Meter {
                 key,
                 cost: 1,
                 window: part.per,
-            });
-            let ask = Ask::Tally {
-                op,
+            };
+            let mark = Mark {
                 what: "failures of the account from this source",
                 at: part.failures,
                 per: part.per,
-                lock,
             };
-            plan.check(rule, "spec.perAccountAndSource".into(), ask);
+            ask_tally(rule, plan, "spec.perAccountAndSource", count, mark, lock);
+        }
+    }
+
+    fn ask_source<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        subjects: &Subjects,
+        failure: &Failure,
+        (part, accounts, pairs): (&PerSource, &Scope, &Scope),
+    ) {
+        let (accounts, pairs) = (accounts.key(subjects), pairs.key(subjects));
+        let (lock, window) = (self.source_lock.key(subjects), part.per);
+        let step = || {
+            self.step(
+                Reason::SourceLocked,
+                lock.clone(),
+                part.lock,
+                vec![accounts.clone(), pairs.clone()],
+            )
+        };
+        if let Some(at) = part.distinct_accounts {
+            let count = Op::Distinct {
+                key: accounts.clone(),
+                item: failure.account,
+                window,
+            };
+            let mark = Mark {
+                what: "distinct accounts",
+                at,
+                per: window,
+            };
+            ask_tally(
+                rule,
+                plan,
+                "spec.perSource.distinctAccounts",
+                count,
+                mark,
+                step(),
+            );
+        }
+        if let Some(at) = part.failed_pairs {
+            let count = Op::Distinct {
+                key: pairs.clone(),
+                item: failure.pair,
+                window,
+            };
+            let mark = Mark {
+                what: "distinct pairs of account and password",
+                at,
+                per: window,
+            };
+            ask_tally(
+                rule,
+                plan,
+                "spec.perSource.failedPairs",
+                count,
+                mark,
+                step(),
+            );
         }
     }
 
@@ -278,6 +292,36 @@ impl Guard {
             max: self.max_lock,
         }
     }
+}
+
+/// The number of failures that locks.
+struct Mark {
+    what: &'static str,
+    at: u64,
+    per: Millis,
+}
+
+fn ask_tally<'a>(
+    rule: RuleView<'a>,
+    plan: &mut Plan<'a>,
+    part: &'static str,
+    count: Op,
+    mark: Mark,
+    lock: Box<LockStep>,
+) {
+    let op = plan.run(count);
+    let Mark { what, at, per } = mark;
+    plan.check(
+        rule,
+        part.into(),
+        Ask::Tally {
+            op,
+            what,
+            at,
+            per,
+            lock,
+        },
+    );
 }
 
 fn ask_lock<'a>(
@@ -344,41 +388,4 @@ fn check(spec: &LoginGuard) -> Result<(), Defect> {
         );
     }
     Ok(())
-}
-
-/// One failed login as members of the guard's sets.
-struct Failure {
-    password: Item,
-    account: Item,
-    pair: Item,
-}
-
-impl Failure {
-    /// Where the mechanism hides the password, failures are one item for each account, source and minute.
-    fn new(account: &Account, password: Option<Item>, source: Subject<'_>, at: Timestamp) -> Self {
-        let name = Subjects::of(&[Subject::Account(account.as_str())]);
-        let password = password.unwrap_or_else(|| {
-            let minute = at.0 / Millis::MINUTE.0;
-            digest(&[
-                b"hidden",
-                name.as_bytes(),
-                Subjects::of(&[source]).as_bytes(),
-                &minute.to_be_bytes(),
-            ])
-        });
-        Self {
-            password,
-            account: digest(&[b"account", name.as_bytes()]),
-            pair: digest(&[b"pair", name.as_bytes(), &password]),
-        }
-    }
-}
-
-/// The parts are framed or of fixed length, so that no two lists run together.
-fn digest(parts: &[&[u8]]) -> Item {
-    let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    let mut item = Item::default();
-    item.copy_from_slice(&hash.finalize()[..16]);
-    item
 }

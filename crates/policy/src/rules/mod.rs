@@ -2,6 +2,7 @@
 
 pub(crate) mod classify;
 pub(crate) mod country;
+pub(crate) mod failure;
 pub(crate) mod known_good;
 pub(crate) mod limit;
 pub(crate) mod login;
