@@ -1,8 +1,5 @@
 //! The `sekisho` binary with the programs that people really use before and behind it.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic like tests"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 mod clients;
 mod corpus;
