@@ -44,19 +44,19 @@ impl Compiled {
             // A gateway that is not there may be in what could not be read.
             names.extend(last.keys().cloned());
         }
-        Self::compiled(loaded, names, last)
+        Self::assemble(loaded, names, last)
     }
 
     fn linted(loaded: Loaded) -> Self {
         let names = loaded.objects.gateways.keys().map(gateway_ref).collect();
         let whole = lint(&loaded.objects);
-        let mut compiled = Self::compiled(loaded, names, &BTreeMap::new());
+        let mut compiled = Self::assemble(loaded, names, &BTreeMap::new());
         compiled.diagnostics.extend(whole);
         sort(&mut compiled.diagnostics);
         compiled
     }
 
-    fn compiled(
+    fn assemble(
         loaded: Loaded,
         names: Vec<ObjectRef>,
         last: &BTreeMap<ObjectRef, Snapshot>,
