@@ -1,110 +1,46 @@
 //! One gateway in this process: starts its listeners, puts snapshots in force without dropping a session, and ends in order.
 
 mod certificates;
+mod config;
 mod country;
 mod doors;
 mod status;
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sekisho_counters::Counters;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Ruleset};
 use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::metrics::GatewayMetrics;
 use sekisho_runtime::tls::{Roots, Verification, client_config};
-use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_smtp::command::ClientName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
-use crate::auth::{Backends, FleetKey, HashPool};
+use crate::auth::{Backends, HashPool};
 use crate::brakes::Brakes;
 use crate::dns::Dns;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::held::Budget;
-use crate::ids::Ids;
-use crate::ledger::Ledger;
-use crate::limits::Limits;
-use crate::listener::sources::{ConnectionCaps, Connections};
+use crate::listener::sources::Connections;
 use crate::listener::{self, Door};
 use crate::live::Live;
 use crate::session::Ends;
 use crate::shared::Shared;
 use crate::upstream::{Deadlines, Environment, NextHops};
 pub use certificates::Certificates;
+pub use config::{GatewayConfig, Services};
 use country::Country;
 use doors::Doors;
 pub use status::{ListenerStatus, Status};
 
 /// How often accounts files are looked at for changes.
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
-
-/// What a gateway is told by its process, beside the snapshot.
-#[derive(Clone, Debug)]
-pub struct GatewayConfig {
-    /// The address that listeners bind; their ports come from the snapshot (0 is any free one).
-    pub listen: IpAddr,
-    /// The name in greetings, in EHLO and in Received fields.
-    pub host_name: String,
-    /// An existing folder for messages too large to be held in memory, and for copies of country databases. The files have no
-    /// names and vanish with the process.
-    pub scratch: PathBuf,
-    /// Authorities trusted for next hops with `tls: Required`, as PEM with where it is from; `None` is Mozilla's list.
-    pub upstream_roots: Option<(String, Vec<u8>)>,
-    /// What a session may cost.
-    pub limits: Limits,
-    /// How many connections there may be.
-    pub connections: ConnectionCaps,
-}
-
-impl GatewayConfig {
-    /// The defaults, for listeners on `listen` that call themselves `host_name`.
-    #[must_use]
-    pub fn new(listen: IpAddr, host_name: impl Into<String>, scratch: impl Into<PathBuf>) -> Self {
-        Self {
-            listen,
-            host_name: host_name.into(),
-            scratch: scratch.into(),
-            upstream_roots: None,
-            limits: Limits::default(),
-            connections: ConnectionCaps::default(),
-        }
-    }
-}
-
-/// What a gateway works with; most of it is shared by the process.
-#[derive(Debug)]
-pub struct Services {
-    /// Where limits are counted.
-    pub counters: Arc<Counters>,
-    /// What DNS says.
-    pub dns: Dns,
-    /// Where passwords are hashed.
-    pub hashing: HashPool,
-    /// Keys the hashes of what must not be stored.
-    pub key: FleetKey,
-    /// Where certificates come from.
-    pub certificates: Arc<dyn Certificates>,
-    /// Where records go.
-    pub ledger: Ledger,
-    /// Where decision ids come from.
-    pub ids: Ids,
-    /// The time.
-    pub clock: Clock,
-    /// What is counted for operators.
-    pub metrics: Metrics,
-    /// What `/readyz` says.
-    pub health: Health,
-    /// The end of the process: the gateway's tasks are spawned on it and drain with it.
-    pub shutdown: Shutdown,
-}
 
 /// A gateway that runs. Dropping it leaves its sessions and listeners running until the process drains.
 #[derive(Debug)]

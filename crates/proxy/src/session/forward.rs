@@ -1,9 +1,10 @@
 //! The transaction at the next hop: opened with the first recipient, and opened anew where the message turns out
 //! to go elsewhere. A message goes to every recipient that was told 250, or to none.
 
+use sekisho_policy::Route;
+use sekisho_policy::event::{AccountFacts, Stage};
 use sekisho_policy::record::{End, Hop as RecordHop};
 use sekisho_policy::snapshot::RecipientCheck;
-use sekisho_policy::{Route, event::Stage};
 use sekisho_smtp::Reply;
 use sekisho_smtp::command::RcptCommand;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ pub(super) struct Setback {
     /// What the client is told, without the decision's id.
     pub(super) reply: Reply,
     /// The next hop, where it was the one that said no.
-    refused_by: Option<RecordHop>,
+    refused_by: Option<Box<RecordHop>>,
     /// What the operator must see, where nobody said no.
     why: String,
 }
@@ -37,7 +38,7 @@ impl Setback {
     pub(super) fn refused(hop: RecordHop, reply: Reply) -> Self {
         Self {
             reply,
-            refused_by: Some(hop),
+            refused_by: Some(Box::new(hop)),
             why: String::new(),
         }
     }
@@ -46,7 +47,7 @@ impl Setback {
     pub(super) fn end(self, told: &Reply) -> End {
         let reply = told.to_string();
         match self.refused_by {
-            Some(hop) => End::RefusedByNextHop { hop, reply },
+            Some(hop) => End::RefusedByNextHop { hop: *hop, reply },
             None => End::Failed {
                 why: self.why,
                 reply,
@@ -57,7 +58,10 @@ impl Setback {
 
 impl From<Failure> for Setback {
     fn from(failure: Failure) -> Self {
-        let refused_by = failure.refusal().and_then(|_| failure.hop().cloned());
+        let refused_by = failure
+            .refusal()
+            .and_then(|_| failure.hop().cloned())
+            .map(Box::new);
         Self {
             reply: failure.reply(),
             refused_by,
@@ -67,34 +71,31 @@ impl From<Failure> for Setback {
 }
 
 impl<S: Transport> Session<S> {
-    /// Asks the next hop of the message's class so far for one recipient.
-    pub(super) async fn ask(&mut self, live: &Live, command: &RcptCommand) -> Result<(), Setback> {
-        if live.rules.gateway().upstream.recipient_check == RecipientCheck::AtEnd {
-            return Ok(());
-        }
+    /// Asks the next hop of the message's class so far for recipients; one answer for each.
+    pub(super) async fn ask(
+        &mut self,
+        live: &Live,
+        commands: &[&RcptCommand],
+    ) -> Vec<Result<(), Setback>> {
+        let at_end = live.rules.gateway().upstream.recipient_check == RecipientCheck::AtEnd;
         let event = self.event(Stage::Mail);
         let deadline = Instant::now() + self.shared.limits.envelope;
         let Some(transaction) = &mut self.transaction else {
-            return Err(lost());
+            return vec![Err(lost()); commands.len()];
         };
         let route = live.rules.route(&event, transaction.class);
-        if route == Route::Reject {
-            // The header's verdict will say so, in its own words.
-            return Ok(());
+        // A class that is refused: the header's verdict will say so, in its own words.
+        if at_end || route == Route::Reject || commands.is_empty() {
+            return vec![Ok(()); commands.len()];
         }
-        let asking = transaction.ask(
-            live,
-            &self.caller,
-            route,
-            self.account.as_deref(),
-            command,
-            deadline,
-        );
-        tokio::select! {
+        let account = self.account.as_deref();
+        let asking = transaction.ask(live, &self.caller, route, account, commands, deadline);
+        let asked = tokio::select! {
             biased;
             asked = asking => asked,
             () = self.shared.shutdown.aborting() => Err(cut_short()),
-        }
+        };
+        asked.unwrap_or_else(|setback| vec![Err(setback); commands.len()])
     }
 }
 
@@ -104,10 +105,10 @@ impl Transaction {
         live: &Live,
         caller: &upstream::Caller,
         route: Route<'_>,
-        account: Option<&sekisho_policy::event::AccountFacts>,
-        command: &RcptCommand,
+        account: Option<&AccountFacts>,
+        commands: &[&RcptCommand],
         deadline: Instant,
-    ) -> Result<(), Setback> {
+    ) -> Result<Vec<Result<(), Setback>>, Setback> {
         let (pool, mut next) = match std::mem::replace(&mut self.hop, Hop::None) {
             Hop::Open { pool, transaction } => (pool, transaction),
             Hop::Refused(setback) => {
@@ -117,7 +118,7 @@ impl Transaction {
             // The recipients before are asked again when the message comes; no new ones are promised meanwhile.
             Hop::None if !self.recipients.is_empty() => return Err(lost()),
             Hop::None => {
-                let destination = self.destination(route, account, Some(command));
+                let destination = self.destination(route, account, commands.first().copied());
                 let begun = live
                     .hops
                     .begin(caller, &destination, self.mail.clone(), deadline)
@@ -127,15 +128,20 @@ impl Transaction {
             }
         };
         next.set_deadline(deadline);
-        match next.recipients(std::slice::from_ref(command)).await {
+        let commands: Vec<RcptCommand> =
+            commands.iter().map(|command| (*command).clone()).collect();
+        match next.recipients(&commands).await {
             Ok(replies) => {
-                let refusal = replies.into_iter().find(|reply| !reply.is_completion());
-                let refused = refusal.map(|reply| Setback::refused(next.hop().clone(), reply));
+                let answer = |reply: Reply| match reply.is_completion() {
+                    true => Ok(()),
+                    false => Err(Setback::refused(next.hop().clone(), reply)),
+                };
+                let answers = replies.into_iter().map(answer).collect();
                 self.hop = Hop::Open {
                     pool,
                     transaction: next,
                 };
-                refused.map_or(Ok(()), Err)
+                Ok(answers)
             }
             Err(failure) => {
                 if failure.refusal().is_some() {
@@ -161,7 +167,7 @@ impl Transaction {
         live: &Live,
         caller: &upstream::Caller,
         route: Route<'_>,
-        account: Option<&sekisho_policy::event::AccountFacts>,
+        account: Option<&AccountFacts>,
         deadline: Instant,
     ) -> Result<Box<upstream::Transaction>, Setback> {
         match std::mem::replace(&mut self.hop, Hop::None) {
@@ -223,7 +229,7 @@ impl Transaction {
     fn destination<'a>(
         &'a self,
         route: Route<'a>,
-        account: Option<&'a sekisho_policy::event::AccountFacts>,
+        account: Option<&'a AccountFacts>,
         asked: Option<&'a RcptCommand>,
     ) -> Destination<'a> {
         let first = self.recipients.first().or(asked);
@@ -245,7 +251,7 @@ fn pool_name(route: Route<'_>) -> Option<std::sync::Arc<str>> {
     }
 }
 
-fn lost() -> Setback {
+pub(super) fn lost() -> Setback {
     let reply = Reply::new(
         451,
         (4, 4, 2),

@@ -1,67 +1,156 @@
 //! RCPT: judged by policy, then asked of the next hop that the message would go to.
 
 use sekisho_policy::Address;
-use sekisho_policy::event::Fact;
-use sekisho_policy::event::Stage;
+use sekisho_policy::event::{Fact, Stage};
 use sekisho_policy::record::End;
 use sekisho_smtp::command::RcptCommand;
-use sekisho_smtp::{ForwardPath, Reply};
+use sekisho_smtp::grammar::Buffered;
+use sekisho_smtp::line::{Expect, LineReader, LineStep};
+use sekisho_smtp::{Command, ForwardPath, Reply};
 
-use super::io::Gone;
+use super::forward::{self, Setback};
+use super::io::{Gone, Taken};
 use super::stream::Transport;
+use super::verbs::{self, Verb};
 use super::{Flow, Session, refused};
 use crate::engine::Judged;
+use crate::live::Live;
+
+/// Recipients that are asked of the next hop together.
+const GROUP: usize = 50;
+
+/// A recipient that policy has judged.
+#[derive(Debug)]
+struct Candidate {
+    command: RcptCommand,
+    judged: Judged,
+    /// What policy says instead of asking the next hop.
+    refused: Option<Reply>,
+}
 
 impl<S: Transport> Session<S> {
+    /// Takes the recipient, and those that came along with it in one flight: they are judged one by one and asked of
+    /// the next hop together (RFC 2920), then answered in their order.
     pub(super) async fn rcpt(&mut self, command: RcptCommand) -> Result<Flow, Gone> {
-        if self.is_full() {
+        if self.is_full(0) {
             self.tally.refused_recipients += 1;
             return Ok(self.say(&Reply::new(452, (4, 5, 3), "Too many recipients")));
         }
         let live = self.live();
+        let mut candidates = vec![self.weigh(&live, command).await];
+        while candidates.len() < GROUP && !self.is_full(candidates.len()) {
+            let Some(next) = self.next_recipient() else {
+                break;
+            };
+            candidates.push(self.weigh(&live, next).await);
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.pending = 0;
+        }
+        let asked: Vec<&RcptCommand> = candidates
+            .iter()
+            .filter(|c| c.refused.is_none())
+            .map(|c| &c.command)
+            .collect();
+        let mut answers = self.ask(&live, &asked).await.into_iter();
+        let last = candidates.len() - 1;
+        for (index, candidate) in candidates.into_iter().enumerate() {
+            let answer = if candidate.refused.is_none() {
+                answers.next()
+            } else {
+                None
+            };
+            self.answer_recipient(candidate, answer).await;
+            if index < last {
+                self.shared.metrics.command(Verb::Rcpt, self.said);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Judges a recipient. Those before it that were let through count as accepted, although nobody has asked yet.
+    async fn weigh(&mut self, live: &Live, command: RcptCommand) -> Candidate {
         let stage = Stage::Rcpt {
             recipient: recipient(&command),
             domain: Fact::Unasked,
         };
-        let judged = self.judge(&live, self.event(stage)).await;
+        let judged = self.judge(live, self.event(stage)).await;
         self.pause(&judged).await;
-        if let Some(reply) = refused(&judged) {
-            let end = End::RefusedByPolicy {
-                reply: reply.to_string(),
-            };
-            return Ok(self.refuse_recipient(judged, reply, end).await);
-        }
-        if let Some(transaction) = &mut self.transaction {
+        let refused = refused(&judged);
+        if let (None, Some(transaction)) = (&refused, &mut self.transaction) {
             transaction.class = transaction.class.max(judged.decision().class);
+            transaction.pending += 1;
         }
-        match self.ask(&live, &command).await {
-            Ok(()) => Ok(self.accept_recipient(command, judged)),
-            Err(setback) => {
+        Candidate {
+            command,
+            judged,
+            refused,
+        }
+    }
+
+    /// The next command, if it has arrived and is a RCPT that may come now.
+    fn next_recipient(&mut self) -> Option<RcptCommand> {
+        let LineStep::Line { line, .. } =
+            LineReader::new().next(self.wire.received(), Expect::Command)
+        else {
+            return None;
+        };
+        let (Verb::Rcpt, Ok(command)) = verbs::read(line) else {
+            return None;
+        };
+        self.grammar.check(&command, Buffered::Nothing).ok()?;
+        let Taken::Line(Command::Rcpt(command)) = self.wire.take_line(Expect::Command, |_| command)
+        else {
+            return None;
+        };
+        Some(command)
+    }
+
+    async fn answer_recipient(
+        &mut self,
+        candidate: Candidate,
+        answer: Option<Result<(), Setback>>,
+    ) {
+        let Candidate {
+            command,
+            judged,
+            refused,
+        } = candidate;
+        match (refused, answer) {
+            (Some(reply), _) => {
+                let end = End::RefusedByPolicy {
+                    reply: reply.to_string(),
+                };
+                self.refuse_recipient(judged, reply, end).await;
+            }
+            (None, Some(Ok(()))) => self.accept_recipient(command, judged),
+            (None, answer) => {
+                let setback = answer.and_then(Result::err).unwrap_or_else(forward::lost);
                 let reply = setback.reply.clone().tagged(judged.id());
                 let end = setback.end(&reply);
-                Ok(self.refuse_recipient(judged, reply, end).await)
+                self.refuse_recipient(judged, reply, end).await;
             }
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn is_full(&self, more: usize) -> bool {
         let most = self.shared.limits.recipients;
         self.transaction
             .as_ref()
-            .is_some_and(|transaction| transaction.recipients.len() >= most)
+            .is_some_and(|transaction| transaction.recipients.len() + more >= most)
     }
 
-    fn accept_recipient(&mut self, command: RcptCommand, judged: Judged) -> Flow {
+    fn accept_recipient(&mut self, command: RcptCommand, judged: Judged) {
         if let Some(transaction) = &mut self.transaction {
             transaction.charges.envelope.extend(judged.receipt);
             transaction.draft.add(judged.step);
             transaction.recipients.push(command);
         }
         self.grammar.recipient_accepted();
-        self.say(&Reply::new(250, (2, 1, 5), "Recipient OK"))
+        self.say(&Reply::new(250, (2, 1, 5), "Recipient OK"));
     }
 
-    async fn refuse_recipient(&mut self, judged: Judged, reply: Reply, end: End) -> Flow {
+    async fn refuse_recipient(&mut self, judged: Judged, reply: Reply, end: End) {
         self.tally.refused_recipients += 1;
         if let Some(receipt) = judged.receipt {
             self.shared.engine.give_back(receipt).await;
@@ -70,7 +159,7 @@ impl<S: Transport> Session<S> {
             transaction.draft.add(judged.step);
             transaction.refused = Some(end);
         }
-        self.say(&reply)
+        self.say(&reply);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Transaction {
     pub(super) class: Class,
     /// Those that the client was told 250 for.
     pub(super) recipients: Vec<RcptCommand>,
+    /// Recipients that policy let through and that the next hop has not answered for.
+    pub(super) pending: usize,
     pub(super) hop: Hop,
     /// Spreads messages over the members of a pool.
     pub(super) seed: u64,
@@ -62,7 +64,7 @@ impl Transaction {
         TransactionFacts {
             sender: sender(&self.mail),
             declared_size: self.mail.params.size,
-            recipients: u32::try_from(self.recipients.len()).unwrap_or(u32::MAX),
+            recipients: u32::try_from(self.recipients.len() + self.pending).unwrap_or(u32::MAX),
             class: self.class,
         }
     }
@@ -80,6 +82,7 @@ impl Transaction {
             mail,
             class,
             recipients: Vec::new(),
+            pending: 0,
             hop: Hop::None,
             seed,
             charges: Charges::default(),

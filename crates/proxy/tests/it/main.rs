@@ -3,6 +3,7 @@
 
 mod dialogue;
 mod gateway;
+mod smuggling;
 mod world;
 
 use std::path::Path;

@@ -1,0 +1,76 @@
+//! What a gateway is made with.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sekisho_counters::Counters;
+use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
+
+use super::certificates::Certificates;
+use crate::auth::{FleetKey, HashPool};
+use crate::dns::Dns;
+use crate::ids::Ids;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::listener::sources::ConnectionCaps;
+
+/// What a gateway is told by its process, beside the snapshot.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The address that listeners bind; their ports come from the snapshot (0 is any free one).
+    pub listen: IpAddr,
+    /// The name in greetings, in EHLO and in Received fields.
+    pub host_name: String,
+    /// An existing folder for messages too large to be held in memory, and for copies of country databases. The files have no
+    /// names and vanish with the process.
+    pub scratch: PathBuf,
+    /// Authorities trusted for next hops with `tls: Required`, as PEM with where it is from; `None` is Mozilla's list.
+    pub upstream_roots: Option<(String, Vec<u8>)>,
+    /// What a session may cost.
+    pub limits: Limits,
+    /// How many connections there may be.
+    pub connections: ConnectionCaps,
+}
+
+impl GatewayConfig {
+    /// The defaults, for listeners on `listen` that call themselves `host_name`.
+    #[must_use]
+    pub fn new(listen: IpAddr, host_name: impl Into<String>, scratch: impl Into<PathBuf>) -> Self {
+        Self {
+            listen,
+            host_name: host_name.into(),
+            scratch: scratch.into(),
+            upstream_roots: None,
+            limits: Limits::default(),
+            connections: ConnectionCaps::default(),
+        }
+    }
+}
+
+/// What a gateway works with; most of it is shared by the process.
+#[derive(Debug)]
+pub struct Services {
+    /// Where limits are counted.
+    pub counters: Arc<Counters>,
+    /// What DNS says.
+    pub dns: Dns,
+    /// Where passwords are hashed.
+    pub hashing: HashPool,
+    /// Keys the hashes of what must not be stored.
+    pub key: FleetKey,
+    /// Where certificates come from.
+    pub certificates: Arc<dyn Certificates>,
+    /// Where records go.
+    pub ledger: Ledger,
+    /// Where decision ids come from.
+    pub ids: Ids,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted for operators.
+    pub metrics: Metrics,
+    /// What `/readyz` says.
+    pub health: Health,
+    /// The end of the process: the gateway's tasks are spawned on it and drain with it.
+    pub shutdown: Shutdown,
+}
