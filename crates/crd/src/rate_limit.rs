@@ -42,17 +42,17 @@ use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "!self.limits.exists(l, l.unit == 'Connections') || !self.key.exists(k, k in ['Account', 'SenderDomain', 'RecipientDomain'])",
+        "rule": "!(self.limits.exists(l, l.unit == 'Connections') || (has(self.overrides) && self.overrides.exists(o, o.limits.exists(l, l.unit == 'Connections')))) || !self.key.exists(k, k in ['Account', 'SenderDomain', 'RecipientDomain'])",
         "message": "Connections are counted before there is an account, a sender or a recipient: use Source, SourcePrefix, Asn, Country or Gateway, or another object for the other limits",
         "fieldPath": ".key",
     },
     {
-        "rule": "!self.limits.exists(l, l.unit == 'Attempts') || !self.key.exists(k, k in ['SenderDomain', 'RecipientDomain'])",
+        "rule": "!(self.limits.exists(l, l.unit == 'Attempts') || (has(self.overrides) && self.overrides.exists(o, o.limits.exists(l, l.unit == 'Attempts')))) || !self.key.exists(k, k in ['SenderDomain', 'RecipientDomain'])",
         "message": "Attempts are logins, and those have no sender and no recipient: use Account, Source, SourcePrefix, Asn, Country or Gateway, or another object for the other limits",
         "fieldPath": ".key",
     },
     {
-        "rule": "!('RecipientDomain' in self.key) || self.limits.all(l, l.unit in ['Recipients', 'UnknownRecipients', 'FirstTimeRecipients'])",
+        "rule": "!('RecipientDomain' in self.key) || !(self.limits.exists(l, !(l.unit in ['Recipients', 'UnknownRecipients', 'FirstTimeRecipients'])) || (has(self.overrides) && self.overrides.exists(o, o.limits.exists(l, !(l.unit in ['Recipients', 'UnknownRecipients', 'FirstTimeRecipients'])))))",
         "message": "RecipientDomain tells recipients apart and nothing else: use it with the unit Recipients, and another object for the other limits",
         "fieldPath": ".key",
     },
@@ -60,11 +60,6 @@ use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
         "rule": "!('Gateway' in self.key) || self.key.size() == 1",
         "message": "Gateway is one tally for everything: it cannot be combined",
         "fieldPath": ".key",
-    },
-    {
-        "rule": "!has(self.overrides) || self.overrides.all(o, o.limits.all(l, self.limits.exists(m, m.unit == l.unit)))",
-        "message": "an override limits a unit that the object itself does not",
-        "fieldPath": ".overrides",
     },
 ]))]
 pub struct RateLimitSpec {
