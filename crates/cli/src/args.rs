@@ -92,10 +92,11 @@ pub(crate) struct Lint {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The decision id of a reply; or, with --account, the folder or file of the rules to ask.
-    #[arg(value_name = "ID|DIR")]
-    pub(crate) what: String,
-    /// The state folder whose ledger is read.
+    /// The decision id of a reply; or, with --account, the folder or file of the rules to ask. Without a folder, --account
+    /// asks the rules that were last in force, as the state folder has them.
+    #[arg(value_name = "ID|DIR", required_unless_present = "account")]
+    pub(crate) what: Option<String>,
+    /// The state folder whose ledger, or whose last rules, are read.
     #[arg(long, default_value = "./data", conflicts_with = "url")]
     pub(crate) state: PathBuf,
     /// Ask a running process instead, such as http://127.0.0.1:8080.
@@ -193,20 +194,32 @@ pub(crate) fn as_std(span: Millis) -> Duration {
     Duration::from_millis(span.0)
 }
 
+/// Where the rules for a message that was never sent come from.
+pub(crate) enum Rules {
+    /// Files that may never have been in force.
+    Files(PathBuf),
+    /// What was last in force with this state folder.
+    InForce(PathBuf),
+}
+
 /// What `explain` was asked about.
 pub(crate) enum Question {
     Recorded(DecisionId),
-    Hypothetical(PathBuf),
+    Hypothetical(Rules),
 }
 
 impl Explain {
     /// Tells an id from a folder: with an account it is a folder, else an id.
     pub(crate) fn question(&self) -> anyhow::Result<Question> {
         if self.hypothetical.account.is_some() {
-            return Ok(Question::Hypothetical(PathBuf::from(&self.what)));
+            return Ok(Question::Hypothetical(match &self.what {
+                Some(files) => Rules::Files(PathBuf::from(files)),
+                None => Rules::InForce(self.state.clone()),
+            }));
         }
-        let id = self.what.parse().map_err(|error| {
-            anyhow::anyhow!("{error}\nTo ask about a message that was never sent: sekisho explain DIR --account A --source IP --rcpt R --message FILE")
+        let id = self.what.as_deref().unwrap_or_default();
+        let id = id.parse().map_err(|error| {
+            anyhow::anyhow!("{error}\nTo ask about a message that was never sent: sekisho explain [DIR] --account A --source IP --rcpt R --message FILE")
         })?;
         Ok(Question::Recorded(id))
     }
@@ -240,6 +253,11 @@ mod tests {
         assert!(matches!(
             explain(&["7q2mx4k90b3t", "--account", "a@b.example"]),
             Ok(Question::Hypothetical(_))
+        ));
+        let in_force = explain(&["--account", "a@b.example"]);
+        assert!(matches!(
+            in_force,
+            Ok(Question::Hypothetical(Rules::InForce(_)))
         ));
         assert!(explain(&["./data"]).is_err());
     }

@@ -306,7 +306,12 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     }
 
     fn close(self) -> Decision {
-        let verdict = match self.alone.or(self.counted) {
+        let refusal = match self.plan.event.stage {
+            // A lock answers as if the password had not been looked at, or a burst of guesses would learn which was right.
+            Stage::LoginFailed { .. } => self.counted.or(self.alone),
+            _ => self.alone.or(self.counted),
+        };
+        let verdict = match refusal {
             None => Verdict::Allow,
             Some(refusal) if refusal.code < 500 => Verdict::Defer(refusal),
             Some(refusal) => Verdict::Reject(refusal),

@@ -291,6 +291,7 @@ impl<'a> Plan<'a> {
                     refusal,
                     "the backend refused the password",
                 );
+                self.rules.learner().ask(self);
             }
             Stage::Login { .. } | Stage::LoginSucceeded => self.rules.learner().ask(self),
             _ => {}

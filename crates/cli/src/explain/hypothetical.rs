@@ -1,7 +1,7 @@
 //! What would become of a message that was never sent.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sekisho_policy::event::{Event, Stage};
@@ -19,9 +19,10 @@ use super::layout::{Ids, Layout, line};
 use super::message::Message;
 use super::replay;
 use super::session::{Client, Session};
-use crate::args::{Explain, Hypothetical, OutputFormat};
+use crate::args::{Explain, Hypothetical, OutputFormat, Rules};
 use crate::objects::Compiled;
 use crate::output::{self, Ink, Palette, visible};
+use crate::up::last_good;
 
 /// How it would end.
 #[derive(Debug, Default, Serialize)]
@@ -41,9 +42,9 @@ struct Outcome {
     ways: Vec<String>,
 }
 
-pub(super) async fn explain(command: &Explain, objects: &Path) -> Result<()> {
+pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
     let asked = &command.hypothetical;
-    let envelope = gateway(objects, asked.gateway.as_deref())?;
+    let envelope = gateway(from, asked.gateway.as_deref())?;
     let rules = Ruleset::load(&envelope)?;
     let listener = listener(&envelope.snapshot, asked.listener.as_deref())?;
     let source = asked
@@ -71,9 +72,11 @@ pub(super) async fn explain(command: &Explain, objects: &Path) -> Result<()> {
     output::print(&text)
 }
 
-fn gateway(objects: &Path, wanted: Option<&str>) -> Result<Envelope> {
-    let compiled = Compiled::read(objects);
-    let mut envelopes: Vec<Envelope> = compiled.envelopes();
+fn gateway(from: &Rules, wanted: Option<&str>) -> Result<Envelope> {
+    let (place, mut envelopes) = match from {
+        Rules::Files(objects) => (objects, Compiled::read(objects).envelopes()),
+        Rules::InForce(state) => (state, last_good(state)),
+    };
     let name = |envelope: &Envelope| {
         let object = &envelope.snapshot.gateway.object;
         (
@@ -86,7 +89,7 @@ fn gateway(objects: &Path, wanted: Option<&str>) -> Result<Envelope> {
         ensure!(
             !envelopes.is_empty(),
             "{} has no gateway {wanted}",
-            objects.display()
+            place.display()
         );
     }
     if envelopes.len() > 1 {
@@ -95,8 +98,8 @@ fn gateway(objects: &Path, wanted: Option<&str>) -> Result<Envelope> {
     }
     envelopes.pop().with_context(|| {
         format!(
-            "{} has no gateway that can be compiled; `sekisho lint` says why",
-            objects.display()
+            "{} has no gateway with valid rules; `sekisho lint DIR` says why",
+            place.display()
         )
     })
 }

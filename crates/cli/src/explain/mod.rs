@@ -20,7 +20,7 @@ use crate::{Outcome, ledger};
 pub(crate) async fn run(command: &Explain) -> Result<Outcome> {
     match command.question()? {
         Question::Recorded(id) => stored::explain(command, id).await?,
-        Question::Hypothetical(objects) => hypothetical::explain(command, &objects).await?,
+        Question::Hypothetical(rules) => hypothetical::explain(command, &rules).await?,
     }
     Ok(Outcome::Done)
 }

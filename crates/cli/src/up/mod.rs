@@ -30,6 +30,7 @@ use self::gateways::{Gateways, Shared};
 use self::json_lines::JsonLines;
 use self::records::{Listeners, Witnesses};
 use self::state::StateFolder;
+pub(crate) use self::state::last_good;
 use crate::args::{self, LogFormat, Up};
 use crate::output::{self, Palette};
 use crate::{Outcome, demo};

@@ -75,14 +75,7 @@ impl StateFolder {
 
     /// The last good snapshots of all gateways.
     pub(crate) fn all_last_good(&self) -> Vec<Envelope> {
-        let entries = fs::read_dir(self.path.join("snapshots"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let json = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|kind| kind == "json"));
-        json.filter_map(|path| read(&path)).collect()
+        last_good(&self.path)
     }
 
     fn snapshot_path(&self, gateway: &ObjectRef) -> PathBuf {
@@ -91,6 +84,18 @@ impl StateFolder {
             .join("snapshots")
             .join(format!("{}_{}.json", gateway.namespace, gateway.name))
     }
+}
+
+/// The last good snapshots that a state folder holds, whether a process runs there or not.
+pub(crate) fn last_good(state: &Path) -> Vec<Envelope> {
+    let entries = fs::read_dir(state.join("snapshots"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let json = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    json.filter_map(|path| read(&path)).collect()
 }
 
 fn read(path: &Path) -> Option<Envelope> {

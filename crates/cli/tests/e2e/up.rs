@@ -15,7 +15,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) struct Up {
     pub(crate) submission: Port,
     pub(crate) submissions: Port,
-    pub(crate) http: Port,
+    _http: Port,
     folder: tempfile::TempDir,
     process: Process,
 }
@@ -110,7 +110,7 @@ impl Up {
         Self {
             submission,
             submissions,
-            http,
+            _http: http,
             folder,
             process,
         }

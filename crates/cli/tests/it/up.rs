@@ -1,5 +1,6 @@
 //! `sekisho up`: mail through the quickstart, refusals that explain themselves, files that change under it.
 
+use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -92,10 +93,10 @@ fn a_gateway_that_is_deleted_ends_and_its_sessions_finish() {
         second.number()
     );
     let file = running.objects().join("second.yaml");
-    std::fs::write(&file, object).unwrap();
+    fs::write(&file, object).unwrap();
     sekisho_testkit::wait_for_port(second.address());
     let mut client = Client::secure(second.address());
-    std::fs::remove_file(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     client.expect("421");
     wait_until("the listener to close", || {
         TcpStream::connect(second.address()).is_err().then_some(())
@@ -132,6 +133,29 @@ fn a_refusal_explains_itself_by_its_id() {
         &format!("http://{}", running.http),
     ]);
     assert_eq!(String::from_utf8(by_url.stdout).unwrap(), explained);
+
+    // A message that was never sent, asked of the rules in force.
+    let never_sent = running.state().join("message");
+    fs::write(
+        &never_sent,
+        "From: alice@example.jp\nSubject: casino\n\nhi\n",
+    )
+    .unwrap();
+    let asked = crate::running::sekisho(&[
+        "explain",
+        "--account",
+        "alice@example.jp",
+        "--source",
+        "127.0.0.1",
+        "--rcpt",
+        "hanako@example.net",
+        "--message",
+        never_sent.to_str().unwrap(),
+        "--state",
+        running.state().to_str().unwrap(),
+    ]);
+    let answer = String::from_utf8(asked.stdout).unwrap();
+    assert!(answer.contains("score 10 of 10: casino"), "{answer}");
     // The session goes on.
     let sent = client.send("alice@example.jp", "hanako@example.net", "after all");
     assert!(sent.starts_with("250"), "{sent}");
@@ -296,7 +320,7 @@ fn the_last_good_rules_survive_a_restart_with_a_broken_file() {
 fn a_gateway_that_is_wrong_from_the_start_ends_it_with_diagnostics() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
-    std::fs::write(&file, "apiVersion: sekisho.dev/v1alpha1\nkind: MailGateway\nmetadata: { name: g }\nspec: { listeners: [] }\n").unwrap();
+    fs::write(&file, "apiVersion: sekisho.dev/v1alpha1\nkind: MailGateway\nmetadata: { name: g }\nspec: { listeners: [] }\n").unwrap();
     let output = Command::new(SEKISHO)
         .arg("up")
         .arg(&file)
@@ -412,7 +436,7 @@ fn what_shows_people_is_not_for_names_that_somebody_else_controls() {
 fn a_token_opens_what_a_token_file_closes() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    std::fs::write(&token, "correct-horse-battery\n").unwrap();
+    fs::write(&token, "correct-horse-battery\n").unwrap();
     let running = Running::start_with(&["--http-token-file", token.to_str().unwrap()]);
     assert_eq!(running.get("/v1/config").status, 401);
     assert_eq!(running.get("/metrics").status, 200);

@@ -12,7 +12,7 @@ use crate::decision::{Reason, Said};
 use crate::event::Stage;
 use crate::glob::Globs;
 use crate::key::{Scope, Subject, Subjects, Tally};
-use crate::matching::prefix;
+use crate::matching::{account_of, prefix};
 use crate::op::{Key, Op};
 use crate::plan::{Ask, KnownGoodPass, LockStep, Plan};
 use crate::rules::failure::Failure;
@@ -79,17 +79,28 @@ impl Guard {
     }
 
     pub(crate) fn stages(&self) -> Stages {
-        Stages::LOGIN.and(Stages::LOGIN_FAILED)
+        Stages::LOGIN
+            .and(Stages::LOGIN_FAILED)
+            .and(Stages::LOGIN_SUCCEEDED)
     }
 
     pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
         let event = plan.event;
         let whom = self.whom(event.session.source.ip);
         match &event.stage {
-            Stage::Login { account } => self.ask_login(rule, plan, account, whom),
+            Stage::Login { account } => {
+                self.ask_locks(rule, plan, account, whom);
+                self.ask_decoys(rule, plan, account, whom);
+            }
+            Stage::LoginSucceeded => {
+                if let Some(account) = account_of(event) {
+                    self.ask_locks(rule, plan, account, whom);
+                }
+            }
             Stage::LoginFailed { account, password } => {
                 let failure = Failure::new(account, *password, whom, event.at);
                 self.ask_failed(rule, plan, account, &failure);
+                self.ask_locks(rule, plan, account, whom);
             }
             _ => {}
         }
@@ -100,7 +111,9 @@ impl Guard {
         Subject::Prefix(prefix(ip, self.ipv4_prefix, self.ipv6_prefix))
     }
 
-    fn ask_login<'a>(
+    /// Asked before the password is looked at, and again afterwards: of many guesses that were let in at once, those that
+    /// come back once the lock is set are answered alike, right or wrong.
+    fn ask_locks<'a>(
         &'a self,
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
@@ -119,13 +132,13 @@ impl Guard {
                 KnownGoodPass::Passes,
             );
         }
-        let source_key = || self.source_lock.key(&Subjects::of(&[source]));
         if self.source.is_some() {
+            let key = self.source_lock.key(&Subjects::of(&[source]));
             ask_lock(
                 rule,
                 plan,
                 "spec.perSource",
-                source_key(),
+                key,
                 Reason::SourceLocked,
                 KnownGoodPass::Passes,
             );
@@ -143,6 +156,15 @@ impl Guard {
                 KnownGoodPass::Stays,
             );
         }
+    }
+
+    fn ask_decoys<'a>(
+        &'a self,
+        rule: RuleView<'a>,
+        plan: &mut Plan<'a>,
+        account: &Account,
+        source: Subject<'_>,
+    ) {
         if self.decoys.contains(account.as_str()) {
             plan.say(
                 rule,
@@ -151,7 +173,8 @@ impl Guard {
                 "a decoy account was asked for",
             );
             if let Some(base) = self.decoy_lock {
-                plan.record(self.lock(source_key(), base));
+                let key = self.source_lock.key(&Subjects::of(&[source]));
+                plan.record(self.lock(key, base));
                 plan.say(
                     rule,
                     "spec.decoys.action",

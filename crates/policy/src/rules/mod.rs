@@ -36,6 +36,7 @@ impl Stages {
     pub(crate) const CONNECT: Self = Self(1);
     pub(crate) const LOGIN: Self = Self(2);
     pub(crate) const LOGIN_FAILED: Self = Self(4);
+    pub(crate) const LOGIN_SUCCEEDED: Self = Self(8);
     pub(crate) const MAIL: Self = Self(16);
     pub(crate) const RCPT: Self = Self(32);
     pub(crate) const HEADERS: Self = Self(64);
@@ -48,7 +49,7 @@ impl Stages {
             Stage::Connect => Self::CONNECT,
             Stage::Login { .. } => Self::LOGIN,
             Stage::LoginFailed { .. } => Self::LOGIN_FAILED,
-            Stage::LoginSucceeded => Self(8),
+            Stage::LoginSucceeded => Self::LOGIN_SUCCEEDED,
             Stage::Mail => Self::MAIL,
             Stage::Rcpt { .. } => Self::RCPT,
             Stage::Headers(_) => Self::HEADERS,

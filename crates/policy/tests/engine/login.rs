@@ -59,6 +59,25 @@ fn asks(world: &World, event: At) -> String {
     code(&world.judge(&event.0))
 }
 
+/// Guesses that were let in together before any of them failed: those that come back after the lock are answered alike.
+#[test]
+fn a_burst_of_guesses_does_not_outrun_the_lock() {
+    let world = world(|spec| spec.per_account = Some(per_account()));
+    let account = "a@example.jp";
+    for guess in 1..=3 {
+        let decision = world.judge(&failed(account, Some(guess)).0);
+        assert_eq!(code(&decision), "535 5.7.8", "guess {guess}");
+    }
+    let wrong = world.judge(&failed(account, Some(4)).0);
+    let right = world.judge(&at(Stage::LoginSucceeded).0);
+    assert_eq!(code(&wrong), "454 4.7.0");
+    assert_eq!(code(&right), "454 4.7.0");
+    assert_eq!(
+        wrong.verdict.refusal().unwrap().text,
+        right.verdict.refusal().unwrap().text
+    );
+}
+
 #[test]
 fn distinct_passwords_lock_the_account() {
     let world = world(|spec| spec.per_account = Some(per_account()));

@@ -39,9 +39,10 @@ impl<S: Transport> Session<S> {
                 Err(Gone::Unanswered)
             }
             Err(Stop::Refused { reply, end }) => {
+                // First, so that a client that hangs up instead of listening leaves the refusal in the record.
+                self.end_transaction(*end).await;
                 // The rest of the message is read as what it is, never as commands.
                 let drained = self.drain(&mut intake).await?;
-                self.end_transaction(*end).await;
                 let flow = self.say(&reply);
                 Ok(if drained { flow } else { Flow::Close })
             }

@@ -25,8 +25,17 @@ impl<S: Transport> Session<S> {
                 "The login could not be found out; try again",
             )));
         }
+        let before = self.facts.source.ip;
         self.believe(&attributes);
         let login = match attributes.login {
+            // A login that was judged from one address is judged again from another.
+            None if self.facts.source.ip != before && self.account.is_some() => {
+                let account = self.account_name().map(ToString::to_string);
+                if let Some(flow) = self.log_in_as(&account.unwrap_or_default()).await {
+                    return Ok(flow);
+                }
+                XclientLogin::Given
+            }
             Some(Told::Known(login)) => {
                 if let Some(flow) = self.log_in_as(&login).await {
                     return Ok(flow);
