@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::snapshot;
-use sekisho_runtime::Health;
 use sekisho_runtime::country::{self, CountryLookup};
 use sekisho_runtime::health::Component;
 use sekisho_runtime::metrics::Load;
@@ -25,11 +24,11 @@ pub(super) struct Country {
 }
 
 impl Country {
-    pub(super) fn new(scratch: PathBuf, health: &Health) -> Self {
+    pub(super) fn new(scratch: PathBuf, component: Component) -> Self {
         Self {
             paths: None,
             scratch,
-            component: health.component("country"),
+            component,
             follower: None,
         }
     }

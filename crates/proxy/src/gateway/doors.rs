@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
-use sekisho_runtime::Health;
 use sekisho_runtime::health::Component;
 use sekisho_runtime::tls::{CertResolver, Identity, server_config};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::{self, Certificates};
+use super::components::Components;
 use crate::error::Error;
 use crate::listener::{self, Door};
 use crate::shared::Shared;
@@ -42,7 +42,18 @@ pub(super) struct Opened {
 /// What is to be open, ready to take connections.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    doors: Vec<(Door, Way, Option<Shown>)>,
+    doors: Vec<(Door, Way, Shows)>,
+}
+
+/// What a door that is furnished shows.
+#[derive(Debug)]
+enum Shows {
+    /// What its resolver has.
+    AsItIs,
+    /// These, once the door is open.
+    These(Identity, Vec<Identity>),
+    /// What it showed before, because what it should show cannot be read.
+    TheLastGood(String),
 }
 
 #[derive(Debug)]
@@ -52,20 +63,18 @@ enum Way {
     New(TcpListener, SocketAddr),
 }
 
-type Shown = (Identity, Vec<Identity>);
-
 impl Doors {
     pub(super) fn new(
         listen: IpAddr,
         certificates: Arc<dyn Certificates>,
-        health: &Health,
+        components: &Components,
     ) -> Self {
         Self {
             listen,
             certificates,
             open: Vec::new(),
-            health: health.component("listeners"),
-            certificate_health: health.component("certificates"),
+            health: components.listeners.clone(),
+            certificate_health: components.certificates.clone(),
         }
     }
 
@@ -85,12 +94,12 @@ impl Doors {
                 .iter()
                 .position(|opened| is_same_socket(&opened.door.load().spec, spec));
             let before = kept.map(|index| self.open[index].door.load_full());
-            let (door, shown) = self.furnish(spec, before.as_deref(), shared)?;
+            let (door, shows) = self.furnish(spec, before.as_deref(), shared)?;
             let way = match kept {
                 Some(index) => Way::Kept(index),
                 None => self.bind(spec)?,
             };
-            doors.push((door, way, shown));
+            doors.push((door, way, shows));
         }
         Ok(Prepared { doors })
     }
@@ -102,7 +111,7 @@ impl Doors {
         spec: &Listener,
         before: Option<&Door>,
         shared: &Shared,
-    ) -> Result<(Door, Option<Shown>), Error> {
+    ) -> Result<(Door, Shows), Error> {
         let metrics = shared.metrics.listener(&spec.name);
         if spec.tls == ListenerTls::Off {
             return Ok((
@@ -112,22 +121,22 @@ impl Doors {
                     certificates: None,
                     metrics,
                 },
-                None,
+                Shows::AsItIs,
             ));
         }
         let kept = before.and_then(|door| door.certificates.clone().zip(door.tls_config.clone()));
         let shown = certificates::of_listener(&*self.certificates, &spec.certificates);
-        let ((resolver, config), shown) = match (kept, shown) {
-            (Some(kept), Ok(shown)) => (kept, Some(shown)),
-            (Some(kept), Err(error)) => {
-                self.note_bad_certificate(&spec.name, &error);
-                (kept, None)
-            }
+        let ((resolver, config), shows) = match (kept, shown) {
+            (Some(kept), Ok((first, others))) => (kept, Shows::These(first, others)),
+            (Some(kept), Err(error)) => (
+                kept,
+                Shows::TheLastGood(bad_certificate(&spec.name, &error)),
+            ),
             (None, Ok((first, others))) => {
-                self.note_expiry(&first, &others, shared);
+                note_expiry(&first, &others, shared);
                 let resolver = CertResolver::new(first, others);
                 let config = server_config(resolver.clone())?;
-                ((resolver, config), None)
+                ((resolver, config), Shows::AsItIs)
             }
             (None, Err(source)) => {
                 return Err(Error::Certificate {
@@ -142,7 +151,7 @@ impl Doors {
             certificates: Some(resolver),
             metrics,
         };
-        Ok((door, shown))
+        Ok((door, shows))
     }
 
     fn bind(&self, spec: &Listener) -> Result<Way, Error> {
@@ -159,15 +168,19 @@ impl Doors {
 
     /// Puts what was prepared in force, and closes what is no longer wanted.
     pub(super) fn open(&mut self, prepared: Prepared, shared: &Arc<Shared>) {
-        self.certificate_health.ok();
+        let mut faults = Vec::new();
         let mut before: Vec<Option<Opened>> = std::mem::take(&mut self.open)
             .into_iter()
             .map(Some)
             .collect();
-        for (door, way, shown) in prepared.doors {
-            if let (Some((first, others)), Some(resolver)) = (shown, &door.certificates) {
-                self.note_expiry(&first, &others, shared);
-                resolver.replace(first, others);
+        for (door, way, shows) in prepared.doors {
+            match (shows, &door.certificates) {
+                (Shows::These(first, others), Some(resolver)) => {
+                    note_expiry(&first, &others, shared);
+                    resolver.replace(first, others);
+                }
+                (Shows::TheLastGood(fault), _) => faults.push(fault),
+                (Shows::AsItIs | Shows::These(..), _) => {}
             }
             let opened = match way {
                 Way::Kept(index) => {
@@ -183,11 +196,12 @@ impl Doors {
             gone.stop.cancel();
         }
         self.health.ok();
+        self.report(&faults);
     }
 
     /// Reads all certificates anew.
     pub(super) fn reload_certificates(&self, shared: &Shared) {
-        self.certificate_health.ok();
+        let mut faults = Vec::new();
         for opened in &self.open {
             let door = opened.door.load();
             let Some(resolver) = &door.certificates else {
@@ -195,12 +209,25 @@ impl Doors {
             };
             match certificates::of_listener(&*self.certificates, &door.spec.certificates) {
                 Ok((first, others)) => {
-                    self.note_expiry(&first, &others, shared);
+                    note_expiry(&first, &others, shared);
                     resolver.replace(first, others);
                 }
-                Err(error) => self.note_bad_certificate(&door.spec.name, &error),
+                Err(error) => faults.push(bad_certificate(&door.spec.name, &error)),
             }
         }
+        self.report(&faults);
+    }
+
+    fn report(&self, faults: &[String]) {
+        if faults.is_empty() {
+            return self.certificate_health.ok();
+        }
+        let fault = faults.join("; ");
+        tracing::error!(
+            fault,
+            "certificates cannot be used; the last good ones stay"
+        );
+        self.certificate_health.degraded(fault);
     }
 
     pub(super) fn door(&self, name: &str) -> Option<Arc<Door>> {
@@ -220,21 +247,19 @@ impl Doors {
     pub(super) fn all(&self) -> &[Opened] {
         &self.open
     }
+}
 
-    fn note_expiry(&self, first: &Identity, others: &[Identity], shared: &Shared) {
-        for identity in std::iter::once(first).chain(others) {
-            shared
-                .metrics
-                .process()
-                .certificate_expires(identity.origin(), identity.expires_at());
-        }
+fn note_expiry(first: &Identity, others: &[Identity], shared: &Shared) {
+    for identity in std::iter::once(first).chain(others) {
+        shared
+            .metrics
+            .process()
+            .certificate_expires(identity.origin(), identity.expires_at());
     }
+}
 
-    fn note_bad_certificate(&self, listener: &str, error: &sekisho_runtime::Error) {
-        tracing::error!(listener, %error, "a certificate cannot be used; the last good one stays");
-        self.certificate_health
-            .degraded(format!("listener {listener}: {error}"));
-    }
+fn bad_certificate(listener: &str, error: &sekisho_runtime::Error) -> String {
+    format!("listener {listener}: {error}")
 }
 
 /// Whether a listener that is open serves as `wanted`, perhaps under a new name.

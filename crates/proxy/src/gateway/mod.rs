@@ -1,6 +1,7 @@
 //! One gateway in this process: starts its listeners, puts snapshots in force without dropping a session, and ends in order.
 
 mod certificates;
+mod components;
 mod config;
 mod country;
 mod doors;
@@ -34,6 +35,7 @@ use crate::session::Ends;
 use crate::shared::Shared;
 use crate::upstream::{Deadlines, Environment, NextHops};
 pub use certificates::Certificates;
+use components::Components;
 pub use config::{GatewayConfig, Services};
 use country::Country;
 use doors::Doors;
@@ -56,6 +58,7 @@ pub struct Gateway {
 struct State {
     doors: Doors,
     country: Country,
+    _components: Components,
 }
 
 /// What became of a snapshot that was put in force.
@@ -77,53 +80,21 @@ impl Gateway {
         services: Services,
         first: &Envelope,
     ) -> Result<Self, Error> {
-        let Services {
-            counters,
-            dns,
-            hashing,
-            key,
-            certificates,
-            ledger,
-            ids,
-            clock,
-            metrics,
-            health,
-            shutdown,
-        } = services;
+        let name = {
+            let object = &first.snapshot.gateway.object;
+            format!("{}/{}", object.namespace, object.name)
+        };
+        let metrics = services.metrics.gateway(&name);
         let host_name = ClientName::new(&config.host_name)
             .ok_or_else(|| Error::HostName(config.host_name.clone()))?;
-        let object = &first.snapshot.gateway.object;
-        let metrics = metrics.gateway(&format!("{}/{}", object.namespace, object.name));
-        let environment = Arc::new(environment(
-            &config,
-            dns.clone(),
-            metrics.clone(),
-            host_name.clone(),
-        )?);
+        let environment = environment(&config, services.dns.clone(), metrics.clone(), host_name)?;
+        let environment = Arc::new(environment);
+        let hashing = services.hashing.clone();
         let live = load(first, &environment, &hashing, &metrics, None)?;
-        let shared = Arc::new(Shared {
-            host_name,
-            engine: Engine {
-                counters,
-                dns,
-                brakes: Brakes::new(metrics.clone()),
-            },
-            clock,
-            ids,
-            ledger,
-            key,
-            shutdown,
-            connections: Connections::new(config.connections),
-            country: ArcSwap::from_pointee(CountryLookup::embedded()),
-            live: ArcSwap::from_pointee(live),
-            config_unavailable: false.into(),
-            held: Budget::new(config.limits.held_in_all),
-            spool: config.scratch.clone(),
-            limits: config.limits,
-            metrics,
-        });
-        let mut country = Country::new(config.scratch, &health);
-        let mut doors = Doors::new(config.listen, certificates, &health);
+        let components = Components::new(&name, &services.health);
+        let mut country = Country::new(config.scratch.clone(), components.country.clone());
+        let mut doors = Doors::new(config.listen, services.certificates.clone(), &components);
+        let shared = Arc::new(share(config, services, live, &environment));
         let prepared = doors
             .prepare(&first.snapshot.gateway.listeners, &shared)
             .await?;
@@ -132,14 +103,18 @@ impl Gateway {
         shared
             .metrics
             .snapshot_loaded(first.generation, shared.clock.now_ms());
-        shared
-            .shutdown
-            .spawn(watch_accounts(shared.clone(), health.component("accounts")));
+        let watching = watch_accounts(shared.clone(), components.accounts.clone());
+        shared.shutdown.spawn(watching);
+        let state = Mutex::new(State {
+            doors,
+            country,
+            _components: components,
+        });
         Ok(Self {
             shared,
             environment,
             hashing,
-            state: Mutex::new(State { doors, country }),
+            state,
         })
     }
 
@@ -272,6 +247,36 @@ impl Gateway {
         };
         listener::serve(stream, ends, door, self.shared.clone(), place).await;
         true
+    }
+}
+
+fn share(
+    config: GatewayConfig,
+    services: Services,
+    live: Live,
+    environment: &Environment,
+) -> Shared {
+    let metrics = environment.metrics.clone();
+    Shared {
+        host_name: environment.host_name.clone(),
+        engine: Engine {
+            counters: services.counters,
+            dns: services.dns,
+            brakes: Brakes::new(metrics.clone()),
+        },
+        clock: services.clock,
+        ids: services.ids,
+        ledger: services.ledger,
+        key: services.key,
+        shutdown: services.shutdown,
+        connections: Connections::new(config.connections),
+        country: ArcSwap::from_pointee(CountryLookup::embedded()),
+        live: ArcSwap::from_pointee(live),
+        config_unavailable: false.into(),
+        held: Budget::new(config.limits.held_in_all),
+        spool: config.scratch,
+        limits: config.limits,
+        metrics,
     }
 }
 
