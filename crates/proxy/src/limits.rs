@@ -21,6 +21,9 @@ pub struct Limits {
     pub session: Duration,
     /// For a next hop to answer to the envelope; mail programs wait about 100 seconds for a reply.
     pub envelope: Duration,
+    /// For a client within a transaction to keep its connection to the next hop. Those are few, and whoever thinks longer
+    /// gets one again when it goes on; otherwise one idle account could hold all of a pool's.
+    pub hop: Duration,
     /// For a password to be checked, the wait for its turn included.
     pub login: Duration,
     /// Commands out of order or malformed, after which the session ends with 421.
@@ -57,6 +60,7 @@ impl Default for Limits {
             reply: MINUTE,
             session: 12 * 60 * MINUTE,
             envelope: MINUTE,
+            hop: Duration::from_secs(10),
             login: Duration::from_secs(30),
             errors: 10,
             idle_commands: 200,

@@ -95,6 +95,10 @@ impl<S: Transport> Session<S> {
             asked = asking => asked,
             () = self.shared.shutdown.aborting() => Err(cut_short()),
         };
+        if matches!(transaction.hop, Hop::Open { .. }) {
+            let until = Instant::now() + self.shared.limits.hop;
+            transaction.hop_until.get_or_insert(until);
+        }
         asked.unwrap_or_else(|setback| vec![Err(setback); commands.len()])
     }
 }
@@ -117,7 +121,11 @@ impl Transaction {
             }
             // The recipients before are asked again when the message comes; no new ones are promised meanwhile.
             Hop::None if !self.recipients.is_empty() => return Err(lost()),
-            Hop::None => {
+            Hop::Resting if !self.recipients.is_empty() => {
+                let next = self.secure(live, caller, route, account, deadline).await;
+                (pool_name(route), next.map_err(|_| lost())?)
+            }
+            Hop::None | Hop::Resting => {
                 let destination = self.destination(route, account, commands.first().copied());
                 let begun = live
                     .hops
@@ -179,7 +187,7 @@ impl Transaction {
                 return Ok(transaction);
             }
             Hop::Open { transaction, .. } => transaction.reset(),
-            Hop::Refused(_) | Hop::None => {}
+            Hop::Refused(_) | Hop::Resting | Hop::None => {}
         }
         let destination = self.destination(route, account, None);
         let mut next = Box::new(

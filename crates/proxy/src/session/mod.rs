@@ -117,9 +117,13 @@ impl<S: Transport> Session<S> {
                     }
                     let (reply_by, until) =
                         (self.reply_by(), self.until(self.shared.limits.command));
+                    let rests_at = self.hop_rests_at();
                     tokio::select! {
                         biased;
-                        filled = self.wire.fill(reply_by, until) => filled?,
+                        filled = self.wire.fill(reply_by, until.min(rests_at)) => match filled {
+                            Err(Gone::Silent) if rests_at < until => self.rest_hop(),
+                            filled => filled?,
+                        },
                         () = &mut aborting => return Err(Gone::Draining),
                         () = &mut draining, if resting => return Err(Gone::Draining),
                     }
@@ -142,6 +146,9 @@ impl<S: Transport> Session<S> {
         parsed: Result<Command, Refusal>,
     ) -> Result<Flow, Gone> {
         self.said = ReplyClass::None;
+        if self.hop_rests_at() <= Instant::now() {
+            self.rest_hop();
+        }
         let buffered = if self.wire.received().is_empty() {
             Buffered::Nothing
         } else {
@@ -242,6 +249,30 @@ impl<S: Transport> Session<S> {
             Gone::Closed | Gone::Stalled | Gone::Unanswered => return,
         };
         self.wire.reply(&reply);
+    }
+
+    /// Until when the client may take to use the connection that it has to the next hop, if it has one.
+    fn hop_rests_at(&self) -> Instant {
+        let hop_until = self.transaction.as_ref().and_then(|t| t.hop_until);
+        hop_until.unwrap_or(self.ends_at)
+    }
+
+    fn rest_hop(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.rest();
+        }
+    }
+
+    /// As [`Self::more`], for a client within a transaction: its connection to the next hop is given back meanwhile.
+    async fn more_in_transaction(&mut self, until: Instant) -> Result<(), Gone> {
+        let rests_at = self.hop_rests_at();
+        if rests_at < until {
+            match self.more(rests_at).await {
+                Err(Gone::Silent) => self.rest_hop(),
+                filled => return filled,
+            }
+        }
+        self.more(until).await
     }
 
     /// Waits for more octets from the client, but not past the end of a drain.

@@ -9,6 +9,7 @@ use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
 use sekisho_policy::{Account, Address, Class, DecisionId, Timestamp};
 use sekisho_runtime::metrics::Outcome;
 use sekisho_smtp::command::{MailCommand, RcptCommand};
+use tokio::time::Instant;
 
 use super::Session;
 use super::forward::Setback;
@@ -29,6 +30,8 @@ pub(super) struct Transaction {
     /// Recipients that policy let through and that the next hop has not answered for.
     pub(super) pending: usize,
     pub(super) hop: Hop,
+    /// Until when the client may take to use the open transaction at the next hop.
+    pub(super) hop_until: Option<Instant>,
     /// Spreads messages over the members of a pool.
     pub(super) seed: u64,
     pub(super) charges: Charges,
@@ -55,6 +58,8 @@ pub(super) enum Hop {
         pool: Option<Arc<str>>,
         transaction: Box<upstream::Transaction>,
     },
+    /// Given back because the client took its time; every recipient is asked again when it goes on.
+    Resting,
     /// No next hop takes the sender now; every recipient is answered like this.
     Refused(Box<Setback>),
 }
@@ -84,10 +89,20 @@ impl Transaction {
             recipients: Vec::new(),
             pending: 0,
             hop: Hop::None,
+            hop_until: None,
             seed,
             charges: Charges::default(),
             draft,
             refused: None,
+        }
+    }
+
+    /// Gives the connection to the next hop back while the client takes its time.
+    pub(super) fn rest(&mut self) {
+        self.hop_until = None;
+        match std::mem::replace(&mut self.hop, Hop::Resting) {
+            Hop::Open { transaction, .. } => transaction.reset(),
+            other => self.hop = other,
         }
     }
 

@@ -131,6 +131,7 @@ impl Objects {
             data_block: millis("dataBlock", defaults.data_block),
             session: millis("session", defaults.session),
             envelope: millis("envelope", defaults.envelope),
+            hop: millis("hop", defaults.hop),
             errors: count("errors", defaults.errors),
             idle_commands: count("idleCommands", defaults.idle_commands),
             failed_logins: count("failedLogins", defaults.failed_logins),

@@ -83,7 +83,7 @@ impl<S: Transport> Session<S> {
     pub(super) async fn take_in(&mut self, intake: &mut Intake) -> Result<(), Stop> {
         if self.wire.received().is_empty() {
             let until = self.until(self.shared.limits.data_block).min(intake.until);
-            self.more(until).await?;
+            self.more_in_transaction(until).await?;
         }
         let consumed = intake.take(self.wire.received());
         self.wire.consume(consumed);
