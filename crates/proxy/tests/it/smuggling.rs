@@ -66,7 +66,11 @@ fn one_message_in_is_one_message_out() {
     let (world, client) = runtime.block_on(async {
         let hops = [("U".to_owned(), sink.address())].into();
         let world = World::start(&mut Objects::new(), &hops, &[]).await.unwrap();
-        let mut client = Peer::connect(world.gateway.address("submission").await.unwrap()).await;
+        let address = world.gateway.address("submission").await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        // Each cut is to arrive as one.
+        stream.set_nodelay(true).unwrap();
+        let mut client = Peer::over(stream);
         client.reply(220).await;
         client.ask("EHLO pc.example.jp", 250).await;
         (world, client)
