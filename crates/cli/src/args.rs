@@ -65,6 +65,14 @@ pub(crate) struct Up {
     /// The name in greetings, in EHLO and in Received fields; the machine's own if not given.
     #[arg(long, value_name = "NAME")]
     pub(crate) host_name: Option<String>,
+    /// The authorities that certificates of next hops with `tls: Required` must come from, as PEM; the public ones if not
+    /// given. Read at the start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// What messages may take of memory, together, while their verdict is awaited; the others are held in unnamed files
+    /// in the state folder: bytes, or a number with k, M, G, Ki, Mi or Gi.
+    #[arg(long, default_value = "256Mi", value_name = "SIZE")]
+    pub(crate) message_memory: sekisho_crd::ByteSize,
     /// How long open sessions may go on after SIGTERM or Ctrl-C.
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub(crate) drain: Millis,

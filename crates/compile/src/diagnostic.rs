@@ -74,6 +74,8 @@ pub enum Code {
     EmptyPool,
     /// A Secret that is not there.
     SecretNotFound,
+    /// A Secret without a value that is needed.
+    SecretIncomplete,
     /// An object of which one applies to a gateway, and an older one does.
     Conflicted,
     /// A rule, or a part of one, that can never apply.
@@ -120,6 +122,7 @@ impl Code {
             Self::PoolNotFound => "PoolNotFound",
             Self::EmptyPool => "EmptyPool",
             Self::SecretNotFound => "SecretNotFound",
+            Self::SecretIncomplete => "SecretIncomplete",
             Self::Conflicted => "Conflicted",
             Self::NeverApplies => "NeverApplies",
             Self::NeverTriggers => "NeverTriggers",

@@ -17,6 +17,6 @@ mod when;
 pub use compile::{Compiled, compile, lint};
 pub use diagnostic::{Code, Diagnostic, Position, Severity, sort};
 pub use objects::{
-    Completeness, Object, ObjectKey, ObjectName, Objects, Origin, Spec, State, Table,
+    Completeness, Object, ObjectKey, ObjectName, Objects, Origin, SecretKeys, Spec, State, Table,
 };
 pub use path::{FieldPath, Segment};

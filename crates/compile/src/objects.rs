@@ -145,6 +145,22 @@ pub enum Completeness {
     Partial,
 }
 
+/// What a Secret has, without its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretKeys {
+    /// The keys whose values are not empty.
+    These(BTreeSet<String>),
+    /// It exists, and could not be read.
+    Unread,
+}
+
+impl SecretKeys {
+    /// Whether it surely lacks a key.
+    pub fn lacks(&self, key: &str) -> bool {
+        matches!(self, Self::These(keys) if !keys.contains(key))
+    }
+}
+
 /// Everything that a snapshot is made from.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
@@ -161,7 +177,7 @@ pub struct Objects {
     /// The pools.
     pub egress_pools: Table<EgressPoolSpec>,
     /// The Secrets that exist. Their values never come here.
-    pub secrets: BTreeSet<ObjectKey>,
+    pub secrets: BTreeMap<ObjectKey, SecretKeys>,
     /// Whether every object that exists was read.
     pub completeness: Completeness,
 }

@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AppliesTo, BackendType, CountersType, CountryRuleSpec, EgressPoolSpec, GatewayMode, Limit,
-    LimitUnit, MailGatewaySpec, Mechanism, OnExceed, RateLimitSpec, Relay, RouteAction, RouteTo,
+    AppliesTo, BackendType, CountersType, CountryRuleSpec, GatewayMode, Limit, LimitUnit,
+    MailGatewaySpec, Mechanism, OnExceed, RateLimitSpec, RouteAction, RouteTo,
     SubmissionPolicySpec,
 };
 
@@ -16,7 +16,6 @@ pub(crate) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     valid::<SubmissionPolicySpec>(objects).for_each(|view| policy(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| country_rule(view, out));
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
-    valid::<EgressPoolSpec>(objects).for_each(|view| pool(view, out));
 }
 
 fn refuse<S: Spec>(
@@ -71,26 +70,12 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
             out,
         );
     }
-    if spec.on_unavailable.classifier.is_some() {
-        let instead =
-            "leave it out; it speaks of content engines, which this version does not have";
-        refuse(view, "onUnavailable.classifier", "classifier", instead, out);
-    }
 }
 
 fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {
     if let Some(classify) = &view.spec.classify {
         if classify.applies_to != AppliesTo::Everyone {
             applies_to(view, "classify.appliesTo", classify.applies_to, out);
-        }
-        if !classify.engines.is_empty() {
-            refuse(
-                view,
-                "classify.engines",
-                "classification by engines",
-                "use classify.rules",
-                out,
-            );
         }
     }
     let route = &view.spec.route;
@@ -166,33 +151,6 @@ fn units<S: Spec>(view: View<'_, S>, list: &str, limits: &[Limit], out: &mut Vec
             let what = format!("the unit {}", limit.unit.as_str());
             let instead = "use Messages, Recipients, Bytes, Connections or Attempts";
             refuse(view, &format!("{list}[{index}].unit"), &what, instead, out);
-        }
-    }
-}
-
-fn pool(view: View<'_, EgressPoolSpec>, out: &mut Vec<Diagnostic>) {
-    let own = view
-        .spec
-        .relay
-        .iter()
-        .map(|relay| ("relay.credentialsRef".to_owned(), relay));
-    let members = view.spec.members.iter().enumerate();
-    let members = members.filter_map(|(index, member)| {
-        member
-            .relay
-            .as_ref()
-            .map(|relay| (format!("members[{index}].relay.credentialsRef"), relay))
-    });
-    for (
-        field,
-        Relay {
-            credentials_ref, ..
-        },
-    ) in own.chain(members)
-    {
-        if credentials_ref.is_some() {
-            let instead = "leave it out and let the relay know the proxy by its address";
-            refuse(view, &field, "logging in to a relay", instead, out);
         }
     }
 }

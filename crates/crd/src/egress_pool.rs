@@ -103,6 +103,11 @@ impl Member {
 /// A next hop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.credentialsRef) || self.tls == 'Required' || self.address.matches('^(127\\\\.[0-9.]+|\\\\[::1\\\\]):[0-9]+$')",
+    "message": "credentials cross a network only with tls: Required; set it, or leave credentialsRef out",
+    "fieldPath": ".tls",
+}]))]
 pub struct Relay {
     /// host:port; an IPv6 address stands in brackets.
     pub address: HostPort,
@@ -112,7 +117,9 @@ pub struct Relay {
     #[serde(default)]
     pub tls: UpstreamTls,
 
-    /// The Secret of type kubernetes.io/basic-auth with which the proxy logs in to the relay.
+    /// The Secret of type kubernetes.io/basic-auth (username and password) with which the proxy logs in to the relay, by AUTH
+    /// PLAIN or LOGIN. It needs tls: Required, unless the relay has a loopback address. While it is not there, the member
+    /// takes no mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_ref: Option<SecretRef>,
 

@@ -149,7 +149,7 @@ fn rules() -> Vec<Rule> {
 fn strict() -> SubmissionPolicy {
     let pattern = |at: usize| ContentRule {
         name: format!("p{at}"),
-        header: "Subject".into(),
+        header: Some("Subject".into()),
         matches: "casino".into(),
         score: 1000,
     };
@@ -163,6 +163,7 @@ fn strict() -> SubmissionPolicy {
         recipient_domains: RecipientDomains::MustResolve,
         blocked_extensions: vec!["exe".into(), "scr".into()],
         classify: Some(Classify {
+            engines: Vec::new(),
             rules: (0..10).map(pattern).collect(),
             suspect_at: 5_000,
             spam_at: 10_000,

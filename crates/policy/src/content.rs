@@ -1,4 +1,4 @@
-//! What rules ask of content, and the scanner of header fields. No content leaves here: a match is a rule's name.
+//! What rules ask of content, and the scanners of header fields and text. No content leaves here: a match is a rule's name.
 
 use regex::{Regex, RegexBuilder};
 
@@ -20,6 +20,20 @@ pub struct ContentNeeds {
     pub headers: bool,
     /// File-name extensions of attachments are looked at.
     pub attachments: bool,
+    /// The text is looked at.
+    pub text: bool,
+    /// Content engines are asked.
+    pub engines: bool,
+    /// What is known only at the end of the message can still choose another way for it.
+    pub end_routes: bool,
+}
+
+impl ContentNeeds {
+    /// Whether the message must be held to its end before any of it goes on.
+    #[must_use]
+    pub const fn hold(&self) -> bool {
+        self.attachments || self.text || self.engines || self.end_routes
+    }
 }
 
 impl Ruleset {
@@ -28,18 +42,31 @@ impl Ruleset {
     /// `name` is compared without regard to case; `value` is unfolded, with encoded words decoded. Time is linear in
     /// `value`; the caller bounds its length.
     pub fn scan_header(&self, name: &str, value: &str, matched: &mut Vec<Box<str>>) {
+        self.scan(value, matched, |part| match part {
+            Part::Header(header) => header.eq_ignore_ascii_case(name),
+            Part::Text => false,
+        });
+    }
+
+    /// Appends to `matched` the names of the classification rules that a piece of the message's text matches, each once.
+    ///
+    /// `text` is decoded; a pattern is looked for within one piece. Time is linear in `text`; the caller bounds its length.
+    pub fn scan_text(&self, text: &str, matched: &mut Vec<Box<str>>) {
+        self.scan(text, matched, |part| matches!(part, Part::Text));
+    }
+
+    fn scan(&self, text: &str, matched: &mut Vec<Box<str>>, is_about: impl Fn(&Part) -> bool) {
         let Some(classify) = self
             .submission()
             .and_then(|policy| policy.classify.as_ref())
         else {
             return;
         };
-        for pattern in classify
-            .patterns
-            .iter()
-            .filter(|pattern| pattern.header.eq_ignore_ascii_case(name))
-        {
-            if !matched.contains(&pattern.name) && pattern.regex.is_match(value) {
+        for pattern in classify.patterns.iter() {
+            if is_about(&pattern.part)
+                && !matched.contains(&pattern.name)
+                && pattern.regex.is_match(text)
+            {
                 matched.push(pattern.name.clone());
             }
         }
@@ -54,8 +81,15 @@ pub(crate) struct Patterns(Vec<Pattern>);
 pub(crate) struct Pattern {
     pub(crate) name: Box<str>,
     pub(crate) score: i64,
-    header: Box<str>,
+    part: Part,
     regex: Regex,
+}
+
+/// Where a pattern is looked for.
+#[derive(Clone, Debug)]
+enum Part {
+    Header(Box<str>),
+    Text,
 }
 
 impl Patterns {
@@ -69,13 +103,13 @@ impl Patterns {
         }
         let mut patterns: Vec<Pattern> = Vec::with_capacity(rules.len());
         for rule in rules {
-            let part =
+            let defect =
                 |why: String| Defect::new(format!("spec.classify.rules[{}]", rule.name), why);
             if patterns.iter().any(|earlier| *earlier.name == *rule.name) {
-                return Err(part("the name is there twice".into()));
+                return Err(defect("the name is there twice".into()));
             }
             if rule.matches.len() > MAX_PATTERN {
-                return Err(part(format!(
+                return Err(defect(format!(
                     "the pattern has {} octets, {MAX_PATTERN} is the most",
                     rule.matches.len()
                 )));
@@ -85,16 +119,30 @@ impl Patterns {
                 .dfa_size_limit(PATTERN_MEMORY)
                 .nest_limit(64)
                 .build()
-                .map_err(|error| part(error.to_string()))?;
-            let header = rule.header.as_str().into();
+                .map_err(|error| defect(error.to_string()))?;
+            let part = match &rule.header {
+                Some(header) => Part::Header(header.as_str().into()),
+                None => Part::Text,
+            };
             patterns.push(Pattern {
                 name: rule.name.as_str().into(),
                 score: rule.score,
-                header,
+                part,
                 regex,
             });
         }
         Ok(Self(patterns))
+    }
+
+    /// Whether the text is looked at.
+    pub(crate) fn ask_text(&self) -> bool {
+        self.0
+            .iter()
+            .any(|pattern| matches!(pattern.part, Part::Text))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Pattern> + Clone {

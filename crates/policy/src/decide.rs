@@ -173,7 +173,6 @@ impl<'p, 'a> Deliberation<'p, 'a> {
             retry_at,
         };
         match effect {
-            Effect::Counted => self.find(voice, Said::Pass, saw),
             Effect::Exceed(OnExceed::RouteSuspect) => self.worsen(voice, Class::Suspect, saw),
             Effect::Exceed(OnExceed::RouteSpam) => self.worsen(voice, Class::Spam, saw),
             Effect::Exceed(OnExceed::Defer | OnExceed::Reject) if hopeless => {

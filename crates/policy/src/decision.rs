@@ -101,13 +101,15 @@ pub enum Reason {
     AttachmentBlocked,
     /// The message was classified, and the policy refuses its class.
     ClassRefused,
+    /// A content engine is sure that it is phishing or malware.
+    ContentRefused,
     /// A decoy account was touched.
     DecoyTouched,
     /// A wrong password.
     WrongPassword,
     /// Counters, store, configuration, DNS or a scanner did not answer.
     DependencyFailed,
-    /// A content rule matched (worsens the class).
+    /// A content rule matched or an engine scored (worsens the class).
     ContentMatched,
     /// The source's country or network sets the class.
     SourceClass,

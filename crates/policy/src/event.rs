@@ -11,6 +11,7 @@ use crate::address::{Account, Address};
 use crate::decision::Class;
 use crate::id::DecisionId;
 use crate::op::Item;
+use crate::opinion::Opinion;
 use crate::snapshot::ObjectRef;
 use crate::time::Timestamp;
 
@@ -236,6 +237,11 @@ pub enum Stage {
     Headers(HeaderFacts),
     /// The message has been read to its end; the next hop has not seen the final dot.
     End(EndFacts),
+    /// Its class, and with it its pool, are settled: the pool's own rate is asked. Only where the pool has one.
+    Route {
+        /// Octets of the message.
+        bytes: u64,
+    },
 }
 
 impl Stage {
@@ -249,6 +255,7 @@ impl Stage {
             Self::Rcpt { .. } => StageName::Rcpt,
             Self::Headers(_) => StageName::Headers,
             Self::End(_) => StageName::End,
+            Self::Route { .. } => StageName::Route,
         }
     }
 
@@ -258,7 +265,7 @@ impl Stage {
     pub const fn gives_back(&self) -> bool {
         matches!(
             self,
-            Self::Mail | Self::Rcpt { .. } | Self::Headers(_) | Self::End(_)
+            Self::Mail | Self::Rcpt { .. } | Self::Headers(_) | Self::End(_) | Self::Route { .. }
         )
     }
 }
@@ -278,6 +285,8 @@ pub enum StageName {
     Headers,
     /// End of the message.
     End,
+    /// The pool is settled.
+    Route,
 }
 
 /// Whether mail can be delivered to a domain at all.
@@ -299,7 +308,7 @@ pub struct HeaderFacts {
     pub from: FromHeader,
     /// Addresses in To and Cc together.
     pub visible_recipients: u32,
-    /// Names of the classification rules whose pattern matched.
+    /// Names of the classification rules whose pattern matched a field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matched: Vec<Box<str>>,
     /// Whether the whole header section could be read.
@@ -330,14 +339,20 @@ pub enum Scan {
 }
 
 /// What is known once the message has been read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndFacts {
     /// Octets as the next hop would get them, without dot-stuffing.
     pub bytes: u64,
-    /// File-name extensions of attachments, in lower case, each once.
+    /// File-name extensions of attachments and of what archives list, in lower case, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Box<str>>,
+    /// Names of the classification rules whose pattern matched a field or the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<Box<str>>,
+    /// What each of the policy's content engines says, in the policy's order.
+    #[serde(default, skip_serializing_if = "Fact::is_unasked")]
+    pub opinions: Fact<Vec<Opinion>>,
     /// Whether all parts could be examined.
     pub scan: Scan,
     /// Whether a bare CR or LF was in the message.

@@ -8,6 +8,8 @@ pub enum Need {
     ReverseNames = 1,
     /// [`crate::event::Stage::Rcpt::domain`].
     RecipientDomain = 2,
+    /// [`crate::event::EndFacts::opinions`].
+    Opinions = 4,
 }
 
 /// A set of [`Need`]s.

@@ -9,9 +9,9 @@ use crate::field_path::FieldPath;
 use crate::key::{Subjects, Tally};
 use crate::op::{Key, Op, Results, Unavailable};
 use crate::reply;
-use crate::rules::limit::{Due, LimitPart};
+use crate::rules::limit::LimitPart;
 use crate::ruleset::{RuleView, Ruleset};
-use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, OnExceed};
+use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, OnExceed, Unit};
 use crate::time::Millis;
 
 /// What the rules ask of counters for one event, and what remains to be decided. `Send + Sync`.
@@ -87,8 +87,6 @@ pub(crate) enum Effect {
     Exceed(OnExceed),
     /// A pool's own rate: defers, and the fault is not the sender's.
     Congestion,
-    /// It was weighed at the headers; here it is only counted.
-    Counted,
 }
 
 /// Whether a known-good network passes a lock.
@@ -226,7 +224,7 @@ impl<'a> Plan<'a> {
         rule: RuleView<'a>,
         part: &'a LimitPart,
         subjects: &Subjects,
-        due: Due,
+        cost: u64,
         effect: Effect,
         on_unavailable: OnCountersUnavailable,
     ) {
@@ -236,15 +234,15 @@ impl<'a> Plan<'a> {
             effect,
             Effect::Exceed(OnExceed::Defer | OnExceed::Reject) | Effect::Congestion
         );
-        let op = match due {
-            Due::Peek(_) => Op::Read { key, window },
-            Due::Charge(cost) if refuses && rule.enforcement == Enforcement::Enforce => Op::Gate {
+        let op = if refuses && rule.enforcement == Enforcement::Enforce {
+            Op::Gate {
                 key,
                 cost,
                 limit: part.limit.count,
                 window,
-            },
-            Due::Charge(cost) => Op::Meter { key, cost, window },
+            }
+        } else {
+            Op::Meter { key, cost, window }
         };
         let op = self.run(op);
         self.check(
@@ -253,7 +251,7 @@ impl<'a> Plan<'a> {
             Ask::Limit {
                 op,
                 part,
-                cost: due.cost(),
+                cost,
                 effect,
                 on_unavailable,
             },
@@ -300,14 +298,16 @@ impl<'a> Plan<'a> {
 
     /// The rate of the pool that the message leaves by.
     fn ask_pool(&mut self) {
-        if !matches!(self.event.stage, Stage::End(_)) {
+        let Stage::Route { bytes } = self.event.stage else {
             return;
-        }
+        };
         let Some((object, rate)) = self.rules.pool_rate(self.event, self.class) else {
             return;
         };
-        let Some(due) = Due::of(rate.limit.unit, OnExceed::Defer, self.event) else {
-            return;
+        let cost = if rate.limit.unit == Unit::Bytes {
+            bytes
+        } else {
+            1
         };
         let pool = RuleView {
             object,
@@ -317,7 +317,7 @@ impl<'a> Plan<'a> {
             pool,
             rate,
             &Subjects::default(),
-            due,
+            cost,
             Effect::Congestion,
             OnCountersUnavailable::LocalOnly,
         );

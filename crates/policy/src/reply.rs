@@ -144,6 +144,15 @@ pub(crate) const fn class_refused() -> Refusal {
     )
 }
 
+pub(crate) const fn content_refused() -> Refusal {
+    refusal(
+        550,
+        (5, 7, 1),
+        "Message refused as phishing or malware",
+        Reason::ContentRefused,
+    )
+}
+
 pub(crate) const fn dependency_failed() -> Refusal {
     refusal(
         451,

@@ -21,7 +21,7 @@ use crate::rules::rate::Rate;
 use crate::rules::submission::{Submission, Target};
 use crate::senders::Senders;
 use crate::snapshot::{
-    BareNewlines, Brake, Enforcement, Gateway, ObjectRef, OnConfigUnavailable, Pool,
+    BareNewlines, Brake, Enforcement, Engine, Gateway, ObjectRef, OnConfigUnavailable, Pool,
     RecipientDomains,
 };
 
@@ -134,9 +134,9 @@ impl Ruleset {
     pub fn needs(&self, event: &Event) -> Needs {
         let mut needs = Needs::default();
         for rule in self.rules_at(event) {
-            if rule.standing(self, event).is_err() {
+            let Ok(enforcement) = rule.standing(self, event) else {
                 continue;
-            }
+            };
             match (&rule.spec, &event.stage) {
                 (Spec::Country(abroad), _) if abroad.asks_reverse_names(event) => {
                     needs.add(Need::ReverseNames)
@@ -146,6 +146,13 @@ impl Ruleset {
                         && domain.is_unasked() =>
                 {
                     needs.add(Need::RecipientDomain);
+                }
+                (Spec::Submission(policy), Stage::End(facts))
+                    if facts.opinions.is_unasked()
+                        && !self.engines().is_empty()
+                        && !(enforcement == Enforcement::Enforce && policy.refuses_end(facts)) =>
+                {
+                    needs.add(Need::Opinions);
                 }
                 _ => {}
             }
@@ -169,12 +176,25 @@ impl Ruleset {
                 Spec::Submission(policy) => {
                     needs.headers |= policy.asks_headers();
                     needs.attachments |= policy.asks_attachments();
+                    if let Some(classify) = &policy.classify {
+                        needs.text |= classify.asks_text();
+                        needs.engines |= !classify.engines.is_empty();
+                    }
                 }
                 Spec::Country(abroad) => needs.headers |= abroad.asks_headers(),
-                Spec::Rate(_) | Spec::Login(_) => {}
+                Spec::Rate(rate) => needs.end_routes |= rate.routes_at_end(),
+                Spec::Login(_) => {}
             }
         }
         needs
+    }
+
+    /// The content engines of the policy, in the order of [`crate::event::EndFacts::opinions`].
+    #[must_use]
+    pub fn engines(&self) -> &[Engine] {
+        self.submission()
+            .and_then(|policy| policy.classify.as_ref())
+            .map_or(&[], |classify| &classify.engines)
     }
 
     /// What the session has to know of the policy that is enforced on `event`: at EHLO for the SIZE that is announced, at DATA
@@ -223,6 +243,12 @@ impl Ruleset {
             Spec::Submission(policy) => Some(policy),
             Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) => None,
         }
+    }
+
+    /// Whether the pool that a message of `class` leaves by has a rate, so that [`Stage::Route`] is to be judged.
+    #[must_use]
+    pub fn asks_route(&self, event: &Event, class: Class) -> bool {
+        self.pool_rate(event, class).is_some()
     }
 
     /// The rate of the pool that a message of `class` leaves by.

@@ -52,6 +52,7 @@ fn sign(said: Said) -> Option<Detection> {
         | Reason::UnknownDomain
         | Reason::NullMx
         | Reason::ClassRefused
+        | Reason::ContentRefused
         | Reason::WrongPassword
         | Reason::DependencyFailed
         | Reason::ContentMatched

@@ -173,6 +173,7 @@ pub(crate) fn stage_label(stage: &Stage) -> labels::Stage {
         Stage::Rcpt { .. } => labels::Stage::Rcpt,
         Stage::Headers(_) => labels::Stage::Headers,
         Stage::End(_) => labels::Stage::Body,
+        Stage::Route { .. } => labels::Stage::Route,
     }
 }
 

@@ -1,24 +1,28 @@
 //! A message while its verdict is awaited: in memory up to a bound, then in a file without a name.
 
-use std::io::SeekFrom;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{BufferPlace, Buffered};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::task::spawn_blocking;
 
-/// Octets read from the file at once.
+/// Octets read from the file, and written to it, at once.
 const CHUNK: usize = 64 * 1024;
 
-/// How much all messages of a gateway together may hold in memory.
+/// How much all messages of a process together may hold in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget(Arc<AtomicUsize>);
+pub struct MessageMemory(Arc<AtomicUsize>);
 
-impl Budget {
-    pub(crate) fn new(octets: usize) -> Self {
+impl MessageMemory {
+    /// So many octets. What does not fit in is held in files.
+    #[must_use]
+    pub fn new(octets: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(octets)))
     }
 
@@ -35,32 +39,35 @@ impl Budget {
     }
 }
 
-/// The octets of one message, in order.
+/// The octets of one message, in order, as they come in.
 #[derive(Debug)]
 pub(crate) struct Held {
     memory: Vec<u8>,
     /// What of the budget is ours.
     taken: usize,
     most_in_memory: usize,
-    budget: Budget,
-    file: Option<File>,
+    budget: MessageMemory,
+    file: Option<Arc<File>>,
+    /// Octets in the file, and how many of them have gone on.
+    spilled: u64,
+    passed: u64,
     in_memory: Buffered,
     on_disk: Buffered,
-    spilled: u64,
 }
 
 impl Held {
     /// Nothing yet; up to `most_in_memory` octets stay in memory while `budget` allows.
-    pub(crate) fn new(most_in_memory: usize, budget: Budget, metrics: &Metrics) -> Self {
+    pub(crate) fn new(most_in_memory: usize, budget: MessageMemory, metrics: &Metrics) -> Self {
         Self {
             memory: Vec::new(),
             taken: 0,
             most_in_memory,
             budget,
             file: None,
+            spilled: 0,
+            passed: 0,
             in_memory: metrics.buffered(BufferPlace::Memory),
             on_disk: metrics.buffered(BufferPlace::Disk),
-            spilled: 0,
         }
     }
 
@@ -80,7 +87,11 @@ impl Held {
     /// The file cannot be made or written.
     pub(crate) async fn settle(&mut self, spool: &Path) -> std::io::Result<()> {
         let wanted = self.memory.len();
-        let fits = wanted <= self.most_in_memory && self.file.is_none();
+        let most = match self.file {
+            None => self.most_in_memory,
+            Some(_) => self.most_in_memory.min(CHUNK),
+        };
+        let fits = wanted <= most;
         if fits && (wanted <= self.taken || self.budget.take(wanted - self.taken)) {
             self.taken = self.taken.max(wanted);
             self.in_memory.set(wanted as u64);
@@ -90,28 +101,36 @@ impl Held {
     }
 
     async fn spill(&mut self, spool: &Path) -> std::io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let spool = spool.to_owned();
-                let file =
-                    tokio::task::spawn_blocking(move || tempfile::tempfile_in(spool)).await??;
-                self.file.insert(File::from_std(file))
-            }
-        };
-        file.write_all(&self.memory).await?;
-        self.spilled += self.memory.len() as u64;
+        let (spool, open) = (spool.to_owned(), self.file.clone());
+        let memory = std::mem::take(&mut self.memory);
+        let written = spawn_blocking(move || {
+            let file = match open {
+                Some(file) => file,
+                None => Arc::new(tempfile::tempfile_in(spool)?),
+            };
+            (&*file).write_all(&memory)?;
+            Ok::<_, std::io::Error>((file, memory))
+        });
+        let (file, memory) = written.await??;
+        self.file = Some(file);
+        self.spilled += memory.len() as u64;
         self.on_disk.set(self.spilled);
+        self.memory = memory;
         self.free_memory();
         Ok(())
     }
 
     /// Forgets all of it.
     pub(crate) fn clear(&mut self) {
-        self.file = None;
-        self.on_disk.set(0);
+        self.forget_file();
         self.memory = Vec::new();
         self.free_memory();
+    }
+
+    fn forget_file(&mut self) {
+        self.file = None;
+        (self.spilled, self.passed) = (0, 0);
+        self.on_disk.set(0);
     }
 
     fn free_memory(&mut self) {
@@ -121,35 +140,32 @@ impl Held {
         self.in_memory.set(0);
     }
 
-    /// Begins to read from the front.
+    /// The next octets that have not gone on, for a message that passes while it comes in; none where there are none yet.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) async fn rewind(&mut self) -> std::io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.flush().await?;
-            file.seek(SeekFrom::Start(0)).await?;
-        }
-        Ok(())
-    }
-
-    /// The next octets; none at the end. What is read from memory is gone.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) async fn next(&mut self) -> std::io::Result<Vec<u8>> {
-        if let Some(file) = &mut self.file {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            file.take(CHUNK as u64).read_to_end(&mut chunk).await?;
+    pub(crate) async fn next(&mut self) -> std::io::Result<Bytes> {
+        if let Some(file) = &self.file {
+            let chunk = read_chunk(file, self.passed, self.spilled).await?;
+            self.passed += chunk.len() as u64;
             if !chunk.is_empty() {
                 return Ok(chunk);
             }
-            self.file = None;
-            self.on_disk.set(0);
+            self.forget_file();
         }
         let chunk = std::mem::take(&mut self.memory);
         self.free_memory();
-        Ok(chunk)
+        Ok(chunk.into())
+    }
+
+    /// The whole of a message that has come to its end, to be read as often as needed. What it takes is accounted for until
+    /// this is dropped or cleared, so it must outlive what it gives out.
+    pub(crate) fn content(&mut self) -> Content {
+        Content {
+            file: self.file.clone(),
+            spilled: self.spilled,
+            tail: std::mem::take(&mut self.memory).into(),
+        }
     }
 }
 
@@ -159,15 +175,81 @@ impl Drop for Held {
     }
 }
 
+/// A whole message. Cloning it copies nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    file: Option<Arc<File>>,
+    spilled: u64,
+    tail: Bytes,
+}
+
+impl Content {
+    /// Octets in all.
+    pub(crate) fn octets(&self) -> u64 {
+        self.spilled + self.tail.len() as u64
+    }
+
+    /// Reads it from the front.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            content: self.clone(),
+            at: 0,
+        }
+    }
+}
+
+/// One reading of a message.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    content: Content,
+    at: u64,
+}
+
+impl Reader {
+    /// The next octets; none at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) async fn next(&mut self) -> std::io::Result<Bytes> {
+        let Content {
+            file,
+            spilled,
+            tail,
+        } = &mut self.content;
+        if let Some(file) = file
+            && self.at < *spilled
+        {
+            let chunk = read_chunk(file, self.at, *spilled).await?;
+            self.at += chunk.len() as u64;
+            return Ok(chunk);
+        }
+        Ok(std::mem::take(tail))
+    }
+}
+
+/// The octets of `file` from `at` on, up to a chunk and not beyond `end`.
+async fn read_chunk(file: &Arc<File>, at: u64, end: u64) -> std::io::Result<Bytes> {
+    let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+    if left == 0 {
+        return Ok(Bytes::new());
+    }
+    let file = Arc::clone(file);
+    let read = spawn_blocking(move || {
+        let mut chunk = vec![0; left.min(CHUNK)];
+        file.read_exact_at(&mut chunk, at)?;
+        Ok::<_, std::io::Error>(chunk)
+    });
+    Ok(read.await??.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn read_all(held: &mut Held) -> Vec<u8> {
-        held.rewind().await.unwrap();
-        let mut all = Vec::new();
+    async fn read_all(content: &Content) -> Vec<u8> {
+        let (mut reader, mut all) = (content.reader(), Vec::new());
         loop {
-            let chunk = held.next().await.unwrap();
+            let chunk = reader.next().await.unwrap();
             if chunk.is_empty() {
                 return all;
             }
@@ -175,26 +257,29 @@ mod tests {
         }
     }
 
-    async fn hold(pieces: &[&[u8]], most: usize, budget: &Budget) -> (Held, bool) {
+    async fn hold(pieces: &[&[u8]], most: usize, budget: &MessageMemory) -> Held {
         let spool = tempfile::tempdir().unwrap();
         let mut held = Held::new(most, budget.clone(), &Metrics::new());
         for piece in pieces {
             held.memory().extend_from_slice(piece);
             held.settle(spool.path()).await.unwrap();
         }
-        let on_disk = held.file.is_some();
-        (held, on_disk)
+        held
     }
 
     #[tokio::test]
-    async fn what_goes_in_comes_out_in_order_wherever_it_was() {
-        let big = vec![b'x'; 100_000];
+    async fn what_goes_in_comes_out_in_order_wherever_it_was_and_as_often_as_asked() {
+        let big = vec![b'x'; 200_000];
         for (most, expect_file) in [(1 << 20, false), (1000, true), (0, true)] {
-            let budget = Budget::new(1 << 20);
-            let (mut held, on_disk) = hold(&[b"first ", &big, b" last"], most, &budget).await;
-            assert_eq!(on_disk, expect_file, "{most}");
-            let all = read_all(&mut held).await;
-            assert_eq!(all, [b"first ".as_slice(), &big, b" last"].concat());
+            let budget = MessageMemory::new(1 << 20);
+            let mut held = hold(&[b"first ", &big, b" last"], most, &budget).await;
+            assert_eq!(held.file.is_some(), expect_file, "{most}");
+            let content = held.content();
+            let expected = [b"first ".as_slice(), &big, b" last"].concat();
+            assert_eq!(content.octets(), expected.len() as u64);
+            for _ in 0..2 {
+                assert_eq!(read_all(&content).await, expected);
+            }
             drop(held);
             assert_eq!(
                 budget.0.load(Ordering::Acquire),
@@ -205,14 +290,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_passes_while_it_comes_in_passes_once() {
+        let budget = MessageMemory::new(1 << 20);
+        let spool = tempfile::tempdir().unwrap();
+        let mut held = hold(&[&vec![b'x'; 100_000]], 1000, &budget).await;
+        let mut all = Vec::new();
+        for round in 0..3 {
+            loop {
+                let chunk = held.next().await.unwrap();
+                if chunk.is_empty() {
+                    break;
+                }
+                all.extend_from_slice(&chunk);
+            }
+            held.memory().push(b'0' + round);
+            held.settle(spool.path()).await.unwrap();
+        }
+        all.extend_from_slice(&held.next().await.unwrap());
+        assert_eq!(all, [vec![b'x'; 100_000], b"012".to_vec()].concat());
+    }
+
+    #[tokio::test]
     async fn an_empty_budget_sends_messages_to_files() {
-        let budget = Budget::new(10);
-        let (first, on_disk) = hold(&[b"12345678"], 1000, &budget).await;
-        assert!(!on_disk);
-        let (_second, on_disk) = hold(&[b"12345678"], 1000, &budget).await;
-        assert!(on_disk);
+        let budget = MessageMemory::new(10);
+        let first = hold(&[b"12345678"], 1000, &budget).await;
+        assert!(first.file.is_none());
+        assert!(hold(&[b"12345678"], 1000, &budget).await.file.is_some());
         drop(first);
-        let (_third, on_disk) = hold(&[b"12345678"], 1000, &budget).await;
-        assert!(!on_disk);
+        assert!(hold(&[b"12345678"], 1000, &budget).await.file.is_none());
     }
 }

@@ -5,6 +5,7 @@
 
 mod auth;
 mod brakes;
+mod classify;
 mod detect;
 mod dns;
 mod engine;
@@ -25,8 +26,10 @@ pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
 pub use dns::{Dns, DnsError};
 pub use error::Error;
 pub use gateway::{
-    Applied, Certificates, Gateway, GatewayConfig, ListenerStatus, Services, Status,
+    Applied, Certificates, Credentials, CredentialsPending, Gateway, GatewayConfig, ListenerStatus,
+    Login, PendingCause, Services, Status,
 };
+pub use held::MessageMemory;
 pub use ids::Ids;
 pub use limits::Limits;
 pub use listener::sources::ConnectionCaps;

@@ -38,8 +38,6 @@ pub struct Limits {
     pub recipients: usize,
     /// Octets of a message held in memory while its verdict is awaited; what is more goes to an unlinked file.
     pub held_in_memory: usize,
-    /// Octets of all messages together held in memory; beyond, messages go to files from their first octet.
-    pub held_in_all: usize,
     /// The largest message, where the policy sets no smaller bound.
     pub message: u64,
     /// Octets of a message that is refused already, which are read to its end before the session is closed instead.
@@ -68,7 +66,6 @@ impl Default for Limits {
             refused_recipients: 100,
             recipients: 10_000,
             held_in_memory: 256 * 1024,
-            held_in_all: 512 * 1024 * 1024,
             message: 1024 * 1024 * 1024,
             drained: 100 * 1024 * 1024,
             delay: Duration::from_secs(30),

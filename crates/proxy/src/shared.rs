@@ -8,13 +8,14 @@ use arc_swap::ArcSwap;
 use sekisho_policy::Timestamp;
 use sekisho_policy::event::{ConfigState, Country, Fact, Source};
 use sekisho_runtime::country::CountryLookup;
-use sekisho_runtime::metrics::GatewayMetrics;
+use sekisho_runtime::metrics::{GatewayMetrics, MemberState, PoolMembers};
 use sekisho_runtime::{Clock, Shutdown};
 use sekisho_smtp::command::ClientName;
 
 use crate::auth::FleetKey;
+use crate::classify::Classifier;
 use crate::engine::Engine;
-use crate::held::Budget;
+use crate::held::MessageMemory;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -38,9 +39,17 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) config_unavailable: AtomicBool,
     /// Octets of messages that may still be held in memory.
-    pub(crate) held: Budget,
+    pub(crate) message_memory: MessageMemory,
+    /// Asks content engines.
+    pub(crate) classifier: Classifier,
     /// Where messages that do not fit in memory are held, in files without a name.
     pub(crate) spool: PathBuf,
+}
+
+impl PoolMembers for Shared {
+    fn each(&self, note: &mut dyn FnMut(&str, MemberState)) {
+        self.live.load().hops.members(note);
+    }
 }
 
 impl Shared {

@@ -173,7 +173,7 @@ async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset
             .judge(Stage::Headers(message.header_facts(rules)))
             .await
     {
-        session.judge(Stage::End(message.end_facts())).await;
+        session.end(message.end_facts()).await;
     }
     Ok(())
 }

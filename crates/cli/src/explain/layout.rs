@@ -260,27 +260,32 @@ fn heading(event: &Event) -> String {
                 FromHeader::One(address) => address.to_string(),
                 other => format!("{other:?}").to_lowercase(),
             };
-            let matched = if facts.matched.is_empty() {
-                "none".to_owned()
-            } else {
-                facts.matched.join(", ")
-            };
             format!(
-                "headers: From {from}, {} in To and Cc, content rules: {matched}",
-                facts.visible_recipients
+                "headers: From {from}, {} in To and Cc, content rules: {}",
+                facts.visible_recipients,
+                listed(&facts.matched)
             )
         }
         Stage::End(facts) => {
-            let kinds = if facts.extensions.is_empty() {
-                "none".to_owned()
-            } else {
-                facts.extensions.join(", ")
-            };
-            format!(
-                "end of the message: {} octets, attachments: {kinds}",
-                facts.bytes
-            )
+            let mut heading = format!(
+                "end of the message: {} octets, attachments: {}",
+                facts.bytes,
+                listed(&facts.extensions)
+            );
+            if !facts.matched.is_empty() {
+                heading.push_str(&format!(", content rules: {}", listed(&facts.matched)));
+            }
+            heading
         }
+        Stage::Route { bytes } => format!("a pool for {bytes} octets"),
+    }
+}
+
+fn listed(names: &[Box<str>]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
     }
 }
 

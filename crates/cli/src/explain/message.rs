@@ -133,6 +133,7 @@ impl Message {
             extensions,
             scan,
             newlines: self.newlines,
+            ..EndFacts::default()
         }
     }
 }

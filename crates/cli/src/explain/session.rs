@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::{
-    AccountFacts, ConfigState, Country, Event, Fact, Network, SessionFacts, Source, Stage, Tls,
-    TransactionFacts,
+    AccountFacts, ConfigState, Country, EndFacts, Event, Fact, Network, SessionFacts, Source,
+    Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::op::Results;
 use sekisho_policy::record::Step;
@@ -107,6 +107,21 @@ impl<'a> Session<'a> {
             transaction.recipients += 1;
         }
         taken
+    }
+
+    /// The end of the data, and the rate of the pool that the message then leaves by.
+    pub(super) async fn end(&mut self, facts: EndFacts) -> bool {
+        let bytes = facts.bytes;
+        if !self.judge(Stage::End(facts)).await {
+            return false;
+        }
+        let route = Stage::Route { bytes };
+        let event = self.event(route.clone());
+        let class = event
+            .transaction
+            .as_ref()
+            .map(|transaction| transaction.class);
+        !self.rules.asks_route(&event, class.unwrap_or_default()) || self.judge(route).await
     }
 
     /// Judges what happens next by the same engine as a running gateway; whether it passes.

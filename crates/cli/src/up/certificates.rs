@@ -1,36 +1,14 @@
 //! Certificates for listeners: from the Secrets of the files, else one made by ourselves.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_compile::ObjectKey;
-use sekisho_compile::files::{Secret, SecretValue};
+use sekisho_compile::files::SecretValue;
 use sekisho_proxy::Certificates;
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Error};
 
-/// The Secrets of the files as they were last read. Cloning shares them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Secrets(Arc<RwLock<BTreeMap<ObjectKey, Secret>>>);
-
-impl Secrets {
-    /// Takes what the files hold now; whether that is something else than before.
-    pub(super) fn replace(&self, secrets: BTreeMap<ObjectKey, Secret>) -> bool {
-        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let differs = *held != secrets;
-        *held = secrets;
-        differs
-    }
-
-    fn of(&self, key: &ObjectKey) -> Option<Secret> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
-    }
-}
+use super::secrets::Secrets;
 
 /// Where the certificates of one gateway come from.
 #[derive(Debug)]

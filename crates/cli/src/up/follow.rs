@@ -15,8 +15,8 @@ use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
-use super::certificates::Secrets;
 use super::gateways::Gateways;
+use super::secrets::Secrets;
 use super::state::StateFolder;
 use super::watch::Watch;
 use crate::objects::{Compiled, is_readable};

@@ -12,26 +12,31 @@ use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Timestamp};
 use sekisho_proxy::ledger::Ledger;
 use sekisho_proxy::{
-    Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Services,
+    Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, MessageMemory, Services,
 };
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::Store;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::certificates::{FileCertificates, Secrets};
+use super::certificates::FileCertificates;
+use super::credentials::FileCredentials;
+use super::secrets::Secrets;
 use super::state::StateFolder;
 
 /// What every gateway is started with.
 pub(super) struct Shared {
     pub(super) listen: IpAddr,
     pub(super) host_name: String,
+    /// Authorities for next hops with `tls: Required`: PEM, and the file it is from.
+    pub(super) upstream_ca: Option<(String, Vec<u8>)>,
     pub(super) state: StateFolder,
     pub(super) secrets: Secrets,
     pub(super) counters: Arc<Counters>,
     pub(super) dns: Dns,
     pub(super) hashing: HashPool,
     pub(super) key: FleetKey,
+    pub(super) message_memory: MessageMemory,
     pub(super) ledger: Ledger,
     pub(super) store: Store,
     pub(super) clock: Clock,
@@ -122,12 +127,18 @@ impl Gateways {
             names,
             clock: shared.clock.clone(),
         };
+        let credentials = FileCredentials {
+            namespace: object.namespace.clone(),
+            secrets: shared.secrets.clone(),
+        };
         let services = Services {
             counters: shared.counters.clone(),
             dns: shared.dns.clone(),
             hashing: shared.hashing.clone(),
             key: shared.key.clone(),
             certificates: Arc::new(certificates),
+            credentials: Arc::new(credentials),
+            message_memory: shared.message_memory.clone(),
             ledger: shared.ledger.clone(),
             ids: Ids::random().context("the system has no randomness to give")?,
             clock: shared.clock.clone(),
@@ -135,7 +146,8 @@ impl Gateways {
             health: shared.health.clone(),
             shutdown: shutdown.clone(),
         };
-        let config = GatewayConfig::new(shared.listen, &*shared.host_name, shared.state.path());
+        let mut config = GatewayConfig::new(shared.listen, &*shared.host_name, shared.state.path());
+        config.upstream_roots.clone_from(&shared.upstream_ca);
         let gateway = Gateway::start(config, services, envelope)
             .await
             .map_err(explained)

@@ -2,11 +2,13 @@
 
 mod banner;
 mod certificates;
+mod credentials;
 mod follow;
 mod gateways;
 mod housekeeping;
 mod json_lines;
 mod records;
+mod secrets;
 mod state;
 mod watch;
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use sekisho_api::{Configs, Inbox, Server, Sources, Tally, Token};
 use sekisho_counters::{Counters, Limits};
-use sekisho_proxy::{Dns, FleetKey, HashPool, ledger};
+use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, ledger};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::Store;
 use tokio::task::JoinHandle;
@@ -84,6 +86,11 @@ impl Process {
             .as_deref()
             .map(JsonLines::open)
             .transpose()?;
+        let upstream_ca = args
+            .upstream_ca
+            .as_deref()
+            .map(read_authorities)
+            .transpose()?;
         let base = Foundation::lay(&args).await?;
         let follower = Follower::read(
             args.objects.clone(),
@@ -131,12 +138,14 @@ impl Process {
         let gateways = Arc::new(Gateways::new(Shared {
             listen: args.listen,
             host_name: host_name(args.host_name.as_deref()),
+            upstream_ca,
             state,
             secrets: follower.secrets(),
             counters: Arc::new(Counters::memory(Limits::default())),
             dns: Dns::system(metrics.clone())?,
             hashing: HashPool::new(metrics.clone()),
             key,
+            message_memory: MessageMemory::new(usize::try_from(args.message_memory.as_bytes())?),
             ledger,
             store: store.clone(),
             clock: clock.clone(),
@@ -236,6 +245,13 @@ impl Foundation {
 fn read_token(path: &Path) -> Result<Token> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Token::parse(&text).with_context(|| path.display().to_string())
+}
+
+/// The file's name and its content; whether it holds certificates is seen when the first gateway starts.
+fn read_authorities(path: &Path) -> Result<(String, Vec<u8>)> {
+    let name = path.display().to_string();
+    let pem = std::fs::read(path).with_context(|| name.clone())?;
+    Ok((name, pem))
 }
 
 fn banner<'a>(args: &Up, http: SocketAddr, follower: &'a Follower, palette: Palette) -> Banner<'a> {

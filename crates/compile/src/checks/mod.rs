@@ -3,6 +3,7 @@
 mod aliases;
 mod applies;
 mod countries;
+mod engines;
 mod expressions;
 mod headers;
 mod limits;
@@ -26,6 +27,7 @@ pub(crate) fn all(objects: &Objects) -> Vec<Diagnostic> {
         expressions::check,
         headers::check,
         patterns::check,
+        engines::check,
         targets::check,
         pools::check,
         aliases::check,
@@ -44,7 +46,7 @@ pub(crate) fn all(objects: &Objects) -> Vec<Diagnostic> {
 pub(crate) fn rejects(diagnostic: &Diagnostic) -> bool {
     let beside = matches!(
         diagnostic.code,
-        Code::TargetNotFound | Code::SecretNotFound | Code::Conflicted
+        Code::TargetNotFound | Code::SecretNotFound | Code::SecretIncomplete | Code::Conflicted
     );
     diagnostic.is_error() && !beside
 }

@@ -1,41 +1,89 @@
-//! Secrets that a gateway names and that are not there.
+//! Secrets that a gateway or a pool names, and that are not there or lack what is needed of them.
 
-use sekisho_crd::MailGatewaySpec;
+use sekisho_crd::{EgressPoolSpec, MailGatewaySpec, Relay, SecretRef};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{ObjectKey, Objects};
+use crate::objects::{ObjectKey, Objects, Spec};
 use crate::suggest::did_you_mean;
-use crate::view::valid;
+use crate::view::{View, valid};
+
+/// What a Secret is for.
+struct Purpose {
+    /// The type that Kubernetes has for it.
+    type_: &'static str,
+    keys: [&'static str; 2],
+}
+
+const CERTIFICATE: Purpose = Purpose {
+    type_: "kubernetes.io/tls",
+    keys: ["tls.crt", "tls.key"],
+};
+
+const LOGIN: Purpose = Purpose {
+    type_: "kubernetes.io/basic-auth",
+    keys: ["username", "password"],
+};
 
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     for view in valid::<MailGatewaySpec>(objects) {
-        let namespace = &view.key.namespace;
         for (index, listener) in view.spec.listeners.iter().enumerate() {
             for (at, secret) in listener.certificate_refs.iter().enumerate() {
-                if objects
-                    .secrets
-                    .contains(&ObjectKey::new(namespace, &secret.name))
-                {
-                    continue;
-                }
-                let known = objects
-                    .secrets
-                    .iter()
-                    .filter(|key| key.namespace == *namespace);
-                let known = known.map(|key| key.name.as_str());
-                let otherwise =
-                    || "add a Secret of type kubernetes.io/tls with tls.crt and tls.key".to_owned();
-                let remedy = did_you_mean(&secret.name, known, otherwise);
-                let message = format!(
-                    "there is no Secret {} in the namespace {namespace}",
-                    secret.name
-                );
                 let field = format!("listeners[{index}].certificateRefs[{at}].name");
-                out.push(
-                    view.error(Code::SecretNotFound, &field, message)
-                        .mend(remedy),
-                );
+                named(objects, view, &field, secret, &CERTIFICATE, out);
             }
         }
+    }
+    for view in valid::<EgressPoolSpec>(objects) {
+        let of_pool = view
+            .spec
+            .relay
+            .iter()
+            .map(|relay| ("relay".to_owned(), relay));
+        let members = view.spec.members.iter().enumerate();
+        let of_members = members.filter_map(|(index, member)| {
+            let relay: &Relay = member.relay.as_ref()?;
+            Some((format!("members[{index}].relay"), relay))
+        });
+        for (field, relay) in of_pool.chain(of_members) {
+            if let Some(secret) = &relay.credentials_ref {
+                let field = format!("{field}.credentialsRef.name");
+                named(objects, view, &field, secret, &LOGIN, out);
+            }
+        }
+    }
+}
+
+fn named<S: Spec>(
+    objects: &Objects,
+    view: View<'_, S>,
+    field: &str,
+    secret: &SecretRef,
+    purpose: &Purpose,
+    out: &mut Vec<Diagnostic>,
+) {
+    let namespace = &view.key.namespace;
+    let name = &secret.name;
+    let [first, second] = purpose.keys;
+    let Some(keys) = objects.secrets.get(&ObjectKey::new(namespace, name)) else {
+        let known = objects.secrets.keys();
+        let known = known.filter(|key| key.namespace == *namespace);
+        let remedy = did_you_mean(name, known.map(|key| key.name.as_str()), || {
+            format!(
+                "add a Secret of type {} with {first} and {second}",
+                purpose.type_
+            )
+        });
+        let message = format!("there is no Secret {name} in the namespace {namespace}");
+        let diagnostic = view.error(Code::SecretNotFound, field, message);
+        out.push(diagnostic.mend(remedy));
+        return;
+    };
+    for key in purpose.keys.into_iter().filter(|key| keys.lacks(key)) {
+        let message = format!("the Secret {name} has no {key}");
+        let diagnostic = view.error(Code::SecretIncomplete, field, message);
+        out.push(diagnostic.mend(format!(
+            "give it {key}: a Secret of type {} has {first} and {second}",
+            purpose.type_
+        )));
     }
 }

@@ -20,7 +20,7 @@ use super::source::Source;
 use super::structure::Finding;
 use super::{Loaded, secret, yaml};
 use crate::diagnostic::{Code, Diagnostic, Position, sort};
-use crate::objects::{Completeness, Object, ObjectName, Origin, Spec, State, name_of};
+use crate::objects::{Completeness, Object, ObjectName, Origin, SecretKeys, Spec, State, name_of};
 use crate::path::FieldPath;
 
 /// The most objects of one load.
@@ -277,9 +277,10 @@ impl Loader {
     fn secret(&mut self, reading: &Reading<'_>, identity: Identity) {
         let (value, problems) = checked_body(&secret::schema(), &reading.root);
         self.report(reading, &identity.name(), problems);
-        self.loaded.objects.secrets.insert(identity.key.clone());
+        let mut keys = SecretKeys::Unread;
         match value.map(|value| secret::decode(&value)) {
             Some(Ok(secret)) if !reading.damaged => {
+                keys = secret.keys();
                 drop(self.loaded.secrets.insert(identity.key.clone(), secret))
             }
             Some(Err(problems)) => {
@@ -291,6 +292,7 @@ impl Loader {
             }
             _ => {}
         }
+        self.loaded.objects.secrets.insert(identity.key, keys);
     }
 
     fn demo(&mut self, reading: &Reading<'_>, identity: Identity) {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::objects::SecretKeys;
 use crate::path::FieldPath;
 
 /// A Secret: its type and its values by name.
@@ -17,6 +18,14 @@ pub struct Secret {
     pub type_: String,
     /// The values, decoded.
     pub data: BTreeMap<String, SecretValue>,
+}
+
+impl Secret {
+    /// What it has, without its values.
+    pub(super) fn keys(&self) -> SecretKeys {
+        let given = self.data.iter().filter(|(_, value)| !value.0.is_empty());
+        SecretKeys::These(given.map(|(key, _)| key.clone()).collect())
+    }
 }
 
 /// A value that does not show.

@@ -4,7 +4,7 @@ use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
     AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls, Mechanism,
     ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy, ReceivedPrivacy,
-    RecipientCheck, RecipientPrivacy, Requirement, Upstream,
+    RecipientCheck, RecipientPrivacy, Requirement, Upstream, VerdictHeader,
 };
 
 use super::shared::{countries, host_port, millis, networks, sorted, tls};
@@ -23,6 +23,10 @@ pub(crate) fn gateway(spec: &MailGatewaySpec, object: ObjectRef) -> Option<Gatew
         after_data: millis(&spec.deadlines.after_data),
         on_unavailable: on_unavailable(&spec.on_unavailable),
         privacy: privacy(spec.privacy),
+        verdict_header: match spec.headers.verdict {
+            crd::VerdictHeader::Omit => VerdictHeader::Omit,
+            crd::VerdictHeader::Include => VerdictHeader::Include,
+        },
         country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),
         asn_database: database(geo.and_then(|geo| geo.asn_database.as_ref())),
     })
@@ -114,6 +118,12 @@ fn on_unavailable(spec: &crd::OnUnavailable) -> OnUnavailable {
             crd::OnMessageUnexamined::RouteSuspect => OnMessageUnexamined::RouteSuspect,
             crd::OnMessageUnexamined::RouteSpam => OnMessageUnexamined::RouteSpam,
             crd::OnMessageUnexamined::Defer => OnMessageUnexamined::Defer,
+        },
+        classifier: match spec.classifier {
+            crd::OnClassifierUnavailable::RouteClean => OnMessageUnexamined::RouteClean,
+            crd::OnClassifierUnavailable::RouteSuspect => OnMessageUnexamined::RouteSuspect,
+            crd::OnClassifierUnavailable::RouteSpam => OnMessageUnexamined::RouteSpam,
+            crd::OnClassifierUnavailable::Defer => OnMessageUnexamined::Defer,
         },
     }
 }

@@ -141,6 +141,10 @@ pub(super) fn relay(relay: &sekisho_crd::Relay) -> Relay {
     Relay {
         address: host_port(&relay.address),
         tls: tls(relay.tls),
+        credentials: relay
+            .credentials_ref
+            .as_ref()
+            .map(|secret| secret.name.clone()),
         headers: relay.headers.clone(),
     }
 }

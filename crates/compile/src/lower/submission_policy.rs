@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_crd::{RouteAction, RouteTo as To, SubmissionPolicySpec};
+use sekisho_crd::{EngineType, RouteAction, RouteTo as To, SubmissionPolicySpec};
 use sekisho_policy::Class;
 use sekisho_policy::snapshot::{
-    Alias, BareNewlines, Classify, ContentRule, RecipientDomains, RouteTo, SubmissionPolicy,
+    Alias, BareNewlines, Classify, ContentRule, Engine, EngineProtocol, RecipientDomains, RouteTo,
+    SubmissionPolicy,
 };
 
-use super::shared::{Context, sender, sorted};
+use super::shared::{Context, host_port, millis, sender, sorted};
 
 /// The rule, or nothing if it asks for what this version does not do.
 pub(crate) fn submission_policy(
@@ -35,7 +36,10 @@ pub(crate) fn submission_policy(
             sekisho_crd::RecipientDomains::MustResolve => RecipientDomains::MustResolve,
         },
         blocked_extensions: sorted(extensions.map(|extension| extension.to_ascii_lowercase())),
-        classify: spec.classify.as_ref().map(classify),
+        classify: match &spec.classify {
+            Some(spec) => Some(classify(spec)?),
+            None => None,
+        },
         route: route(spec)?,
     })
 }
@@ -59,8 +63,7 @@ fn aliases(spec: &SubmissionPolicySpec, context: &Context) -> Vec<Alias> {
     aliases
 }
 
-/// Scores are whole numbers in YAML and thousandths on the wire, which has room for finer ones.
-fn classify(spec: &sekisho_crd::Classify) -> Classify {
+fn classify(spec: &sekisho_crd::Classify) -> Option<Classify> {
     let mut rules: Vec<ContentRule> = spec
         .rules
         .iter()
@@ -68,15 +71,36 @@ fn classify(spec: &sekisho_crd::Classify) -> Classify {
             name: rule.name.as_str().to_owned(),
             header: rule.header.clone(),
             matches: rule.matches.clone(),
-            score: i64::from(rule.score) * 1000,
+            score: thousandths(rule.score),
         })
         .collect();
     rules.sort_by(|a, b| a.name.cmp(&b.name));
-    Classify {
+    Some(Classify {
+        engines: spec.engines.iter().map(engine).collect::<Option<_>>()?,
         rules,
-        suspect_at: i64::from(spec.suspect_at) * 1000,
-        spam_at: i64::from(spec.spam_at) * 1000,
-    }
+        suspect_at: thousandths(spec.suspect_at),
+        spam_at: thousandths(spec.spam_at),
+    })
+}
+
+fn engine(spec: &sekisho_crd::Engine) -> Option<Engine> {
+    Some(Engine {
+        protocol: match spec.type_ {
+            EngineType::Rspamd => EngineProtocol::Rspamd,
+            EngineType::Spamd => EngineProtocol::Spamd,
+        },
+        address: host_port(&spec.address()?),
+        timeout: millis(&spec.timeout),
+        concurrency: spec.concurrency,
+        suspect_at: thousandths(spec.suspect_at),
+        spam_at: spec.spam_at.map(thousandths),
+        reject_at: spec.reject_at.map(thousandths),
+    })
+}
+
+/// Scores are whole numbers in YAML and thousandths on the wire, as engines give finer ones.
+fn thousandths(score: i32) -> i64 {
+    i64::from(score) * 1000
 }
 
 fn route(spec: &SubmissionPolicySpec) -> Option<BTreeMap<Class, RouteTo>> {

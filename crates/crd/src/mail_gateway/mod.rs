@@ -1,10 +1,12 @@
 //! `MailGateway`: one checkpoint.
 
 mod authentication;
+mod headers;
 mod listener;
 mod upstream;
 
 pub use authentication::*;
+pub use headers::*;
 pub use listener::*;
 pub use upstream::*;
 
@@ -104,6 +106,10 @@ pub struct MailGatewaySpec {
     /// What records and header fields show of people.
     #[serde(default)]
     pub privacy: Privacy,
+
+    /// Header fields that the gateway writes.
+    #[serde(default)]
+    pub headers: GatewayHeaders,
 }
 
 /// Where the proxy of a gateway runs.
@@ -213,9 +219,10 @@ pub struct OnUnavailable {
     #[serde(default)]
     pub message: OnMessageUnexamined,
 
-    /// When a content engine is out altogether: RouteClean, RouteSuspect, RouteSpam or Defer, as for `message`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<OnClassifierUnavailable>,
+    /// When a content engine cannot be reached, or has failed so often that it is not asked for a while: RouteClean,
+    /// RouteSuspect, RouteSpam or Defer, as for `message`.
+    #[serde(default)]
+    pub classifier: OnClassifierUnavailable,
 }
 
 /// What it means that configuration can no longer be read.
@@ -245,9 +252,10 @@ pub enum OnMessageUnexamined {
 }
 
 /// What becomes of mail while a content engine is out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum OnClassifierUnavailable {
     /// It passes as it was classified so far.
+    #[default]
     RouteClean,
     /// It is suspect at least.
     RouteSuspect,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::values::forms;
-use crate::{AppliesTo, Duration, Name};
+use crate::{AppliesTo, Duration, HostPort, Name};
 
 /// How messages are classified as clean, suspect or spam. The worst of all opinions counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +72,16 @@ impl Classify {
         "fieldPath": ".rejectAt",
     },
     {
+        "rule": "self.url.startsWith(self.type == 'Rspamd' ? 'http://' : 'tcp://')",
+        "message": "must be http://host:port for Rspamd and tcp://host:port for Spamd",
+        "fieldPath": ".url",
+    },
+    {
+        "rule": "duration(self.timeout) > duration('0s')",
+        "message": "must be more than nothing",
+        "fieldPath": ".timeout",
+    },
+    {
         "rule": "duration(self.timeout) <= duration('60s')",
         "message": "must be at most 60s",
         "fieldPath": ".timeout",
@@ -89,9 +99,14 @@ pub struct Engine {
     )]
     pub url: String,
 
-    /// How long it is waited for.
+    /// How long one message may take, the wait for its turn included. Then the engine has failed on that message.
     #[serde(default = "Engine::default_timeout")]
     pub timeout: Duration,
+
+    /// The most messages that it is asked about at once, from each proxy.
+    #[serde(default = "Engine::default_concurrency")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub concurrency: u32,
 
     /// From this score on, a message is suspect.
     #[schemars(range(min = 1, max = 1000))]
@@ -109,8 +124,19 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// The host and port of `url`, if they are such.
+    #[must_use]
+    pub fn address(&self) -> Option<HostPort> {
+        let (_, address) = self.url.split_once("://")?;
+        address.strip_suffix('/').unwrap_or(address).parse().ok()
+    }
+
     fn default_timeout() -> Duration {
         "2s".parse().expect("2s is a duration")
+    }
+
+    fn default_concurrency() -> u32 {
+        20
     }
 }
 
@@ -123,22 +149,39 @@ pub enum EngineType {
     Spamd,
 }
 
-/// One pattern over one header field.
+/// One pattern over one header field, or over the text of the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.header) != has(self.body)",
+    "message": "needs exactly one of header and body",
+}]))]
 pub struct ContentRule {
     /// What records call it.
     pub name: Name,
 
-    /// The name of the header field, like Subject.
+    /// The name of the header field that is looked at, like Subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = forms::HEADER_NAME))]
-    pub header: String,
+    pub header: Option<String>,
 
-    /// A regular expression (RE2 syntax) that is looked for in the decoded field: `(?i)casino`.
+    /// What of the body is looked at. Text: the parts of type text, decoded, the first 256 KiB of each message. Messages are
+    /// then held until their end before they go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BodyPart>,
+
+    /// A regular expression (RE2 syntax) that is looked for in the decoded field or text: `(?i)casino`.
     #[schemars(length(min = 1, max = 1024))]
     pub matches: String,
 
     /// What a match adds to the sum; negative speaks for the message.
     #[schemars(range(min = -1000, max = 1000))]
     pub score: i32,
+}
+
+/// What of a body is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BodyPart {
+    /// The parts of type text, decoded.
+    Text,
 }

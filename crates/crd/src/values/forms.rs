@@ -16,7 +16,7 @@ pub(crate) const HOST_PORT: &str =
 pub(crate) const SECRET_NAME: &str =
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 pub(crate) const EXTENSION: &str = r"^[a-z0-9_-]+$";
-pub(crate) const ENGINE_URL: &str = r"^(https?|tcp)://[^\s]+$";
+pub(crate) const ENGINE_URL: &str = r"^(http|tcp)://[^\s/@]+:[0-9]{1,5}/?$";
 pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
 pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
 

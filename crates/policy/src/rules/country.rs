@@ -7,7 +7,7 @@ use crate::matching::{Exemption, account_of};
 use crate::netset::Countries;
 use crate::plan::{Effect, Plan};
 use crate::reply;
-use crate::rules::limit::{Due, LimitPart, stages_of};
+use crate::rules::limit::{LimitPart, cost, stages_of};
 use crate::rules::sender::{
     ask_envelope_sender, ask_header_from, ask_null_sender_recipients, ask_recipients,
 };
@@ -66,10 +66,7 @@ impl Abroad {
     }
 
     pub(crate) fn stages(&self) -> Stages {
-        let limits = self
-            .limits
-            .iter()
-            .map(|part| stages_of(part.limit.unit, OnExceed::Defer));
+        let limits = self.limits.iter().map(|part| stages_of(part.limit.unit));
         self.refusing_stages()
             .and(limits.fold(Stages::default(), Stages::and))
     }
@@ -175,7 +172,7 @@ impl Abroad {
     fn ask_limits<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
         let event = plan.event;
         for part in &self.limits {
-            let Some(due) = Due::of(part.limit.unit, OnExceed::Defer, event) else {
+            let Some(cost) = cost(part.limit.unit, event) else {
                 continue;
             };
             let subject = account_of(event)
@@ -187,7 +184,7 @@ impl Abroad {
                 rule,
                 part,
                 &Subjects::of(&[subject]),
-                due,
+                cost,
                 effect,
                 OnCountersUnavailable::LocalOnly,
             );

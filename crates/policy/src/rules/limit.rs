@@ -4,7 +4,7 @@ use crate::event::{Event, Stage};
 use crate::field_path::FieldPath;
 use crate::key::{Scope, Tally};
 use crate::rules::{Defect, Stages};
-use crate::snapshot::{Limit, ObjectRef, OnExceed, Unit};
+use crate::snapshot::{Limit, ObjectRef, Unit};
 
 /// A limit made ready: its key's fixed part is framed, its words are written.
 #[derive(Clone, Debug)]
@@ -54,54 +54,25 @@ impl LimitPart {
     }
 }
 
-/// What a limit does at an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Adds this cost.
-    Charge(u64),
-    /// Looks whether this cost would fit, for a limit that reroutes: the route is chosen before the message is charged.
-    Peek(u64),
-}
-
-impl Due {
-    pub(crate) const fn cost(self) -> u64 {
-        match self {
-            Self::Charge(cost) | Self::Peek(cost) => cost,
-        }
+/// What this event adds to a limit of `unit`, if anything. Messages and octets count at the end of the message; a limit on them
+/// that reroutes has the message held until then, so that what it counts is what it routes.
+pub(crate) fn cost(unit: Unit, event: &Event) -> Option<u64> {
+    match (unit, &event.stage) {
+        (Unit::Connections, Stage::Connect)
+        | (Unit::Attempts, Stage::Login { .. })
+        | (Unit::Recipients, Stage::Rcpt { .. })
+        | (Unit::Messages, Stage::End(_)) => Some(1),
+        (Unit::Bytes, Stage::End(end)) => Some(end.bytes),
+        _ => None,
     }
-
-    /// What a limit of `unit` does at `event`, if anything.
-    pub(crate) fn of(unit: Unit, on_exceed: OnExceed, event: &Event) -> Option<Self> {
-        match (unit, &event.stage) {
-            (Unit::Connections, Stage::Connect)
-            | (Unit::Attempts, Stage::Login { .. })
-            | (Unit::Recipients, Stage::Rcpt { .. })
-            | (Unit::Messages, Stage::End(_)) => Some(Self::Charge(1)),
-            (Unit::Bytes, Stage::End(end)) => Some(Self::Charge(end.bytes)),
-            (Unit::Messages, Stage::Headers(_)) if reroutes(on_exceed) => Some(Self::Peek(1)),
-            (Unit::Bytes, Stage::Headers(_)) if reroutes(on_exceed) => {
-                let declared = event
-                    .transaction
-                    .as_ref()
-                    .and_then(|transaction| transaction.declared_size);
-                Some(Self::Peek(declared.unwrap_or(0)))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Whether being over the limit chooses another route instead of refusing.
-pub(crate) const fn reroutes(on_exceed: OnExceed) -> bool {
-    matches!(on_exceed, OnExceed::RouteSuspect | OnExceed::RouteSpam)
 }
 
 /// The stages at which a limit of `unit` has something to do.
-pub(crate) const fn stages_of(unit: Unit, on_exceed: OnExceed) -> Stages {
+pub(crate) const fn stages_of(unit: Unit) -> Stages {
     match unit {
         Unit::Connections => Stages::CONNECT,
         Unit::Attempts => Stages::LOGIN,
         Unit::Recipients => Stages::RCPT,
-        Unit::Messages | Unit::Bytes => Stages::END.with(reroutes(on_exceed), Stages::HEADERS),
+        Unit::Messages | Unit::Bytes => Stages::END,
     }
 }

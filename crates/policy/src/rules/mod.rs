@@ -30,7 +30,7 @@ impl Defect {
 
 /// A set of stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stages(u8);
+pub(crate) struct Stages(u16);
 
 impl Stages {
     pub(crate) const CONNECT: Self = Self(1);
@@ -41,8 +41,9 @@ impl Stages {
     pub(crate) const RCPT: Self = Self(32);
     pub(crate) const HEADERS: Self = Self(64);
     pub(crate) const END: Self = Self(128);
+    pub(crate) const ROUTE: Self = Self(256);
     /// How many there are.
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
     pub(crate) const fn of(stage: &Stage) -> Self {
         match stage {
@@ -54,6 +55,7 @@ impl Stages {
             Stage::Rcpt { .. } => Self::RCPT,
             Stage::Headers(_) => Self::HEADERS,
             Stage::End(_) => Self::END,
+            Stage::Route { .. } => Self::ROUTE,
         }
     }
 

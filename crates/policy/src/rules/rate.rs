@@ -5,7 +5,7 @@ use crate::explain::Skip;
 use crate::key::{Subject, Subjects};
 use crate::matching::{Matcher, account_of, site};
 use crate::plan::{Effect, Plan};
-use crate::rules::limit::{Due, LimitPart, reroutes, stages_of};
+use crate::rules::limit::{LimitPart, cost, stages_of};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{
@@ -54,13 +54,23 @@ impl Rate {
     }
 
     pub(crate) fn stages(&self) -> Stages {
-        let limits = self
-            .limits
-            .iter()
-            .chain(self.overrides.iter().flat_map(|(_, limits)| limits));
-        limits.fold(Stages::default(), |stages, part| {
-            stages.and(stages_of(part.limit.unit, self.on_exceed))
+        self.all_limits().fold(Stages::default(), |stages, part| {
+            stages.and(stages_of(part.limit.unit))
         })
+    }
+
+    /// Whether a message's end can choose another way for it.
+    pub(crate) fn routes_at_end(&self) -> bool {
+        matches!(self.on_exceed, OnExceed::RouteSuspect | OnExceed::RouteSpam)
+            && self
+                .all_limits()
+                .any(|part| stages_of(part.limit.unit).contains(Stages::END))
+    }
+
+    fn all_limits(&self) -> impl Iterator<Item = &LimitPart> {
+        self.limits
+            .iter()
+            .chain(self.overrides.iter().flat_map(|(_, limits)| limits))
     }
 
     /// Whether there is something to count by, and something to count.
@@ -68,7 +78,7 @@ impl Rate {
         if !self
             .limits_for(event)
             .iter()
-            .any(|part| Due::of(part.limit.unit, self.on_exceed, event).is_some())
+            .any(|part| cost(part.limit.unit, event).is_some())
         {
             return Err(Skip::Stage);
         }
@@ -83,15 +93,11 @@ impl Rate {
             return;
         };
         for part in self.limits_for(event) {
-            let Some(due) = Due::of(part.limit.unit, self.on_exceed, event) else {
+            let Some(cost) = cost(part.limit.unit, event) else {
                 continue;
             };
-            let effect = if reroutes(self.on_exceed) && matches!(event.stage, Stage::End(_)) {
-                Effect::Counted
-            } else {
-                Effect::Exceed(self.on_exceed)
-            };
-            plan.ask_limit(rule, part, &subjects, due, effect, self.on_unavailable);
+            let effect = Effect::Exceed(self.on_exceed);
+            plan.ask_limit(rule, part, &subjects, cost, effect, self.on_unavailable);
         }
     }
 

@@ -1,5 +1,6 @@
 //! SubmissionPolicy: what every message must keep to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ impl Submission {
         let must_resolve = self.recipient_domains == RecipientDomains::MustResolve;
         let at_end = self.max_size.is_some()
             || self.bare_newlines == BareNewlines::Reject
-            || self.asks_attachments();
+            || self.asks_attachments()
+            || self.classify.as_ref().is_some_and(Classification::asks_end);
         Stages::default()
             .with(
                 own_sender || self.max_size.is_some() || self.classify.is_some(),
@@ -199,17 +201,12 @@ impl Submission {
         }
         if let Some(classify) = &self.classify {
             begin_clean(rule, plan);
-            let (class, saw) = classify.judge(&facts.matched);
-            let said = match class {
-                Class::Unclassified | Class::Clean => Said::Pass,
-                Class::Suspect | Class::Spam => Said::Worsen(class, Reason::ContentMatched),
-            };
-            plan.say(rule, "spec.classify", said, saw);
+            classify.ask_headers(rule, plan, facts);
         }
         if facts.scan == Scan::OverLimits
             && (self.classify.is_some() || self.max_visible_recipients.is_some())
         {
-            ask_unexamined(
+            ask_unscanned(
                 rule,
                 plan,
                 "the header section is over the scanner's limits",
@@ -217,7 +214,7 @@ impl Submission {
         }
     }
 
-    fn ask_end<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>, facts: &EndFacts) {
+    fn ask_end<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>, facts: &'a EndFacts) {
         if let Some(limit) = self.max_size {
             self.ask_size(rule, plan, facts.bytes, limit);
         }
@@ -241,12 +238,35 @@ impl Submission {
                     reply::attachment_blocked(),
                     format!("a .{} file", shown(extension)),
                 ),
-                None if facts.scan == Scan::OverLimits => {
-                    ask_unexamined(rule, plan, "the attachments are over the scanner's limits");
-                }
+                None if facts.scan == Scan::OverLimits => {}
                 None => plan.say(rule, part, Said::Pass, "none of a refused type"),
             }
         }
+        if let Some(classify) = &self.classify {
+            classify.ask_end(rule, plan, facts);
+        }
+        let asks_parts = self.asks_attachments()
+            || self
+                .classify
+                .as_ref()
+                .is_some_and(Classification::asks_text);
+        if asks_parts && facts.scan == Scan::OverLimits {
+            ask_unscanned(
+                rule,
+                plan,
+                "the message's parts are over the scanner's limits",
+            );
+        }
+    }
+
+    /// Whether what is known without asking anybody refuses the message at its end.
+    pub(crate) fn refuses_end(&self, facts: &EndFacts) -> bool {
+        self.max_size.is_some_and(|limit| facts.bytes > limit)
+            || (self.bare_newlines == BareNewlines::Reject && facts.newlines == Newlines::Bare)
+            || facts
+                .extensions
+                .iter()
+                .any(|extension| self.blocks(extension))
     }
 
     fn blocks(&self, extension: &str) -> bool {
@@ -295,29 +315,31 @@ fn ask_domain<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, domain: &Fact<DomainS
     }
 }
 
-/// What `onUnavailable.message` of the gateway says of a message that could not be examined, under the policy's enforcement.
-fn ask_unexamined<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, saw: &'static str) {
-    let part = "spec.onUnavailable.message";
+/// What `onUnavailable.message` of the gateway says of a message that the scanners could not examine.
+fn ask_unscanned<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, saw: &'static str) {
+    let said = plan.rules.gateway().on_unavailable.message;
+    ask_unexamined(rule, plan, "spec.onUnavailable.message", said, saw);
+}
+
+/// What the gateway says, in `part`, of a message that was not examined, under the policy's enforcement.
+pub(super) fn ask_unexamined<'a>(
+    rule: RuleView<'a>,
+    plan: &mut Plan<'a>,
+    part: &'static str,
+    said: OnMessageUnexamined,
+    saw: impl Into<Cow<'static, str>>,
+) {
     let gateway = RuleView {
         object: plan.rules.gateway_ref(),
         enforcement: rule.enforcement,
     };
-    match plan.rules.gateway().on_unavailable.message {
+    let worsen = |class| Said::Worsen(class, Reason::DependencyFailed);
+    match said {
         OnMessageUnexamined::RouteClean => plan.say(gateway, part, Said::Unjudged, saw),
         OnMessageUnexamined::RouteSuspect => {
-            plan.say(
-                gateway,
-                part,
-                Said::Worsen(Class::Suspect, Reason::DependencyFailed),
-                saw,
-            );
+            plan.say(gateway, part, worsen(Class::Suspect), saw);
         }
-        OnMessageUnexamined::RouteSpam => plan.say(
-            gateway,
-            part,
-            Said::Worsen(Class::Spam, Reason::DependencyFailed),
-            saw,
-        ),
+        OnMessageUnexamined::RouteSpam => plan.say(gateway, part, worsen(Class::Spam), saw),
         OnMessageUnexamined::Defer => plan.refuse(gateway, part, reply::dependency_failed(), saw),
     }
 }

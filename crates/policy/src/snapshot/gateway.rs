@@ -28,6 +28,9 @@ pub struct Gateway {
     pub on_unavailable: OnUnavailable,
     /// What records and headers show of people.
     pub privacy: Privacy,
+    /// Whether messages carry a field with their class and pool.
+    #[serde(default)]
+    pub verdict_header: VerdictHeader,
     /// Path of a MaxMind-format country database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country_database: Option<String>,
@@ -157,12 +160,25 @@ pub enum RecipientCheck {
 }
 
 /// What failures of dependencies mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnUnavailable {
     /// Configuration that can no longer be read.
     pub config: OnConfigUnavailable,
     /// A message that could not be examined.
     pub message: OnMessageUnexamined,
+    /// A content engine that is out altogether.
+    #[serde(default = "OnMessageUnexamined::route_clean")]
+    pub classifier: OnMessageUnexamined,
+}
+
+impl Default for OnUnavailable {
+    fn default() -> Self {
+        Self {
+            config: OnConfigUnavailable::default(),
+            message: OnMessageUnexamined::default(),
+            classifier: OnMessageUnexamined::route_clean(),
+        }
+    }
 }
 
 /// What it means that configuration can no longer be read.
@@ -189,6 +205,12 @@ pub enum OnMessageUnexamined {
     RouteSpam,
     /// 451 4.3.0.
     Defer,
+}
+
+impl OnMessageUnexamined {
+    const fn route_clean() -> Self {
+        Self::RouteClean
+    }
 }
 
 /// What records and headers show of people.
@@ -218,4 +240,14 @@ pub enum ReceivedPrivacy {
     #[default]
     Include,
     Omit,
+}
+
+/// Whether messages carry a field with their class and pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerdictHeader {
+    /// They do not.
+    #[default]
+    Omit,
+    /// They do, and a client's own fields of that name are removed.
+    Include,
 }

@@ -53,6 +53,9 @@ pub struct Relay {
     pub address: HostPort,
     /// Whether TLS is used.
     pub tls: UpstreamTls,
+    /// The Secret, of the pool's namespace, with which the proxy logs in; its value never stands in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     /// Header fields added to each message.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

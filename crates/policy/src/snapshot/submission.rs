@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::HostPort;
 use crate::decision::Class;
+use crate::time::Millis;
 
 /// What every message must keep to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,25 +79,61 @@ pub enum RecipientDomains {
     MustResolve,
 }
 
-/// The policy's own classification.
+/// How messages are classified. The worst of all opinions counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Classify {
-    /// Patterns over header fields.
+    /// Content engines, each with marks of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<Engine>,
+    /// Patterns, whose scores add up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<ContentRule>,
-    /// The score from which a message is `Suspect`, in thousandths.
+    /// The sum of the patterns' scores from which a message is `Suspect`, in thousandths.
     pub suspect_at: i64,
-    /// The score from which a message is `Spam`, in thousandths.
+    /// The sum of the patterns' scores from which a message is `Spam`, in thousandths.
     pub spam_at: i64,
 }
 
-/// One pattern over one header field.
+/// One content engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Engine {
+    /// How it is spoken to.
+    pub protocol: EngineProtocol,
+    /// Where it listens.
+    pub address: HostPort,
+    /// How long one message may take, the wait for its turn included.
+    pub timeout: Millis,
+    /// Messages that it is asked about at once, from this proxy.
+    pub concurrency: u32,
+    /// The score from which a message is `Suspect`, in thousandths.
+    pub suspect_at: i64,
+    /// The score from which a message is `Spam`, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spam_at: Option<i64>,
+    /// The score from which a message is refused, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reject_at: Option<i64>,
+}
+
+/// How a content engine is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EngineProtocol {
+    /// Rspamd's HTTP, `/checkv2`.
+    Rspamd,
+    /// SpamAssassin's spamd.
+    Spamd,
+}
+
+/// One pattern over one header field or over the text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentRule {
     /// Its name within the policy.
     pub name: String,
-    /// The header field.
-    pub header: String,
+    /// The header field; absent means the text of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
     /// The regular expression.
     pub matches: String,
     /// What a match adds, in thousandths.

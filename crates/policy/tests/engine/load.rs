@@ -37,11 +37,12 @@ fn limit_of(snapshot: &mut Snapshot) -> &mut RateLimit {
 fn pattern(matches: &str) -> Option<Classify> {
     let rule = ContentRule {
         name: "casino".into(),
-        header: "Subject".into(),
+        header: Some("Subject".into()),
         matches: matches.into(),
         score: 1,
     };
     Some(Classify {
+        engines: Vec::new(),
         rules: vec![rule],
         suspect_at: 1,
         spam_at: 2,

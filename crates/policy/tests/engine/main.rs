@@ -6,6 +6,7 @@ mod country;
 mod load;
 mod login;
 mod matching;
+mod opinions;
 mod properties;
 mod rate;
 mod routing;

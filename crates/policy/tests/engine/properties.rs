@@ -29,11 +29,12 @@ pub(crate) fn busy_snapshot() -> Snapshot {
     strict.blocked_extensions = vec!["exe".into()];
     let pattern = ContentRule {
         name: "casino".into(),
-        header: "Subject".into(),
+        header: Some("Subject".into()),
         matches: "casino".into(),
         score: 6000,
     };
     strict.classify = Some(Classify {
+        engines: Vec::new(),
         rules: vec![pattern],
         suspect_at: 5000,
         spam_at: 10_000,
@@ -167,6 +168,7 @@ fn stage() -> impl Strategy<Value = At> {
                     extensions,
                     scan,
                     newlines,
+                    ..EndFacts::default()
                 }))
             }),
     ]

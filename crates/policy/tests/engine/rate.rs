@@ -281,12 +281,7 @@ fn rerouting_at_recipients_only_measures() {
 }
 
 #[test]
-fn rerouting_by_messages_and_octets_is_decided_at_the_headers() {
-    let sized = |size| {
-        own_headers()
-            .transaction(|transaction| transaction.declared_size = size)
-            .0
-    };
+fn rerouting_by_messages_and_octets_is_decided_at_the_end() {
     let world = world(|spec| {
         spec.limits = vec![
             limit(Unit::Messages, 3, Millis::HOUR),
@@ -294,33 +289,33 @@ fn rerouting_by_messages_and_octets_is_decided_at_the_headers() {
         ];
         spec.on_exceed = OnExceed::RouteSpam;
     });
-    assert_eq!(
-        world.judge(&sized(Some(1001))).class,
-        Class::Spam,
-        "this message alone"
+    assert!(
+        world.rules.content(&at(Stage::Mail).0).hold(),
+        "or it would be on its way already"
     );
-    assert_eq!(world.judge(&sized(Some(1000))).class, Class::Unclassified);
-    world.judge(&end(600).0);
-    assert_eq!(world.judge(&sized(Some(400))).class, Class::Unclassified);
-    assert_eq!(world.judge(&sized(Some(401))).class, Class::Spam);
-    assert_eq!(world.judge(&sized(None)).class, Class::Unclassified);
-    world.judge(&end(100).0);
-    world.judge(&end(100).0);
+    assert!(world.rules.plan(&own_headers().0).ops().is_empty());
+    let class = |bytes| world.judge(&end(bytes).0).class;
+    assert_eq!(class(600), Class::Unclassified);
+    assert_eq!(class(400), Class::Unclassified, "the last that fits");
+    assert_eq!(class(1), Class::Spam, "one octet too many");
+    let decision = world.judge(&end(0).after(Millis(2 * Millis::HOUR.0)).0);
+    assert_eq!(decision.class, Class::Unclassified, "a new window");
+    let alone = world.judge(&end(1001).after(Millis(4 * Millis::HOUR.0)).0);
+    assert_eq!(alone.class, Class::Spam, "this message alone");
+    assert_eq!(code(&alone), "ok");
     assert_eq!(
-        world.judge(&sized(None)).class,
-        Class::Spam,
-        "three messages were sent"
+        finding(&alone, "spec.limits[Messages per 1h]").saw,
+        "1 of 3 in 1h"
     );
-    // At the end it counts, and changes nothing any more.
-    let decision = world.judge(&end(100).0);
-    assert_eq!(
-        (code(&decision).as_str(), decision.class),
-        ("ok", Class::Unclassified)
-    );
-    assert_eq!(
-        finding(&decision, "spec.limits[Messages per 1h]").saw,
-        "4 of 3 in 1h"
-    );
+}
+
+#[test]
+fn what_reroutes_by_recipients_or_refuses_lets_messages_stream() {
+    let by_recipients = world(|spec| spec.on_exceed = OnExceed::RouteSpam);
+    let refusing = world(|spec| spec.limits = vec![limit(Unit::Messages, 3, Millis::HOUR)]);
+    for world in [by_recipients, refusing] {
+        assert!(!world.rules.content(&at(Stage::Mail).0).hold());
+    }
 }
 
 /// Nothing is charged for what is refused anyway; another full gate voids the charge of all.
@@ -488,18 +483,19 @@ fn a_pools_own_rate() {
     let mut snapshot = snapshot(vec![rule("policy", RuleSpec::SubmissionPolicy(spec))]);
     snapshot.pools.get_mut("clean").unwrap().rate = Some(limit(Unit::Messages, 1, Millis::HOUR));
     let world = World::of(snapshot);
-    assert_eq!(code(&world.judge(&end(10).0)), "ok");
-    let decision = world.judge(&end(10).0);
+    let event = route(10).0;
+    assert!(world.rules.asks_route(&event, Class::Unclassified));
+    assert_eq!(code(&world.judge(&event)), "ok");
+    let decision = world.judge(&event);
     assert_eq!(code(&decision), "451 4.4.5");
     assert_eq!(decision.findings[0].object.kind, Kind::EgressPool);
-    let other = end(10)
+    // Another class leaves by another way, and what reroutes at the end has its say before.
+    assert!(!world.rules.asks_route(&event, Class::Spam));
+    let other = route(10)
         .transaction(|transaction| transaction.class = Class::Spam)
         .0;
-    assert_eq!(
-        code(&world.judge(&other)),
-        "ok",
-        "another class leaves by another way"
-    );
+    assert_eq!(code(&world.judge(&other)), "ok");
+    assert!(world.rules.plan(&end(10).0).ops().is_empty());
 }
 
 /// The first enforced refusal in evaluation order tells the peer.

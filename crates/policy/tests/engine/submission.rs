@@ -187,6 +187,7 @@ fn bare_newlines_and_attachments() {
         extensions: vec!["pdf".into(), extension.into()],
         scan: Scan::Complete,
         newlines,
+        ..EndFacts::default()
     };
     for (facts, expected) in [
         (facts(Newlines::Clean, "txt"), "ok"),
@@ -206,12 +207,13 @@ fn bare_newlines_and_attachments() {
 fn classified() -> SubmissionPolicy {
     let pattern = |name: &str, header: &str, matches: &str, score| ContentRule {
         name: name.into(),
-        header: header.into(),
+        header: Some(header.into()),
         matches: matches.into(),
         score,
     };
     let mut spec = policy();
     spec.classify = Some(Classify {
+        engines: Vec::new(),
         rules: vec![
             pattern("casino", "Subject", "(?i)casino", 6_000),
             pattern("bulk", "X-Mailer", "^Bulk", 4_500),
@@ -228,16 +230,6 @@ fn classified() -> SubmissionPolicy {
     ]
     .into();
     spec
-}
-
-fn matched(names: &[&str]) -> At {
-    let matched = names.iter().map(|&name| name.into()).collect();
-    at(Stage::Headers(HeaderFacts {
-        from: FromHeader::Missing,
-        visible_recipients: 0,
-        matched,
-        scan: Scan::Complete,
-    }))
 }
 
 #[test]
@@ -358,6 +350,7 @@ fn what_could_not_be_examined() {
             extensions: Vec::new(),
             scan: Scan::OverLimits,
             newlines: Newlines::Clean,
+            ..EndFacts::default()
         };
         let decision = world.judge(
             &at(Stage::End(facts))

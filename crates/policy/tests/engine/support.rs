@@ -46,6 +46,7 @@ pub(crate) fn gateway() -> Gateway {
         home: vec![country("JP")],
         after_data: Millis(45_000),
         on_unavailable: OnUnavailable::default(),
+        verdict_header: sekisho_policy::snapshot::VerdictHeader::Omit,
         privacy: Privacy::default(),
         country_database: None,
         asn_database: None,
@@ -280,13 +281,30 @@ pub(crate) fn own_headers() -> At {
     headers(FromHeader::One(address("a@example.jp")))
 }
 
+/// A header section in which these patterns were found.
+pub(crate) fn matched(names: &[&str]) -> At {
+    let matched = names.iter().map(|&name| name.into()).collect();
+    at(Stage::Headers(HeaderFacts {
+        from: FromHeader::Missing,
+        visible_recipients: 0,
+        matched,
+        scan: Scan::Complete,
+    }))
+}
+
 pub(crate) fn end(bytes: u64) -> At {
     at(Stage::End(EndFacts {
         bytes,
         extensions: Vec::new(),
         scan: Scan::Complete,
         newlines: Newlines::Clean,
+        ..EndFacts::default()
     }))
+}
+
+/// The message is about to leave.
+pub(crate) fn route(bytes: u64) -> At {
+    at(Stage::Route { bytes })
 }
 
 impl At {

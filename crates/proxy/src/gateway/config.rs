@@ -8,8 +8,10 @@ use sekisho_counters::Counters;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 
 use super::certificates::Certificates;
+use super::credentials::Credentials;
 use crate::auth::{FleetKey, HashPool};
 use crate::dns::Dns;
+use crate::held::MessageMemory;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -61,6 +63,10 @@ pub struct Services {
     pub key: FleetKey,
     /// Where certificates come from.
     pub certificates: Arc<dyn Certificates>,
+    /// What relays are logged in to with.
+    pub credentials: Arc<dyn Credentials>,
+    /// What messages may take of memory while they are held.
+    pub message_memory: MessageMemory,
     /// Where records go.
     pub ledger: Ledger,
     /// Where decision ids come from.

@@ -4,19 +4,20 @@ mod certificates;
 mod components;
 mod config;
 mod country;
+mod credentials;
 mod doors;
 mod status;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Ruleset};
 use sekisho_runtime::country::CountryLookup;
-use sekisho_runtime::metrics::GatewayMetrics;
+use sekisho_runtime::metrics::{GatewayMetrics, PoolMembers};
 use sekisho_runtime::tls::{Roots, Verification, client_config};
 use sekisho_smtp::command::ClientName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,10 +25,9 @@ use tokio::sync::Mutex;
 
 use crate::auth::{Backends, HashPool};
 use crate::brakes::Brakes;
-use crate::dns::Dns;
+use crate::classify::Classifier;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::held::Budget;
 use crate::listener::sources::Connections;
 use crate::listener::{self, Door};
 use crate::live::Live;
@@ -38,6 +38,7 @@ pub use certificates::Certificates;
 use components::Components;
 pub use config::{GatewayConfig, Services};
 use country::Country;
+pub use credentials::{Credentials, CredentialsPending, Login, PendingCause};
 use doors::Doors;
 pub use status::{ListenerStatus, Status};
 
@@ -87,7 +88,7 @@ impl Gateway {
         let metrics = services.metrics.gateway(&name);
         let host_name = ClientName::new(&config.host_name)
             .ok_or_else(|| Error::HostName(config.host_name.clone()))?;
-        let environment = environment(&config, services.dns.clone(), metrics.clone(), host_name)?;
+        let environment = environment(&config, &services, metrics.clone(), host_name)?;
         let environment = Arc::new(environment);
         let hashing = services.hashing.clone();
         let live = load(first, &environment, &hashing, &metrics, None)?;
@@ -95,6 +96,8 @@ impl Gateway {
         let mut country = Country::new(config.scratch.clone(), components.country.clone());
         let mut doors = Doors::new(config.listen, services.certificates.clone(), &components);
         let shared = Arc::new(share(config, services, live, &environment));
+        let members: Weak<dyn PoolMembers> = Arc::<Shared>::downgrade(&shared);
+        shared.metrics.watch_members(members);
         let prepared = doors
             .prepare(&first.snapshot.gateway.listeners, &shared)
             .await?;
@@ -273,7 +276,8 @@ fn share(
         country: ArcSwap::from_pointee(CountryLookup::embedded()),
         live: ArcSwap::from_pointee(live),
         config_unavailable: false.into(),
-        held: Budget::new(config.limits.held_in_all),
+        message_memory: services.message_memory,
+        classifier: Classifier::default(),
         spool: config.scratch,
         limits: config.limits,
         metrics,
@@ -282,7 +286,7 @@ fn share(
 
 fn environment(
     config: &GatewayConfig,
-    dns: Dns,
+    services: &Services,
     metrics: GatewayMetrics,
     host_name: ClientName,
 ) -> Result<Environment, Error> {
@@ -293,7 +297,8 @@ fn environment(
     Ok(Environment {
         tls_opportunistic: client_config(Verification::Opportunistic)?,
         tls_required: client_config(Verification::Required(roots))?,
-        dns,
+        dns: services.dns.clone(),
+        credentials: services.credentials.clone(),
         metrics,
         host_name,
         deadlines: Deadlines::default(),

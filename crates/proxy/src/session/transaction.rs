@@ -74,6 +74,26 @@ impl Transaction {
         }
     }
 
+    /// The reverse path as MAIL had it, without the angle brackets; empty for the null one.
+    pub(super) fn reverse_path(&self) -> String {
+        self.mail
+            .path
+            .mailbox()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    /// The forward paths as RCPT had them, without the angle brackets.
+    pub(super) fn forward_paths(&self) -> Vec<String> {
+        self.recipients
+            .iter()
+            .map(|recipient| match recipient.path.mailbox() {
+                Some(mailbox) => mailbox.to_string(),
+                None => "postmaster".to_owned(),
+            })
+            .collect()
+    }
+
     /// The transaction of a MAIL that was just accepted.
     pub(super) fn begin(
         live: Arc<Live>,

@@ -11,6 +11,7 @@ use super::deadlines::Deadlines;
 use super::lane::Lane;
 use super::slots::Slot;
 use super::wire::Wire;
+use crate::gateway::Login;
 
 /// A connection.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) capabilities: Capabilities,
     pub(super) lane: Arc<Lane>,
+    /// What the proxy logged in with.
+    pub(super) login: Option<Login>,
     /// Where it leads and where it left from.
     pub(super) hop: Hop,
     pub(super) bond: Bond,

@@ -11,6 +11,7 @@ use sekisho_smtp::Reply;
 use sekisho_smtp::command::Missing;
 
 use crate::dns::DnsFailure;
+use crate::gateway::CredentialsPending;
 
 /// The cause, without the place.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,8 @@ pub(crate) enum Fault {
     Connect(io::Error),
     #[error("this machine does not have the source address {address} ({source})")]
     SourceAddress { address: IpAddr, source: io::Error },
+    #[error("the source address {0} has no port left for this next hop")]
+    NoPort(IpAddr),
     #[error("the host has no address of the family of the source address {0}")]
     SourceFamily(IpAddr),
     #[error("TLS is required, and it does not offer STARTTLS")]
@@ -55,6 +58,14 @@ pub(crate) enum Fault {
         "it offers no TLS, and a password is not sent in clear text over the network unless `tls` is `Off`"
     )]
     PasswordInClear,
+    #[error(transparent)]
+    CredentialsPending(#[from] CredentialsPending),
+    #[error("it refuses the pool's login: {0}")]
+    LoginRefused(Reply),
+    #[error("it does not offer AUTH PLAIN or LOGIN, and the pool has credentials for it")]
+    RelayOffersNoLogin,
+    #[error("credentials cross a network only with `tls: Required`")]
+    LoginInClear,
     #[error("no member is healthy{}", Last(.0.as_deref()))]
     NoHealthyMember(Option<Box<Failure>>),
     #[error("the snapshot has no such pool")]
@@ -158,10 +169,16 @@ impl Failure {
                 (4, 4, 2),
                 "The connection to the mail server was lost; please log in again",
             ),
+            // What a relay says of our own login is nothing for a client, in whose mail program it would look like an
+            // opinion of the client's.
+            Fault::NoHealthyMember(Some(last)) if last.is_about_our_login() => last.reply(),
             Fault::Identity(_)
             | Fault::IdentityRefused(_)
             | Fault::AuthNotOffered
-            | Fault::PasswordInClear => Reply::new(
+            | Fault::PasswordInClear
+            | Fault::LoginRefused(_)
+            | Fault::RelayOffersNoLogin
+            | Fault::LoginInClear => Reply::new(
                 451,
                 (4, 3, 5),
                 "The mail system is not set up correctly; please try again later",
@@ -174,10 +191,12 @@ impl Failure {
             Fault::Resolve(_)
             | Fault::Connect(_)
             | Fault::SourceAddress { .. }
+            | Fault::NoPort(_)
             | Fault::SourceFamily(_)
             | Fault::TlsNotOffered
             | Fault::Tls(_)
             | Fault::Unwilling(_)
+            | Fault::CredentialsPending(_)
             | Fault::NoHealthyMember(_)
             | Fault::NoSuchPool => Reply::new(
                 451,
@@ -187,6 +206,13 @@ impl Failure {
         }
     }
 
+    fn is_about_our_login(&self) -> bool {
+        matches!(
+            self.0.fault,
+            Fault::LoginRefused(_) | Fault::RelayOffersNoLogin | Fault::LoginInClear
+        )
+    }
+
     /// How metrics count it; `None` where the next hop did its duty.
     pub(super) fn metric(&self) -> Option<UpstreamError> {
         Some(match &self.0.fault {
@@ -194,10 +220,15 @@ impl Failure {
                 return None;
             }
             Fault::Resolve(_) => UpstreamError::Resolve,
-            Fault::Connect(_) | Fault::SourceAddress { .. } | Fault::SourceFamily(_) => {
-                UpstreamError::Connect
+            Fault::Connect(_)
+            | Fault::SourceAddress { .. }
+            | Fault::NoPort(_)
+            | Fault::SourceFamily(_) => UpstreamError::Connect,
+            Fault::TlsNotOffered | Fault::Tls(_) | Fault::PasswordInClear | Fault::LoginInClear => {
+                UpstreamError::Tls
             }
-            Fault::TlsNotOffered | Fault::Tls(_) | Fault::PasswordInClear => UpstreamError::Tls,
+            Fault::CredentialsPending(_) => UpstreamError::CredentialsPending,
+            Fault::LoginRefused(_) | Fault::RelayOffersNoLogin => UpstreamError::Login,
             Fault::Timeout | Fault::Deadline => UpstreamError::Timeout,
             Fault::Closed | Fault::Broken(_) | Fault::LoginLost => UpstreamError::Closed,
             Fault::Unwilling(_) => UpstreamError::Unwilling,

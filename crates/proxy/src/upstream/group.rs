@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sekisho_policy::record::Hop;
 use sekisho_policy::snapshot::Pool;
 use sekisho_policy::{Account, route};
-use sekisho_runtime::metrics::PoolMetrics;
+use sekisho_runtime::metrics::{MemberState, PoolMetrics, UpstreamPhase};
 use tokio::time::{Instant, timeout_at};
 
 use super::Environment;
@@ -107,10 +107,10 @@ impl Group {
             return self.open_own(environment, wish, freshness);
         }
         let mut slot = Some(self.slot(deadline).await?);
-        let mut tried = Vec::new();
+        let (mut tried, mut attempts) = (Vec::new(), 0);
         let mut last = None;
-        while tried.len() < MAX_TRIES
-            && let Some((exit, lane)) = self.next(wish, &tried)
+        while attempts < MAX_TRIES
+            && let Some((exit, lane)) = self.next(environment, wish, &tried)
         {
             tried.push((exit, lane));
             let started = Instant::now();
@@ -127,7 +127,10 @@ impl Group {
                     if blame == Blame::Nobody {
                         return Err(self.counted(failure));
                     }
-                    tracing::warn!(%failure, "a next hop failed");
+                    if blame != Blame::Credentials {
+                        attempts += 1;
+                        tracing::warn!(%failure, "a next hop failed");
+                    }
                     last = Some(self.counted(failure));
                 }
             }
@@ -173,12 +176,26 @@ impl Group {
     ) -> Result<Opened, (Failure, Blame)> {
         let exit = &self.exits[exit];
         let lane = &exit.lanes[lane];
-        let identity = &wish.identity;
+        let hop = Hop {
+            pool: self.pool.as_ref().map(|(name, _)| Arc::clone(name)),
+            member: exit.member.clone(),
+            address: lane.key.address.to_string(),
+            from: lane.key.source,
+            reply: String::new(),
+        };
+        let login = match lane.login(&*environment.credentials) {
+            Ok(login) => login,
+            Err(pending) => {
+                let failure = Failure::at(hop, UpstreamPhase::Auth, pending);
+                return Err((failure, Blame::Credentials));
+            }
+        };
         let attempt = Attempt {
             environment,
             metrics: &self.metrics,
             lane,
-            identity,
+            identity: &wish.identity,
+            login: login.as_ref(),
             deadline,
         };
         let headers = Arc::clone(&exit.headers);
@@ -194,13 +211,6 @@ impl Group {
         self.shared
             .idle
             .make_room(|idle| self.shared.slots.have_room_for(idle));
-        let hop = Hop {
-            pool: self.pool.as_ref().map(|(name, _)| Arc::clone(name)),
-            member: exit.member.clone(),
-            address: String::new(),
-            from: None,
-            reply: String::new(),
-        };
         let connection = attempt.connect(hop).await?;
         lane.succeeded();
         Ok(Opened {
@@ -224,7 +234,8 @@ impl Group {
             return Some(own);
         }
         while let Some(mut connection) = self.shared.idle.take(attempt.lane) {
-            if connection.is_fit(self.most_messages, deadlines, Instant::now())
+            if connection.login.as_ref() == attempt.login
+                && connection.is_fit(self.most_messages, deadlines, Instant::now())
                 && attempt.introduce_again(&mut connection).await.is_ok()
             {
                 connection.hop.reply.clear();
@@ -235,7 +246,12 @@ impl Group {
     }
 
     /// The next way to try. A pool's unhealthy members are never tried; the gateway's endpoints are, after the others.
-    fn next(&self, wish: &Wish, tried: &[(usize, usize)]) -> Option<(usize, usize)> {
+    fn next(
+        &self,
+        environment: &Environment,
+        wish: &Wish,
+        tried: &[(usize, usize)],
+    ) -> Option<(usize, usize)> {
         let now = Instant::now();
         let Some((_, pool)) = &self.pool else {
             let lanes = self.exits[0].lanes.iter().enumerate();
@@ -244,10 +260,13 @@ impl Group {
                 .min_by_key(|(_, lane)| lane.good_at(now))
                 .map(|(at, _)| (0, at));
         };
+        let credentials = &*environment.credentials;
         let lane_of = |exit: usize| {
             let lanes = self.exits.get(exit)?.lanes.iter().enumerate();
             lanes
-                .filter(|(at, lane)| lane.is_good(now) && !tried.contains(&(exit, *at)))
+                .filter(|(at, lane)| {
+                    !tried.contains(&(exit, *at)) && lane.is_good(now, credentials)
+                })
                 .map(|(at, _)| at)
                 .next()
         };
@@ -257,6 +276,27 @@ impl Group {
             lane_of(exit).is_some()
         })?;
         Some((exit, lane_of(exit)?))
+    }
+
+    /// How each of the pool's members is at `now`.
+    pub(super) fn members(
+        &self,
+        environment: &Environment,
+        now: Instant,
+    ) -> impl Iterator<Item = MemberState> {
+        let members = self.pool.iter().flat_map(|(_, pool)| &pool.members);
+        let credentials = &*environment.credentials;
+        members.zip(&self.exits).map(move |(member, exit)| {
+            if member.weight == 0 {
+                MemberState::Unused
+            } else if exit.lanes.iter().all(|lane| lane.lacks_login(credentials)) {
+                MemberState::CredentialsPending
+            } else if exit.lanes.iter().any(|lane| lane.is_good(now, credentials)) {
+                MemberState::Healthy
+            } else {
+                MemberState::Resting
+            }
+        })
     }
 
     async fn slot(&self, deadline: Instant) -> Result<Slot, Failure> {

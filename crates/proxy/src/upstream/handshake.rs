@@ -1,4 +1,5 @@
-//! From an address to a connection that may take mail: TCP, PROXY header, greeting, EHLO, TLS, XCLIENT.
+//! From an address to a connection that may take mail: TCP, PROXY header, greeting, EHLO, TLS, XCLIENT,
+//! the proxy's own login.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,7 @@ use super::identity::ClientIdentity;
 use super::lane::{Blame, Lane};
 use super::stream::Stream;
 use super::wire::Wire;
+use crate::gateway::Login;
 
 /// Addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -31,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) metrics: &'a PoolMetrics,
     pub(super) lane: &'a Arc<Lane>,
     pub(super) identity: &'a ClientIdentity,
+    /// What the proxy logs in with.
+    pub(super) login: Option<&'a Login>,
     pub(super) deadline: Instant,
 }
 
@@ -98,11 +102,20 @@ impl Attempt<'_> {
             progress.phase = UpstreamPhase::Ehlo;
             capabilities = self.introduce(&mut wire, &capabilities).await?;
         }
+        if let Some(login) = self.login {
+            let logging_in = self.log_in(&mut wire, &capabilities, login);
+            let logged_in = self.timed(progress, UpstreamPhase::Auth, logging_in).await;
+            if let Err(Fault::LoginRefused(_)) = &logged_in {
+                self.lane.refused_login(login);
+            }
+            logged_in?;
+        }
         let now = Instant::now();
         Ok(Connection {
             wire,
             capabilities,
             lane: Arc::clone(self.lane),
+            login: self.login.cloned(),
             hop: progress.hop.clone(),
             bond: if self.lane.key.passing == Passing::ProxyV2 {
                 Bond::OneCaller
@@ -281,7 +294,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn until(self) -> Until {
+    pub(super) fn until(self) -> Until {
         Until::first(self.environment.deadlines.hello, self.deadline)
     }
 }
@@ -312,7 +325,9 @@ fn line(command: &Command) -> Result<Vec<u8>, Fault> {
 fn blame(phase: UpstreamPhase, fault: &Fault) -> Blame {
     match (phase, fault) {
         (_, Fault::Deadline | Fault::Identity(_) | Fault::IdentityRefused(_)) => Blame::Nobody,
-        (_, Fault::SourceAddress { .. } | Fault::SourceFamily(_)) => Blame::Address,
+        (_, Fault::SourceAddress { .. } | Fault::NoPort(_) | Fault::SourceFamily(_)) => {
+            Blame::Address
+        }
         (UpstreamPhase::Connect, _) | (UpstreamPhase::Greeting, Fault::Timeout) => Blame::Endpoint,
         _ => Blame::Address,
     }

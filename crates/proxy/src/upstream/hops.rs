@@ -1,6 +1,7 @@
 //! All next hops of one snapshot, and what they take over from the snapshot before.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sekisho_policy::Account;
@@ -8,7 +9,7 @@ use sekisho_policy::route::Route;
 use sekisho_policy::snapshot::{
     ClientIdentity as Passing, HostPort, Member, Pool, Relay, Snapshot, Upstream, UpstreamTls,
 };
-use sekisho_runtime::metrics::{GatewayMetrics, NO_NAME};
+use sekisho_runtime::metrics::{GatewayMetrics, MemberState, NO_NAME};
 use sekisho_smtp::command::{ClientName, MailCommand};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
@@ -21,8 +22,10 @@ use super::identity::Caller;
 use super::idle::Idle;
 use super::lane::{Lane, LaneKey};
 use super::slots::{Slots, UNLIMITED};
+use super::source;
 use super::transaction::{Opening, Transaction};
 use crate::dns::Dns;
+use crate::gateway::Credentials;
 
 /// Messages over one connection to the gateway's own upstream.
 const UPSTREAM_MESSAGES: u32 = 100;
@@ -37,6 +40,8 @@ pub(crate) struct Environment {
     /// The certificate must be for the name that is connected to.
     pub(crate) tls_required: Arc<ClientConfig>,
     pub(crate) dns: Dns,
+    /// What relays are logged in to with.
+    pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) metrics: GatewayMetrics,
     /// What is said in EHLO where a member has no name of its own.
     pub(crate) host_name: ClientName,
@@ -62,6 +67,30 @@ pub(crate) enum LoadError {
         member: String,
         name: String,
     },
+    #[error(
+        "pool {pool}, member {member}: nothing can leave from {address} ({why}); give that address to this machine, or \
+         another sourceAddress to the member"
+    )]
+    SourceAddress {
+        pool: String,
+        member: String,
+        address: IpAddr,
+        why: String,
+    },
+    #[error(
+        "pool {pool}, member {member}: {relay} cannot be reached from {address}, which is of the other IP version; give the \
+         member a sourceAddress or a relay of the same"
+    )]
+    SourceFamily {
+        pool: String,
+        member: String,
+        address: IpAddr,
+        relay: HostPort,
+    },
+    #[error(
+        "pool {pool}, member {member}: credentials cross a network only with tls: Required; set it, or leave credentialsRef out"
+    )]
+    LoginInClear { pool: String, member: String },
     #[error("pool {pool}: it allows no {what}")]
     Nothing { pool: String, what: &'static str },
 }
@@ -177,6 +206,20 @@ impl NextHops {
         Transaction::begin(opening, opened, mail, deadline)
     }
 
+    /// How the members of each pool are now, by the pool's object (`namespace/name`).
+    pub(crate) fn members(&self, note: &mut dyn FnMut(&str, MemberState)) {
+        let now = Instant::now();
+        for group in self.pools.values() {
+            let Some((_, pool)) = &group.pool else {
+                continue;
+            };
+            let name = format!("{}/{}", pool.object.namespace, pool.object.name);
+            for state in group.members(&self.environment, now) {
+                note(&name, state);
+            }
+        }
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -270,6 +313,7 @@ impl Loader<'_> {
                 helo: helo.clone(),
             })?,
         };
+        self.check_source(pool, member, before)?;
         let (lanes, headers) = match &member.relay {
             None => (
                 self.upstream_lanes(member.source_address, &helo, before, kept),
@@ -283,7 +327,14 @@ impl Loader<'_> {
                     helo,
                     // Relays of a pool are outside: they are told nothing of our clients.
                     passing: Passing::None,
+                    secret: relay.credentials.as_deref().map(Into::into),
                 };
+                if key.secret.is_some() && !may_be_logged_in_to(relay) {
+                    return Err(LoadError::LoginInClear {
+                        pool: pool.to_owned(),
+                        member: member.name.clone(),
+                    });
+                }
                 let headers = header_fields(relay).map_err(|name| LoadError::Header {
                     pool: pool.to_owned(),
                     member: member.name.clone(),
@@ -299,9 +350,45 @@ impl Loader<'_> {
         })
     }
 
+    /// A member whose address is not ours would only defer mail. An address that was in use already is left to the health
+    /// of its member: that it went away is no reason to refuse other changes.
+    fn check_source(&self, pool: &str, member: &Member, before: &Kept) -> Result<(), LoadError> {
+        let Some(address) = member.source_address else {
+            return Ok(());
+        };
+        let next_hops: Vec<&HostPort> = match &member.relay {
+            Some(relay) => vec![&relay.address],
+            None => self.upstream.endpoints.iter().collect(),
+        };
+        let is_of_other_family = |hop: &HostPort| {
+            hop.host
+                .parse::<IpAddr>()
+                .is_ok_and(|to| to.is_ipv4() != address.is_ipv4())
+        };
+        if let Some(relay) = next_hops.first()
+            && next_hops.iter().all(|hop| is_of_other_family(hop))
+        {
+            return Err(LoadError::SourceFamily {
+                pool: pool.to_owned(),
+                member: member.name.clone(),
+                address,
+                relay: (*relay).clone(),
+            });
+        }
+        if before.lanes.keys().any(|key| key.source == Some(address)) {
+            return Ok(());
+        }
+        source::check(address).map_err(|error| LoadError::SourceAddress {
+            pool: pool.to_owned(),
+            member: member.name.clone(),
+            address,
+            why: error.to_string(),
+        })
+    }
+
     fn upstream_lanes(
         &self,
-        source: Option<std::net::IpAddr>,
+        source: Option<IpAddr>,
         helo: &ClientName,
         before: &mut Kept,
         kept: &mut Kept,
@@ -312,6 +399,7 @@ impl Loader<'_> {
             source,
             helo: helo.clone(),
             passing: self.upstream.client_identity,
+            secret: None,
         };
         self.upstream
             .endpoints
@@ -319,6 +407,15 @@ impl Loader<'_> {
             .map(|address| lane(key(address), before, kept))
             .collect()
     }
+}
+
+fn may_be_logged_in_to(relay: &Relay) -> bool {
+    relay.tls == UpstreamTls::Required
+        || relay
+            .address
+            .host
+            .parse::<IpAddr>()
+            .is_ok_and(|host| host.to_canonical().is_loopback())
 }
 
 fn lane(key: LaneKey, before: &mut Kept, kept: &mut Kept) -> Arc<Lane> {

@@ -1,14 +1,16 @@
 //! One way to a next hop: an endpoint, seen from one source address, under one name.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sekisho_policy::snapshot::{ClientIdentity as Passing, HostPort, UpstreamTls};
 use sekisho_smtp::command::ClientName;
 use tokio::time::Instant;
 
+use super::failure::Fault;
 use super::health::{Health, REFUSED, UNREACHABLE};
+use crate::gateway::{Credentials, Login};
 
 /// How long an endpoint whose TLS does not work is used without it, where TLS is opportunistic.
 const PLAIN_FOR: Duration = Duration::from_secs(300);
@@ -21,6 +23,8 @@ pub(super) struct LaneKey {
     pub(super) source: Option<IpAddr>,
     pub(super) helo: ClientName,
     pub(super) passing: Passing,
+    /// The Secret with which the proxy logs in.
+    pub(super) secret: Option<Arc<str>>,
 }
 
 /// One lane. It outlives the snapshot that named it if the next one names it too.
@@ -32,6 +36,16 @@ pub(super) struct Lane {
     /// Whether it serves this source address.
     address: Health,
     plain_until: Mutex<Option<Instant>>,
+    login: Mutex<LoginState>,
+}
+
+/// What became of the lane's login.
+#[derive(Debug, Default)]
+struct LoginState {
+    /// The one that the relay refused last.
+    refused: Option<Login>,
+    /// The log says already that there is none.
+    pending: bool,
 }
 
 /// Whose fault it was that no connection came about.
@@ -39,8 +53,10 @@ pub(super) struct Lane {
 pub(super) enum Blame {
     /// The endpoint cannot be reached, from wherever.
     Endpoint,
-    /// It does not serve this address, or this machine does not have it.
+    /// It does not serve this address or this login, or this machine does not have the address.
     Address,
+    /// There is nothing to log in with; that can change at any moment.
+    Credentials,
     /// Neither: time ran out, or the configuration is wrong.
     Nobody,
 }
@@ -52,6 +68,7 @@ impl Lane {
             endpoint,
             address: Health::new(REFUSED),
             plain_until: Mutex::default(),
+            login: Mutex::default(),
         }
     }
 
@@ -59,8 +76,60 @@ impl Lane {
         Health::new(UNREACHABLE)
     }
 
-    pub(super) fn is_good(&self, now: Instant) -> bool {
-        self.endpoint.is_good(now) && self.address.is_good(now)
+    pub(super) fn is_good(&self, now: Instant, credentials: &dyn Credentials) -> bool {
+        self.endpoint.is_good(now)
+            && (self.address.is_good(now) || self.has_another_login(credentials))
+    }
+
+    /// What to log in with, if anything. That there is nothing to be had is logged once for as long as it is so.
+    ///
+    /// # Errors
+    /// [`Fault::CredentialsPending`].
+    pub(super) fn login(&self, credentials: &dyn Credentials) -> Result<Option<Login>, Fault> {
+        let Some(secret) = &self.key.secret else {
+            return Ok(None);
+        };
+        let login = credentials.of_secret(secret);
+        let was_pending = std::mem::replace(&mut self.login_state().pending, login.is_err());
+        let hop = &self.key.address;
+        match &login {
+            Err(pending) if !was_pending => {
+                tracing::error!(%hop, %pending, "a relay cannot be logged in to; its member takes no mail");
+            }
+            Ok(_) if was_pending => {
+                tracing::info!(%hop, secret = &**secret, "there are credentials now")
+            }
+            _ => {}
+        }
+        Ok(Some(login?))
+    }
+
+    /// Whether a login is called for and cannot be had.
+    pub(super) fn lacks_login(&self, credentials: &dyn Credentials) -> bool {
+        let secret = self.key.secret.as_ref();
+        secret.is_some_and(|secret| credentials.of_secret(secret).is_err())
+    }
+
+    pub(super) fn refused_login(&self, login: &Login) {
+        self.login_state().refused = Some(login.clone());
+    }
+
+    /// Whether the Secret holds something else than what was refused: then the refusal is forgotten.
+    fn has_another_login(&self, credentials: &dyn Credentials) -> bool {
+        let (Some(secret), Some(refused)) = (&self.key.secret, &self.login_state().refused) else {
+            return false;
+        };
+        let changed = credentials
+            .of_secret(secret)
+            .is_ok_and(|login| login != *refused);
+        if changed {
+            self.address.succeeded();
+        }
+        changed
+    }
+
+    fn login_state(&self) -> MutexGuard<'_, LoginState> {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sorts the healthy first, then by the end of the pause.
@@ -76,13 +145,16 @@ impl Lane {
         match blame {
             Blame::Endpoint => self.endpoint.failed(started, now),
             Blame::Address => self.address.failed(started, now),
-            Blame::Nobody => {}
+            Blame::Credentials | Blame::Nobody => {}
         }
     }
 
     pub(super) fn succeeded(&self) {
         self.endpoint.succeeded();
         self.address.succeeded();
+        if self.key.secret.is_some() {
+            self.login_state().refused = None;
+        }
     }
 
     /// TLS did not work here: for a while, opportunistic connections do without (RFC 7435).

@@ -110,7 +110,7 @@ async fn ask(
     judge(reply)
 }
 
-async fn exchange(
+pub(super) async fn exchange(
     wire: &mut Wire,
     mechanism: Mechanism,
     credentials: &Credentials,
@@ -129,7 +129,7 @@ async fn exchange(
     Ok(reply)
 }
 
-fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
+pub(super) fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
     [Mechanism::Plain, Mechanism::Login]
         .into_iter()
         .find(|mechanism| capabilities.offers_auth(mechanism.name()))
@@ -137,13 +137,13 @@ fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
 
 /// What lies between us and the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
+pub(super) enum Path {
     Tls,
     Loopback,
     Network,
 }
 
-fn path(wire: &Wire) -> Path {
+pub(super) fn path(wire: &Wire) -> Path {
     if wire.is_tls() {
         Path::Tls
     } else if wire.stream().is_some_and(Stream::is_loopback) {

@@ -22,7 +22,9 @@ mod identity;
 mod idle;
 mod lane;
 mod login;
+mod relay_login;
 mod slots;
+mod source;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::failure::Fault;
+use super::source;
 
 /// The stream.
 #[derive(Debug)]
@@ -30,21 +31,22 @@ impl Stream {
     /// # Errors
     /// [`Fault::SourceAddress`] if this machine does not have the address, else [`Fault::Connect`].
     pub(super) async fn connect(to: SocketAddr, from: Option<IpAddr>) -> Result<Self, Fault> {
-        let socket = if to.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }
-        .map_err(Fault::Connect)?;
-        if let Some(address) = from {
-            socket
-                .bind(SocketAddr::new(address, 0))
-                .map_err(|source| match source.kind() {
+        let socket = match from {
+            Some(address) => {
+                source::socket_from(address).map_err(|source| match source.kind() {
                     io::ErrorKind::AddrNotAvailable => Fault::SourceAddress { address, source },
                     _ => Fault::Connect(source),
-                })?;
-        }
-        let stream = socket.connect(to).await.map_err(Fault::Connect)?;
+                })?
+            }
+            None if to.is_ipv4() => TcpSocket::new_v4().map_err(Fault::Connect)?,
+            None => TcpSocket::new_v6().map_err(Fault::Connect)?,
+        };
+        let connected = socket.connect(to).await;
+        let stream = connected.map_err(|error| match (error.kind(), from) {
+            // The port is chosen now, and the address has none left for this next hop.
+            (io::ErrorKind::AddrNotAvailable, Some(address)) => Fault::NoPort(address),
+            _ => Fault::Connect(error),
+        })?;
         stream.set_nodelay(true).map_err(Fault::Connect)?;
         Ok(Self::Plain(stream))
     }

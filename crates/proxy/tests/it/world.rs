@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sekisho_counters::Counters;
 use sekisho_policy::record::Record;
 use sekisho_policy::{Envelope, Snapshot};
 use sekisho_proxy::{
-    Certificates, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Limits, Services, ledger,
+    Certificates, Credentials, CredentialsPending, Dns, FleetKey, Gateway, GatewayConfig, HashPool,
+    Ids, Limits, Login, MessageMemory, Services, ledger,
 };
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
@@ -29,6 +30,7 @@ pub(crate) struct Objects {
     snapshot: Value,
     limits: Value,
     generation: u64,
+    secrets: Logins,
 }
 
 impl Objects {
@@ -53,6 +55,7 @@ impl Objects {
             snapshot,
             limits: json!({}),
             generation: 0,
+            secrets: Logins::default(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Objects {
             "limits" => merge(&mut self.limits, value),
             "gateway" => merge(&mut self.snapshot["gateway"], value),
             "listener" => merge(&mut self.snapshot["gateway"]["listeners"][0], value),
+            "secret" => self.secrets.set(name, value),
             "pool" => {
                 let mut pool = json!({
                     "object": { "kind": "EgressPool", "namespace": "mail", "name": name },
@@ -216,6 +220,31 @@ impl Certificates for SelfSigned {
     }
 }
 
+/// The Secrets that relays are logged in to with; cloning shares them.
+#[derive(Clone, Debug, Default)]
+struct Logins(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl Logins {
+    fn set(&self, name: &str, value: &Value) {
+        self.0
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), value.clone());
+    }
+}
+
+impl Credentials for Logins {
+    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
+        let secrets = self.0.lock().unwrap();
+        let secret = format!("Secret mail/{name}");
+        let Some(values) = secrets.get(name) else {
+            return Err(CredentialsPending::missing(secret));
+        };
+        let value = |key: &str| values[key].as_str().map(str::as_bytes);
+        Login::from_values(&secret, value("username"), value("password"))
+    }
+}
+
 /// A gateway that runs.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -256,7 +285,9 @@ impl World {
                 .map_err(|error| text(&error))?,
             hashing: HashPool::new(metrics.clone()),
             key,
+            message_memory: MessageMemory::new(64 << 20),
             certificates: Arc::new(SelfSigned(TempDir::new().map_err(|error| text(&error))?)),
+            credentials: Arc::new(objects.secrets.clone()),
             ledger,
             ids: Ids::seeded(1),
             clock: clock.clone(),

@@ -5,7 +5,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use super::family::{Registrar, closed, object};
 use super::labels::{
     AuthResult, BufferPlace, Class, CounterBackend, CounterError, CountryData, Detection, DnsQuery,
-    DnsResult, Enforcement, HandshakeError, LedgerResult, Load, Mechanism, Outcome, ReplyClass,
+    DnsResult, Enforcement, HandshakeError, LedgerResult, Load, Mechanism, MemberState, Outcome, ReplyClass,
     Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
@@ -46,6 +46,7 @@ pub(super) struct Families {
     pub(super) upstream_latency: HistogramVec,
     pub(super) upstream_errors: IntCounterVec,
     pub(super) upstream_connections: IntGaugeVec,
+    pub(super) pool_members: IntGaugeVec,
     pub(super) dns: IntCounterVec,
     // Passwords
     pub(super) hash_waiting: IntGaugeVec,
@@ -158,6 +159,11 @@ impl Families {
                 "sekisho_upstream_connections",
                 &[object("gateway"), object("pool")],
                 "Connections to next hops open now, idle ones included.",
+            ),
+            pool_members: r.gauges(
+                "sekisho_pool_members",
+                &[object("gateway"), object("pool"), closed::<MemberState>("state")],
+                "Members of each pool, by how they are now. A pool of which none is healthy sends nothing.",
             ),
             dns: r.counters(
                 "sekisho_dns_lookups_total",

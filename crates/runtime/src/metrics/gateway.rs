@@ -1,11 +1,11 @@
 //! Handles for what belongs to one gateway: its listeners, rules and pools.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
-use super::Metrics;
+use super::{Metrics, PoolMembers};
 use super::family::Series;
 use super::guards::{OpenConnection, OpenSession};
 use super::labels::{
@@ -145,6 +145,12 @@ impl GatewayMetrics {
             .families
             .brakes
             .with_label_values(&[self.series.name.as_str(), rule])
+    }
+
+    /// `members` is asked of the pools from now on, for as long as it is there.
+    pub fn watch_members(&self, members: Weak<dyn PoolMembers>) {
+        let name = self.series.name.clone();
+        self.metrics.since().members.insert(name, members);
     }
 
     fn leading(&self, name: &str) -> Arc<[String]> {

@@ -99,6 +99,7 @@ labels! {
         Rcpt => "rcpt",
         Headers => "headers",
         Body => "body",
+        Route => "route",
     }
 
     /// What a rule said.
@@ -203,10 +204,26 @@ labels! {
         Protocol => "protocol",
         /// It would not take the client's identity.
         Identity => "identity",
+        /// It would not take the pool's own login.
+        Login => "login",
+        /// The Secret with the pool's login is not there, or lacks something.
+        CredentialsPending => "credentials_pending",
         /// No member of the pool is healthy.
         NoHealthyMember => "no_healthy_member",
         /// Every connection the pool may hold is busy.
         Saturated => "saturated",
+    }
+
+    /// How a member of a pool is.
+    MemberState {
+        /// It may take mail.
+        Healthy => "healthy",
+        /// It failed, and is left alone for a while.
+        Resting => "resting",
+        /// There is nothing to log in to its relay with.
+        CredentialsPending => "credentials_pending",
+        /// Its weight is 0.
+        Unused => "unused",
     }
 
     /// What was asked of the DNS.

@@ -10,7 +10,7 @@ mod guards;
 pub mod labels;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
@@ -20,6 +20,13 @@ use family::Series;
 pub use gateway::{GatewayMetrics, ListenerMetrics, PoolMetrics, RuleMetrics};
 pub use guards::{Buffered, Hashing, OpenConnection, OpenSession, Waiting};
 pub use labels::*;
+
+/// Says how the members of a gateway's pools are. It is asked each time that metrics are read, since a pause ends without
+/// anything happening.
+pub trait PoolMembers: std::fmt::Debug + Send + Sync {
+    /// Names the pool (`namespace/name`) and the state of each member.
+    fn each(&self, note: &mut dyn FnMut(&str, MemberState));
+}
 
 /// The `pool` label of the gateway's own upstream, and the `rule` label where no rule spoke.
 /// No object can have this name.
@@ -49,12 +56,13 @@ struct Shared {
     since: Mutex<Since>,
 }
 
-/// Points in time (ms since 1970) whose distance is worked out when the metrics are read.
+/// What is worked out when the metrics are read: distances of points in time (ms since 1970), and who knows of pools.
 #[derive(Debug, Default)]
 struct Since {
     config: BTreeMap<String, u64>,
     country: BTreeMap<CountryData, u64>,
     invalid: BTreeSet<(String, String, String)>,
+    members: BTreeMap<String, Weak<dyn PoolMembers>>,
 }
 
 impl Default for Metrics {
@@ -200,7 +208,9 @@ impl Metrics {
 
     /// The text exposition format, with ages as of `now_ms` (ms since 1970).
     pub fn encode(&self, now_ms: u64) -> String {
-        self.work_out_ages(now_ms);
+        let mut since = self.since();
+        self.work_out_ages(&since, now_ms);
+        self.count_members(&mut since);
         let mut text = String::with_capacity(16 * 1024);
         // Writing to a String fails only for a family without series, and the registry leaves those out.
         if let Err(error) =
@@ -211,9 +221,28 @@ impl Metrics {
         text
     }
 
-    fn work_out_ages(&self, now_ms: u64) {
+    fn count_members(&self, since: &mut Since) {
+        let family = &self.shared.families.pool_members;
+        family.reset();
+        since.members.retain(|gateway, members| {
+            let Some(members) = members.upgrade() else {
+                return false;
+            };
+            members.each(&mut |pool, state| {
+                for other in MemberState::ALL {
+                    // A state that nobody is in is a 0, or an alert would have nothing to compare.
+                    family.with_label_values(&[gateway, pool, other.as_str()]);
+                }
+                family
+                    .with_label_values(&[gateway, pool, state.as_str()])
+                    .inc();
+            });
+            true
+        });
+    }
+
+    fn work_out_ages(&self, since: &Since, now_ms: u64) {
         let families = &self.shared.families;
-        let since = self.since();
         for (gateway, at) in &since.config {
             families
                 .config_age

@@ -1,10 +1,11 @@
 //! A message as it comes in: decoded, its header collected, its parts walked, and held until it can go on.
 
 use sekisho_policy::ContentNeeds;
-use sekisho_policy::event::{EndFacts, Newlines, Scan};
+use sekisho_policy::event::{EndFacts, Fact, Newlines, Scan};
 use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
 use sekisho_smtp::header::{HeaderProgress, HeaderReader};
 use sekisho_smtp::mime::{self, Walker, WalkerLimits};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::held::Held;
@@ -17,6 +18,9 @@ pub(in crate::session) struct Intake {
     header: Header,
     walker: Option<Walker>,
     needs: ContentNeeds,
+    /// Names of the patterns that were found so far.
+    pub(super) matched: Vec<Box<str>>,
+    digest: Option<Sha256>,
     /// What came in and has not gone on.
     pub(super) held: Held,
     /// The most octets that it may have.
@@ -46,9 +50,11 @@ impl Intake {
                 .attachments
                 .then(|| Walker::new(WalkerLimits::default())),
             needs,
+            matched: Vec::new(),
+            digest: needs.engines.then(Sha256::new),
             held: Held::new(
                 limits.held_in_memory,
-                shared.held.clone(),
+                shared.message_memory.clone(),
                 shared.metrics.process(),
             ),
             most: max_size.unwrap_or(u64::MAX).min(limits.message),
@@ -65,6 +71,9 @@ impl Intake {
         let fresh = &self.held.memory()[before..];
         if let Some(walker) = &mut self.walker {
             walker.feed(fresh);
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(fresh);
         }
         if self.decoder.stats().bare_newlines > 0 {
             self.lone_dot |= holds_lone_dot(input);
@@ -105,6 +114,11 @@ impl Intake {
             }
             HeaderProgress::TooLong => self.header = Header::TooLong,
         }
+    }
+
+    /// SHA-256 of the message, once; nothing where no engine is asked.
+    pub(super) fn digest(&mut self) -> Option<[u8; 32]> {
+        self.digest.take().map(|digest| digest.finalize().into())
     }
 
     pub(super) fn needs(&self) -> ContentNeeds {
@@ -173,6 +187,8 @@ impl Intake {
         EndFacts {
             bytes: self.octets(),
             extensions,
+            matched: std::mem::take(&mut self.matched),
+            opinions: Fact::Unasked,
             scan,
             newlines,
         }

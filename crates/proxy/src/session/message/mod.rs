@@ -6,17 +6,22 @@ mod intake;
 mod send;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sekisho_policy::DecisionId;
-use sekisho_policy::event::{Scan, Stage};
+use sekisho_policy::event::{EndFacts, Fact, Scan, Stage};
 use sekisho_policy::record::{End, Hop};
+use sekisho_policy::snapshot::Gateway;
+use sekisho_policy::{DecisionId, Need, Opinion};
 use sekisho_smtp::Reply;
+use tokio::time::Instant;
 
 use super::data::Sent;
-use super::forward::Setback;
+use super::forward::{Setback, cut_short};
 use super::io::Gone;
 use super::stream::Transport;
 use super::{Session, refused};
+use crate::classify::Inquiry;
+use crate::held::Content;
 use crate::live::Live;
 pub(super) use intake::Intake;
 
@@ -66,14 +71,16 @@ impl<S: Transport> Session<S> {
             self.take_in(intake).await?;
         }
         self.judge_header(live, intake).await?;
-        // What its parts show may still choose another way, so a message whose parts are looked at is held whole.
-        let whole = intake.needs().attachments;
+        let whole = intake.needs().hold();
         while !intake.has_ended() && (whole || intake.held.memory_len() < WINDOW) {
             self.take_in(intake).await?;
         }
         if intake.has_ended() {
-            self.judge_end(live, intake).await?;
-            self.send_whole(live, intake).await
+            let until = Instant::now() + after_data(live.rules.gateway());
+            let content = intake.held.content();
+            self.judge_end(live, intake, Some((&content, until)))
+                .await?;
+            self.send_whole(live, &content, until).await
         } else {
             self.stream(live, intake).await
         }
@@ -109,22 +116,91 @@ impl<S: Transport> Session<S> {
     async fn judge_header(&mut self, live: &Live, intake: &mut Intake) -> Result<(), Stop> {
         let needs = intake.needs();
         let facts = match intake.header() {
-            Some(header) if needs.headers => facts::header(&live.rules, &header.headers()),
+            Some(header) if needs.headers => {
+                let facts = facts::header(&live.rules, &header.headers());
+                if needs.text {
+                    intake.matched.clone_from(&facts.matched);
+                }
+                facts
+            }
             Some(_) => facts::unread_header(Scan::Complete),
             None => facts::unread_header(Scan::OverLimits),
         };
         self.judge_message(live, Stage::Headers(facts)).await
     }
 
-    pub(super) async fn judge_end(&mut self, live: &Live, intake: &mut Intake) -> Result<(), Stop> {
-        let facts = intake.end_facts();
-        self.judge_message(live, Stage::End(facts)).await
+    /// Judges what is known at the end of the message, and the rate of the pool that it then leaves by. Engines are asked of a
+    /// message that is held whole, until the time that is given with it.
+    pub(super) async fn judge_end(
+        &mut self,
+        live: &Live,
+        intake: &mut Intake,
+        whole: Option<(&Content, Instant)>,
+    ) -> Result<(), Stop> {
+        let mut facts = intake.end_facts();
+        if let Some((content, until)) = whole {
+            facts.opinions = self.opinions(live, intake, &facts, content, until).await?;
+        }
+        self.judge_message(live, Stage::End(facts)).await?;
+        let bytes = intake.octets();
+        let event = self.event(Stage::Route { bytes });
+        let class = event
+            .transaction
+            .as_ref()
+            .map(|transaction| transaction.class);
+        if live.rules.asks_route(&event, class.unwrap_or_default()) {
+            self.judge_message(live, event.stage).await?;
+        }
+        Ok(())
+    }
+
+    /// What the content engines say, if some rule asks.
+    async fn opinions(
+        &mut self,
+        live: &Live,
+        intake: &mut Intake,
+        facts: &EndFacts,
+        content: &Content,
+        until: Instant,
+    ) -> Result<Fact<Vec<Opinion>>, Stop> {
+        let event = self.event(Stage::End(facts.clone()));
+        if !live.rules.needs(&event).contains(Need::Opinions) {
+            return Ok(Fact::Unasked);
+        }
+        let Some(transaction) = &self.transaction else {
+            return Err(Stop::Gone(Gone::Closed));
+        };
+        let recipients = transaction.forward_paths();
+        let inquiry = Inquiry {
+            id: transaction.draft.id(),
+            account: self.account.as_deref().map(|account| &account.name),
+            source: self.facts.source.ip,
+            helo: self.facts.helo.as_deref(),
+            sender: &transaction.reverse_path(),
+            recipients: &recipients,
+            message: content,
+            digest: intake.digest().unwrap_or_default(),
+            until,
+        };
+        let asking = self
+            .shared
+            .classifier
+            .opinions(live.rules.engines(), &inquiry);
+        let opinions = tokio::select! {
+            biased;
+            opinions = asking => Some(opinions),
+            () = self.wire.gone() => return Err(Stop::Gone(Gone::Closed)),
+            () = self.shared.shutdown.aborting() => None,
+        };
+        opinions
+            .map(Fact::Known)
+            .ok_or_else(|| self.stop(cut_short()))
     }
 
     /// Too large already: the rest is not waited for.
     async fn judge_too_large(&mut self, intake: &mut Intake) -> Stop {
         let live = self.live();
-        if let Err(stop) = self.judge_end(&live, intake).await {
+        if let Err(stop) = self.judge_end(&live, intake, None).await {
             return stop;
         }
         self.stop(Setback::failed(
@@ -188,4 +264,9 @@ fn class_refused() -> Setback {
         "the message's class is refused",
         Reply::new(550, (5, 7, 1), "Message refused"),
     )
+}
+
+/// What there is of time from the end of the client's data to the final dot at the next hop.
+fn after_data(gateway: &Gateway) -> Duration {
+    Duration::from_millis(gateway.after_data.0)
 }

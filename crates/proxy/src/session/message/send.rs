@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sekisho_policy::Route;
 use sekisho_policy::event::Stage;
-use sekisho_policy::snapshot::Gateway;
 use sekisho_smtp::Reply;
 use sekisho_smtp::grammar::{Greeting, Transport as Carrier};
 use tokio::time::{Instant, timeout};
@@ -16,7 +15,8 @@ use super::super::data::Sent;
 use super::super::forward::{Setback, cut_short};
 use super::super::io::Gone;
 use super::super::stream::Transport;
-use super::{Intake, Stop, class_refused};
+use super::{Intake, Stop, after_data, class_refused};
+use crate::held::Content;
 use crate::live::Live;
 use crate::received::{Protocol, Received};
 use crate::upstream;
@@ -31,12 +31,22 @@ impl<S: Transport> Session<S> {
     pub(super) async fn send_whole(
         &mut self,
         live: &Arc<Live>,
-        intake: &mut Intake,
+        content: &Content,
+        until: Instant,
     ) -> Result<Sent, Stop> {
-        let deadline = Instant::now() + after_data(live.rules.gateway());
-        let next = self.secure_hop(live, deadline).await?;
+        let next = self.secure_hop(live, until).await?;
         let mut next = self.begin_data(next).await?;
-        self.pass_held(&mut next, intake).await?;
+        let mut reader = content.reader();
+        let passing = async {
+            loop {
+                let chunk = reader.next().await.map_err(unreadable)?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                next.write(&chunk).await?;
+            }
+        };
+        self.while_there(passing).await?;
         self.finish(next).await
     }
 
@@ -54,7 +64,7 @@ impl<S: Transport> Session<S> {
             self.pass_held(&mut next, intake).await?;
         }
         next.set_deadline(Instant::now() + after_data(live.rules.gateway()));
-        self.judge_end(live, intake).await?;
+        self.judge_end(live, intake, None).await?;
         if !self.still_goes_there(live, &next) {
             return Err(self.stop(Setback::failed(
                 "the end of the message changed its class after it had begun to leave",
@@ -125,10 +135,9 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    /// Passes on what is held.
+    /// Passes on what came in so far.
     async fn pass_held(&mut self, next: &mut NextHop, intake: &mut Intake) -> Result<(), Stop> {
         let passing = async {
-            intake.held.rewind().await.map_err(unreadable)?;
             loop {
                 let chunk = intake.held.next().await.map_err(unreadable)?;
                 if chunk.is_empty() {
@@ -137,6 +146,14 @@ impl<S: Transport> Session<S> {
                 next.write(&chunk).await?;
             }
         };
+        self.while_there(passing).await
+    }
+
+    /// Goes on while the client is there and the process is not made to end.
+    async fn while_there(
+        &mut self,
+        passing: impl Future<Output = Result<(), Setback>>,
+    ) -> Result<(), Stop> {
         let passed = tokio::select! {
             biased;
             passed = passing => passed,
@@ -189,10 +206,6 @@ impl<S: Transport> Session<S> {
         }
         .field()
     }
-}
-
-fn after_data(gateway: &Gateway) -> Duration {
-    Duration::from_millis(gateway.after_data.0)
 }
 
 fn unreadable(error: std::io::Error) -> Setback {

@@ -121,28 +121,51 @@ async fn mail_leaves_from_the_members_address_under_its_name() {
     );
 }
 
-#[tokio::test]
-async fn an_address_that_this_machine_lacks_is_named_and_no_other_is_used() {
-    let hop = Hop::new().await;
-    let pool = json!({ "members": [{ "name": "a", "weight": 1, "sourceAddress": "192.0.2.77" }] });
-    let stage = Stage::new(
-        json!({ "endpoints": [hop.json()] }),
-        json!({ "p": pool }),
-        Deadlines::default(),
-    );
-    let failure = stage.begin_in("p", 1).await.unwrap_err();
-    assert!(
-        failure
-            .to_string()
-            .contains("this machine does not have the source address 192.0.2.77"),
-        "{failure}"
-    );
-    assert!(
-        failure.reply().to_string().starts_with("451 4.4.1 "),
-        "{}",
-        failure.reply()
-    );
-    assert!(hop.is_quiet().await);
+#[test]
+fn an_address_that_nothing_can_leave_from_is_refused_with_its_place() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let load = |source: &str, relay: &str, previous: Option<&NextHops>| {
+        let relay = json!({ "address": { "host": relay, "port": 25 }, "tls": "Off" });
+        let member = json!({ "name": "a", "weight": 1, "sourceAddress": source, "relay": relay });
+        let upstream = json!({ "endpoints": [{ "host": "127.0.0.1", "port": 25 }] });
+        let snapshot = snapshot(upstream, json!({ "p": { "members": [member] } }));
+        NextHops::load(&snapshot, environment(Deadlines::default()), previous)
+    };
+    for (source, relay, named) in [
+        (
+            "192.0.2.77",
+            "127.0.0.1",
+            ["from 192.0.2.77", "give that address to this machine"],
+        ),
+        (
+            "127.0.0.2",
+            "::1",
+            [
+                "[::1]:25 cannot be reached from 127.0.0.2",
+                "other IP version",
+            ],
+        ),
+        (
+            "::1",
+            "192.0.2.1",
+            [
+                "192.0.2.1:25 cannot be reached from ::1",
+                "other IP version",
+            ],
+        ),
+    ] {
+        let error = load(source, relay, None).unwrap_err().to_string();
+        for part in ["pool p, member a: "].into_iter().chain(named) {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    }
+    // A host by name may have addresses of either version.
+    let first = load("127.0.0.2", "relay.example.net", None).unwrap();
+    assert!(load("192.0.2.77", "relay.example.net", Some(&first)).is_err());
 }
 
 #[tokio::test]

@@ -5,17 +5,20 @@ mod identity;
 mod login;
 mod message;
 mod misbehaviour;
+mod relay_login;
 mod reuse;
 mod tls;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sekisho_policy::Snapshot;
 use sekisho_policy::route::Route;
 use sekisho_policy::snapshot::Pool;
 use sekisho_runtime::Metrics;
+use sekisho_runtime::metrics::MemberState;
 use sekisho_runtime::tls::{Roots, Verification, client_config};
 use sekisho_smtp::Command;
 use sekisho_smtp::command::{ClientName, MailCommand, RcptCommand};
@@ -29,6 +32,7 @@ use super::{
     Caller, ClientIdentity, Deadlines, Destination, Environment, Failure, NextHops, Transaction,
 };
 use crate::dns::Dns;
+use crate::gateway::{Credentials, CredentialsPending, Login};
 
 const FULL: &str =
     "250-hop\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n";
@@ -130,10 +134,30 @@ pub(super) fn environment_trusting(deadlines: Deadlines, roots: Roots<'_>) -> Ar
         tls_opportunistic: client_config(Verification::Opportunistic).unwrap(),
         tls_required: client_config(Verification::Required(roots)).unwrap(),
         dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone()).unwrap(),
+        credentials: Arc::<Logins>::default(),
         metrics: metrics.gateway("default/test"),
         host_name: ClientName::new("proxy.example.jp").unwrap(),
         deadlines,
     })
+}
+
+/// The Secrets of a test.
+#[derive(Debug, Default)]
+pub(super) struct Logins(Mutex<HashMap<String, Login>>);
+
+impl Logins {
+    pub(super) fn set(&self, secret: &str, password: &str) {
+        let login = Login::from_values(secret, Some(b"gate"), Some(password.as_bytes())).unwrap();
+        self.0.lock().unwrap().insert(secret.to_owned(), login);
+    }
+}
+
+impl Credentials for Logins {
+    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
+        let logins = self.0.lock().unwrap();
+        let login = logins.get(name).cloned();
+        login.ok_or_else(|| CredentialsPending::missing(format!("Secret default/{name}")))
+    }
 }
 
 /// Next hops, and a client to send for.
