@@ -1,19 +1,12 @@
 //! What the header section of a part says.
 
-use super::parameters;
+use super::extension::extensions;
+use super::inside::{Holder, WINMAIL, expected};
+use super::parameters::{self, Parameter};
+use super::report::{Attachment, MAX_STATED};
+use super::text::{Markup, TextKind};
+use super::transfer::Encoding;
 use crate::header::Headers;
-
-/// Names, or boundaries, that one part may state.
-pub(super) const MAX_STATED: usize = 16;
-
-/// A part that names a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// Every name that a reader might take, without repetition: `filename` and `name` may disagree.
-    pub names: Vec<String>,
-    /// The content type in lower case, `type/subtype`; `text/plain` where none is stated.
-    pub content_type: String,
-}
 
 /// What lies below a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,45 +31,142 @@ pub(super) enum ChildType {
 
 /// A part's header section, read.
 pub(super) struct Part {
-    pub(super) attachment: Option<Attachment>,
+    /// With names, or with none.
+    pub(super) attachment: Attachment,
     pub(super) content: Content,
+    pub(super) body: Body,
+}
+
+/// How to look at the body of a part.
+pub(super) struct Body {
+    /// One, or those that disagree.
+    pub(super) encodings: Vec<Encoding>,
+    /// What it is said to hold.
+    pub(super) holders: Vec<Holder>,
+    /// If it is text.
+    pub(super) text: Option<TextKind>,
 }
 
 impl Part {
     pub(super) fn read(section: &[u8], default: ChildType) -> Self {
         // A section that begins with a continuation begins with a field, to some readers.
         let headers = Headers::new(section.trim_ascii_start());
-        let mut names = Vec::new();
-        let mut boundaries = Vec::new();
-        let mut types = Vec::new();
-        for field in headers.named("Content-Type") {
-            let (head, parameters) = parameters::split(&field.unfolded());
-            add_new(&mut names, parameters::texts(&parameters, "name"));
-            // Not a name for Content-Type, and some readers take it.
-            add_new(&mut names, parameters::texts(&parameters, "filename"));
-            let plain = parameters.iter().filter(|p| p.name == "boundary");
-            add_new(&mut boundaries, plain.map(|p| p.value.clone()));
-            let read = parameters::texts(&parameters, "boundary");
-            add_new(&mut boundaries, read.into_iter().map(String::into_bytes));
-            types.push(head);
+        let mut stated = Stated::default();
+        for field in headers.iter() {
+            if field.name.eq_ignore_ascii_case("Content-Type") {
+                let (head, parameters) = parameters::split(&field.unfolded());
+                stated.add_type(head, &parameters);
+            } else if field.name.eq_ignore_ascii_case("Content-Disposition") {
+                let (_, parameters) = parameters::split(&field.unfolded());
+                add_new(
+                    &mut stated.disposition_names,
+                    parameters::texts(&parameters, "filename"),
+                );
+                add_new(
+                    &mut stated.disposition_names,
+                    parameters::texts(&parameters, "name"),
+                );
+            } else if field.name.eq_ignore_ascii_case("Content-Transfer-Encoding") {
+                let encoding = Encoding::named(&field.unfolded());
+                if !stated.encodings.contains(&encoding) {
+                    stated.encodings.push(encoding);
+                }
+            }
         }
-        for field in headers.named("Content-Disposition") {
-            let (_, parameters) = parameters::split(&field.unfolded());
-            add_new(&mut names, parameters::texts(&parameters, "filename"));
-            add_new(&mut names, parameters::texts(&parameters, "name"));
+        stated.into_part(default)
+    }
+}
+
+/// What the fields say.
+#[derive(Default)]
+struct Stated {
+    types: Vec<String>,
+    names: Vec<String>,
+    disposition_names: Vec<String>,
+    boundaries: Vec<Vec<u8>>,
+    charset: Option<Vec<u8>>,
+    encodings: Vec<Encoding>,
+}
+
+impl Stated {
+    fn add_type(&mut self, head: String, parameters: &[Parameter]) {
+        add_new(&mut self.names, parameters::texts(parameters, "name"));
+        // Not a name for Content-Type, and some readers take it.
+        add_new(&mut self.names, parameters::texts(parameters, "filename"));
+        let plain = parameters.iter().filter(|p| p.name == "boundary");
+        add_new(&mut self.boundaries, plain.map(|p| p.value.clone()));
+        let read = parameters::texts(parameters, "boundary");
+        add_new(
+            &mut self.boundaries,
+            read.into_iter().map(String::into_bytes),
+        );
+        if self.charset.is_none() {
+            let read = parameters::texts(parameters, "charset").into_iter().next();
+            self.charset = read.map(String::into_bytes);
         }
-        let content_type = types
-            .first()
-            .cloned()
-            .unwrap_or_else(|| "text/plain".to_owned());
-        let attachment = (!names.is_empty()).then_some(Attachment {
-            names,
-            content_type,
-        });
-        Self {
-            attachment,
-            content: content(&types, boundaries, default),
+        self.types.push(head);
+    }
+
+    fn into_part(mut self, default: ChildType) -> Part {
+        add_new(&mut self.names, self.disposition_names);
+        let content = content(&self.types, self.boundaries, default);
+        if self.encodings.is_empty() {
+            self.encodings.push(Encoding::Identity);
         }
+        let mut holders = expected(&self.types, &self.names);
+        if self.names.is_empty() && self.types.iter().any(|kind| kind.contains("ms-tnef")) {
+            self.names.push(WINMAIL.to_owned());
+        }
+        let markup = markup(&self.types, &self.names);
+        if markup.is_some() {
+            holders.push(Holder::Uuencode);
+        }
+        let charset = self.charset.filter(|label| !is_ascii(label));
+        let text = markup.map(|markup| TextKind { charset, markup });
+        let first = self.types.into_iter().next();
+        let content_type = first.unwrap_or_else(|| "text/plain".to_owned());
+        Part {
+            attachment: Attachment::new(self.names, content_type),
+            content,
+            body: Body {
+                encodings: self.encodings,
+                holders,
+                text,
+            },
+        }
+    }
+}
+
+/// Under these names anything comes, so what the octets look like says more.
+fn is_ascii(label: &[u8]) -> bool {
+    matches!(
+        label.trim_ascii().to_ascii_lowercase().as_slice(),
+        b"" | b"us-ascii" | b"ascii" | b"utf-8" | b"utf8"
+    )
+}
+
+/// How a body is to be read as text; `None` if it is none.
+fn markup(types: &[String], names: &[String]) -> Option<Markup> {
+    let is_html = |kind: &String| {
+        kind == "text/html" || kind == "application/xhtml+xml" || kind == "image/svg+xml"
+    };
+    let opens_as_html = |name: &String| {
+        let last = extensions(name).into_iter().next().unwrap_or_default();
+        matches!(
+            last.as_str(),
+            "htm" | "html" | "shtml" | "xhtml" | "xht" | "svg" | "hta"
+        )
+    };
+    // A multipart that is a leaf states no boundary, and a type without a slash is none (RFC 2045 5.2).
+    let is_text = |kind: &String| {
+        kind.starts_with("text") || kind.starts_with("multipart/") || !kind.contains('/')
+    };
+    if types.iter().any(is_html) || names.iter().any(opens_as_html) {
+        Some(Markup::Html)
+    } else if types.is_empty() || types.iter().any(is_text) {
+        Some(Markup::None)
+    } else {
+        None
     }
 }
 

@@ -222,6 +222,7 @@ fn says_which_limit_was_exceeded() {
         depth: 3,
         parts: 4,
         part_header: 200,
+        ..WalkerLimits::default()
     };
     let mut nested = String::new();
     for level in 0..4 {
