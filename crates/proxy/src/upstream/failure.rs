@@ -147,7 +147,9 @@ impl Failure {
     /// What the client may be told, without the decision id. 421 means: say it and close.
     pub(crate) fn reply(&self) -> Reply {
         match &self.0.fault {
-            Fault::Refused(reply) => for_client(reply),
+            Fault::Refused(reply) => {
+                for_client(reply, self.0.hop.as_ref().and_then(|hop| hop.from))
+            }
             Fault::Missing(missing) => missing.refusal().reply,
             Fault::EightBitMissing => Reply::new(
                 554,
@@ -198,11 +200,7 @@ impl Failure {
             | Fault::Unwilling(_)
             | Fault::CredentialsPending(_)
             | Fault::NoHealthyMember(_)
-            | Fault::NoSuchPool => Reply::new(
-                451,
-                (4, 4, 1),
-                "No server can take the message now; please try again later",
-            ),
+            | Fault::NoSuchPool => nobody(),
         }
     }
 
@@ -268,6 +266,14 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+fn nobody() -> Reply {
+    Reply::new(
+        451,
+        (4, 4, 1),
+        "No server can take the message now; please try again later",
+    )
+}
+
 fn broken() -> Reply {
     Reply::new(
         451,
@@ -278,9 +284,11 @@ fn broken() -> Reply {
 
 /// A next hop's refusal as the client may hear it. What is between us and the next hop (its wish for a login, its
 /// opinion of our syntax, its going down) is not the client's to mend: 451, because mail programs that hear 53x ask
-/// for the password again, and that hear 421 hang up.
-pub(super) fn for_client(reply: &Reply) -> Reply {
+/// for the password again, and that hear 421 hang up. Nor is a refusal of the address `from` which we came: a listed
+/// address is ours to mend, and the message may leave from another one tomorrow.
+pub(super) fn for_client(reply: &Reply, from: Option<IpAddr>) -> Reply {
     match reply.code() {
+        500..=599 if from.is_some_and(|from| names(reply, from)) => nobody(),
         421 => broken(),
         530 | 534 | 535 | 538 => Reply::new(
             451,
@@ -295,6 +303,13 @@ pub(super) fn for_client(reply: &Reply) -> Reply {
         400..=599 => reply.clone(),
         _ => broken(),
     }
+}
+
+/// Whether a reply speaks of an address, as in `client host [203.0.113.10] blocked`.
+fn names(reply: &Reply, address: IpAddr) -> bool {
+    let text = reply.to_string().replace("IPv6:", " ");
+    text.split(|c: char| !c.is_ascii_hexdigit() && !matches!(c, '.' | ':'))
+        .any(|word| word.trim_end_matches(['.', ':']).parse() == Ok(address.to_canonical()))
 }
 
 #[cfg(test)]
@@ -329,6 +344,32 @@ mod tests {
                 failure.reply()
             );
             assert_eq!(failure.metric(), None);
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_our_address_is_not_the_clients() {
+        let table = [
+            (
+                "203.0.113.10",
+                "Client host [203.0.113.10] blocked using zen.example",
+                true,
+            ),
+            ("203.0.113.10", "203.0.113.10: listed", true),
+            ("203.0.113.10", "Client host [203.0.113.101] blocked", false),
+            ("203.0.113.10", "<jiro@example.net>: no such user", false),
+            (
+                "2001:db8::a",
+                "Client host [IPv6:2001:db8:0::a] blocked",
+                true,
+            ),
+            ("::ffff:203.0.113.10", "[203.0.113.10] is listed.", true),
+        ];
+        for (from, text, ours) in table {
+            let reply = Reply::new(554, (5, 7, 1), text);
+            let told = for_client(&reply, Some(from.parse().unwrap()));
+            let expected = if ours { "451 4.4.1 " } else { "554 5.7.1 " };
+            assert!(told.to_string().starts_with(expected), "{text}: {told}");
         }
     }
 

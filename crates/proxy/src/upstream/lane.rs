@@ -49,6 +49,10 @@ struct LoginState {
 }
 
 /// Whose fault it was that no connection came about.
+///
+/// Only what a next hop says before it has heard anything of a client counts. What comes later (a 421 after MAIL, a 550 5.7.1
+/// after RCPT) can be brought about by whoever writes the message, and must not take a member from everybody else; if
+/// the next hop means the address, its next greeting says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
     /// The endpoint cannot be reached, from wherever.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
-use super::{Metrics, PoolMembers};
 use super::family::Series;
 use super::guards::{OpenConnection, OpenSession};
 use super::labels::{
     AuthResult, Class, Detection, Enforcement, HandshakeError, Label, Load, Mechanism, Outcome,
     ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
+use super::{Metrics, PoolMembers};
 
 /// What one gateway counts. Cloning shares the series.
 #[derive(Clone, Debug)]

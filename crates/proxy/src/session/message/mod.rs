@@ -4,13 +4,14 @@
 mod facts;
 mod intake;
 mod send;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::event::{EndFacts, Fact, Scan, Stage};
 use sekisho_policy::record::{End, Hop};
-use sekisho_policy::snapshot::Gateway;
+use sekisho_policy::snapshot::{Gateway, VerdictHeader};
 use sekisho_policy::{DecisionId, Need, Opinion};
 use sekisho_smtp::Reply;
 use tokio::time::Instant;
@@ -71,7 +72,8 @@ impl<S: Transport> Session<S> {
             self.take_in(intake).await?;
         }
         self.judge_header(live, intake).await?;
-        let whole = intake.needs().hold();
+        // A field that tells the class must tell the last one.
+        let whole = intake.needs().hold() || tells_verdict(live.rules.gateway());
         while !intake.has_ended() && (whole || intake.held.memory_len() < WINDOW) {
             self.take_in(intake).await?;
         }
@@ -264,6 +266,11 @@ fn class_refused() -> Setback {
         "the message's class is refused",
         Reply::new(550, (5, 7, 1), "Message refused"),
     )
+}
+
+/// Whether the next hop is told class and pool.
+fn tells_verdict(gateway: &Gateway) -> bool {
+    gateway.verdict_header == VerdictHeader::Include
 }
 
 /// What there is of time from the end of the client's data to the final dot at the next hop.

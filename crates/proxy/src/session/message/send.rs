@@ -15,7 +15,8 @@ use super::super::data::Sent;
 use super::super::forward::{Setback, cut_short};
 use super::super::io::Gone;
 use super::super::stream::Transport;
-use super::{Intake, Stop, after_data, class_refused};
+use super::verdict::{self, Scrub};
+use super::{Intake, Stop, after_data, class_refused, tells_verdict};
 use crate::held::Content;
 use crate::live::Live;
 use crate::received::{Protocol, Received};
@@ -35,16 +36,21 @@ impl<S: Transport> Session<S> {
         until: Instant,
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, until).await?;
-        let mut next = self.begin_data(next).await?;
+        let verdict = self.verdict_field(live, &next);
+        let mut scrub = verdict.as_ref().map(|_| Scrub::default());
+        let mut next = self.begin_data(next, verdict).await?;
         let mut reader = content.reader();
         let passing = async {
             loop {
                 let chunk = reader.next().await.map_err(unreadable)?;
-                if chunk.is_empty() {
-                    return Ok(());
+                match &mut scrub {
+                    _ if chunk.is_empty() => break,
+                    Some(scrub) => next.write(&scrub.pass(&chunk)).await?,
+                    None => next.write(&chunk).await?,
                 }
-                next.write(&chunk).await?;
             }
+            let left = scrub.map_or_else(Vec::new, Scrub::finish);
+            Ok(next.write(&left).await?)
         };
         self.while_there(passing).await?;
         self.finish(next).await
@@ -57,7 +63,7 @@ impl<S: Transport> Session<S> {
         intake: &mut Intake,
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, intake.until).await?;
-        let mut next = self.begin_data(next).await?;
+        let mut next = self.begin_data(next, None).await?;
         self.pass_held(&mut next, intake).await?;
         while !intake.has_ended() {
             self.take_in(intake).await?;
@@ -110,10 +116,22 @@ impl<S: Transport> Session<S> {
         next.hop().pool.as_ref() == pool
     }
 
-    /// DATA, and the field that says how the message came here. Only a next hop that refused in so many words is spared
+    /// The field that tells class and pool, if the gateway wants one.
+    fn verdict_field(&self, live: &Live, next: &NextHop) -> Option<String> {
+        let transaction = self.transaction.as_ref()?;
+        let pool = next.hop().pool.as_deref();
+        tells_verdict(live.rules.gateway())
+            .then(|| verdict::field(transaction.class, pool, transaction.draft.id()))
+    }
+
+    /// DATA, the `verdict` if it is told, and the field that says how the message came here. Only a next hop that refused in so many words is spared
     /// the loss of its connection: after anything else nobody knows what it waits for.
-    async fn begin_data(&mut self, mut next: NextHop) -> Result<NextHop, Stop> {
-        let field = self.received_field();
+    async fn begin_data(
+        &mut self,
+        mut next: NextHop,
+        verdict: Option<String>,
+    ) -> Result<NextHop, Stop> {
+        let field = verdict.unwrap_or_default() + &self.received_field();
         let beginning = async {
             next.data().await?;
             next.write(field.as_bytes()).await

@@ -218,7 +218,12 @@ impl Transaction {
             return Ok(reply);
         }
         self.connection.hop.reply = reply.to_string();
-        Ok(for_client(&reply))
+        let told = for_client(&reply, self.connection.hop.from);
+        if told != reply {
+            let hop = &self.connection.hop.address;
+            tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");
+        }
+        Ok(told)
     }
 
     /// The MAIL command as the next hop takes it.

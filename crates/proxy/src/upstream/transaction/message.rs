@@ -135,7 +135,7 @@ impl Transaction {
         } else if reply.is_intermediate() {
             return self.uncertain(Fault::OutOfPlace(reply));
         } else {
-            let told = for_client(&reply);
+            let told = for_client(&reply, self.connection.hop.from);
             if told != reply {
                 let hop = &self.connection.hop.address;
                 tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");

@@ -79,6 +79,13 @@ impl Hops {
             .ok_or_else(|| format!("{name} has no connection"))
     }
 
+    /// The proxy closes the connection; from then on nothing is looked for on it.
+    pub(super) async fn expect_closed(&mut self, name: &str) -> Result<(), String> {
+        self.current(name)?.expect_closed().await?;
+        self.hop(name)?.current = None;
+        Ok(())
+    }
+
     /// Nothing came that was not looked at, on no connection.
     pub(super) async fn is_idle(&mut self, name: &str) -> Result<bool, String> {
         let hop = self.hop(name)?;

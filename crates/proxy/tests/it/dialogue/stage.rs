@@ -154,7 +154,7 @@ impl Stage {
 
     async fn expect_state(&mut self, hop: &str, state: HopState) -> Result<(), String> {
         match state {
-            HopState::Closed => self.hops.current(hop)?.expect_closed().await,
+            HopState::Closed => self.hops.expect_closed(hop).await,
             HopState::Cut => self.hops.current(hop)?.expect_cut().await,
             HopState::Close => {
                 self.hops.current(hop)?.close().await;
