@@ -25,11 +25,21 @@ fn main() {
         measure("corpus, with text", rounds, &crlf, Some(TEXT));
         let one = [in_one(&crlf)];
         measure("corpus, as the parts of one message", rounds, &one, None);
-        measure("corpus, as the parts of one message, with text", rounds, &one, Some(TEXT));
+        measure(
+            "corpus, as the parts of one message, with text",
+            rounds,
+            &one,
+            Some(TEXT),
+        );
     }
     let plain = [message("a.pdf", &noise(size / 4 * 3))];
     measure("one base64 attachment", rounds, &plain, None);
-    measure("one base64 attachment, with text", rounds, &plain, Some(TEXT));
+    measure(
+        "one base64 attachment, with text",
+        rounds,
+        &plain,
+        Some(TEXT),
+    );
     let zip = [message("a.zip", &zip(size / 4 * 3))];
     measure("a base64 zip", rounds, &zip, None);
     measure("a base64 zip, with text", rounds, &zip, Some(TEXT));
@@ -139,7 +149,9 @@ fn zip(length: usize) -> Vec<u8> {
 fn long_text(length: usize) -> Vec<u8> {
     let mut message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n".to_vec();
     while message.len() < length {
-        message.extend_from_slice(b"A line of text as people write it, -- with hyphens - here and there.\r\n");
+        message.extend_from_slice(
+            b"A line of text as people write it, -- with hyphens - here and there.\r\n",
+        );
     }
     message
 }

@@ -12,7 +12,7 @@ pub(crate) fn decode<'a>(label: &[u8], octets: &'a [u8]) -> Cow<'a, str> {
 /// Decodes octets that name no charset: UTF-8 if they are that, ISO-2022-JP if they escape to it, else Latin-1, in
 /// which nothing is lost.
 pub(crate) fn guess(octets: &[u8]) -> Cow<'_, str> {
-    let escapes = memchr::memmem::find(octets, b"\x1b$").is_some();
+    let escapes = memchr::memchr_iter(0x1B, octets).any(|at| octets.get(at + 1) == Some(&b'$'));
     match std::str::from_utf8(octets) {
         _ if escapes && octets.is_ascii() => ISO_2022_JP.decode_without_bom_handling(octets).0,
         Ok(text) => Cow::Borrowed(text),

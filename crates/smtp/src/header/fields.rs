@@ -30,6 +30,17 @@ impl<'a> Headers<'a> {
         self.lines().filter_map(parse_field)
     }
 
+    /// The fields that say what a part is, `Content-Type` and others: all that the walker needs of many.
+    pub(crate) fn of_content(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        const PREFIX: &[u8] = b"content-";
+        self.lines()
+            .filter(|line| {
+                line.get(..PREFIX.len())
+                    .is_some_and(|name| name.eq_ignore_ascii_case(PREFIX))
+            })
+            .filter_map(parse_field)
+    }
+
     /// The fields of a name, in any case of letters.
     pub fn named<'n>(&self, name: &'n str) -> impl Iterator<Item = Field<'a>> + use<'a, 'n> {
         self.iter()
@@ -66,9 +77,10 @@ impl<'a> Headers<'a> {
 
 /// Octets of the line that `section` begins with, and of those that continue it, without the last CRLF.
 fn folded_length(section: &[u8]) -> usize {
-    memchr::memmem::find_iter(section, b"\r\n")
-        .find(|at| !matches!(section.get(at + 2), Some(b' ' | b'\t')))
-        .unwrap_or(section.len())
+    memchr::memchr_iter(b'\n', section)
+        .filter(|at| section[..*at].ends_with(b"\r"))
+        .find(|at| !matches!(section.get(at + 1), Some(b' ' | b'\t')))
+        .map_or(section.len(), |at| at - 1)
 }
 
 fn parse_field(line: &[u8]) -> Option<Field<'_>> {
@@ -97,7 +109,7 @@ impl<'a> Field<'a> {
 
 /// Undoes folds (RFC 5322 2.2.3): the CRLF goes, the white space after it stays.
 pub(crate) fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memmem::find(value, b"\r\n").is_none() {
+    if memchr::memchr(b'\r', value).is_none() {
         return Cow::Borrowed(value);
     }
     let mut line = Vec::with_capacity(value.len());

@@ -109,9 +109,6 @@ impl Reading {
             message: None,
         };
         reading.look_for(holders);
-        if encoding == Encoding::Uuencode {
-            reading.look_for(&[Holder::Uuencode]);
-        }
         reading
     }
 

@@ -23,4 +23,6 @@ pub use text::Text;
 pub use walker::Walker;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

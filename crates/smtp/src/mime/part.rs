@@ -52,7 +52,7 @@ impl Part {
         // A section that begins with a continuation begins with a field, to some readers.
         let headers = Headers::new(section.trim_ascii_start());
         let mut stated = Stated::default();
-        for field in headers.iter() {
+        for field in headers.of_content() {
             if field.name.eq_ignore_ascii_case("Content-Type") {
                 let (head, parameters) = parameters::split(&field.unfolded());
                 stated.add_type(head, &parameters);
@@ -110,10 +110,16 @@ impl Stated {
     fn into_part(mut self, default: ChildType) -> Part {
         add_new(&mut self.names, self.disposition_names);
         let content = content(&self.types, self.boundaries, default);
+        let mut holders = expected(&self.types, &self.names);
+        if self.encodings.contains(&Encoding::Uuencode) {
+            holders.push(Holder::Uuencode);
+        }
+        // Its octets are looked at as they are.
+        self.encodings
+            .retain(|encoding| *encoding != Encoding::Uuencode);
         if self.encodings.is_empty() {
             self.encodings.push(Encoding::Identity);
         }
-        let mut holders = expected(&self.types, &self.names);
         if self.names.is_empty() && self.types.iter().any(|kind| kind.contains("ms-tnef")) {
             self.names.push(WINMAIL.to_owned());
         }

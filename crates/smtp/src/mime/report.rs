@@ -39,6 +39,17 @@ impl Default for WalkerLimits {
     }
 }
 
+impl WalkerLimits {
+    /// A part of what may be kept, for one of several that look at the same octets.
+    pub(super) fn shared(self, share: usize) -> Self {
+        Self {
+            inner_names: self.inner_names / share,
+            name_octets: self.name_octets / share,
+            ..self
+        }
+    }
+}
+
 /// Which bound a message exceeded. What lies beyond was not seen, so it cannot be called clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LimitExceeded {

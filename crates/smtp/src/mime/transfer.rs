@@ -46,6 +46,7 @@ pub(super) enum Decoder {
 impl Decoder {
     pub(super) fn new(encoding: Encoding) -> Self {
         match encoding {
+            // The lines of uuencoded files are looked at as they are.
             Encoding::Identity | Encoding::Uuencode => Self::Identity,
             Encoding::QuotedPrintable => Self::QuotedPrintable(QuotedPrintable::default()),
             Encoding::Base64 => Self::Base64(Base64::default()),

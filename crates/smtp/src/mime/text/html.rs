@@ -1,6 +1,6 @@
 //! HTML to the text that is on the screen, in one pass and without a tree.
 
-use super::Collector;
+use super::{Collector, steps};
 
 /// Attributes that lead somewhere.
 const ADDRESSES: [&str; 6] = ["href", "src", "action", "data", "formaction", "background"];
@@ -25,6 +25,7 @@ pub(super) fn render(html: &str, out: &mut Collector) {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         page.take_text(&rest[..at]);
+        steps::add(at + 1);
         rest = page.take_tag(&rest[at..]);
     }
     page.take_text(rest);
@@ -81,11 +82,10 @@ impl Page<'_> {
         let after = &html[1..];
         if let Some(comment) = after.strip_prefix("!--") {
             // An empty comment may lack its own end.
-            let comment = comment.strip_prefix('-').unwrap_or(comment);
-            return match comment.strip_prefix('>') {
-                Some(rest) => rest,
-                None => comment.split_once("-->").map_or("", |(_, rest)| rest),
-            };
+            let short = comment
+                .strip_prefix('>')
+                .or_else(|| comment.strip_prefix("->"));
+            return short.unwrap_or_else(|| behind(comment, "-->"));
         }
         let (is_end, body) = match after.strip_prefix('/') {
             Some(body) => (true, body),
@@ -93,8 +93,8 @@ impl Page<'_> {
         };
         match body.chars().next() {
             Some(c) if c.is_ascii_alphabetic() => {}
-            Some('!' | '?') => return body.split_once('>').map_or("", |(_, rest)| rest),
-            _ if is_end => return body.split_once('>').map_or("", |(_, rest)| rest),
+            Some('!' | '?') => return behind(body, ">"),
+            _ if is_end => return behind(body, ">"),
             _ => {
                 self.take_text("<");
                 return after;
@@ -159,6 +159,13 @@ impl Page<'_> {
     }
 }
 
+/// What follows the first `end`; nothing if there is none.
+fn behind<'h>(html: &'h str, end: &str) -> &'h str {
+    let rest = html.split_once(end).map_or("", |(_, rest)| rest);
+    steps::add(html.len() - rest.len());
+    rest
+}
+
 /// A value in quotes, or up to white space or the end of the tag.
 fn split_value(html: &str) -> (&str, &str) {
     match html.as_bytes().first() {
@@ -174,6 +181,7 @@ fn split_value(html: &str) -> (&str, &str) {
 /// What follows the end tag of a hidden element; nothing if it has none.
 fn skip_hidden<'h>(html: &'h str, name: &str) -> &'h str {
     for (at, _) in html.match_indices("</") {
+        steps::add(1);
         let after = &html.as_bytes()[at + 2..];
         let tail = after.get(name.len());
         let is_name = after

@@ -43,10 +43,14 @@ impl Collector {
         }
     }
 
-    /// An empty one that takes what this one still does.
-    pub(super) fn raw(&self, kind: &TextKind) -> Raw {
+    /// Room for the octets of one part, or for its share of it if several read the same ones.
+    pub(super) fn raw(&self, kind: &TextKind, share: usize) -> Raw {
         // Markup may be many times its text, so a part may have as much as all text, as long as there is room.
-        let most = if self.room() == 0 { 0 } else { self.most };
+        let most = if self.room() == 0 {
+            0
+        } else {
+            self.most / share
+        };
         Raw {
             octets: Vec::new(),
             kind: kind.clone(),
@@ -86,7 +90,7 @@ impl Collector {
     }
 
     fn end_line(&mut self) {
-        if !self.text.body.is_empty() && !self.text.body.ends_with('\n') {
+        if self.room() > 0 && !self.text.body.is_empty() && !self.text.body.ends_with('\n') {
             self.push("\n");
         }
     }
@@ -95,7 +99,7 @@ impl Collector {
     fn push(&mut self, text: &str) {
         let mut rest = text;
         while !rest.is_empty() {
-            let end = rest.find(is_invisible).unwrap_or(rest.len());
+            let end = visible_length(rest);
             self.push_visible(&rest[..end]);
             let mut after = rest[end..].chars();
             match after.next() {
@@ -111,6 +115,22 @@ impl Collector {
         let end = text.floor_char_boundary(self.room());
         self.text.body.push_str(&text[..end]);
         self.text.is_cut |= end < text.len();
+    }
+}
+
+/// Octets before the first character that is left out or replaced.
+fn visible_length(text: &str) -> usize {
+    let mut start = 0;
+    loop {
+        let plain = |octet: &u8| matches!(octet, b'\n' | b'\t' | b' '..=b'~');
+        let other = text.as_bytes()[start..]
+            .iter()
+            .position(|octet| !plain(octet));
+        let at = other.map_or(text.len(), |other| start + other);
+        match text[at..].chars().next() {
+            Some(c) if !is_invisible(c) => start = at + c.len_utf8(),
+            _ => return at,
+        }
     }
 }
 

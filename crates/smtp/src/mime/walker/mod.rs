@@ -76,7 +76,8 @@ impl Walker {
     }
 
     /// Collects the text too, at most `most` octets of UTF-8 in all; see [`Text`](super::Text) for what rules see.
-    /// While a part passes as many octets of it are kept, and at its end up to three times as many for a moment.
+    /// While a part passes as many octets of it are kept, and at its end up to three times as many for a moment; if
+    /// a part can be read in several ways, they share.
     #[must_use]
     pub fn with_text(self, most: usize) -> Self {
         Self {

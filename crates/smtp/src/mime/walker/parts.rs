@@ -78,10 +78,11 @@ impl Walker {
     }
 
     fn open_leaf(&mut self, attachment: Option<usize>, content_type: String, body: &Body) {
+        let share = self.share(body.encodings.len());
         let readings = body.encodings.iter().map(|encoding| {
             let wanted = self.text.as_ref().zip(body.text.as_ref());
-            let text = wanted.map(|(collector, kind)| collector.raw(kind));
-            Reading::new(*encoding, &body.holders, text, self.limits)
+            let text = wanted.map(|(collector, kind)| collector.raw(kind, share));
+            Reading::new(*encoding, &body.holders, text, self.limits.shared(share))
         });
         let readings = readings.collect();
         self.add_leaf(attachment, content_type, readings);
@@ -97,23 +98,32 @@ impl Walker {
         }
         let mut encodings = vec![Encoding::Identity];
         encodings.extend(body.encodings.iter().copied().filter(is_encoded));
-        let readings = encodings
-            .into_iter()
-            .map(|encoding| Reading::of_message(encoding, self.within(), self.limits));
+        let share = self.share(encodings.len());
+        let limits = self.limits.shared(share);
+        let readings = encodings.into_iter();
+        let readings =
+            readings.map(|encoding| Reading::of_message(encoding, self.within(share), limits));
         let readings = readings.collect();
         self.add_leaf(attachment, content_type, readings);
     }
 
-    /// A walker for a message within this one, with what is left of the limits.
-    fn within(&self) -> Self {
+    /// By what to divide what each of several readings may keep, so that all of those that go on at once keep no more
+    /// than twice as much as one may.
+    fn share(&self, readings: usize) -> usize {
+        readings << self.leaves.len()
+    }
+
+    /// A walker for a message within this one, with a share of what is left of the limits.
+    fn within(&self, share: usize) -> Self {
         let limits = WalkerLimits {
             depth: self.limits.depth - self.enclosing.depth() - 1,
             parts: self.limits.parts.saturating_sub(self.report.parts),
-            ..self.limits
+            ..self.limits.shared(share)
         };
+        let room = self.text.as_ref().map(|text| text.room() / share);
         Self {
             encoded: self.encoded - 1,
-            text: self.text.as_ref().map(|text| Collector::new(text.room())),
+            text: room.map(Collector::new),
             ..Self::new(limits)
         }
     }
