@@ -1,5 +1,6 @@
 //! The MIME walker over 6,046 real messages: the attachments that mail-parser and Python's `email` see, message by
 //! message, and what must hold of messages that were altered.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 #[path = "../../../tests/fuzz/fuzz_targets/mime_body.rs"]
 #[allow(unreachable_pub, reason = "it is the fuzz target's too")]

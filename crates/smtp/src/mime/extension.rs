@@ -38,13 +38,25 @@ fn is_dropped(c: char) -> bool {
     c == '.' || c.is_whitespace()
 }
 
-/// What is not seen or not stored: control characters, marks of direction, joiners and the like (Unicode categories
-/// Cc and, in part, Cf), and what Windows has in no name.
+/// What is not seen or not stored: control characters, what has no width, and what Windows has in no name.
 fn is_lost(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '"' | '<' | '>' | '|' | '?' | '*')
-        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
-        || matches!(c, '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E007F}')
+    c.is_control() || is_format(c) || matches!(c, '"' | '<' | '>' | '|' | '?' | '*')
+}
+
+/// Characters without a width: joiners, marks of direction, variation selectors, fillers and tags.
+pub(super) fn is_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{17B4}'
+            | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+    ) || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}')
+        || matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[cfg(test)]
@@ -53,7 +65,7 @@ mod tests {
 
     #[test]
     fn sees_through_disguises() {
-        let cases: [(&str, &[&str]); 16] = [
+        let cases: [(&str, &[&str]); 19] = [
             ("report.pdf", &["pdf"]),
             ("report", &[]),
             ("", &[]),
@@ -64,6 +76,9 @@ mod tests {
             ("invoice. exe", &["exe"]),
             ("\u{202E}fdp.exe", &["exe"]),
             ("invoice\u{202E}.e\u{200B}xe", &["exe"]),
+            ("invoice.exe\u{3164}", &["exe"]),
+            ("invoice.e\u{34F}x\u{2066}e\u{2069}", &["exe"]),
+            ("invoice.pdf\u{A0}\u{A0}\u{2003}.exe\t", &["exe", "pdf"]),
             ("a.exe\0.txt", &["txt", "exe"]),
             ("C:\\temp\\a.scr", &["scr"]),
             ("C:a.scr", &["scr"]),

@@ -23,7 +23,7 @@ pub(super) fn render(html: &str, out: &mut Collector) {
         gap: Gap::Line,
     };
     let mut rest = html;
-    while let Some(at) = rest.find('<') {
+    while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         page.take_text(&rest[..at]);
         steps::add(at + 1);
         rest = page.take_tag(&rest[at..]);
@@ -58,7 +58,8 @@ impl Page<'_> {
             if word.len() < rest.len() {
                 self.gap = self.gap.max(Gap::Space);
             }
-            let end = word.find(is_space).unwrap_or(word.len());
+            let end = word.bytes().position(|b| b.is_ascii_whitespace());
+            let end = end.unwrap_or(word.len());
             if end > 0 {
                 self.close_gap();
                 let out = &mut *self.out;
@@ -197,7 +198,7 @@ fn skip_hidden<'h>(html: &'h str, name: &str) -> &'h str {
 /// Gives `text` out in pieces, its character references replaced.
 fn decode_references(text: &str, mut give: impl FnMut(&str)) {
     let mut rest = text;
-    while let Some(at) = rest.find('&') {
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
         give(&rest[..at]);
         rest = &rest[at..];
         match read_reference(rest) {

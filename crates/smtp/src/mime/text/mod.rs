@@ -2,6 +2,7 @@
 
 mod html;
 
+use super::extension::is_format;
 use super::steps;
 use crate::charset;
 
@@ -118,15 +119,22 @@ impl Collector {
     }
 }
 
+/// Octets that are judged together.
+const BLOCK: usize = 32;
+
 /// Octets before the first character that is left out or replaced.
 fn visible_length(text: &str) -> usize {
+    let plain = |octet: &u8| matches!(octet, b'\n' | b'\t' | b' '..=b'~');
     let mut start = 0;
     loop {
-        let plain = |octet: &u8| matches!(octet, b'\n' | b'\t' | b' '..=b'~');
-        let other = text.as_bytes()[start..]
-            .iter()
-            .position(|octet| !plain(octet));
-        let at = other.map_or(text.len(), |other| start + other);
+        // Most text is plain: so many octets at once, without a branch for each.
+        let rest = &text.as_bytes()[start..];
+        let blocks = rest.chunks_exact(BLOCK);
+        let blocks =
+            blocks.take_while(|block| block.iter().fold(true, |all, octet| all & plain(octet)));
+        let skipped = blocks.count() * BLOCK;
+        let other = rest[skipped..].iter().position(|octet| !plain(octet));
+        let at = start + other.map_or(rest.len(), |other| skipped + other);
         match text[at..].chars().next() {
             Some(c) if !is_invisible(c) => start = at + c.len_utf8(),
             _ => return at,
@@ -143,22 +151,6 @@ fn is_invisible(c: char) -> bool {
         '\n' | '\t' | ' '..='~' => false,
         _ => c.is_control() || c == NO_BREAK || is_format(c),
     }
-}
-
-/// Characters without a width: joiners, marks of direction, variation selectors, fillers and tags.
-fn is_format(c: char) -> bool {
-    matches!(
-        c,
-        '\u{AD}'
-            | '\u{34F}'
-            | '\u{61C}'
-            | '\u{115F}'
-            | '\u{1160}'
-            | '\u{17B4}'
-            | '\u{17B5}'
-            | '\u{180B}'..='\u{180F}'
-    ) || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}')
-        || matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,9 @@ const MAX_ENCODED: usize = 3;
 /// Bodies that go on at once, where a line ends a part to some readers and not to others.
 const MAX_LEAVES: usize = 4;
 
+/// Octets of a header section, as a rule.
+const SECTION: usize = 4096;
+
 /// What a line begins with, and the end of the one before, if it may be a delimiter.
 static CANDIDATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n--"));
 
@@ -64,7 +67,7 @@ impl Walker {
         Self {
             limits,
             encoded: MAX_ENCODED,
-            state: State::Header(Vec::new()),
+            state: State::Header(Vec::with_capacity(SECTION)),
             enclosing: Enclosing::default(),
             line: Vec::new(),
             mid_line: false,
@@ -265,7 +268,7 @@ impl Walker {
             // To the grammar the body goes on, with what the other readers take for a header.
             Delimiter::Lax => self.feed_leaves(line),
         }
-        self.state = State::Header(Vec::new());
+        self.state = State::Header(Vec::with_capacity(SECTION));
         self.add_parts(1);
     }
 
