@@ -1,7 +1,7 @@
 //! A real Postfix in a folder of its own, as Debian configures it, delivering to a Maildir.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,12 +20,15 @@ pub struct PostfixSetup {
     pub parameters: Vec<String>,
     /// Offers AUTH PLAIN and LOGIN (Cyrus SASL, sasldb) to this user (with its domain) and password.
     pub account: Option<(String, String)>,
+    /// The loopback address that it listens on; 127.0.0.1 if not given.
+    pub listen: Option<Ipv4Addr>,
 }
 
 /// A running Postfix. It ends when this is dropped, and only this one.
 #[derive(Debug)]
 pub struct Postfix {
     port: Port,
+    listen: IpAddr,
     program: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -43,6 +46,7 @@ impl Postfix {
         }
         let postfix = Self {
             port: Port::free(),
+            listen: setup.listen.unwrap_or(Ipv4Addr::LOCALHOST).into(),
             program,
             folder: tempfile::tempdir().unwrap(),
         };
@@ -57,7 +61,7 @@ impl Postfix {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        SocketAddr::new(self.listen, self.port.number())
     }
 
     /// The domain that it delivers for.
@@ -106,7 +110,7 @@ impl Postfix {
         for folder in ["data", "mail"] {
             chown(root.join(folder), Some(owner.0), Some(owner.1)).unwrap();
         }
-        fs::write(etc.join("master.cf"), master_cf(&self.port)).unwrap();
+        fs::write(etc.join("master.cf"), master_cf(self.address())).unwrap();
         fs::write(etc.join("main.cf"), main_cf(root, owner, setup)).unwrap();
     }
 
@@ -207,7 +211,7 @@ fn main_cf(root: &Path, (uid, gid): (u32, u32), setup: &PostfixSetup) -> String 
 }
 
 /// The services that take, queue and deliver, none of them in a chroot (the folder has no libraries).
-fn master_cf(port: &Port) -> String {
+fn master_cf(address: SocketAddr) -> String {
     let services = [
         "LISTEN inet n - n - - smtpd",
         "pickup unix n - n 60 1 pickup",
@@ -232,7 +236,7 @@ fn master_cf(port: &Port) -> String {
     services
         .map(|line| format!("{line}\n"))
         .concat()
-        .replace("LISTEN", &port.address().to_string())
+        .replace("LISTEN", &address.to_string())
 }
 
 /// The user and group of Postfix's daemons, as the package created them.

@@ -4,5 +4,6 @@
 mod clients;
 mod corpus;
 mod country;
+mod pools;
 mod postfix;
 mod up;

@@ -7,7 +7,7 @@ use sekisho_testkit::{Postfix, PostfixSetup, require};
 use crate::up::{ACCOUNT, PASSWORD, Setup, Up, run};
 
 /// Speaks SMTP by hand over TLS, since no honest client sends what these tests send.
-const RAW: &str = r#"
+pub(crate) const RAW: &str = r#"
 import base64, socket, ssl, sys
 port, account, password, rcpt = int(sys.argv[1]), *sys.argv[2:5]
 context = ssl.create_default_context()
@@ -112,7 +112,7 @@ fn the_clients_identity_is_passed_on_by_xclient() {
             "smtpd_authorized_xclient_hosts = 127.0.0.0/8".to_owned(),
             "smtpd_client_connection_count_limit = 0".to_owned(),
         ],
-        account: None,
+        ..PostfixSetup::default()
     };
     let Some(postfix) = Postfix::start(&setup) else {
         return;
@@ -159,8 +159,8 @@ fn the_upstream_is_asked_for_passwords() {
     };
     let account = ("carol@example.net".to_owned(), "open sesame".to_owned());
     let Some(postfix) = Postfix::start(&PostfixSetup {
-        parameters: Vec::new(),
         account: Some(account.clone()),
+        ..PostfixSetup::default()
     }) else {
         return;
     };

@@ -34,6 +34,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) gateway_fields: &'a str,
     /// Further objects.
     pub(crate) objects: &'a str,
+    /// Further arguments.
+    pub(crate) arguments: &'a [&'a str],
 }
 
 impl Setup<'_> {
@@ -46,6 +48,7 @@ impl Setup<'_> {
             listener_fields: "",
             gateway_fields: "",
             objects: "",
+            arguments: &[],
         }
     }
 
@@ -57,6 +60,7 @@ impl Setup<'_> {
             listener_fields,
             gateway_fields,
             objects,
+            arguments: _,
         } = self;
         let (starttls, implicit) = (submission.number(), submissions.number());
         let comma = |fields: &str| {
@@ -104,6 +108,7 @@ impl Up {
             .arg("--state")
             .arg(folder.path().join("state"));
         command.arg("--http").arg(http.address().to_string());
+        command.args(setup.arguments);
         let mut process = Process::spawn(command);
         process.wait_for_port(submission.address());
         process.wait_for_port(submissions.address());
