@@ -236,6 +236,67 @@ fn names_within_and_text_are_found_in_real_messages() {
     assert_eq!((with_text, cut), (6043, 0));
 }
 
+/// A message with archives as Python writes them: deflated and stored, to a file and to a pipe (sizes after the data), a
+/// zip within a zip, a gzip.
+const ARCHIVES: &str = r#"
+import gzip, io, sys, zipfile
+from email.message import EmailMessage
+class Pipe(io.RawIOBase):
+    def __init__(self): self.octets = b""
+    def writable(self): return True
+    def write(self, octets): self.octets += bytes(octets); return len(octets)
+def archive(target, names, method, content):
+    with zipfile.ZipFile(target, "w", method) as file:
+        for name in names: file.writestr(name, content)
+    return target
+inner = archive(io.BytesIO(), ["inner/evil.exe"], zipfile.ZIP_DEFLATED, b"MZ" * 1000).getvalue()
+piped = archive(Pipe(), ["piped.js", "caf\u00e9.scr"], zipfile.ZIP_DEFLATED, b"x" * 1000).octets
+stored = archive(io.BytesIO(), ["nested.zip"], zipfile.ZIP_STORED, inner).getvalue()
+packed = io.BytesIO()
+with gzip.GzipFile("packed.vbs", "wb", fileobj=packed) as file: file.write(b"x" * 100)
+message = EmailMessage()
+message["Subject"] = "archives"
+message.set_content("see")
+for name, octets in ("a.zip", piped), ("b.dat", stored), ("c", packed.getvalue()):
+    message.add_attachment(octets, maintype="application", subtype="octet-stream", filename=name)
+sys.stdout.buffer.write(message.as_bytes())
+"#;
+
+#[test]
+fn names_in_archives_that_python_writes_are_found() {
+    let Some(python) = sekisho_testkit::require("python3") else {
+        return;
+    };
+    let output = Command::new(python)
+        .args(["-c", ARCHIVES])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = walk(&output.stdout);
+    let found: Vec<(&str, Vec<&str>)> = report
+        .attachments
+        .iter()
+        .map(|a| {
+            (
+                a.names[0].as_str(),
+                a.inside.iter().map(|inner| inner.name.as_str()).collect(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a.zip", vec!["café.scr", "piped.js"]),
+            ("b.dat", vec!["inner/evil.exe", "nested.zip"]),
+            ("c", vec!["packed.vbs"]),
+        ]
+    );
+}
+
 /// What the fuzz target checks, over messages with a few octets changed, pieces cut out and pieces doubled.
 #[test]
 fn altered_messages_keep_the_properties_that_are_fuzzed() {

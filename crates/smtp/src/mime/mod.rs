@@ -23,6 +23,4 @@ pub use text::Text;
 pub use walker::Walker;
 
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Messages made to cost much: work grows with their length, and what is kept does not.
 
-use super::*;
+use crate::mime::{LimitExceeded, Report, Walker, WalkerLimits, steps};
 
 const UNLIMITED: WalkerLimits = WalkerLimits {
     depth: 1_000,
