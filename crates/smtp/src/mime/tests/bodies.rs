@@ -16,7 +16,7 @@ fn names_within_parts_are_told_from_those_of_parts() {
         let message = format!(
             "Content-Type: multipart/mixed; boundary=b\n\n--b\n{header}\n\n{body}\n--b--\n"
         );
-        let report = walk_with(WalkerLimits::default(), message.as_bytes(), 10);
+        let report = walk_with(WalkerLimits::default(), message.as_bytes(), 1);
         assert_eq!(report.exceeded, None);
         let found = report.attachments.into_iter().map(|attachment| {
             let inside = attachment
