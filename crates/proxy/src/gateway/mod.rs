@@ -163,6 +163,7 @@ impl Gateway {
             .await?;
         state.country.follow(gateway, &self.shared).await;
         self.shared.engine.brakes.retain(&live.rules);
+        self.shared.classifier.retain(live.rules.engines());
         self.shared.live.store(Arc::new(live));
         state.doors.open(prepared, &self.shared);
         Ok(Applied::InForce)
@@ -277,7 +278,7 @@ fn share(
         live: ArcSwap::from_pointee(live),
         config_unavailable: false.into(),
         message_memory: services.message_memory,
-        classifier: Classifier::default(),
+        classifier: Classifier::new(environment.dns.clone(), metrics.process().clone()),
         spool: config.scratch,
         limits: config.limits,
         metrics,

@@ -177,18 +177,16 @@ fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-/// `"hop:NAME"` becomes that next hop's address, `"accounts"` as a path the file of accounts.
+/// `"hop:NAME"` becomes that next hop's address, `"engine:NAME"` that engine's, `"{accounts}"` the path of the file of accounts.
 fn resolve(value: &mut Value, hops: &BTreeMap<String, SocketAddr>, accounts: &str) {
     match value {
-        Value::String(text) => match text.strip_prefix("hop:") {
-            Some(name) => {
-                if let Some(hop) = hops.get(name) {
-                    *value = address(hop);
-                }
+        Value::String(text) if text == "{accounts}" => *value = json!(accounts),
+        Value::String(text) => {
+            let place = hops.get(text.strip_prefix("hop:").unwrap_or(text));
+            if let Some(place) = place.filter(|_| text.contains(':')) {
+                *value = address(place);
             }
-            None if text == "{accounts}" => *value = json!(accounts),
-            None => {}
-        },
+        }
         Value::Array(items) => items
             .iter_mut()
             .for_each(|item| resolve(item, hops, accounts)),

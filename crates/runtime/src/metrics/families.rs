@@ -4,9 +4,10 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::family::{Registrar, closed, object};
 use super::labels::{
-    AuthResult, BufferPlace, Class, CounterBackend, CounterError, CountryData, Detection, DnsQuery,
-    DnsResult, Enforcement, HandshakeError, LedgerResult, Load, Mechanism, MemberState, Outcome, ReplyClass,
-    Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+    AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
+    CountryData, Detection, DnsQuery, DnsResult, Enforcement, HandshakeError, LedgerResult, Load,
+    Mechanism, MemberState, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase,
+    Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -18,6 +19,10 @@ const COUNTER_BUCKETS: &[f64] = &[
 const UPSTREAM_BUCKETS: &[f64] = &[
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0,
+];
+/// From a short message to the longest that an engine is waited for.
+const CLASSIFIER_BUCKETS: &[f64] = &[
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 const HASH_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -33,6 +38,10 @@ pub(super) struct Families {
     pub(super) commands: IntCounterVec,
     pub(super) auth: IntCounterVec,
     pub(super) buffered: IntGaugeVec,
+    // Classification
+    pub(super) classified: IntCounterVec,
+    pub(super) classifier_duration: HistogramVec,
+    pub(super) classifier_suspended: IntGaugeVec,
     // Policy
     pub(super) decisions: IntCounterVec,
     pub(super) detections: IntCounterVec,
@@ -102,6 +111,22 @@ impl Families {
                 "sekisho_buffered_bytes",
                 &[closed::<BufferPlace>("place")],
                 "Bytes of messages held until their verdict is known.",
+            ),
+            classified: r.counters(
+                "sekisho_classifier_requests_total",
+                &[closed::<Classifier>("engine"), closed::<ClassifierResult>("result")],
+                "Messages that a content engine was to score, by what came of it.",
+            ),
+            classifier_duration: r.histograms(
+                "sekisho_classifier_duration_seconds",
+                &[closed::<Classifier>("engine")],
+                CLASSIFIER_BUCKETS,
+                "Time that content engines took for one message, whatever came of it; the wait for a turn is not in it.",
+            ),
+            classifier_suspended: r.gauges(
+                "sekisho_classifier_suspended",
+                &[closed::<Classifier>("engine")],
+                "Content engines that have failed again and again and are not asked for a while.",
             ),
             decisions: r.counters(
                 "sekisho_decisions_total",

@@ -54,6 +54,23 @@ impl Drop for OpenConnection {
     }
 }
 
+/// One content engine that is left alone.
+#[derive(Debug)]
+pub struct SuspendedClassifier(IntGauge);
+
+impl SuspendedClassifier {
+    pub(super) fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for SuspendedClassifier {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Bytes of one message, in one place.
 #[derive(Debug)]
 pub struct Buffered {

@@ -246,6 +246,35 @@ labels! {
         Error => "error",
     }
 
+    /// How a content engine is spoken to.
+    Classifier {
+        Rspamd => "rspamd",
+        Spamd => "spamd",
+    }
+
+    /// What came of asking a content engine about a message.
+    ClassifierResult {
+        Scored => "scored",
+        /// It had scored the same message a short while ago, and was not asked again.
+        Cached => "cached",
+        /// It did not answer in time.
+        Timeout => "timeout",
+        /// It was asked as many things at once as it may be, and was not asked.
+        Busy => "busy",
+        /// It said that it failed.
+        Refused => "refused",
+        /// It closed the connection early.
+        Broken => "broken",
+        /// Its answer makes no sense, or is far too long.
+        BadAnswer => "bad_answer",
+        /// No connection could be made.
+        Unreachable => "unreachable",
+        /// It had failed again and again, and was not asked.
+        Suspended => "suspended",
+        /// Nobody waited for its answer.
+        Abandoned => "abandoned",
+    }
+
     /// What a country database answers.
     CountryData {
         Country => "country",

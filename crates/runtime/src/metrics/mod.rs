@@ -18,7 +18,7 @@ use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 use families::Families;
 use family::Series;
 pub use gateway::{GatewayMetrics, ListenerMetrics, PoolMetrics, RuleMetrics};
-pub use guards::{Buffered, Hashing, OpenConnection, OpenSession, Waiting};
+pub use guards::{Buffered, Hashing, OpenConnection, OpenSession, SuspendedClassifier, Waiting};
 pub use labels::*;
 
 /// Says how the members of a gateway's pools are. It is asked each time that metrics are read, since a pause ends without
@@ -45,6 +45,9 @@ pub struct Metrics {
 struct Shared {
     families: Families,
     buffered: Series<IntGaugeVec, BufferPlace>,
+    classified: Series<IntCounterVec, (Classifier, ClassifierResult)>,
+    classifier_duration: Series<prometheus::HistogramVec, Classifier>,
+    classifier_suspended: Series<IntGaugeVec, Classifier>,
     counter_latency: Series<prometheus::HistogramVec, CounterBackend>,
     counter_errors: Series<IntCounterVec, (CounterBackend, CounterError)>,
     dns: Series<IntCounterVec, (DnsQuery, DnsResult)>,
@@ -85,6 +88,9 @@ impl Metrics {
         Self {
             shared: Arc::new(Shared {
                 buffered: Series::new(&families.buffered, &none),
+                classified: Series::new(&families.classified, &none),
+                classifier_duration: Series::new(&families.classifier_duration, &none),
+                classifier_suspended: Series::new(&families.classifier_suspended, &none),
                 counter_latency: Series::new(&families.counter_latency, &none),
                 counter_errors: Series::new(&families.counter_errors, &none),
                 dns: Series::new(&families.dns, &none),
@@ -132,6 +138,23 @@ impl Metrics {
     /// Accounts for bytes of a message held in `place` until the guard is dropped.
     pub fn buffered(&self, place: BufferPlace) -> Buffered {
         Buffered::new(self.shared.buffered.at(place).clone())
+    }
+
+    /// A content engine was to score a message.
+    pub fn classified(&self, engine: Classifier, result: ClassifierResult) {
+        self.shared.classified.at((engine, result)).inc();
+    }
+
+    pub fn classifier_took(&self, engine: Classifier, took: Duration) {
+        self.shared
+            .classifier_duration
+            .at(engine)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A content engine is not asked until the guard is dropped.
+    pub fn suspend_classifier(&self, engine: Classifier) -> SuspendedClassifier {
+        SuspendedClassifier::new(self.shared.classifier_suspended.at(engine).clone())
     }
 
     /// A password check starts to wait for the hashing pool.

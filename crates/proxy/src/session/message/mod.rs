@@ -181,7 +181,7 @@ impl<S: Transport> Session<S> {
             sender: &transaction.reverse_path(),
             recipients: &recipients,
             message: content,
-            digest: intake.digest().unwrap_or_default(),
+            digest: intake.digest(),
             until,
         };
         let asking = self

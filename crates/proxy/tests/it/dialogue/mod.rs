@@ -2,6 +2,7 @@
 //! format is described in `tests/dialogues/README.md`.
 
 mod ends;
+mod engine;
 mod hop;
 mod pattern;
 mod script;

@@ -35,6 +35,16 @@ pub(super) enum Act {
     Drain,
     /// `@hop NAME`: one more next hop.
     Hop(String),
+    /// `@engine NAME PROTOCOL ANSWER`: a content engine.
+    Engine {
+        name: String,
+        protocol: String,
+        answer: String,
+    },
+    /// `E: NAME asked N`: a content engine was asked so often.
+    EngineAsked { name: String, count: usize },
+    /// `E: NAME told PATTERN`: its last question had such a line.
+    EngineTold { name: String, pattern: String },
     /// `C:` lines in one write.
     Say(Vec<u8>),
     /// `S:`.
@@ -121,6 +131,7 @@ fn parse_line(line: &str) -> Result<Act, String> {
         ("S", ":") => Act::Expect(rest),
         ("S", "!") if rest == "closed" => Act::ExpectClosed,
         ("M", ":") => parse_metric(&rest)?,
+        ("E", ":") => parse_engine(&rest)?,
         ("L", ":") => Act::Record(json(&rest)?),
         (_, "+") => Act::HopAccepts {
             hop,
@@ -146,6 +157,20 @@ fn parse_state(text: &str) -> Result<HopState, String> {
         "idle" => Ok(HopState::Idle),
         "close" => Ok(HopState::Close),
         other => Err(format!("{other:?} is none of closed, cut, idle, close")),
+    }
+}
+
+fn parse_engine(text: &str) -> Result<Act, String> {
+    let mut words = text.splitn(3, ' ').map(str::to_owned);
+    match (words.next(), words.next().as_deref(), words.next()) {
+        (Some(name), Some("asked"), Some(count)) => Ok(Act::EngineAsked {
+            name,
+            count: count
+                .parse()
+                .map_err(|_| format!("{count:?} is no number"))?,
+        }),
+        (Some(name), Some("told"), Some(pattern)) => Ok(Act::EngineTold { name, pattern }),
+        _ => Err("a name, and `asked N` or `told PATTERN`".into()),
     }
 }
 
@@ -198,6 +223,19 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
         "advance" => Act::Advance(parse_span(rest)?),
         "drain" => Act::Drain,
         "hop" => Act::Hop(rest.to_owned()),
+        "engine" => {
+            let mut words = rest.splitn(3, ' ').map(str::to_owned);
+            let (Some(name), Some(protocol), Some(answer)) =
+                (words.next(), words.next(), words.next())
+            else {
+                return Err("a name, a protocol and an answer".into());
+            };
+            Act::Engine {
+                name,
+                protocol,
+                answer,
+            }
+        }
         other => return Err(format!("no directive @{other}")),
     })
 }

@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::ends::End;
+use super::engine::Engines;
 use super::hop::Hops;
 use super::script::{Act, HopState, Step};
 use crate::world::{Objects, UPSTREAM, World};
@@ -23,6 +24,7 @@ pub(super) struct Stage {
     objects: Objects,
     accounts: Vec<(String, String)>,
     hops: Hops,
+    engines: Engines,
     world: Option<World>,
     client: Option<End>,
     /// Objects changed after the gateway had started.
@@ -35,6 +37,7 @@ impl Default for Stage {
             objects: Objects::new(),
             accounts: Vec::new(),
             hops: Hops::default(),
+            engines: Engines::default(),
             world: None,
             client: None,
             changed: false,
@@ -55,6 +58,13 @@ impl Stage {
                 Ok(())
             }
             Act::Hop(name) => self.hops.open(name).await,
+            Act::Engine {
+                name,
+                protocol,
+                answer,
+            } => self.engines.set(name, protocol, answer).await,
+            Act::EngineAsked { name, count } => self.engines.expect_count(name, *count).await,
+            Act::EngineTold { name, pattern } => self.engines.expect_told(name, pattern),
             Act::Connect { source, tls } => self.connect(source, *tls).await,
             Act::Tls => self.begin_tls().await,
             Act::Advance(millis) => {
@@ -104,8 +114,9 @@ impl Stage {
     async fn world(&mut self) -> Result<&mut World, String> {
         if self.world.is_none() {
             self.hops.open(UPSTREAM).await?;
-            let started =
-                World::start(&mut self.objects, &self.hops.addresses(), &self.accounts).await?;
+            let mut places = self.hops.addresses();
+            places.extend(self.engines.addresses());
+            let started = World::start(&mut self.objects, &places, &self.accounts).await?;
             self.world = Some(started);
             self.changed = false;
         }

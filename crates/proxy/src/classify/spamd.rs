@@ -1,0 +1,68 @@
+//! SpamAssassin's spamd: one connection for each message, `SPAMC/1.5`.
+
+use sekisho_policy::opinion::{EngineFault, Score};
+use sekisho_policy::snapshot::Engine;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+use super::connect::connect;
+use super::trouble::Trouble;
+use super::{Inquiry, answer};
+use crate::dns::Dns;
+use crate::held::Content;
+
+/// Octets of an answer: the names of all rules that there are fit in.
+const MAX_ANSWER: u64 = 64 * 1024;
+
+/// Asks about one message.
+///
+/// It is not told the account: spamd takes `User` for the one whose preferences and word lists it is to read, which may change
+/// who it runs as, and an account is whatever a client could log in as.
+///
+/// # Errors
+/// There is no score.
+pub(super) async fn ask(
+    dns: &Dns,
+    engine: &Engine,
+    inquiry: &Inquiry<'_>,
+    until: Instant,
+) -> Result<Score, Trouble> {
+    let mut stream = connect(dns, &engine.address, until).await?;
+    let (mut from, mut to) = stream.split();
+    match send(&mut to, inquiry.message).await {
+        // What hangs up early may still have said why.
+        Ok(()) | Err(Trouble::Fault(_)) => read(&mut from).await,
+        Err(trouble) => Err(trouble),
+    }
+}
+
+async fn send(to: &mut (impl AsyncWrite + Unpin), message: &Content) -> Result<(), Trouble> {
+    let broken = |_| Trouble::from(EngineFault::Broken);
+    let head = format!(
+        "SYMBOLS SPAMC/1.5\r\nContent-length: {}\r\n\r\n",
+        message.octets()
+    );
+    to.write_all(head.as_bytes()).await.map_err(broken)?;
+    let mut reader = message.reader();
+    loop {
+        let chunk = reader.next().await.map_err(|_| Trouble::Unreadable)?;
+        if chunk.is_empty() {
+            break;
+        }
+        to.write_all(&chunk).await.map_err(broken)?;
+    }
+    to.shutdown().await.map_err(broken)
+}
+
+async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Score, Trouble> {
+    let mut answer = Vec::new();
+    let reading = from.take(MAX_ANSWER + 1).read_to_end(&mut answer).await;
+    if answer.len() as u64 > MAX_ANSWER {
+        return Err(EngineFault::BadAnswer.into());
+    }
+    // What was said before the connection broke may be whole.
+    match answer::spamd(&answer) {
+        Err(EngineFault::BadAnswer) if reading.is_err() => Err(EngineFault::Broken.into()),
+        read => Ok(read?),
+    }
+}
