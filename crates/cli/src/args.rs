@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Check YAML files as the API server would, and across objects.
     Lint(Lint),
+    /// Run the cases that are written beside YAML files: events in, expected verdicts out.
+    Test(Test),
     /// Say why a message was refused or where it went, or what would become of one that was never sent.
     Explain(Explain),
     /// Keep a file of accounts and password hashes.
@@ -94,6 +96,21 @@ pub(crate) enum OutputFormat {
 pub(crate) struct Lint {
     /// A folder, a file, or `-` for standard input.
     pub(crate) objects: PathBuf,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Folders or files of rules and of `PolicyTest` objects, read together.
+    #[arg(required = true)]
+    pub(crate) objects: Vec<PathBuf>,
+    /// Run only the cases in whose name, with the test's before it (`quickstart: a stolen account ...`), this text is.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Also write the results to this file, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) format: OutputFormat,
 }

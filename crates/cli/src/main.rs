@@ -9,6 +9,8 @@ mod ledger;
 mod lint;
 mod objects;
 mod output;
+mod simulate;
+mod test;
 mod up;
 
 use std::process::ExitCode;
@@ -24,12 +26,15 @@ enum Outcome {
     Done,
     /// It did what it was asked, and what it looked at is not in order.
     Wanting,
+    /// There was nothing that it could do.
+    Idle,
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wanting) => ExitCode::FAILURE,
+        Ok(Outcome::Idle) => ExitCode::from(2),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -41,6 +46,7 @@ fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Up(up) => async_runtime()?.block_on(up::run(up)),
         Command::Lint(lint) => lint::run(&lint),
+        Command::Test(test) => async_runtime()?.block_on(test::run(&test)),
         Command::Explain(explain) => async_runtime()?.block_on(explain::run(&explain)),
         Command::Accounts(accounts) => accounts::run(&accounts),
         Command::Ledger(ledger) => async_runtime()?.block_on(ledger::run(&ledger)),

@@ -1,10 +1,10 @@
-//! Files to snapshots: what `up`, `lint` and `explain` have in common.
+//! Files to snapshots: what `up`, `lint`, `test` and `explain` have in common.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sekisho_compile::files::{self, Demo, Loaded, Secret, Source};
+use sekisho_compile::files::{self, Demo, Loaded, PolicyTest, Secret, Source};
 use sekisho_compile::{Completeness, Diagnostic, ObjectKey, compile, lint, sort};
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::{Envelope, ObjectRef, Snapshot};
@@ -15,6 +15,7 @@ pub(crate) struct Compiled {
     pub(crate) gateways: BTreeMap<ObjectRef, Option<Snapshot>>,
     pub(crate) secrets: BTreeMap<ObjectKey, Secret>,
     pub(crate) demos: Vec<Demo>,
+    pub(crate) tests: Vec<PolicyTest>,
     /// What is wrong, in the order of files and lines.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -22,7 +23,12 @@ pub(crate) struct Compiled {
 impl Compiled {
     /// Reads a file or a folder, without a past.
     pub(crate) fn read(path: &Path) -> Self {
-        Self::linted(files::load(&[path.to_owned()]))
+        Self::read_all(&[path.to_owned()])
+    }
+
+    /// Reads files and folders together, without a past.
+    pub(crate) fn read_all(paths: &[PathBuf]) -> Self {
+        Self::linted(files::load(paths))
     }
 
     /// Reads a stream, such as standard input. Relative paths in it start from the current folder.
@@ -65,6 +71,7 @@ impl Compiled {
             objects,
             secrets,
             demos,
+            tests,
             mut diagnostics,
         } = loaded;
         let mut gateways = BTreeMap::new();
@@ -79,6 +86,7 @@ impl Compiled {
             gateways,
             secrets,
             demos,
+            tests,
             diagnostics,
         }
     }

@@ -6,6 +6,7 @@
 mod auth;
 mod brakes;
 mod classify;
+pub mod content;
 mod detect;
 mod dns;
 mod engine;

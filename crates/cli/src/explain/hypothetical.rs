@@ -1,27 +1,27 @@
 //! What would become of a message that was never sent.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sekisho_policy::event::{Event, Stage};
+use sekisho_counters::{Counters, Limits};
+use sekisho_policy::event::{ConfigState, Event, Stage};
 use sekisho_policy::record::Step;
-use sekisho_policy::snapshot::{Listener, Member, Pool, Snapshot};
-use sekisho_policy::{Account, Address, Class, Envelope, Route, Ruleset, Timestamp};
+use sekisho_policy::snapshot::{Member, Pool};
+use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Timestamp};
 use sekisho_proxy::Dns;
-use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::{Clock, Metrics};
-use sekisho_smtp::Mailbox;
 use serde::Serialize;
 use serde_json::json;
 
-use super::layout::{Ids, Layout, line};
-use super::message::Message;
+use super::layout::{Ids, Layout, line, reply_text};
 use super::replay;
-use super::session::{Client, Session};
 use crate::args::{Explain, Hypothetical, OutputFormat, Rules};
 use crate::objects::Compiled;
 use crate::output::{self, Ink, Palette, visible};
+use crate::simulate::{
+    Client, Lookups, Message, Session, Submission, Tallies, World, address, listener, lookup,
+    source_of,
+};
 use crate::up::last_good;
 
 /// How it would end.
@@ -53,16 +53,22 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
     let at = asked
         .at
         .map_or_else(|| Timestamp(Clock::system().now_ms()), Timestamp);
-    let place = country(&envelope.snapshot)?.lookup(source);
+    let place = lookup(&envelope.snapshot)?.lookup(source);
     let client = Client {
         listener,
-        source,
-        place,
+        source: source_of(source, place),
         helo: &asked.helo,
         at,
     };
     let dns = Dns::system(Metrics::new())?;
-    let mut session = Session::new(&rules, &dns, &client);
+    let counters = Counters::memory(Limits::default());
+    let world = World {
+        rules: &rules,
+        tallies: Tallies::Counters(&counters),
+        lookups: Lookups::Dns(&dns),
+        config: ConfigState::Current,
+    };
+    let mut session = Session::new(world, &client);
     submit(&mut session, asked, &rules).await?;
     let outcome = outcome(&rules, session.steps());
     let text = match command.format {
@@ -104,32 +110,6 @@ fn gateway(from: &Rules, wanted: Option<&str>) -> Result<Envelope> {
     })
 }
 
-fn listener<'a>(snapshot: &'a Snapshot, wanted: Option<&str>) -> Result<&'a Listener> {
-    let listeners = &snapshot.gateway.listeners;
-    match wanted {
-        None => listeners.first().context("the gateway has no listener"),
-        Some(name) => listeners
-            .iter()
-            .find(|listener| listener.name == name)
-            .with_context(|| {
-                let names: Vec<_> = listeners
-                    .iter()
-                    .map(|listener| listener.name.as_str())
-                    .collect();
-                format!("no listener {name}; there is: {}", names.join(", "))
-            }),
-    }
-}
-
-fn country(snapshot: &Snapshot) -> Result<CountryLookup> {
-    let named = [
-        &snapshot.gateway.country_database,
-        &snapshot.gateway.asn_database,
-    ];
-    let paths: Vec<PathBuf> = named.into_iter().flatten().map(PathBuf::from).collect();
-    Ok(CountryLookup::open(&paths, &std::env::temp_dir())?)
-}
-
 /// Goes through the session as a client would, until something refuses it.
 async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset) -> Result<()> {
     let login = asked
@@ -158,36 +138,15 @@ async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset
         Some(path) => Message::read(path)?,
         None => Message::empty(account.as_str()),
     };
-    if !session.judge(Stage::Connect).await || !session.log_in(&account).await {
-        return Ok(());
-    }
-    if !session.mail(sender, message.octets()).await {
-        return Ok(());
-    }
-    let mut taken = 0;
-    for recipient in recipients {
-        taken += u32::from(session.rcpt(recipient).await);
-    }
-    if taken > 0
-        && session
-            .judge(Stage::Headers(message.header_facts(rules)))
-            .await
-    {
-        session.end(message.end_facts()).await;
+    if session.connect().await && session.log_in(&account).await {
+        let submission = Submission {
+            sender,
+            recipients,
+            message: &message,
+        };
+        session.send(submission).await;
     }
     Ok(())
-}
-
-fn address(text: &str) -> Result<Address> {
-    let bare = text
-        .strip_prefix('<')
-        .and_then(|text| text.strip_suffix('>'))
-        .unwrap_or(text);
-    let mailbox = Mailbox::parse(bare).with_context(|| format!("{text:?} is no address"))?;
-    Ok(Address::new(
-        &mailbox.unquoted_local(),
-        &mailbox.ascii_domain(),
-    ))
 }
 
 fn outcome(rules: &Ruleset, steps: &[Step]) -> Outcome {
@@ -209,8 +168,7 @@ fn outcome(rules: &Ruleset, steps: &[Step]) -> Outcome {
         asked().count(),
     );
     if let Some(refusal) = last.decision.verdict.refusal() {
-        let (a, b, c) = refusal.enhanced;
-        outcome.refused = Some(format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text));
+        outcome.refused = Some(reply_text(refusal));
         return outcome;
     }
     match rules.route(&last.event, outcome.class) {
@@ -269,12 +227,12 @@ fn text(
 ) -> String {
     let palette = Palette::of_stdout();
     let mut text = String::new();
-    let country = client.place.country.map_or_else(
-        || "unknown".to_owned(),
-        |c| String::from_utf8_lossy(&c).into_owned(),
-    );
+    let country = client
+        .source
+        .country
+        .map_or_else(|| "unknown".to_owned(), |country| format!("{country:?}"));
     let asn = client
-        .place
+        .source
         .asn
         .map(|asn| format!(", AS{asn}"))
         .unwrap_or_default();
@@ -283,7 +241,7 @@ fn text(
         &mut text,
         format_args!(
             "If it came to {gateway}, listener {}, from {} (country {country}{asn}), with all counters at zero and the right password:",
-            client.listener.name, client.source
+            client.listener.name, client.source.ip
         ),
     );
     let layout = Layout {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sekisho_policy::decision::{Decision, Said, Verdict};
+use sekisho_policy::decision::{Decision, Refusal, Said, Verdict};
 use sekisho_policy::event::{Event, Fact, FromHeader, Stage};
 use sekisho_policy::explain::Skip;
 use sekisho_policy::op::{Op, Outcome};
@@ -15,18 +15,18 @@ use super::when::utc;
 use crate::output::{Ink, Palette, visible};
 
 /// Draws steps.
-pub(super) struct Layout<'a> {
-    pub(super) palette: Palette,
+pub(crate) struct Layout<'a> {
+    pub(crate) palette: Palette,
     /// The rules that the steps were judged by, where they are kept.
-    pub(super) rules: Option<&'a Ruleset>,
+    pub(crate) rules: Option<&'a Ruleset>,
     /// When the first event happened.
-    pub(super) began: Timestamp,
-    pub(super) ids: Ids,
+    pub(crate) began: Timestamp,
+    pub(crate) ids: Ids,
 }
 
 /// Whether decision ids are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ids {
+pub(crate) enum Ids {
     Shown,
     /// They name nothing.
     Hidden,
@@ -43,7 +43,7 @@ struct Row {
 
 impl Layout<'_> {
     /// One step: its event, its rules, its counters, its verdict.
-    pub(super) fn step(&self, number: usize, step: &Step) -> String {
+    pub(crate) fn step(&self, number: usize, step: &Step) -> String {
         let mut text = String::new();
         let offset = step.event.at.since(self.began).0;
         let heading = format!("{number}. {}", heading(&step.event));
@@ -151,8 +151,7 @@ impl Layout<'_> {
                 .palette
                 .paint(Ink::Warning, &format!("allow after {pause}")),
             Verdict::Defer(refusal) | Verdict::Reject(refusal) => {
-                let (a, b, c) = refusal.enhanced;
-                let mut told = format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text);
+                let mut told = reply_text(refusal);
                 if let Some(at) = refusal.retry_at {
                     let _ = write!(told, " (fits again at {})", utc(at));
                 }
@@ -162,8 +161,14 @@ impl Layout<'_> {
     }
 }
 
+/// The reply to a client, without the decision id.
+pub(crate) fn reply_text(refusal: &Refusal) -> String {
+    let (a, b, c) = refusal.enhanced;
+    format!("{} {a}.{b}.{c} {}", refusal.code, refusal.text)
+}
+
 /// Writes a line; writing to a `String` cannot fail.
-pub(super) fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{content}");
 }
 

@@ -2,12 +2,10 @@
 
 mod fetch;
 mod hypothetical;
-mod layout;
-mod message;
+pub(crate) mod layout;
 mod replay;
-mod session;
 mod stored;
-mod when;
+pub(crate) mod when;
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use sekisho_policy::Timestamp;
 
 /// `2026-07-31 05:12:09.123 UTC`.
-pub(super) fn utc(at: Timestamp) -> String {
+pub(crate) fn utc(at: Timestamp) -> String {
     let (days, in_day) = (at.0 / 86_400_000, at.0 % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute, second, milli) = (

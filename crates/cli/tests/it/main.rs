@@ -4,6 +4,7 @@
 mod cases;
 mod client;
 mod http;
+mod policy_tests;
 mod running;
 mod tools;
 mod up;

@@ -46,7 +46,7 @@ pub(super) fn checked_body(schema: &Value, root: &Node) -> (Option<Value>, Vec<F
     }
     defaults::apply(schema, &mut object);
     let mut findings = structure(schema, &Patterns::new(), &object, root);
-    // These kinds never come through `kubectl` (Demo) or hold words of no enum (Secret).
+    // These kinds never come through `kubectl` (Demo, PolicyTest) or hold words of no enum (Secret).
     findings.retain(|finding| finding.diagnostic.is_error());
     (findings.is_empty().then_some(object), findings)
 }

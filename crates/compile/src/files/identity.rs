@@ -18,6 +18,8 @@ pub(super) enum Family {
     Secret,
     /// The kind `Demo`, which files alone can have.
     Demo,
+    /// The kind `PolicyTest`, which files alone can have.
+    PolicyTest,
     /// `v1` List of objects.
     List,
 }
@@ -52,22 +54,25 @@ impl Family {
             Self::Kind(kind) => kind.as_str(),
             Self::Secret => "Secret",
             Self::Demo => "Demo",
+            Self::PolicyTest => "PolicyTest",
             Self::List => "List",
         }
     }
 
     fn api_version(self) -> &'static str {
         match self {
-            Self::Kind(_) | Self::Demo => API_VERSION,
+            Self::Kind(_) | Self::Demo | Self::PolicyTest => API_VERSION,
             Self::Secret | Self::List => "v1",
         }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        Kind::ALL
-            .into_iter()
-            .map(Self::Kind)
-            .chain([Self::Secret, Self::Demo, Self::List])
+        Kind::ALL.into_iter().map(Self::Kind).chain([
+            Self::Secret,
+            Self::Demo,
+            Self::PolicyTest,
+            Self::List,
+        ])
     }
 }
 

@@ -15,6 +15,7 @@ use super::checked::{checked_body, checked_spec, from_json};
 use super::demo::{self, Demo, DemoSpec};
 use super::identity::{self, Family, Identity, Refusal};
 use super::node::{Content, Mark, Node};
+use super::policy_test;
 use super::schemas::KindSchema;
 use super::source::Source;
 use super::structure::Finding;
@@ -191,6 +192,7 @@ impl Loader {
             Family::Kind(kind) => self.kind(reading, kind, identity),
             Family::Secret => self.secret(reading, identity),
             Family::Demo => self.demo(reading, identity),
+            Family::PolicyTest => self.policy_test(reading, identity),
             Family::List => {}
         }
     }
@@ -217,7 +219,7 @@ impl Loader {
                 self.insert_invalid::<EgressPoolSpec>(reading, identity)
             }
             Family::Secret => drop(self.loaded.secrets.remove(&identity.key)),
-            Family::Demo | Family::List => {}
+            Family::Demo | Family::PolicyTest | Family::List => {}
         }
     }
 
@@ -312,6 +314,28 @@ impl Loader {
                 diagnostic: *problem,
                 mark: None,
             }),
+            None => {}
+        }
+        self.report(reading, &identity.name(), problems);
+    }
+
+    fn policy_test(&mut self, reading: &Reading<'_>, identity: Identity) {
+        let schema = json!({ "type": "object", "properties": { "spec": policy_test::schema() }, "required": ["spec"] });
+        let (value, mut problems) = checked_body(&schema, &reading.root);
+        let raw = value.map(|mut value| from_json(value["spec"].take(), &FieldPath::spec()));
+        let place = |diagnostic| Finding {
+            diagnostic,
+            mark: None,
+        };
+        match raw {
+            Some(Ok(raw)) => {
+                let position = |path: &FieldPath| reading.position(reading.root.mark_of(path));
+                let (test, wrong) =
+                    policy_test::read(raw, identity.key.clone(), &reading.source.folder, position);
+                problems.extend(wrong.into_iter().map(place));
+                self.loaded.tests.push(test);
+            }
+            Some(Err(problem)) => problems.push(place(*problem)),
             None => {}
         }
         self.report(reading, &identity.name(), problems);

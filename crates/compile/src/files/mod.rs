@@ -7,6 +7,7 @@ mod demo;
 mod identity;
 mod load;
 mod node;
+mod policy_test;
 mod scalar;
 mod schemas;
 mod secret;
@@ -19,6 +20,10 @@ use std::path::PathBuf;
 
 pub use demo::{Demo, DemoAccount, DemoRelay};
 pub(crate) use node::Node;
+pub use policy_test::{
+    Act, Domain, Expect, ExpectedVerdict, Origin, Outage, Password, PolicyTest, TestCase,
+    TestClient, TestContent, TestMessage, TestStep, numbered,
+};
 pub use secret::{Secret, SecretValue};
 pub use source::{MAX_FILE_BYTES, Source};
 
@@ -34,6 +39,8 @@ pub struct Loaded {
     pub secrets: BTreeMap<ObjectKey, Secret>,
     /// What `sekisho up` is asked to show itself with.
     pub demos: Vec<Demo>,
+    /// What the rules are expected to do, for `sekisho test`.
+    pub tests: Vec<PolicyTest>,
     /// What is wrong, in the order of files and lines. A load never fails as a whole.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -73,7 +73,7 @@ impl Check<'_> {
             ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 self.number(schema, number.as_i64().unwrap_or(i64::MAX), path);
             }
-            ("boolean", Value::Bool(_)) => {}
+            ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) => {}
             _ => self.wrong_type(schema, expected, value, path),
         }
     }
@@ -366,6 +366,7 @@ fn type_name(expected: &str) -> &'static str {
         "array" => "a list",
         "string" => "text",
         "integer" => "a whole number",
+        "number" => "a number",
         "boolean" => "true or false",
         _ => "something else",
     }

@@ -1,13 +1,14 @@
 //! A message as it comes in: decoded, its header collected, its parts walked, and held until it can go on.
 
-use sekisho_policy::ContentNeeds;
-use sekisho_policy::event::{EndFacts, Fact, Newlines, Scan};
+use sekisho_policy::event::{EndFacts, Newlines};
+use sekisho_policy::{ContentNeeds, Ruleset};
 use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
 use sekisho_smtp::header::{HeaderProgress, HeaderReader};
-use sekisho_smtp::mime::{self, Walker, WalkerLimits};
+use sekisho_smtp::mime::Walker;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use crate::content;
 use crate::held::Held;
 use crate::shared::Shared;
 
@@ -46,9 +47,7 @@ impl Intake {
             // that none ever goes on.
             decoder: Decoder::new(BareNewlines::Normalize),
             header: Header::Reading(HeaderReader::default()),
-            walker: needs
-                .attachments
-                .then(|| Walker::new(WalkerLimits::default())),
+            walker: content::walker(needs),
             needs,
             matched: Vec::new(),
             digest: needs.engines.then(Sha256::new),
@@ -160,37 +159,18 @@ impl Intake {
     }
 
     /// What is known of the whole message.
-    pub(super) fn end_facts(&mut self) -> EndFacts {
-        let report = self.walker.take().map(Walker::finish);
-        let mut extensions: Vec<Box<str>> = Vec::new();
-        let mut scan = Scan::Complete;
-        if let Some(report) = report {
-            let names = report
-                .attachments
-                .iter()
-                .flat_map(|attachment| &attachment.names);
-            extensions = names
-                .flat_map(|name| mime::extensions(name))
-                .map(Into::into)
-                .collect();
-            extensions.sort_unstable();
-            extensions.dedup();
-            if report.exceeded.is_some() {
-                scan = Scan::OverLimits;
-            }
-        }
+    pub(super) fn end_facts(&mut self, rules: &Ruleset) -> EndFacts {
+        let walked = self.walker.take().map(Walker::finish);
         let newlines = if self.saw_bare_newlines() {
             Newlines::Bare
         } else {
             Newlines::Clean
         };
+        let matched = std::mem::take(&mut self.matched);
         EndFacts {
             bytes: self.octets(),
-            extensions,
-            matched: std::mem::take(&mut self.matched),
-            opinions: Fact::Unasked,
-            scan,
             newlines,
+            ..content::end_facts(rules, walked.as_ref(), matched)
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The way of a message: its header is read and judged, the next hop is chosen, then it passes on. It is held until its end
 //! where something at its end can still choose another way; otherwise what is longer than a window streams.
 
-mod facts;
 mod intake;
 mod send;
 mod verdict;
@@ -22,6 +21,7 @@ use super::io::Gone;
 use super::stream::Transport;
 use super::{Session, refused};
 use crate::classify::Inquiry;
+use crate::content;
 use crate::held::Content;
 use crate::live::Live;
 pub(super) use intake::Intake;
@@ -119,14 +119,14 @@ impl<S: Transport> Session<S> {
         let needs = intake.needs();
         let facts = match intake.header() {
             Some(header) if needs.headers => {
-                let facts = facts::header(&live.rules, &header.headers());
+                let facts = content::header_facts(&live.rules, &header.headers());
                 if needs.text {
                     intake.matched.clone_from(&facts.matched);
                 }
                 facts
             }
-            Some(_) => facts::unread_header(Scan::Complete),
-            None => facts::unread_header(Scan::OverLimits),
+            Some(_) => content::unread_header(Scan::Complete),
+            None => content::unread_header(Scan::OverLimits),
         };
         self.judge_message(live, Stage::Headers(facts)).await
     }
@@ -139,7 +139,7 @@ impl<S: Transport> Session<S> {
         intake: &mut Intake,
         whole: Option<(&Content, Instant)>,
     ) -> Result<(), Stop> {
-        let mut facts = intake.end_facts();
+        let mut facts = intake.end_facts(&live.rules);
         if let Some((content, until)) = whole {
             facts.opinions = self.opinions(live, intake, &facts, content, until).await?;
         }

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use sekisho_policy::event::{EndFacts, FromHeader, HeaderFacts, Newlines, Scan};
-use sekisho_policy::{Address, Ruleset};
-use sekisho_smtp::header::{self, HeaderProgress, HeaderReader};
-use sekisho_smtp::mime::{self, Walker, WalkerLimits};
+use sekisho_policy::event::{EndFacts, HeaderFacts, Newlines, Scan};
+use sekisho_policy::{ContentNeeds, Ruleset};
+use sekisho_proxy::content;
+use sekisho_smtp::header::{HeaderProgress, HeaderReader};
 
 /// A file that is larger is no message.
 const LARGEST: u64 = 256 << 20;
 
 /// A message with CRLF line ends.
-pub(super) struct Message {
+#[derive(Debug)]
+pub(crate) struct Message {
     octets: Vec<u8>,
     newlines: Newlines,
 }
@@ -24,7 +25,7 @@ impl Message {
     ///
     /// # Errors
     /// It cannot be read, or is no message.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let size = fs::metadata(path)
             .with_context(|| path.display().to_string())?
             .len();
@@ -39,11 +40,11 @@ impl Message {
     }
 
     /// A message of two lines, where none is given.
-    pub(super) fn empty(author: &str) -> Self {
+    pub(crate) fn empty(author: &str) -> Self {
         Self::from_octets(format!("From: <{author}>\n\n").as_bytes())
     }
 
-    fn from_octets(octets: &[u8]) -> Self {
+    pub(crate) fn from_octets(octets: &[u8]) -> Self {
         let on_the_wire = octets.windows(2).any(|pair| pair == b"\r\n");
         let mut mended = Vec::with_capacity(octets.len() + octets.len() / 16);
         let mut newlines = Newlines::Clean;
@@ -70,70 +71,43 @@ impl Message {
         }
     }
 
-    pub(super) fn octets(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.octets.len() as u64
     }
 
     /// What rules see of the header section.
-    pub(super) fn header_facts(&self, rules: &Ruleset) -> HeaderFacts {
+    pub(crate) fn header_facts(&self, rules: &Ruleset, needs: ContentNeeds) -> HeaderFacts {
         let mut reader = HeaderReader::default();
         if reader.feed(&self.octets) == HeaderProgress::TooLong {
-            return HeaderFacts {
-                from: FromHeader::Malformed,
-                visible_recipients: 0,
-                matched: Vec::new(),
-                scan: Scan::OverLimits,
-            };
+            return content::unread_header(Scan::OverLimits);
         }
-        let headers = reader.headers();
-        let mut matched = Vec::new();
-        for field in headers.iter() {
-            rules.scan_header(field.name, &field.decoded(), &mut matched);
-        }
-        let from = match header::FromHeader::of(&headers) {
-            header::FromHeader::One(mailbox) => FromHeader::One(Address::new(
-                &mailbox.unquoted_local(),
-                &mailbox.ascii_domain(),
-            )),
-            header::FromHeader::Missing => FromHeader::Missing,
-            header::FromHeader::Several => FromHeader::Several,
-            header::FromHeader::Malformed(_) => FromHeader::Malformed,
-        };
-        let visible_recipients = u32::try_from(headers.visible_recipients()).unwrap_or(u32::MAX);
-        HeaderFacts {
-            from,
-            visible_recipients,
-            matched,
-            scan: Scan::Complete,
+        if needs.headers {
+            content::header_facts(rules, &reader.headers())
+        } else {
+            content::unread_header(Scan::Complete)
         }
     }
 
     /// What rules see of the whole message.
-    pub(super) fn end_facts(&self) -> EndFacts {
-        let mut walker = Walker::new(WalkerLimits::default());
-        walker.feed(&self.octets);
-        let report = walker.finish();
-        let names = report
-            .attachments
-            .iter()
-            .flat_map(|attachment| &attachment.names);
-        let mut extensions: Vec<Box<str>> = names
-            .flat_map(|name| mime::extensions(name))
-            .map(Into::into)
-            .collect();
-        extensions.sort_unstable();
-        extensions.dedup();
-        let scan = if report.exceeded.is_some() {
-            Scan::OverLimits
+    pub(crate) fn end_facts(
+        &self,
+        rules: &Ruleset,
+        needs: ContentNeeds,
+        headers: &HeaderFacts,
+    ) -> EndFacts {
+        let walked = content::walker(needs).map(|mut walker| {
+            walker.feed(&self.octets);
+            walker.finish()
+        });
+        let matched = if needs.text {
+            headers.matched.clone()
         } else {
-            Scan::Complete
+            Vec::new()
         };
         EndFacts {
             bytes: self.octets(),
-            extensions,
-            scan,
             newlines: self.newlines,
-            ..EndFacts::default()
+            ..content::end_facts(rules, walked.as_ref(), matched)
         }
     }
 }

@@ -1,0 +1,87 @@
+//! A [`PolicyTest`](super::PolicyTest) as it is written, and what its defaults fill in.
+
+use std::collections::BTreeMap;
+
+use sekisho_policy::event::Network;
+use sekisho_policy::opinion::EngineVerdict;
+use serde::Deserialize;
+
+use super::{Expect, Outage, Password};
+
+#[derive(Debug, Deserialize)]
+pub(in crate::files) struct RawTest {
+    pub(super) gateway: Option<String>,
+    #[serde(default)]
+    pub(super) defaults: RawAct,
+    pub(super) cases: Vec<RawCase>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawCase {
+    pub(super) name: String,
+    pub(super) at: Option<String>,
+    pub(super) steps: Vec<RawStep>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawStep {
+    pub(super) wait: Option<String>,
+    pub(super) connect: Option<RawAct>,
+    pub(super) login: Option<RawAct>,
+    pub(super) send: Option<Box<RawAct>>,
+    pub(super) expect: Option<Expect>,
+}
+
+/// Every field that an act can have; the schema says which has which.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawAct {
+    pub(super) account: Option<String>,
+    pub(super) listener: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) country: Option<String>,
+    pub(super) asn: Option<u32>,
+    pub(super) reverse_names: Option<Vec<String>>,
+    pub(super) network: Option<Network>,
+    pub(super) helo: Option<String>,
+    pub(super) outages: Option<Vec<Outage>>,
+    pub(super) repeat: Option<u32>,
+    pub(super) every: Option<String>,
+    pub(super) password: Password,
+    pub(super) sender: Option<String>,
+    pub(super) to: Vec<String>,
+    pub(super) message: Option<String>,
+    pub(super) header: BTreeMap<String, String>,
+    pub(super) body: Option<String>,
+    pub(super) attachments: Vec<String>,
+    pub(super) size: Option<String>,
+    pub(super) domains: BTreeMap<String, RawDomain>,
+    pub(super) engines: Option<Vec<RawOpinion>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) enum RawDomain {
+    Resolves,
+    Missing,
+    NullMx,
+    Unavailable,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct RawOpinion {
+    pub(super) score: Option<f64>,
+    pub(super) verdict: Option<EngineVerdict>,
+    #[serde(default)]
+    pub(super) symbols: BTreeMap<String, f64>,
+    pub(super) fault: Option<RawFault>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) enum RawFault {
+    Timeout,
+    Busy,
+    Refused,
+    Broken,
+    BadAnswer,
+    Out,
+}
