@@ -10,6 +10,7 @@ use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
 use sekisho_smtp::Reply;
 use sekisho_smtp::command::Missing;
 
+use super::told::{broken, for_client, nobody};
 use crate::dns::DnsFailure;
 use crate::gateway::CredentialsPending;
 
@@ -266,52 +267,6 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-fn nobody() -> Reply {
-    Reply::new(
-        451,
-        (4, 4, 1),
-        "No server can take the message now; please try again later",
-    )
-}
-
-fn broken() -> Reply {
-    Reply::new(
-        451,
-        (4, 4, 2),
-        "The connection to the next server broke; please try again",
-    )
-}
-
-/// A next hop's refusal as the client may hear it. What is between us and the next hop (its wish for a login, its
-/// opinion of our syntax, its going down) is not the client's to mend: 451, because mail programs that hear 53x ask
-/// for the password again, and that hear 421 hang up. Nor is a refusal of the address `from` which we came: a listed
-/// address is ours to mend, and the message may leave from another one tomorrow.
-pub(super) fn for_client(reply: &Reply, from: Option<IpAddr>) -> Reply {
-    match reply.code() {
-        500..=599 if from.is_some_and(|from| names(reply, from)) => nobody(),
-        421 => broken(),
-        530 | 534 | 535 | 538 => Reply::new(
-            451,
-            (4, 3, 5),
-            "The mail system is not set up correctly; please try again later",
-        ),
-        500 | 502 | 503 => Reply::new(
-            451,
-            (4, 3, 0),
-            "The next server could not be talked to; please try again later",
-        ),
-        400..=599 => reply.clone(),
-        _ => broken(),
-    }
-}
-
-/// Whether a reply speaks of an address, as in `client host [203.0.113.10] blocked`.
-fn names(reply: &Reply, address: IpAddr) -> bool {
-    let text = reply.to_string().replace("IPv6:", " ");
-    text.split(|c: char| !c.is_ascii_hexdigit() && !matches!(c, '.' | ':'))
-        .any(|word| word.trim_end_matches(['.', ':']).parse() == Ok(address.to_canonical()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,32 +299,6 @@ mod tests {
                 failure.reply()
             );
             assert_eq!(failure.metric(), None);
-        }
-    }
-
-    #[test]
-    fn a_refusal_of_our_address_is_not_the_clients() {
-        let table = [
-            (
-                "203.0.113.10",
-                "Client host [203.0.113.10] blocked using zen.example",
-                true,
-            ),
-            ("203.0.113.10", "203.0.113.10: listed", true),
-            ("203.0.113.10", "Client host [203.0.113.101] blocked", false),
-            ("203.0.113.10", "<jiro@example.net>: no such user", false),
-            (
-                "2001:db8::a",
-                "Client host [IPv6:2001:db8:0::a] blocked",
-                true,
-            ),
-            ("::ffff:203.0.113.10", "[203.0.113.10] is listed.", true),
-        ];
-        for (from, text, ours) in table {
-            let reply = Reply::new(554, (5, 7, 1), text);
-            let told = for_client(&reply, Some(from.parse().unwrap()));
-            let expected = if ours { "451 4.4.1 " } else { "554 5.7.1 " };
-            assert!(told.to_string().starts_with(expected), "{text}: {told}");
         }
     }
 

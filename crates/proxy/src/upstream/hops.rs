@@ -1,36 +1,24 @@
 //! All next hops of one snapshot, and what they take over from the snapshot before.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use sekisho_policy::Account;
 use sekisho_policy::route::Route;
-use sekisho_policy::snapshot::{
-    ClientIdentity as Passing, HostPort, Member, Pool, Relay, Snapshot, Upstream, UpstreamTls,
-};
-use sekisho_runtime::metrics::{GatewayMetrics, MemberState, NO_NAME};
+use sekisho_policy::snapshot::Snapshot;
+use sekisho_runtime::metrics::{GatewayMetrics, MemberState};
 use sekisho_smtp::command::{ClientName, MailCommand};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::deadlines::Deadlines;
 use super::failure::{Failure, Fault};
-use super::group::{Exit, Freshness, Group, GroupState, Wish};
-use super::health::Health;
+use super::group::{Freshness, Group, Wish};
 use super::identity::Caller;
-use super::idle::Idle;
-use super::lane::{Lane, LaneKey};
-use super::slots::{Slots, UNLIMITED};
-use super::source;
+use super::load::{Kept, LoadError, Loader};
 use super::transaction::{Opening, Transaction};
 use crate::dns::Dns;
 use crate::gateway::Credentials;
-
-/// Messages over one connection to the gateway's own upstream.
-const UPSTREAM_MESSAGES: u32 = 100;
-/// Idle connections to the gateway's own upstream.
-const UPSTREAM_IDLE: usize = 128;
 
 /// What every connection needs, whatever the snapshot.
 #[derive(Debug)]
@@ -48,53 +36,6 @@ pub(crate) struct Environment {
     pub(crate) deadlines: Deadlines,
 }
 
-/// A snapshot whose next hops cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LoadError {
-    #[error("the gateway's upstream has no endpoints")]
-    NoEndpoints,
-    #[error("pool {0}: it has no members")]
-    NoMembers(String),
-    #[error("pool {pool}, member {member}: {helo:?} is no name for EHLO")]
-    HeloName {
-        pool: String,
-        member: String,
-        helo: String,
-    },
-    #[error("pool {pool}, member {member}: {name:?} cannot be sent as a header field")]
-    Header {
-        pool: String,
-        member: String,
-        name: String,
-    },
-    #[error(
-        "pool {pool}, member {member}: nothing can leave from {address} ({why}); give that address to this machine, or \
-         another sourceAddress to the member"
-    )]
-    SourceAddress {
-        pool: String,
-        member: String,
-        address: IpAddr,
-        why: String,
-    },
-    #[error(
-        "pool {pool}, member {member}: {relay} cannot be reached from {address}, which is of the other IP version; give the \
-         member a sourceAddress or a relay of the same"
-    )]
-    SourceFamily {
-        pool: String,
-        member: String,
-        address: IpAddr,
-        relay: HostPort,
-    },
-    #[error(
-        "pool {pool}, member {member}: credentials cross a network only with tls: Required; set it, or leave credentialsRef out"
-    )]
-    LoginInClear { pool: String, member: String },
-    #[error("pool {pool}: it allows no {what}")]
-    Nothing { pool: String, what: &'static str },
-}
-
 /// All next hops of one snapshot.
 #[derive(Debug)]
 pub(crate) struct NextHops {
@@ -102,14 +43,6 @@ pub(crate) struct NextHops {
     upstream: Arc<Group>,
     pools: HashMap<Arc<str>, Arc<Group>>,
     kept: Kept,
-}
-
-/// What the next snapshot takes over.
-#[derive(Clone, Debug, Default)]
-struct Kept {
-    endpoints: HashMap<(HostPort, UpstreamTls), Arc<Health>>,
-    lanes: HashMap<LaneKey, Arc<Lane>>,
-    groups: HashMap<Option<Arc<str>>, GroupState>,
 }
 
 /// Where a message goes, and by what its way is chosen.
@@ -227,235 +160,4 @@ impl NextHops {
     pub(super) fn upstream(&self) -> &Group {
         &self.upstream
     }
-}
-
-struct Loader<'a> {
-    environment: &'a Environment,
-    upstream: &'a Upstream,
-}
-
-impl Loader<'_> {
-    fn upstream(&self, before: &mut Kept, kept: &mut Kept) -> Result<Group, LoadError> {
-        let lanes = self.upstream_lanes(None, &self.environment.host_name, before, kept);
-        if lanes.is_empty() {
-            return Err(LoadError::NoEndpoints);
-        }
-        Ok(Group {
-            pool: None,
-            exits: vec![Exit {
-                member: None,
-                lanes,
-                headers: Arc::default(),
-            }],
-            shared: state(None, UNLIMITED, before, kept),
-            limit: UNLIMITED,
-            most_messages: UPSTREAM_MESSAGES,
-            most_idle: UPSTREAM_IDLE,
-            metrics: self.environment.metrics.pool(NO_NAME),
-        })
-    }
-
-    fn pool(
-        &self,
-        name: &Arc<str>,
-        pool: &Pool,
-        before: &mut Kept,
-        kept: &mut Kept,
-    ) -> Result<Group, LoadError> {
-        let nothing = |what| LoadError::Nothing {
-            pool: name.to_string(),
-            what,
-        };
-        if pool.members.is_empty() {
-            return Err(LoadError::NoMembers(name.to_string()));
-        }
-        if pool.max_connections == 0 {
-            return Err(nothing("connections"));
-        }
-        if pool.messages_per_connection == 0 {
-            return Err(nothing("messages on a connection"));
-        }
-        let exits = pool
-            .members
-            .iter()
-            .map(|member| self.exit(name, member, before, kept))
-            .collect::<Result<_, _>>()?;
-        let limit = usize::try_from(pool.max_connections)
-            .unwrap_or(UNLIMITED)
-            .min(UNLIMITED);
-        let object = &pool.object;
-        Ok(Group {
-            pool: Some((Arc::clone(name), pool.clone())),
-            exits,
-            shared: state(Some(name), limit, before, kept),
-            limit,
-            most_messages: pool.messages_per_connection,
-            most_idle: limit,
-            metrics: self
-                .environment
-                .metrics
-                .pool(&format!("{}/{}", object.namespace, object.name)),
-        })
-    }
-
-    fn exit(
-        &self,
-        pool: &str,
-        member: &Member,
-        before: &mut Kept,
-        kept: &mut Kept,
-    ) -> Result<Exit, LoadError> {
-        let helo = match &member.helo_name {
-            None => self.environment.host_name.clone(),
-            Some(helo) => ClientName::new(helo).ok_or_else(|| LoadError::HeloName {
-                pool: pool.to_owned(),
-                member: member.name.clone(),
-                helo: helo.clone(),
-            })?,
-        };
-        self.check_source(pool, member, before)?;
-        let (lanes, headers) = match &member.relay {
-            None => (
-                self.upstream_lanes(member.source_address, &helo, before, kept),
-                Arc::default(),
-            ),
-            Some(relay) => {
-                let key = LaneKey {
-                    address: relay.address.clone(),
-                    tls: relay.tls,
-                    source: member.source_address,
-                    helo,
-                    // Relays of a pool are outside: they are told nothing of our clients.
-                    passing: Passing::None,
-                    secret: relay.credentials.as_deref().map(Into::into),
-                };
-                if key.secret.is_some() && !may_be_logged_in_to(relay) {
-                    return Err(LoadError::LoginInClear {
-                        pool: pool.to_owned(),
-                        member: member.name.clone(),
-                    });
-                }
-                let headers = header_fields(relay).map_err(|name| LoadError::Header {
-                    pool: pool.to_owned(),
-                    member: member.name.clone(),
-                    name,
-                })?;
-                (vec![lane(key, before, kept)], headers)
-            }
-        };
-        Ok(Exit {
-            member: Some(member.name.as_str().into()),
-            lanes,
-            headers,
-        })
-    }
-
-    /// A member whose address is not ours would only defer mail. An address that was in use already is left to the health
-    /// of its member: that it went away is no reason to refuse other changes.
-    fn check_source(&self, pool: &str, member: &Member, before: &Kept) -> Result<(), LoadError> {
-        let Some(address) = member.source_address else {
-            return Ok(());
-        };
-        let next_hops: Vec<&HostPort> = match &member.relay {
-            Some(relay) => vec![&relay.address],
-            None => self.upstream.endpoints.iter().collect(),
-        };
-        let is_of_other_family = |hop: &HostPort| {
-            hop.host
-                .parse::<IpAddr>()
-                .is_ok_and(|to| to.is_ipv4() != address.is_ipv4())
-        };
-        if let Some(relay) = next_hops.first()
-            && next_hops.iter().all(|hop| is_of_other_family(hop))
-        {
-            return Err(LoadError::SourceFamily {
-                pool: pool.to_owned(),
-                member: member.name.clone(),
-                address,
-                relay: (*relay).clone(),
-            });
-        }
-        if before.lanes.keys().any(|key| key.source == Some(address)) {
-            return Ok(());
-        }
-        source::check(address).map_err(|error| LoadError::SourceAddress {
-            pool: pool.to_owned(),
-            member: member.name.clone(),
-            address,
-            why: error.to_string(),
-        })
-    }
-
-    fn upstream_lanes(
-        &self,
-        source: Option<IpAddr>,
-        helo: &ClientName,
-        before: &mut Kept,
-        kept: &mut Kept,
-    ) -> Vec<Arc<Lane>> {
-        let key = |address: &HostPort| LaneKey {
-            address: address.clone(),
-            tls: self.upstream.tls,
-            source,
-            helo: helo.clone(),
-            passing: self.upstream.client_identity,
-            secret: None,
-        };
-        self.upstream
-            .endpoints
-            .iter()
-            .map(|address| lane(key(address), before, kept))
-            .collect()
-    }
-}
-
-fn may_be_logged_in_to(relay: &Relay) -> bool {
-    relay.tls == UpstreamTls::Required
-        || relay
-            .address
-            .host
-            .parse::<IpAddr>()
-            .is_ok_and(|host| host.to_canonical().is_loopback())
-}
-
-fn lane(key: LaneKey, before: &mut Kept, kept: &mut Kept) -> Arc<Lane> {
-    let target = (key.address.clone(), key.tls);
-    let endpoint = before
-        .endpoints
-        .entry(target.clone())
-        .or_insert_with(|| Arc::new(Lane::new_endpoint()));
-    kept.endpoints.insert(target, Arc::clone(endpoint));
-    let lane = before
-        .lanes
-        .entry(key.clone())
-        .or_insert_with(|| Arc::new(Lane::new(key.clone(), Arc::clone(endpoint))));
-    kept.lanes.insert(key, Arc::clone(lane));
-    Arc::clone(lane)
-}
-
-fn state(name: Option<&Arc<str>>, limit: usize, before: &mut Kept, kept: &mut Kept) -> GroupState {
-    let state = before
-        .groups
-        .remove(&name.cloned())
-        .unwrap_or_else(|| GroupState {
-            idle: Arc::new(Idle::default()),
-            slots: Arc::new(Slots::new(limit)),
-        });
-    kept.groups.insert(name.cloned(), state.clone());
-    state
-}
-
-/// The relay's header fields, one line each; an error names the field that cannot be sent.
-fn header_fields(relay: &Relay) -> Result<Arc<[u8]>, String> {
-    let mut fields = Vec::new();
-    for (name, value) in &relay.headers {
-        let name_is_good =
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        let value_is_good = value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'));
-        if !name_is_good || !value_is_good || name.len() + value.len() > 996 {
-            return Err(name.clone());
-        }
-        fields.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    Ok(fields.into())
 }

@@ -21,6 +21,7 @@ mod hops;
 mod identity;
 mod idle;
 mod lane;
+mod load;
 mod login;
 mod relay_login;
 mod slots;
@@ -28,6 +29,7 @@ mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod told;
 mod transaction;
 mod wire;
 
@@ -35,8 +37,8 @@ pub(crate) use deadlines::Deadlines;
 pub(crate) use failure::Failure;
 #[cfg(test)]
 pub(crate) use failure::Fault;
-pub(crate) use hops::LoadError;
 pub(crate) use hops::{Destination, Environment, NextHops};
 pub(crate) use identity::{Caller, ClientIdentity};
+pub(crate) use load::LoadError;
 pub(crate) use login::LoginAnswer;
 pub(crate) use transaction::{End, Transaction};

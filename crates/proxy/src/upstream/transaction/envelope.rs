@@ -6,9 +6,10 @@ use sekisho_smtp::{Command, Reply};
 use tokio::time::Instant;
 
 use super::{Opening, Stage, Transaction};
-use crate::upstream::failure::{Failure, Fault, for_client};
+use crate::upstream::failure::{Failure, Fault};
 use crate::upstream::group::Freshness;
 use crate::upstream::handshake::{expect_done, unexpected};
+use crate::upstream::told::for_client;
 
 /// RCPT commands written together, so that their replies fit what either side buffers (RFC 2920 3.1).
 const RCPT_GROUP: usize = 50;

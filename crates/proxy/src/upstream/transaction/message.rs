@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{Opening, Stage, Transaction};
 use crate::upstream::deadlines::Until;
-use crate::upstream::failure::{Failure, Fault, for_client};
+use crate::upstream::failure::{Failure, Fault};
+use crate::upstream::told::for_client;
 use crate::upstream::wire::{Meanwhile, Sent};
 
 /// Octets of a message that are gathered before they are written.
