@@ -73,10 +73,10 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
 }
 
 fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {
-    if let Some(classify) = &view.spec.classify {
-        if classify.applies_to != AppliesTo::Everyone {
-            applies_to(view, "classify.appliesTo", classify.applies_to, out);
-        }
+    if let Some(classify) = &view.spec.classify
+        && classify.applies_to != AppliesTo::Everyone
+    {
+        applies_to(view, "classify.appliesTo", classify.applies_to, out);
     }
     let route = &view.spec.route;
     let routes = [
