@@ -4,7 +4,7 @@
 CARGO := cargo
 SECONDS_PER_TARGET ?= 60
 
-.PHONY: help run test bench fuzz lint generate setup
+.PHONY: help run attack test bench fuzz lint generate setup
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ run: ## Start the quickstart: SMTP on 127.0.0.1:2587 and 2465, HTTP on 127.0.0.1
 	@.ci/setup run
 	@$(CARGO) build --locked --package sekisho-cli --bin sekisho
 	@$(CARGO) run --locked --quiet --package sekisho-cli --bin sekisho -- up deploy/quickstart
+
+attack: ## Play honest senders and a stolen account against what `make run` started, and print what became of them
+	@$(CARGO) run --locked --quiet --package sekisho-cli --bin sekisho -- attack deploy/quickstart
 
 test: ## Run every check: format, lints, dependency purity, unit, property, dialogue, case and end-to-end tests
 	@.ci/setup test

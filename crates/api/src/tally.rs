@@ -1,14 +1,17 @@
 //! How transactions ended since the start, and the last of them: what the start page shows. No account, no address.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sekisho_policy::decision::{Class, Said};
 use sekisho_policy::record::{End, Record};
+use sekisho_policy::snapshot::Enforcement;
 use sekisho_policy::{DecisionId, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 const LATEST: usize = 20;
+/// Parts of rules that are told apart; the configuration has far fewer.
+const MOST_PARTS: usize = 1000;
 
 /// Counts records as they go to the ledger. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +26,36 @@ pub(crate) struct Counted {
     pub(crate) uncertain: u64,
     pub(crate) failed: u64,
     pub(crate) abandoned: u64,
+    /// Delivered messages by pool and class.
+    #[serde(serialize_with = "as_list")]
+    pub(crate) ways: BTreeMap<Way, u64>,
+    /// What rules did, by object and part.
+    #[serde(serialize_with = "as_list")]
+    pub(crate) deeds: BTreeMap<Part, Deeds>,
     /// The last ones, newest first.
     pub(crate) latest: VecDeque<Latest>,
+}
+
+/// A pool, or the upstream, and a class.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Way {
+    pub(crate) pool: String,
+    pub(crate) class: Class,
+}
+
+/// A part of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Part {
+    pub(crate) rule: String,
+    pub(crate) part: String,
+}
+
+/// How often a part of a rule did what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Deeds {
+    pub(crate) deferred: u64,
+    pub(crate) refused: u64,
+    pub(crate) worsened: u64,
 }
 
 /// One transaction, without the people in it.
@@ -55,6 +86,15 @@ impl Tally {
             End::Abandoned => (&mut counted.abandoned, "abandoned"),
         };
         *count += 1;
+        if let End::Delivered(hop) = &record.end {
+            let pool = hop.pool.as_deref().unwrap_or("upstream").to_owned();
+            let way = Way {
+                pool,
+                class: record.class,
+            };
+            *counted.ways.entry(way).or_default() += 1;
+        }
+        counted.count_deeds(record);
         counted.latest.truncate(LATEST - 1);
         counted.latest.push_front(Latest {
             id: record.id,
@@ -71,6 +111,44 @@ impl Tally {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+impl Counted {
+    fn count_deeds(&mut self, record: &Record) {
+        let findings = record
+            .steps
+            .iter()
+            .flat_map(|step| &step.decision.findings)
+            .filter(|finding| finding.enforcement == Enforcement::Enforce);
+        for finding in findings {
+            let count: fn(&mut Deeds) -> &mut u64 = match finding.said {
+                Said::Defer(_) => |deeds| &mut deeds.deferred,
+                Said::Reject(_) => |deeds| &mut deeds.refused,
+                Said::Worsen(..) => |deeds| &mut deeds.worsened,
+                _ => continue,
+            };
+            let part = Part {
+                rule: finding.object.to_string(),
+                part: finding.part.to_string(),
+            };
+            if self.deeds.len() < MOST_PARTS || self.deeds.contains_key(&part) {
+                *count(self.deeds.entry(part).or_default()) += 1;
+            }
+        }
+    }
+}
+
+/// A list of entries `{"of": key, "counted": value}`, since keys of JSON objects are texts.
+fn as_list<K: Serialize, V: Serialize, S: Serializer>(
+    map: &BTreeMap<K, V>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Entry<K, V> {
+        of: K,
+        counted: V,
+    }
+    serializer.collect_seq(map.iter().map(|(of, counted)| Entry { of, counted }))
 }
 
 fn by(record: &Record) -> Option<String> {

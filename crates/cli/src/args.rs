@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Look after the ledger.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Play honest senders and one stolen account against a gateway that runs on this machine, and say what became of them.
+    Attack(Attack),
     /// Print the CustomResourceDefinitions of every kind.
     Crds,
 }
@@ -90,6 +92,24 @@ pub(crate) enum LogFormat {
 pub(crate) enum OutputFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attack {
+    /// The folder or file that the running gateway reads: its Demo objects name the accounts that play.
+    pub(crate) objects: PathBuf,
+    /// Where the running process answers.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The loopback address that its listeners are on.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) connect: IpAddr,
+    /// How long it lasts.
+    #[arg(long = "for", default_value = "20s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) lasts: Millis,
+    /// A folder with the messages that are sent: `easy-ham-1`, `spam-1` and the like, each message in a file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) corpus: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

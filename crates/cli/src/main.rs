@@ -2,6 +2,7 @@
 
 mod accounts;
 mod args;
+mod attack;
 mod crds;
 mod demo;
 mod explain;
@@ -9,6 +10,7 @@ mod ledger;
 mod lint;
 mod objects;
 mod output;
+mod server;
 mod simulate;
 mod test;
 mod up;
@@ -50,6 +52,9 @@ fn run(cli: Cli) -> Result<Outcome> {
         Command::Explain(explain) => async_runtime()?.block_on(explain::run(&explain)),
         Command::Accounts(accounts) => accounts::run(&accounts),
         Command::Ledger(ledger) => async_runtime()?.block_on(ledger::run(&ledger)),
+        Command::Attack(attack) => async_runtime()?
+            .block_on(attack::run(attack))
+            .map(|()| Outcome::Done),
         Command::Crds => crds::run(),
     }
 }

@@ -6,7 +6,7 @@ use sekisho_smtp::header::{self, Headers};
 use sekisho_smtp::mime::{self, Report, Walker, WalkerLimits};
 
 /// Octets of a message's text in which patterns are looked for.
-const MAX_TEXT: usize = 1024 * 1024;
+const MAX_TEXT: usize = 256 * 1024;
 
 /// What a message is walked by, if anything in it is looked at.
 pub fn walker(needs: ContentNeeds) -> Option<Walker> {
@@ -63,7 +63,9 @@ pub fn end_facts(rules: &Ruleset, walked: Option<&Report>, mut matched: Vec<Box<
     let mut extensions: Vec<Box<str>> = extensions.map(Into::into).collect();
     extensions.sort_unstable();
     extensions.dedup();
-    let scan = if report.exceeded.is_some() {
+    let is_cut = report.text.as_ref().is_some_and(|text| text.is_cut);
+    // What lies beyond a bound was not seen, so nobody can call it clean.
+    let scan = if report.exceeded.is_some() || is_cut {
         Scan::OverLimits
     } else {
         Scan::Complete

@@ -1,6 +1,5 @@
 //! `sekisho explain`: of what happened, from the ledger; of what never happened, by asking the same engine.
 
-mod fetch;
 mod hypothetical;
 pub(crate) mod layout;
 mod replay;

@@ -5,12 +5,12 @@ use sekisho_policy::record::{End, Hop, Record};
 use sekisho_policy::{DecisionId, Envelope, Ruleset};
 use serde_json::json;
 
-use super::fetch::Server;
 use super::layout::{Ids, Layout, line};
 use super::when::utc;
 use super::{open_to_read, replay};
 use crate::args::{Explain, OutputFormat};
 use crate::output::{self, Ink, Palette, visible};
+use crate::server::Server;
 
 pub(super) async fn explain(command: &Explain, id: DecisionId) -> Result<()> {
     let (record, envelope) = match &command.url {

@@ -1,10 +1,10 @@
 //! The `sekisho` binary from the outside: its tools, and everything in one process from files.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attack;
 mod cases;
 mod client;
 mod http;
-mod policy_tests;
 mod running;
 mod tools;
 mod up;

@@ -12,6 +12,9 @@ use crate::http::{self, Answer};
 
 pub(crate) const SEKISHO: &str = env!("CARGO_BIN_EXE_sekisho");
 
+/// The quickstart's own ports: listeners, relays, and the content engine, which nobody shall find.
+const OWN_PORTS: [&str; 7] = ["2587", "2465", "2588", "2589", "2601", "2602", "11333"];
+
 /// A running `sekisho up` over a copy of the quickstart.
 pub(crate) struct Running {
     pub(crate) process: Process,
@@ -30,7 +33,7 @@ impl Running {
     /// Starts with further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ports: Vec<Port> = (0..6).map(|_| Port::free()).collect();
+        let ports: Vec<Port> = (0..=OWN_PORTS.len()).map(|_| Port::free()).collect();
         copy_quickstart(&folder.path().join("objects"), &ports);
         Self::launch(folder, ports, arguments)
     }
@@ -50,7 +53,7 @@ impl Running {
             .arg(folder.path().join("data"));
         command
             .arg("--http")
-            .arg(ports[5].address().to_string())
+            .arg(ports[OWN_PORTS.len()].address().to_string())
             .args(arguments);
         let mut process = Process::spawn(command);
         process.wait_for_output("Start page");
@@ -58,7 +61,7 @@ impl Running {
             process,
             submission: ports[0].address(),
             submissions: ports[1].address(),
-            http: ports[5].address(),
+            http: ports[OWN_PORTS.len()].address(),
             folder,
             ports,
         }
@@ -129,7 +132,7 @@ fn copy_quickstart(to: &Path, ports: &[Port]) {
     for entry in fs::read_dir(quickstart()).unwrap() {
         let path = entry.unwrap().path();
         let mut text = fs::read_to_string(&path).unwrap();
-        for (own, free) in ["2587", "2465", "2588", "2601", "2602"].iter().zip(ports) {
+        for (own, free) in OWN_PORTS.iter().zip(ports) {
             text = text.replace(own, &free.number().to_string());
         }
         fs::write(to.join(path.file_name().unwrap()), text).unwrap();

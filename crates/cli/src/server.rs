@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER: usize = 64 << 20;
 
 /// A server, and what it wants to be shown.
-pub(super) struct Server {
+pub(crate) struct Server {
     host: String,
     port: u16,
     token: Option<String>,
@@ -28,7 +28,7 @@ impl Server {
     ///
     /// # Errors
     /// Another kind of address, or a token file that cannot be read.
-    pub(super) fn at(url: &str, token_file: Option<&Path>) -> Result<Self> {
+    pub(crate) fn at(url: &str, token_file: Option<&Path>) -> Result<Self> {
         let uri: Uri = url
             .parse()
             .with_context(|| format!("{url} is no address"))?;
@@ -51,7 +51,7 @@ impl Server {
     ///
     /// # Errors
     /// No answer, or another one than 200 and 404.
-    pub(super) async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let at = || format!("http://{}:{}{path}", self.host, self.port);
         let (status, body) = timeout(WITHIN, self.ask(path))
             .await

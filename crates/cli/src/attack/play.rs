@@ -1,0 +1,241 @@
+//! The play itself: who sends what when, and how far it has come.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep_until};
+
+use super::cast::Cast;
+use super::client::{Answer, Errand};
+use super::random::Random;
+use super::texts::{self, Texts};
+
+/// Time between two messages of one honest account.
+const HONEST_EVERY: Duration = Duration::from_millis(900);
+/// Time between two messages of the thief, from whichever address.
+const THIEF_EVERY: Duration = Duration::from_millis(60);
+/// The thief begins when this part of the play is over.
+const THIEF_AFTER: u32 = 5;
+/// Recipients of one spam message.
+const SPAM_RECIPIENTS: usize = 12;
+/// Sessions at once.
+const MOST_SESSIONS: usize = 64;
+
+/// Where and with what it is played.
+pub(super) struct Stage<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) cast: &'a Cast,
+    pub(super) texts: &'a Texts,
+    pub(super) lasts: Duration,
+}
+
+/// Everything that was sent.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    pub(super) messages: Vec<Message>,
+    /// Sessions that failed without a word of the gateway.
+    pub(super) broken: usize,
+}
+
+/// One message.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) by: Who,
+    /// From the thief's first connection to the answer; nothing for honest ones.
+    pub(super) after: Duration,
+    pub(super) recipients: usize,
+    pub(super) answer: Answer,
+}
+
+/// Who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    Honest,
+    Thief,
+}
+
+/// One message that is going to be sent.
+struct Planned {
+    by: Who,
+    at: Duration,
+    from: IpAddr,
+    login: String,
+    password: String,
+    recipients: Vec<String>,
+    message: Vec<u8>,
+}
+
+impl Stage<'_> {
+    /// Plays it to its end.
+    ///
+    /// # Errors
+    /// Nothing could be sent at all.
+    pub(super) async fn play(&self) -> Result<Played> {
+        let plan = self.plan();
+        let (began, thief_at) = (Instant::now(), self.lasts / THIEF_AFTER);
+        let progress = Arc::new(Progress::default());
+        let places = Arc::new(Semaphore::new(MOST_SESSIONS));
+        let mut sessions = JoinSet::new();
+        for planned in plan {
+            let (to, places, progress) = (self.address, places.clone(), progress.clone());
+            sessions.spawn(async move {
+                sleep_until(began + planned.at).await;
+                let _place = places.acquire().await;
+                let answer = planned.errand(to).run().await;
+                progress.note(planned.by, answer.as_ref().ok());
+                let after = began.elapsed().saturating_sub(thief_at);
+                (planned.by, after, planned.recipients.len(), answer)
+            });
+        }
+        let mut played = Played::default();
+        let mut broke = None;
+        let mut tick = interval(Duration::from_millis(250));
+        while !sessions.is_empty() {
+            tokio::select! {
+                Some(ended) = sessions.join_next() => match ended? {
+                    (by, after, recipients, Ok(answer)) => {
+                        played.messages.push(Message { by, after, recipients, answer });
+                    }
+                    (.., Err(error)) => {
+                        played.broken += 1;
+                        broke.get_or_insert(error);
+                    }
+                },
+                _ = tick.tick() => progress.show(began.elapsed(), self.lasts),
+            }
+        }
+        progress.clear();
+        match broke {
+            Some(error) if played.messages.is_empty() => {
+                Err(error).context("nothing could be sent")
+            }
+            _ => Ok(played),
+        }
+    }
+
+    fn plan(&self) -> Vec<Planned> {
+        let mut random = self.cast.random.clone();
+        let mut plan = Vec::new();
+        for sender in &self.cast.honest {
+            let mut at = random_part(&mut random, HONEST_EVERY);
+            while at < self.lasts {
+                let recipients = recipients(&mut random, 1, "friends.example");
+                let text = &self.texts.ham[random.below(self.texts.ham.len())];
+                plan.push(Planned {
+                    by: Who::Honest,
+                    at,
+                    from: sender.from,
+                    login: sender.account.name.clone(),
+                    password: sender.account.password.clone(),
+                    message: texts::address(text, &sender.account.name, &recipients),
+                    recipients,
+                });
+                at += HONEST_EVERY / 2 + random_part(&mut random, HONEST_EVERY);
+            }
+        }
+        let stolen = &self.cast.stolen;
+        let mut at = self.lasts / THIEF_AFTER;
+        while at < self.lasts {
+            let recipients = recipients(&mut random, SPAM_RECIPIENTS, "victims.example");
+            let text = &self.texts.spam[random.below(self.texts.spam.len())];
+            plan.push(Planned {
+                by: Who::Thief,
+                at,
+                from: self.cast.bots[random.below(self.cast.bots.len())],
+                login: stolen.name.clone(),
+                password: stolen.password.clone(),
+                message: texts::address(text, &stolen.name, &recipients),
+                recipients,
+            });
+            at += THIEF_EVERY;
+        }
+        plan
+    }
+}
+
+impl Planned {
+    fn errand(&self, to: SocketAddr) -> Errand<'_> {
+        Errand {
+            to,
+            from: self.from,
+            login: &self.login,
+            password: &self.password,
+            recipients: &self.recipients,
+            message: &self.message,
+        }
+    }
+}
+
+/// Less than `span`, by chance.
+fn random_part(random: &mut Random, span: Duration) -> Duration {
+    let millis = usize::try_from(span.as_millis()).unwrap_or(usize::MAX);
+    Duration::from_millis(random.below(millis) as u64)
+}
+
+fn recipients(random: &mut Random, count: usize, domain: &str) -> Vec<String> {
+    (0..count)
+        .map(|_| format!("r{:06x}@{domain}", random.next() & 0xff_ffff))
+        .collect()
+}
+
+/// How far it has come, for a line on a terminal.
+#[derive(Debug, Default)]
+struct Progress {
+    honest: Count,
+    thief: Count,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    taken: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Progress {
+    fn note(&self, by: Who, answer: Option<&Answer>) {
+        let count = match by {
+            Who::Honest => &self.honest,
+            Who::Thief => &self.thief,
+        };
+        let one = match answer {
+            Some(answer) if answer.code < 400 => &count.taken,
+            _ => &count.refused,
+        };
+        one.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is no result")]
+    fn show(&self, so_far: Duration, lasts: Duration) {
+        const WIDTH: usize = 30;
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let part = (so_far.as_secs_f64() / lasts.as_secs_f64().max(0.001)).min(1.0);
+        let done = (part * WIDTH as f64) as usize;
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        eprint!(
+            "\r\x1b[K[{}{}] {:>2} s  honest: {} sent, {} refused  thief: {} sent, {} refused",
+            "#".repeat(done),
+            "-".repeat(WIDTH - done),
+            so_far.as_secs(),
+            read(&self.honest.taken),
+            read(&self.honest.refused),
+            read(&self.thief.taken),
+            read(&self.thief.refused),
+        );
+        let _ = std::io::stderr().flush();
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is no result")]
+    fn clear(&self) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
