@@ -23,10 +23,6 @@ mod session;
 mod shared;
 mod upstream;
 
-/// For fuzzing: reads what content engines answer.
-#[doc(hidden)]
-pub use classify::answer;
-
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
 pub use dns::{Dns, DnsError};
 pub use error::Error;

@@ -4,6 +4,7 @@
 mod clients;
 mod corpus;
 mod country;
+mod engines;
 mod pools;
 mod postfix;
 mod up;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sekisho_testkit::{Port, Process};
+use sekisho_testkit::{Port, Process, wait_until};
 
 pub(crate) const ACCOUNT: &str = "alice@example.jp";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -124,6 +124,16 @@ impl Up {
     /// What it printed and logged.
     pub(crate) fn log(&self) -> String {
         self.process.output()
+    }
+
+    /// What `sekisho explain` says of a decision, once its record is in the ledger.
+    pub(crate) fn explained(&self, id: &str) -> String {
+        let state = self.folder.path().join("state");
+        wait_until(&format!("the record of {id}"), || {
+            let mut explain = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+            let (success, text) = run(explain.args(["explain", id, "--state"]).arg(&state));
+            success.then_some(text)
+        })
     }
 
     /// A file in its folder.

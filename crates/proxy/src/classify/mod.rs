@@ -1,6 +1,6 @@
 //! Content engines: what each of them says of a message.
 
-pub mod answer;
+mod answer;
 mod body;
 mod breaker;
 mod cache;

@@ -1,13 +1,13 @@
 //! What engines answer, read strictly: a score and names, never content. The engine is not trusted: what makes no sense is no
-//! answer, and what is not used is not looked at.
+//! answer, and what is not used is not looked at. It stands by itself, so that the fuzz targets can take it alone.
 
 mod rspamd;
 mod spamd;
 
 use sekisho_policy::opinion::{EngineFault, MAX_SYMBOLS, Symbol};
 
-pub use rspamd::rspamd;
-pub use spamd::spamd;
+pub(crate) use rspamd::rspamd;
+pub(crate) use spamd::spamd;
 
 /// No engine gives more points; its own test patterns are worth a thousand.
 const MAX_POINTS: f64 = 1_000_000.0;
@@ -102,6 +102,14 @@ mod tests {
             for octets in [&json, &text, &noise] {
                 check(rspamd(octets));
                 check(spamd(octets));
+            }
+            // What follows a whole answer makes it none, and so does a cut before its body.
+            prop_assert!(rspamd(&[&json[..], b"x"].concat()).is_err());
+            if spamd(&text).is_ok() {
+                let head = text.windows(4).position(|four| four == b"\r\n\r\n");
+                for cut in 0..head.map_or(0, |at| at + 4) {
+                    prop_assert!(spamd(&text[..cut]).is_err());
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ struct Failure {
 ///
 /// # Errors
 /// [`EngineFault::Refused`] where it says that it failed, else [`EngineFault::BadAnswer`].
-pub fn rspamd(body: &[u8]) -> Result<Score, EngineFault> {
+pub(crate) fn rspamd(body: &[u8]) -> Result<Score, EngineFault> {
     let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
         let failed = serde_json::from_slice::<Failure>(body).is_ok();
         return Err(if failed {

@@ -12,7 +12,7 @@ const MAX_NUMBER: usize = 16;
 /// # Errors
 /// [`EngineFault::Refused`] where it says that it failed, [`EngineFault::Broken`] where it ends early, else
 /// [`EngineFault::BadAnswer`].
-pub fn spamd(answer: &[u8]) -> Result<Score, EngineFault> {
+pub(crate) fn spamd(answer: &[u8]) -> Result<Score, EngineFault> {
     if answer.is_empty() {
         return Err(EngineFault::Broken);
     }
