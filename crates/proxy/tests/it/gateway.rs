@@ -119,18 +119,31 @@ async fn what_cannot_be_put_in_force_changes_nothing() {
     objects.set("gateway", "", &json!({ "listeners": [
         { "name": "submission", "port": 0, "tls": "Off" }, { "name": "taken", "port": port, "tls": "Off" }
     ] }));
-    objects.set("pool", "clean", &json!({ "members": [
+    objects.set(
+        "pool",
+        "clean",
+        &json!({ "members": [
         { "name": "lost", "weight": 1, "sourceAddress": "192.0.2.77" }
-    ] }));
+    ] }),
+    );
     let homeless = world.seal(&mut objects).unwrap();
-    let error = world.gateway.apply(&homeless).await.unwrap_err().to_string();
+    let error = world
+        .gateway
+        .apply(&homeless)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("pool clean, member lost: nothing can leave from 192.0.2.77"),
         "{error}"
     );
-    objects.set("pool", "clean", &json!({ "members": [
+    objects.set(
+        "pool",
+        "clean",
+        &json!({ "members": [
         { "name": "found", "weight": 1, "sourceAddress": "127.0.0.9" }
-    ] }));
+    ] }),
+    );
     let blocked = world.seal(&mut objects).unwrap();
     let error = world.gateway.apply(&blocked).await.unwrap_err().to_string();
     assert!(

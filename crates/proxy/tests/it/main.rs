@@ -3,6 +3,7 @@
 
 mod dialogue;
 mod gateway;
+mod hostile;
 mod smuggling;
 mod world;
 

@@ -31,6 +31,8 @@ pub(crate) struct Objects {
     limits: Value,
     generation: u64,
     secrets: Logins,
+    /// Where names are asked; nobody answers on the discard port.
+    pub(crate) dns: SocketAddr,
 }
 
 impl Objects {
@@ -56,6 +58,7 @@ impl Objects {
             limits: json!({}),
             generation: 0,
             secrets: Logins::default(),
+            dns: ([127, 0, 0, 1], 9).into(),
         }
     }
 
@@ -279,7 +282,7 @@ impl World {
         let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
         let services = Services {
             counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
-            dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone())
+            dns: Dns::with_servers(&[objects.dns], metrics.clone())
                 .map_err(|error| text(&error))?,
             hashing: HashPool::new(metrics.clone()),
             key,

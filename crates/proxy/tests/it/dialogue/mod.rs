@@ -4,6 +4,7 @@
 mod ends;
 mod engine;
 mod hop;
+mod names;
 mod pattern;
 mod script;
 mod stage;

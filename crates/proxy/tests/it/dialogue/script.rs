@@ -33,6 +33,12 @@ pub(super) enum Act {
     Advance(u64),
     /// `@drain`.
     Drain,
+    /// `@dns NAME TYPE VALUE`: what DNS says.
+    Dns {
+        name: String,
+        kind: String,
+        value: String,
+    },
     /// `@hop NAME`: one more next hop.
     Hop(String),
     /// `@engine NAME PROTOCOL ANSWER`: a content engine.
@@ -223,6 +229,17 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
         "advance" => Act::Advance(parse_span(rest)?),
         "drain" => Act::Drain,
         "hop" => Act::Hop(rest.to_owned()),
+        "dns" => {
+            let mut words = rest.split_whitespace().map(str::to_owned);
+            let (Some(name), Some(kind)) = (words.next(), words.next()) else {
+                return Err("a name, a type and a value".into());
+            };
+            Act::Dns {
+                name,
+                kind,
+                value: words.next().unwrap_or_default(),
+            }
+        }
         "engine" => {
             let mut words = rest.splitn(3, ' ').map(str::to_owned);
             let (Some(name), Some(protocol), Some(answer)) =

@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::ends::End;
 use super::engine::Engines;
 use super::hop::Hops;
+use super::names::Names;
 use super::script::{Act, HopState, Step};
 use crate::world::{Objects, UPSTREAM, World};
 
@@ -25,6 +26,7 @@ pub(super) struct Stage {
     accounts: Vec<(String, String)>,
     hops: Hops,
     engines: Engines,
+    names: Names,
     world: Option<World>,
     client: Option<End>,
     /// Objects changed after the gateway had started.
@@ -38,6 +40,7 @@ impl Default for Stage {
             accounts: Vec::new(),
             hops: Hops::default(),
             engines: Engines::default(),
+            names: Names::default(),
             world: None,
             client: None,
             changed: false,
@@ -58,6 +61,10 @@ impl Stage {
                 Ok(())
             }
             Act::Hop(name) => self.hops.open(name).await,
+            Act::Dns { name, kind, value } => {
+                self.objects.dns = self.names.address().await?;
+                self.names.add(name, kind, value)
+            }
             Act::Engine {
                 name,
                 protocol,
