@@ -13,7 +13,7 @@ use sekisho_smtp::header::{HeaderProgress, HeaderReader};
 const LARGEST: u64 = 256 << 20;
 
 /// A message with CRLF line ends.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     octets: Vec<u8>,
     newlines: Newlines,

@@ -119,7 +119,7 @@ impl Bench {
         }
         ensure!(
             said.len() == engines,
-            "the policy has {engines} content engines, and the case says what {} say",
+            "the case says what {} content engines say, and the policy has {engines}",
             said.len()
         );
         Ok(Fact::Known(said.to_vec()))

@@ -1,9 +1,11 @@
 //! What was expected against what was seen.
 
+use std::fmt::Debug;
+
 use sekisho_compile::files::Expect;
 use serde::Serialize;
 
-use super::seen::Seen;
+use super::seen::{Seen, Voice};
 
 /// One thing that is not as expected.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -15,98 +17,100 @@ pub(super) struct Difference {
 
 /// Everything that is not as expected; what is not expected is not looked at.
 pub(super) fn differences(expect: &Expect, seen: &Seen) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut note = |what, expected: String, got: String, agrees: bool| {
+    let mut comparison = Comparison(Vec::new());
+    if let Some(verdict) = expect.verdict {
+        comparison.words("verdict", &verdict, &seen.verdict);
+    }
+    comparison.refusal(expect, seen);
+    comparison.voices(expect, seen);
+    if let Some(class) = expect.class {
+        comparison.words("class", &class, &seen.class);
+    }
+    if let Some(recipients) = expect.recipients {
+        comparison.words("recipients", &recipients, &seen.recipients);
+    }
+    comparison.way(expect, seen);
+    if let Some(shadow) = &expect.shadow {
+        let same = shadow.len() == seen.shadow.len()
+            && shadow.iter().all(|rule| seen.shadow.contains(rule));
+        let (expected, got) = (
+            listed(shadow.iter(), " and "),
+            listed(seen.shadow.iter(), " and "),
+        );
+        comparison.note("shadow", same, expected, got);
+    }
+    comparison.0
+}
+
+struct Comparison(Vec<Difference>);
+
+impl Comparison {
+    fn note(&mut self, what: &'static str, agrees: bool, expected: String, got: String) {
         if !agrees {
-            found.push(Difference {
+            self.0.push(Difference {
                 what,
                 expected,
                 got,
             });
         }
-    };
-    if let Some(verdict) = expect.verdict {
-        note(
-            "verdict",
-            format!("{verdict:?}"),
-            format!("{:?}", seen.verdict),
-            verdict == seen.verdict,
+    }
+
+    /// Compares what reads as it is named.
+    fn words<T: PartialEq + Debug>(&mut self, what: &'static str, expected: &T, got: &T) {
+        self.note(
+            what,
+            expected == got,
+            format!("{expected:?}"),
+            format!("{got:?}"),
         );
     }
-    let refusal = seen.refusal.as_ref();
-    if let Some(reply) = &expect.reply {
-        let got = refusal.map_or("none", |refused| &refused.reply);
-        note("reply", reply.clone(), got.to_owned(), begins(got, reply));
-    }
-    if let Some(stage) = expect.stage {
-        let got = refusal.map_or_else(none, |refused| format!("{:?}", refused.stage));
-        note(
-            "stage",
-            format!("{stage:?}"),
-            got,
-            refusal.is_some_and(|refused| refused.stage == stage),
-        );
-    }
-    let voices =
-        |pick: fn(&(String, String)) -> &String| listed(seen.voices.iter().map(pick), " and ");
-    if expect.rule.is_some() || expect.part.is_some() {
-        let (rule, part) = (expect.rule.as_ref(), expect.part.as_ref());
-        let speaks = |voice: &&(String, String)| {
-            rule.is_none_or(|rule| *rule == voice.0) && part.is_none_or(|part| *part == voice.1)
-        };
-        let agrees = seen.voices.iter().any(|voice| speaks(&voice));
-        if let Some(rule) = rule {
-            let same = agrees || seen.voices.iter().any(|voice| voice.0 == *rule);
-            note("rule", rule.clone(), voices(|voice| &voice.0), same);
+
+    fn refusal(&mut self, expect: &Expect, seen: &Seen) {
+        let refusal = seen.refusal.as_ref();
+        if let Some(reply) = &expect.reply {
+            let got = refusal.map_or_else(none, |refused| refused.reply.clone());
+            self.note("reply", begins(&got, reply), reply.clone(), got);
         }
-        if let Some(part) = part {
-            note("part", part.clone(), voices(|voice| &voice.1), agrees);
+        if let Some(stage) = expect.stage {
+            let got = refusal.map_or_else(none, |refused| format!("{:?}", refused.stage));
+            let same = refusal.is_some_and(|refused| refused.stage == stage);
+            self.note("stage", same, format!("{stage:?}"), got);
         }
     }
-    if let Some(class) = expect.class {
-        note(
-            "class",
-            format!("{class:?}"),
-            format!("{:?}", seen.class),
-            class == seen.class,
-        );
+
+    fn voices(&mut self, expect: &Expect, seen: &Seen) {
+        let rule_of = |voice: &&Voice| expect.rule.as_ref().is_none_or(|rule| *rule == voice.rule);
+        if let Some(rule) = &expect.rule {
+            let spoke = seen.voices.iter().any(|voice| rule_of(&voice));
+            let got = listed(seen.voices.iter().map(|voice| &voice.rule), " and ");
+            self.note("rule", spoke, rule.clone(), got);
+        }
+        if let Some(part) = &expect.part {
+            let spoke = seen
+                .voices
+                .iter()
+                .filter(rule_of)
+                .any(|voice| voice.part == *part);
+            let got = listed(seen.voices.iter().map(|voice| &voice.part), " and ");
+            self.note("part", spoke, part.clone(), got);
+        }
     }
-    if let Some(recipients) = expect.recipients {
-        note(
-            "recipients",
-            recipients.to_string(),
-            seen.recipients.to_string(),
-            recipients == seen.recipients,
-        );
+
+    fn way(&mut self, expect: &Expect, seen: &Seen) {
+        if let Some(pool) = &expect.pool {
+            let got = seen.pool.clone().unwrap_or_else(none);
+            self.note("pool", seen.pool.as_ref() == Some(pool), pool.clone(), got);
+        }
+        if let Some(member) = &expect.member {
+            let certain = seen.members.as_slice() == std::slice::from_ref(member);
+            self.note(
+                "member",
+                certain,
+                member.clone(),
+                listed(seen.members.iter(), " or "),
+            );
+        }
     }
-    if let Some(pool) = &expect.pool {
-        note(
-            "pool",
-            pool.clone(),
-            seen.pool.clone().unwrap_or_else(none),
-            seen.pool.as_ref() == Some(pool),
-        );
-    }
-    if let Some(member) = &expect.member {
-        let certain = seen.members.as_slice() == std::slice::from_ref(member);
-        note(
-            "member",
-            member.clone(),
-            listed(seen.members.iter(), " or "),
-            certain,
-        );
-    }
-    if let Some(shadow) = &expect.shadow {
-        let same = shadow.len() == seen.shadow.len()
-            && shadow.iter().all(|rule| seen.shadow.contains(rule));
-        note(
-            "shadow",
-            listed(shadow.iter(), " and "),
-            listed(seen.shadow.iter(), " and "),
-            same,
-        );
-    }
-    found
 }
 
 /// Whether `reply` is the expected one, of which only the beginning may be given, in whole words.

@@ -17,8 +17,8 @@ use crate::explain::layout::reply_text;
 pub(super) struct Seen {
     pub(super) verdict: ExpectedVerdict,
     pub(super) refusal: Option<Refused>,
-    /// Rule and part of those who refused it, or else made its class what it is.
-    pub(super) voices: Vec<(String, String)>,
+    /// Who refused it, or else made its class what it is.
+    pub(super) voices: Vec<Voice>,
     pub(super) class: Class,
     /// How many recipients were taken.
     pub(super) recipients: u32,
@@ -28,6 +28,13 @@ pub(super) struct Seen {
     pub(super) members: Vec<String>,
     /// Rules that would have refused or made the class worse.
     pub(super) shadow: BTreeSet<String>,
+}
+
+/// A rule, and which part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Voice {
+    pub(super) rule: String,
+    pub(super) part: String,
 }
 
 /// A refusal, and where it was.
@@ -137,7 +144,7 @@ fn wrong_password(ending: Ending) -> Option<Refused> {
 }
 
 /// Who refused: the first that is enforced and gives the reason of the refusal.
-fn refusers(step: &Step) -> Vec<(String, String)> {
+fn refusers(step: &Step) -> Vec<Voice> {
     let Some(refusal) = step.decision.verdict.refusal() else {
         return Vec::new();
     };
@@ -157,7 +164,7 @@ fn refusers(step: &Step) -> Vec<(String, String)> {
 }
 
 /// Who made the class what it is.
-fn worseners(steps: &[Step], class: Class) -> Vec<(String, String)> {
+fn worseners(steps: &[Step], class: Class) -> Vec<Voice> {
     let findings = steps.iter().flat_map(|step| &step.decision.findings);
     let mut voices: Vec<_> = findings
         .filter(|finding| {
@@ -182,8 +189,11 @@ fn shadowed(steps: &[Step]) -> BTreeSet<String> {
     spoke.map(|finding| short(&finding.object)).collect()
 }
 
-fn voice(finding: &Finding) -> (String, String) {
-    (short(&finding.object), finding.part.to_string())
+fn voice(finding: &Finding) -> Voice {
+    Voice {
+        rule: short(&finding.object),
+        part: finding.part.to_string(),
+    }
 }
 
 fn is_recipient(step: &Step) -> bool {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_policy::event::Network;
-use sekisho_policy::opinion::EngineVerdict;
+use sekisho_policy::Opinion;
+use sekisho_policy::event::{DomainStanding, Network};
+use sekisho_policy::opinion::{EngineFault, EngineVerdict};
 use serde::Deserialize;
 
-use super::{Expect, Outage, Password};
+use super::{Domain, Expect, Outage, Password};
 
 #[derive(Debug, Deserialize)]
 pub(in crate::files) struct RawTest {
@@ -84,4 +85,28 @@ pub(super) enum RawFault {
     Broken,
     BadAnswer,
     Out,
+}
+
+impl RawDomain {
+    pub(super) fn domain(self) -> Domain {
+        match self {
+            Self::Resolves => Domain::Standing(DomainStanding::Resolves),
+            Self::Missing => Domain::Standing(DomainStanding::Missing),
+            Self::NullMx => Domain::Standing(DomainStanding::NullMx),
+            Self::Unavailable => Domain::Unavailable,
+        }
+    }
+}
+
+impl RawFault {
+    pub(super) fn opinion(self) -> Opinion {
+        match self {
+            Self::Out => Opinion::Out,
+            Self::Timeout => Opinion::Failed(EngineFault::Timeout),
+            Self::Busy => Opinion::Failed(EngineFault::Busy),
+            Self::Refused => Opinion::Failed(EngineFault::Refused),
+            Self::Broken => Opinion::Failed(EngineFault::Broken),
+            Self::BadAnswer => Opinion::Failed(EngineFault::BadAnswer),
+        }
+    }
 }

@@ -6,16 +6,15 @@ use std::path::Path;
 use std::str::FromStr;
 
 use sekisho_crd::{ByteSize, Duration};
-use sekisho_policy::event::{Country, DomainStanding};
-use sekisho_policy::opinion::{EngineFault, Score, Symbol};
+use sekisho_policy::event::Country;
+use sekisho_policy::opinion::{Score, Symbol};
 use sekisho_policy::{Millis, Opinion, Timestamp};
 
 use super::expand::{MAX_RECIPIENTS, numbered, runs};
 use super::moment::moment;
-use super::raw::{RawAct, RawCase, RawDomain, RawFault, RawOpinion, RawStep, RawTest};
+use super::raw::{RawAct, RawCase, RawOpinion, RawStep, RawTest};
 use super::{
-    Act, Domain, Expect, Origin, PolicyTest, TestCase, TestClient, TestContent, TestMessage,
-    TestStep,
+    Act, Expect, Origin, PolicyTest, TestCase, TestClient, TestContent, TestMessage, TestStep,
 };
 use crate::diagnostic::{Code, Diagnostic, Position};
 use crate::objects::ObjectKey;
@@ -147,7 +146,7 @@ impl Reader<'_> {
                 "give it a verdict, a rule, a pool or the like",
             );
         }
-        if matches!(act, Act::Wait(_)) {
+        if matches!(act, Act::Wait(span) if *span != Millis::default()) {
             self.refuse(
                 Code::InvalidValue,
                 at,
@@ -256,7 +255,7 @@ impl Reader<'_> {
         };
         let domains: BTreeMap<_, _> = domains
             .iter()
-            .map(|(name, raw)| (name.to_ascii_lowercase(), domain(*raw)))
+            .map(|(name, raw)| (name.to_ascii_lowercase(), raw.domain()))
             .collect();
         let engines = raw
             .engines
@@ -344,7 +343,7 @@ impl Reader<'_> {
                 })
             }
             (None, Some(fault)) if raw.verdict.is_none() && raw.symbols.is_empty() => {
-                opinion_of(fault)
+                fault.opinion()
             }
             _ => {
                 self.refuse(
@@ -397,24 +396,4 @@ fn origin(text: &str) -> Option<Origin> {
     }
     let code = <[u8; 2]>::try_from(text.as_bytes()).ok()?;
     Country::parse(code).map(Origin::Country)
-}
-
-fn domain(raw: RawDomain) -> Domain {
-    match raw {
-        RawDomain::Resolves => Domain::Standing(DomainStanding::Resolves),
-        RawDomain::Missing => Domain::Standing(DomainStanding::Missing),
-        RawDomain::NullMx => Domain::Standing(DomainStanding::NullMx),
-        RawDomain::Unavailable => Domain::Unavailable,
-    }
-}
-
-fn opinion_of(fault: RawFault) -> Opinion {
-    match fault {
-        RawFault::Out => Opinion::Out,
-        RawFault::Timeout => Opinion::Failed(EngineFault::Timeout),
-        RawFault::Busy => Opinion::Failed(EngineFault::Busy),
-        RawFault::Refused => Opinion::Failed(EngineFault::Refused),
-        RawFault::Broken => Opinion::Failed(EngineFault::Broken),
-        RawFault::BadAnswer => Opinion::Failed(EngineFault::BadAnswer),
-    }
 }
