@@ -18,6 +18,8 @@ const MAX_ANSWER: u64 = 64 * 1024;
 ///
 /// It is not told the account: spamd takes `User` for the one whose preferences and word lists it is to read, which may change
 /// who it runs as, and an account is whatever a client could log in as.
+/// Nor is it told where the message comes from. It would learn that from a Received field alone, and take an honest customer at
+/// home for a machine that sends mail directly.
 ///
 /// # Errors
 /// There is no score.
