@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What becomes of the SpamAssassin corpus behind real content engines, and what the way through Sekisho adds to
-rspamd's own time. Called by `classify`, which starts the engines.
+rspamd's own time. Called by `classify`.
 
 Each message is sent with the sender and the recipient of the bench, over loopback, by --workers processes; classes are
 read from the metrics, refusals from the replies."""
@@ -178,16 +178,32 @@ def overhead(args):
           f"{(middle(through) / middle(alone) - 1) * 100:+.1f} % time ({args.workers} connections, median of {args.rounds} rounds)")
 
 
+def start_engines():
+    """rspamd and spamd as the tests run them: with their own rules, without network, Bayes and other memory."""
+    command = ["cargo", "run", "--quiet", "-p", "sekisho-testkit", "--example", "engines", "--", str(os.cpu_count())]
+    engines = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    engines.ports = {}
+    for line in engines.stdout:
+        if line.strip() == "ready":
+            break
+        name, address = line.split()
+        engines.ports[name] = int(address.rsplit(":", 1)[1])
+    if len(engines.ports) < 2:
+        sys.exit("bench: rspamd or spamd is missing; 'make setup' installs them (Debian packages rspamd and spamd)")
+    return engines
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ["sekisho", "corpus", "work"]:
         parser.add_argument("--" + name, required=True)
-    for name in ["sink", "rspamd", "spamd"]:
-        parser.add_argument("--" + name, type=int, required=True)
+    parser.add_argument("--sink", type=int, required=True)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--spamd-every", type=int, default=10)
     args = parser.parse_args()
+    engines = start_engines()
+    args.rspamd, args.spamd = engines.ports["rspamd"], engines.ports["spamd"]
     rspamd = f'{{ type: Rspamd, url: "http://127.0.0.1:{args.rspamd}", timeout: 10s, suspectAt: 4, spamAt: 8 }}'
     spamd = f'{{ type: Spamd, url: "tcp://127.0.0.1:{args.spamd}", timeout: 50s, suspectAt: 3, spamAt: 5 }}'
     confusion(args, "the policy's own rules", [], 1)
@@ -195,6 +211,8 @@ def main():
     confusion(args, "spamd (suspectAt 3, spamAt 5) and own rules", [spamd], args.spamd_every)
     confusion(args, "both engines and own rules", [rspamd, spamd], args.spamd_every)
     overhead(args)
+    engines.stdin.close()
+    engines.wait()
 
 
 main()

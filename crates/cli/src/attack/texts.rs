@@ -84,10 +84,6 @@ pub(super) fn address(text: &[u8], sender: &str, recipients: &[String]) -> Vec<u
 }
 
 fn usual_place() -> PathBuf {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where a user's caches are is in the environment, and this is the binary"
-    )]
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     variable("SEKISHO_DATA")
         .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("sekisho")))
