@@ -54,11 +54,12 @@ impl Enclosing {
         self.containers.push(None);
     }
 
+    /// Answers with the level of the multipart.
     pub(super) fn enter_multipart(
         &mut self,
         boundaries: Vec<Vec<u8>>,
         children: ChildType,
-    ) -> Result<(), LimitExceeded> {
+    ) -> Result<usize, LimitExceeded> {
         let all = self.boundaries.len() + boundaries.len();
         if all > MAX_IN_FORCE || boundaries.iter().any(|b| b.len() > MAX_BOUNDARY) {
             return Err(LimitExceeded::Boundary);
@@ -71,7 +72,7 @@ impl Enclosing {
                 boundary.truncate(boundary.trim_ascii_end().len());
                 (boundary, level)
             }));
-        Ok(())
+        Ok(level)
     }
 
     /// Leaves what lies below the container at `level`.

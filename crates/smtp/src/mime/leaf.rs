@@ -13,9 +13,20 @@ const CHUNK: usize = 16 * 1024;
 /// Octets that tell what a part is, whatever it says.
 const SNIFFED: usize = 4;
 
+/// Why a body is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is one.
+    Body,
+    /// What comes before the first delimiter of the multipart at this level. No reader shows it if that delimiter comes, and
+    /// some show all of it as text if none does.
+    Preamble { level: usize },
+}
+
 /// A body as it passes.
 #[derive(Debug)]
 pub(super) struct Leaf {
+    role: Role,
     /// The place of its part in the report, if it has one yet.
     pub(super) attachment: Option<usize>,
     pub(super) content_type: String,
@@ -34,11 +45,13 @@ pub(super) struct Findings {
 
 impl Leaf {
     pub(super) fn new(
+        role: Role,
         attachment: Option<usize>,
         content_type: String,
         readings: Vec<Reading>,
     ) -> Self {
         Self {
+            role,
             attachment,
             content_type,
             readings,
@@ -55,9 +68,14 @@ impl Leaf {
         }
     }
 
-    /// Whether what comes is of no use to anybody.
+    /// Whether what comes is of no use to anybody. Whether a preamble is, only what comes tells.
     pub(super) fn is_idle(&self) -> bool {
-        self.readings.iter().all(Reading::is_idle)
+        self.role == Role::Body && self.readings.iter().all(Reading::is_idle)
+    }
+
+    /// Whether the delimiter before a part of the multipart at `level` makes it a preamble.
+    pub(super) fn is_preamble_of(&self, level: usize) -> bool {
+        self.role == Role::Preamble { level }
     }
 
     pub(super) fn finish(self) -> Findings {

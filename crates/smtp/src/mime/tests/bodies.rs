@@ -159,3 +159,31 @@ fn a_body_goes_on_past_a_line_that_ends_it_only_to_some_readers() {
         Some(LimitExceeded::Boundary)
     );
 }
+
+#[test]
+fn a_multipart_without_its_delimiter_is_looked_at_as_text() {
+    const ZIP: &str = "PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0a.exe";
+    const UUENCODED: &str = "begin 644 a.exe\n#86)C\n`\nend\n";
+    let holds_exe = |message: &str| {
+        let report = walk_with(WalkerLimits::default(), message.as_bytes(), 1);
+        assert_eq!(report.exceeded, None);
+        report.names().any(|name| name == "a.exe")
+    };
+    for body in [ZIP, UUENCODED] {
+        let head = "Content-Type: multipart/mixed; boundary=b\n\n";
+        for (tail, expected) in [
+            ("", true),
+            ("\n--b--\n", true),
+            ("\n--b2\n\ntext\n", true),
+            ("\n--b\n\ntext\n--b--\n", false),
+        ] {
+            let message = format!("{head}{body}{tail}");
+            assert_eq!(holds_exe(&message), expected, "{message:?}");
+            // Within another, whose delimiter is none of its own.
+            let outer = format!(
+                "Content-Type: multipart/mixed; boundary=o\n\n--o\n{message}\n--o\n\nend\n--o--\n"
+            );
+            assert_eq!(holds_exe(&outer), expected, "{outer:?}");
+        }
+    }
+}

@@ -81,6 +81,27 @@ fn text_is_that_of_all_parts_in_order() {
 }
 
 #[test]
+fn a_preamble_is_text_only_if_no_delimiter_comes() {
+    let multipart = |body: &str| {
+        text(format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}").as_bytes())
+    };
+    assert_eq!(multipart("all of it\r\n"), "all of it\n");
+    assert_eq!(multipart("no\r\n--b\r\n\r\nyes\r\n--b--\r\nno"), "yes\n");
+    assert_eq!(multipart("yes\r\n--b--\r\nno"), "yes\n");
+    assert_eq!(
+        multipart("yes\r\n--bb\r\n\r\nyes"),
+        "yes\n--bb\n\nyes\nyes\n"
+    );
+    // Where the text would not fit in, it is not cut by what nobody shows.
+    let long = format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}\r\n--b\r\n\r\nyes\r\n--b--\r\n",
+        "no ".repeat(100)
+    );
+    let seen = walk(long.as_bytes(), 10).text.unwrap();
+    assert_eq!((seen.body.as_str(), seen.is_cut), ("yes\n", false));
+}
+
+#[test]
 fn html_is_what_is_on_the_screen_and_where_links_lead() {
     for (body, expected) in [
         ("V<b>i</b>a<!-- x -->gr<i class=\"a>b\">a</i>", "Viagra\n"),

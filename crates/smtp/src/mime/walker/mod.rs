@@ -259,7 +259,10 @@ impl Walker {
         }
         // A closed multipart stays in force: some readers go on after its last delimiter, if another follows.
         match delimiter {
-            Delimiter::Next { level } => self.leave_to(level),
+            Delimiter::Next { level } => {
+                self.leaves.retain(|leaf| !leaf.is_preamble_of(level));
+                self.leave_to(level);
+            }
             Delimiter::Last { level } => {
                 self.leave_to(level);
                 self.state = State::Body;

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::{MAX_LEAVES, State, Walker};
 use crate::mime::inside::Inner;
-use crate::mime::leaf::{Findings, Leaf, Reading};
+use crate::mime::leaf::{Findings, Leaf, Reading, Role};
 use crate::mime::part::{Body, Content, Part};
 use crate::mime::report::{Attachment, LimitExceeded, MAX_NAME, MAX_STATED, Report, WalkerLimits};
 use crate::mime::steps;
@@ -32,10 +32,14 @@ impl Walker {
                 boundaries,
                 children,
             } if boundaries.len() <= MAX_STATED => {
-                if self.may_enter()
-                    && let Err(limit) = self.enclosing.enter_multipart(boundaries, children)
-                {
-                    self.exceed(limit);
+                if self.may_enter() {
+                    match self.enclosing.enter_multipart(boundaries, children) {
+                        Ok(level) => {
+                            let role = Role::Preamble { level };
+                            self.open_leaf(role, attachment, content_type, &part.body);
+                        }
+                        Err(limit) => self.exceed(limit),
+                    }
                 }
             }
             Content::Multipart { .. } => self.exceed(LimitExceeded::Boundary),
@@ -49,7 +53,7 @@ impl Walker {
                     self.add_parts(1);
                 }
             }
-            Content::Leaf => self.open_leaf(attachment, content_type, &part.body),
+            Content::Leaf => self.open_leaf(Role::Body, attachment, content_type, &part.body),
         }
     }
 
@@ -77,7 +81,13 @@ impl Walker {
         Some((Some(self.report.attachments.len() - 1), content_type))
     }
 
-    fn open_leaf(&mut self, attachment: Option<usize>, content_type: String, body: &Body) {
+    fn open_leaf(
+        &mut self,
+        role: Role,
+        attachment: Option<usize>,
+        content_type: String,
+        body: &Body,
+    ) {
         let share = self.share(body.encodings.len());
         let readings = body.encodings.iter().map(|encoding| {
             let wanted = self.text.as_ref().zip(body.text.as_ref());
@@ -85,7 +95,7 @@ impl Walker {
             Reading::new(*encoding, &body.holders, text, self.limits.shared(share))
         });
         let readings = readings.collect();
-        self.add_leaf(attachment, content_type, readings);
+        self.add_leaf(role, attachment, content_type, readings);
     }
 
     /// Opens a message that is encoded, which RFC 2046 5.2.1 forbids and readers decode, or do not.
@@ -104,7 +114,7 @@ impl Walker {
         let readings =
             readings.map(|encoding| Reading::of_message(encoding, self.within(share), limits));
         let readings = readings.collect();
-        self.add_leaf(attachment, content_type, readings);
+        self.add_leaf(Role::Body, attachment, content_type, readings);
     }
 
     /// By what to divide what each of several readings may keep, so that all of those that go on at once keep no more
@@ -130,6 +140,7 @@ impl Walker {
 
     fn add_leaf(
         &mut self,
+        role: Role,
         attachment: Option<usize>,
         content_type: String,
         readings: Vec<Reading>,
@@ -138,7 +149,7 @@ impl Walker {
             return self.exceed(LimitExceeded::Boundary);
         }
         self.leaves
-            .push(Leaf::new(attachment, content_type, readings));
+            .push(Leaf::new(role, attachment, content_type, readings));
     }
 
     pub(super) fn end_leaf(&mut self, mut leaf: Leaf) {
