@@ -233,7 +233,8 @@ fn names_within_and_text_are_found_in_real_messages() {
     }
     // One message with three uuencoded files; the two winmail.dat hold rich text alone.
     assert_eq!(inside, BTreeMap::from([(Holder::Uuencode, 3)]));
-    assert_eq!((with_text, cut), (6043, 0));
+    // Three of them are multiparts whose delimiter never comes.
+    assert_eq!((with_text, cut), (6046, 0));
 }
 
 /// A message with archives as Python writes them: deflated and stored, to a file and to a pipe (sizes after the data), a

@@ -76,6 +76,12 @@ fn hostile() -> Vec<(&'static str, String, &'static str)> {
         ("tags", html.clone(), "<a "),
         ("attributes", html.clone(), "<a href=\""),
         ("hidden elements", html.clone(), "<style></s"),
+        ("declarations", html.clone(), "<!x"),
+        ("end tags of nothing", html.clone(), "</ "),
+        ("elements of text", html.clone(), "<title></t"),
+        ("elements of text in turns", html.clone(), "<xmp><title>"),
+        ("quotes", html.clone(), "<a b='<a b=\""),
+        ("names of references", html.clone(), "&shyagraagraagra"),
         ("references", html, "&#x0"),
     ]
 }

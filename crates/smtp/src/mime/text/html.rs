@@ -1,5 +1,8 @@
 //! HTML to the text that is on the screen, in one pass and without a tree.
 
+mod references;
+
+use self::references::{Place, decode};
 use super::{Collector, steps};
 
 /// Attributes that lead somewhere.
@@ -10,10 +13,18 @@ const INLINE: [&str; 34] = [
     "i", "img", "input", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp", "small", "span",
     "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr",
 ];
-/// Elements that show nothing of what they hold.
-const HIDDEN: [&str; 3] = ["script", "style", "template"];
-/// The longest character reference that is looked for.
-const MAX_REFERENCE: usize = 10;
+/// Elements that show nothing of what they hold. A template is none of them: readers that do not know it show it.
+const HIDDEN: [&str; 2] = ["script", "style"];
+/// Elements that hold text up to their end tag, whatever it looks like: a comment within them hides nothing.
+const RAW: [&str; 7] = [
+    "title",
+    "textarea",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "plaintext",
+];
 
 /// Appends the text of `html`, then where its links lead.
 pub(super) fn render(html: &str, out: &mut Collector) {
@@ -21,6 +32,7 @@ pub(super) fn render(html: &str, out: &mut Collector) {
         out,
         links: String::new(),
         gap: Gap::Line,
+        endless: Vec::new(),
     };
     let mut rest = html;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
@@ -47,6 +59,8 @@ struct Page<'a> {
     out: &'a mut Collector,
     links: String,
     gap: Gap,
+    /// What was found not to end: the same has no end further on, and is not looked for.
+    endless: Vec<&'static str>,
 }
 
 impl Page<'_> {
@@ -63,7 +77,7 @@ impl Page<'_> {
             if end > 0 {
                 self.close_gap();
                 let out = &mut *self.out;
-                decode_references(&word[..end], |piece| out.push(piece));
+                decode(&word[..end], Place::Text, |piece| out.push(piece));
             }
             rest = &word[end..];
         }
@@ -86,7 +100,7 @@ impl Page<'_> {
             let short = comment
                 .strip_prefix('>')
                 .or_else(|| comment.strip_prefix("->"));
-            return short.unwrap_or_else(|| behind(comment, "-->"));
+            return short.unwrap_or_else(|| self.pass_by(comment, "--", behind_comment));
         }
         let (is_end, body) = match after.strip_prefix('/') {
             Some(body) => (true, body),
@@ -94,8 +108,8 @@ impl Page<'_> {
         };
         match body.chars().next() {
             Some(c) if c.is_ascii_alphabetic() => {}
-            Some('!' | '?') => return behind(body, ">"),
-            _ if is_end => return behind(body, ">"),
+            Some('!' | '?') => return self.pass_by(&body[1..], ">", behind_tag),
+            _ if is_end => return self.pass_by(body, ">", behind_tag),
             _ => {
                 self.take_text("<");
                 return after;
@@ -106,7 +120,11 @@ impl Page<'_> {
         let name = name.to_ascii_lowercase();
         let rest = self.take_attributes(attributes);
         if HIDDEN.contains(&name.as_str()) && !is_end {
-            return skip_hidden(rest, &name);
+            return find_end_tag(rest, &name).map_or("", |at| &rest[at..]);
+        }
+        let raw = RAW.iter().find(|raw| **raw == name);
+        if let Some(raw) = raw.filter(|_| !is_end) {
+            return self.take_raw(rest, raw);
         }
         if matches!(name.as_str(), "td" | "th") {
             self.gap = self.gap.max(Gap::Space);
@@ -114,6 +132,44 @@ impl Page<'_> {
             self.gap = Gap::Line;
         }
         rest
+    }
+
+    /// What follows the end of what began before `html`, as `find` finds it; all of it if it has no end, since readers may
+    /// show it then.
+    fn pass_by<'h>(
+        &mut self,
+        html: &'h str,
+        what: &'static str,
+        find: impl FnOnce(&'h str) -> Option<&'h str>,
+    ) -> &'h str {
+        if self.endless.contains(&what) {
+            return html;
+        }
+        let rest = find(html);
+        steps::add(html.len() - rest.map_or(0, str::len));
+        rest.unwrap_or_else(|| {
+            self.endless.push(what);
+            html
+        })
+    }
+
+    /// Takes the text of an element that holds no markup; answers with what follows it. Without an end it holds the
+    /// rest to some readers, and nothing to others: then the rest is both.
+    fn take_raw<'h>(&mut self, html: &'h str, name: &'static str) -> &'h str {
+        if self.endless.contains(&name) {
+            return html;
+        }
+        self.gap = Gap::Line;
+        if let Some(at) = find_end_tag(html, name) {
+            self.take_text(&html[..at]);
+            return &html[at..];
+        }
+        if !self.endless.iter().any(|what| RAW.contains(what)) {
+            self.take_text(html);
+            self.gap = Gap::Line;
+        }
+        self.endless.push(name);
+        html
     }
 
     /// Keeps the addresses among the attributes; answers with what follows the tag.
@@ -136,11 +192,20 @@ impl Page<'_> {
                 rest = after;
                 continue;
             };
-            let (value, after) = split_value(value.trim_ascii_start());
-            if ADDRESSES
-                .iter()
-                .any(|address| address.eq_ignore_ascii_case(name))
-            {
+            let value = value.trim_ascii_start();
+            let (value, after) = match split_value(value) {
+                Some(split) => split,
+                // The quote has no end, so readers may show what follows it.
+                None => {
+                    let shown = &value[1..];
+                    let end = shown.find(['>', '\n']).unwrap_or(shown.len());
+                    if is_address(name) {
+                        self.keep_link(&shown[..end]);
+                    }
+                    return shown;
+                }
+            };
+            if is_address(name) {
                 self.keep_link(value);
             }
             rest = after;
@@ -151,7 +216,7 @@ impl Page<'_> {
     fn keep_link(&mut self, value: &str) {
         let before = self.links.len();
         let links = &mut self.links;
-        decode_references(value.trim_ascii(), |piece| {
+        decode(value.trim_ascii(), Place::Attribute, |piece| {
             links.extend(piece.chars().filter(|c| !matches!(c, '\r' | '\n' | '\t')));
         });
         if self.links.len() > before {
@@ -160,150 +225,45 @@ impl Page<'_> {
     }
 }
 
-/// What follows the first `end`; nothing if there is none.
-fn behind<'h>(html: &'h str, end: &str) -> &'h str {
-    let rest = html.split_once(end).map_or("", |(_, rest)| rest);
-    steps::add(html.len() - rest.len());
-    rest
+fn is_address(name: &str) -> bool {
+    ADDRESSES
+        .iter()
+        .any(|address| address.eq_ignore_ascii_case(name))
 }
 
-/// A value in quotes, or up to white space or the end of the tag.
-fn split_value(html: &str) -> (&str, &str) {
+/// What follows the end of a comment, of which browsers know two.
+fn behind_comment(html: &str) -> Option<&str> {
+    let ends_here = |at: &usize| html[..*at].ends_with("--") || html[..*at].ends_with("--!");
+    let end = memchr::memchr_iter(b'>', html.as_bytes()).find(ends_here)?;
+    Some(&html[end + 1..])
+}
+
+fn behind_tag(html: &str) -> Option<&str> {
+    html.split_once('>').map(|(_, rest)| rest)
+}
+
+/// A value in quotes, or up to white space or the end of the tag, and what follows; `None` if its quote has no end.
+fn split_value(html: &str) -> Option<(&str, &str)> {
     match html.as_bytes().first() {
-        Some(b'"') => html[1..].split_once('"').unwrap_or((&html[1..], "")),
-        Some(b'\'') => html[1..].split_once('\'').unwrap_or((&html[1..], "")),
+        Some(b'"') => html[1..].split_once('"'),
+        Some(b'\'') => html[1..].split_once('\''),
         _ => {
             let end = html.find(|c: char| c.is_ascii_whitespace() || c == '>');
-            html.split_at(end.unwrap_or(html.len()))
+            Some(html.split_at(end.unwrap_or(html.len())))
         }
     }
 }
 
-/// What follows the end tag of a hidden element; nothing if it has none.
-fn skip_hidden<'h>(html: &'h str, name: &str) -> &'h str {
-    for (at, _) in html.match_indices("</") {
+/// Where the end tag of an element begins that holds no markup.
+fn find_end_tag(html: &str, name: &str) -> Option<usize> {
+    let mut tags = html.match_indices("</").map(|(at, _)| at);
+    tags.find(|at| {
         steps::add(1);
         let after = &html.as_bytes()[at + 2..];
         let tail = after.get(name.len());
         let is_name = after
             .get(..name.len())
             .is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()));
-        if is_name && tail.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/')) {
-            return &html[at..];
-        }
-    }
-    ""
+        is_name && tail.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/'))
+    })
 }
-
-/// Gives `text` out in pieces, its character references replaced.
-fn decode_references(text: &str, mut give: impl FnMut(&str)) {
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
-        give(&rest[..at]);
-        rest = &rest[at..];
-        match read_reference(rest) {
-            Some((c, length)) => {
-                give(c.encode_utf8(&mut [0; 4]));
-                rest = &rest[length..];
-            }
-            None => {
-                give("&");
-                rest = &rest[1..];
-            }
-        }
-    }
-    give(rest);
-}
-
-/// The character that `text` begins with a reference to, and how long the reference is. The semicolon may be missing.
-fn read_reference(text: &str) -> Option<(char, usize)> {
-    let body = &text.as_bytes()[1..];
-    let (radix, start) = match body {
-        [b'#', b'x' | b'X', ..] => (16, 2),
-        [b'#', ..] => (10, 1),
-        _ => return read_name(body),
-    };
-    // Zeros in front may be any number, as far as a reader is concerned.
-    let zeros = body[start..].iter().take_while(|b| **b == b'0').count();
-    let digits = body[start + zeros..].iter().take(MAX_REFERENCE);
-    let digits = digits
-        .take_while(|b| char::from(**b).is_digit(radix))
-        .count();
-    if zeros + digits == 0 {
-        return None;
-    }
-    let end = start + zeros + digits;
-    let value = std::str::from_utf8(&body[end - digits..end]).ok()?;
-    let value = u32::from_str_radix(value, radix).unwrap_or_default();
-    let c = char::from_u32(value)
-        .filter(|c| *c != '\0')
-        .unwrap_or(char::REPLACEMENT_CHARACTER);
-    Some((c, 1 + end + usize::from(body.get(end) == Some(&b';'))))
-}
-
-fn read_name(body: &[u8]) -> Option<(char, usize)> {
-    let letters = body
-        .iter()
-        .take(MAX_REFERENCE)
-        .take_while(|b| b.is_ascii_alphanumeric())
-        .count();
-    let name = std::str::from_utf8(&body[..letters]).ok()?;
-    let c = named(name)?;
-    Some((
-        c,
-        1 + letters + usize::from(body.get(letters) == Some(&b';')),
-    ))
-}
-
-fn named(name: &str) -> Option<char> {
-    let common = match name {
-        "amp" | "AMP" => '&',
-        "lt" | "LT" => '<',
-        "gt" | "GT" => '>',
-        "quot" | "QUOT" => '"',
-        "apos" => '\'',
-        "ensp" | "emsp" | "thinsp" | "numsp" | "Tab" | "NewLine" => ' ',
-        "zwj" => '\u{200D}',
-        "zwnj" => '\u{200C}',
-        "ndash" => '–',
-        "mdash" => '—',
-        "lsquo" => '‘',
-        "rsquo" => '’',
-        "ldquo" => '“',
-        "rdquo" => '”',
-        "bull" => '•',
-        "hellip" => '…',
-        "euro" => '€',
-        "trade" => '™',
-        "colon" => ':',
-        "period" => '.',
-        "sol" => '/',
-        "commat" => '@',
-        "num" => '#',
-        "lowbar" => '_',
-        "equals" => '=',
-        "quest" => '?',
-        "percnt" => '%',
-        "dollar" => '$',
-        "excl" => '!',
-        _ => {
-            let place = LATIN1.iter().position(|known| *known == name)?;
-            return char::from_u32(0xA0 + u32::try_from(place).ok()?);
-        }
-    };
-    Some(common)
-}
-
-/// The names of U+00A0 to U+00FF, in order.
-const LATIN1: [&str; 96] = [
-    "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf",
-    "laquo", "not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro",
-    "para", "middot", "cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest",
-    "Agrave", "Aacute", "Acirc", "Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute",
-    "Ecirc", "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve", "Oacute",
-    "Ocirc", "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute",
-    "THORN", "szlig", "agrave", "aacute", "acirc", "atilde", "auml", "aring", "aelig", "ccedil",
-    "egrave", "eacute", "ecirc", "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde",
-    "ograve", "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave", "uacute", "ucirc",
-    "uuml", "yacute", "thorn", "yuml",
-];

@@ -11,7 +11,8 @@ use crate::charset;
 /// - Transfer encodings are undone, charsets become UTF-8 (without a known one: UTF-8 if it is that, ISO-2022-JP if it
 ///   escapes to it, else Windows-1252), and lines end with LF.
 /// - HTML is rendered: tags go without a trace (`V<b>ia</b>gra` is one word) or end a line where they do on screen, white
-///   space runs together, character references become characters; styles, scripts and comments are left out. After
+///   space runs together, character references become characters; styles, scripts and comments are left out. What
+///   readers disagree on is text: what follows a comment or a quote without an end, templates, titles and frames. After
 ///   it come the addresses in `href`, `src`, `action`, `data`, `formaction` and `background`, one a line, since a
 ///   rule on a phishing site must see where a link leads and not what it says.
 /// - Invisible characters (zero-width ones, soft hyphens, marks of direction, controls) are left out, which are there

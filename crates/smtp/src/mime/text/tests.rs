@@ -135,11 +135,54 @@ fn html_is_what_is_on_the_screen_and_where_links_lead() {
             "<a HREF=//e.example/x>y</a><a href>z</a><a href=\"\">",
             "yz\n//e.example/x\n",
         ),
-        ("<a href=\"x", "x\n"),
-        ("a<!-- never ends", "a\n"),
+        ("<a href=\"x", "x\nx\n"),
         ("a<!---->b<!-->c<!doctype html>d<?xml?>e</>f", "abcdef\n"),
         ("é<é é=é><p é", "é<é é=é>\n"),
         ("", ""),
+    ] {
+        assert_eq!(html(body), expected, "{body}");
+    }
+}
+
+/// What hides text from a naive reader of HTML and not from browsers.
+#[test]
+fn html_hides_nothing_that_browsers_show() {
+    for (body, expected) in [
+        ("a<!-- x --!>b<!-- -- > --!y --!>c", "abc\n"),
+        ("a<!-- never <b>ends</b>", "a never ends\n"),
+        ("a<!-- <!-- --", "a --\n"),
+        ("a<!--b--->c", "ac\n"),
+        ("a<!doctype", "adoctype\n"),
+        ("a</ never", "a never\n"),
+        ("<p title=\"V<b>i</b>agra <!-- x --> y", "Viagra y\n"),
+        (
+            "<a href='//e.example>now</a> a=\"b",
+            "//e.example>now a=\"b\n//e.example\n",
+        ),
+        (
+            "<title><!-- </title>shown<xmp><!-- <b> </XMP>too",
+            "<!--\nshown\n<!-- <b>\ntoo\n",
+        ),
+        (
+            "<textarea><a title='</textarea>shown",
+            "<a title='\nshown\n",
+        ),
+        (
+            "<iframe>1</iframe><noembed>2</noembed ><noframes>3</noframes/>4",
+            "1\n2\n3\n4\n",
+        ),
+        ("<plaintext>a<b>c<xmp>", "a<b>c<xmp>\nac\n"),
+        ("<template>shown</template>", "shown\n"),
+        (
+            "V&ZeroWidthSpace;i&NoBreak;a&InvisibleTimes;g&InvisibleComma;r&zwj;a&NegativeVeryThinSpace;",
+            "Viagra\n",
+        ),
+        ("Vi&shyagra &ampx &notit; &copyx", "Viagra &x ¬it; ©x\n"),
+        ("<a href='?a=1&shyb&copy=c'>x</a>", "x\n?a=1&shyb©=c\n"),
+        (
+            "a&lpar;b&rpar;&puncsp;c&bsol;&bogusbogusbogus;",
+            "a(b) c\\&bogusbogusbogus;\n",
+        ),
     ] {
         assert_eq!(html(body), expected, "{body}");
     }
