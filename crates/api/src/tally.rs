@@ -27,18 +27,18 @@ pub(crate) struct Counted {
     pub(crate) failed: u64,
     pub(crate) abandoned: u64,
     /// Delivered messages by pool and class.
-    #[serde(serialize_with = "as_list")]
-    pub(crate) ways: BTreeMap<Way, u64>,
+    #[serde(serialize_with = "by_pool_and_class")]
+    pub(crate) by_pool_and_class: BTreeMap<PoolAndClass, u64>,
     /// What rules did, by object and part.
-    #[serde(serialize_with = "as_list")]
-    pub(crate) deeds: BTreeMap<Part, Deeds>,
+    #[serde(serialize_with = "by_rule")]
+    pub(crate) by_rule: BTreeMap<Part, Effects>,
     /// The last ones, newest first.
     pub(crate) latest: VecDeque<Latest>,
 }
 
 /// A pool, or the upstream, and a class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct Way {
+pub(crate) struct PoolAndClass {
     pub(crate) pool: String,
     pub(crate) class: Class,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Part {
 
 /// How often a part of a rule did what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Deeds {
+pub(crate) struct Effects {
     pub(crate) deferred: u64,
     pub(crate) refused: u64,
     pub(crate) worsened: u64,
@@ -88,13 +88,13 @@ impl Tally {
         *count += 1;
         if let End::Delivered(hop) = &record.end {
             let pool = hop.pool.as_deref().unwrap_or("upstream").to_owned();
-            let way = Way {
-                pool,
-                class: record.class,
-            };
-            *counted.ways.entry(way).or_default() += 1;
+            let class = record.class;
+            *counted
+                .by_pool_and_class
+                .entry(PoolAndClass { pool, class })
+                .or_default() += 1;
         }
-        counted.count_deeds(record);
+        counted.count_effects(record);
         counted.latest.truncate(LATEST - 1);
         counted.latest.push_front(Latest {
             id: record.id,
@@ -114,41 +114,57 @@ impl Tally {
 }
 
 impl Counted {
-    fn count_deeds(&mut self, record: &Record) {
+    fn count_effects(&mut self, record: &Record) {
         let findings = record
             .steps
             .iter()
             .flat_map(|step| &step.decision.findings)
             .filter(|finding| finding.enforcement == Enforcement::Enforce);
         for finding in findings {
-            let count: fn(&mut Deeds) -> &mut u64 = match finding.said {
-                Said::Defer(_) => |deeds| &mut deeds.deferred,
-                Said::Reject(_) => |deeds| &mut deeds.refused,
-                Said::Worsen(..) => |deeds| &mut deeds.worsened,
+            let count: fn(&mut Effects) -> &mut u64 = match finding.said {
+                Said::Defer(_) => |effects| &mut effects.deferred,
+                Said::Reject(_) => |effects| &mut effects.refused,
+                Said::Worsen(..) => |effects| &mut effects.worsened,
                 _ => continue,
             };
             let part = Part {
                 rule: finding.object.to_string(),
                 part: finding.part.to_string(),
             };
-            if self.deeds.len() < MOST_PARTS || self.deeds.contains_key(&part) {
-                *count(self.deeds.entry(part).or_default()) += 1;
+            if self.by_rule.len() < MOST_PARTS || self.by_rule.contains_key(&part) {
+                *count(self.by_rule.entry(part).or_default()) += 1;
             }
         }
     }
 }
 
-/// A list of entries `{"of": key, "counted": value}`, since keys of JSON objects are texts.
-fn as_list<K: Serialize, V: Serialize, S: Serializer>(
-    map: &BTreeMap<K, V>,
+/// A list, since keys of JSON objects are texts: `{"pool", "class", "messages"}`.
+fn by_pool_and_class<S: Serializer>(
+    counts: &BTreeMap<PoolAndClass, u64>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Entry<K, V> {
-        of: K,
-        counted: V,
+    struct Entry<'a> {
+        #[serde(flatten)]
+        of: &'a PoolAndClass,
+        messages: u64,
     }
-    serializer.collect_seq(map.iter().map(|(of, counted)| Entry { of, counted }))
+    serializer.collect_seq(counts.iter().map(|(of, &messages)| Entry { of, messages }))
+}
+
+/// A list of `{"rule", "part", "deferred", "refused", "worsened"}`.
+fn by_rule<S: Serializer>(
+    effects: &BTreeMap<Part, Effects>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        #[serde(flatten)]
+        of: &'a Part,
+        #[serde(flatten)]
+        effects: Effects,
+    }
+    serializer.collect_seq(effects.iter().map(|(of, &effects)| Entry { of, effects }))
 }
 
 fn by(record: &Record) -> Option<String> {

@@ -32,6 +32,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(Ledger),
     /// Play honest senders and one stolen account against a gateway that runs on this machine, and say what became of them.
+    ///
+    /// It connects to this machine alone. The addresses that clients seem to come from are random public ones, and the gateway
+    /// asks DNS for the reverse names of some if a rule exempts clients by reverse name.
     Attack(Attack),
     /// Print the CustomResourceDefinitions of every kind.
     Crds,
@@ -101,6 +104,9 @@ pub(crate) struct Attack {
     /// Where the running process answers.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
+    /// The file that holds its bearer token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// The loopback address that its listeners are on.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub(crate) connect: IpAddr,
@@ -110,6 +116,9 @@ pub(crate) struct Attack {
     /// A folder with the messages that are sent: `easy-ham-1`, `spam-1` and the like, each message in a file.
     #[arg(long, value_name = "DIR")]
     pub(crate) corpus: Option<PathBuf>,
+    /// Draw the same addresses, texts and moments as the last time with this number.
+    #[arg(long, hide = true)]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

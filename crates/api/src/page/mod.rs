@@ -138,7 +138,7 @@ fn transactions(page: &mut Markup, counted: &Counted) {
     if counted.latest.is_empty() {
         return;
     }
-    deeds(page, counted);
+    effects(page, counted);
     page.table(["latest", "class", "end", "by"]);
     for latest in &counted.latest {
         let (id, class) = (latest.id.to_string(), format!("{:?}", latest.class));
@@ -154,19 +154,20 @@ fn transactions(page: &mut Markup, counted: &Counted) {
 }
 
 /// Which way mail left, and which rules had something against it.
-fn deeds(page: &mut Markup, counted: &Counted) {
-    if !counted.ways.is_empty() {
+fn effects(page: &mut Markup, counted: &Counted) {
+    if !counted.by_pool_and_class.is_empty() {
         page.table(["left by", "class", "messages"]);
-        for (way, messages) in &counted.ways {
-            let class = format!("{:?}", way.class);
-            page.row([&way.pool, &class, &messages.to_string()]);
+        for (left, messages) in &counted.by_pool_and_class {
+            let class = format!("{:?}", left.class);
+            page.row([&left.pool, &class, &messages.to_string()]);
         }
         page.end_table();
     }
-    if !counted.deeds.is_empty() {
+    if !counted.by_rule.is_empty() {
         page.table(["rule", "part", "deferred", "refused", "worsened the class"]);
-        for (part, deeds) in &counted.deeds {
-            let counts = [deeds.deferred, deeds.refused, deeds.worsened].map(|n| n.to_string());
+        for (part, effects) in &counted.by_rule {
+            let counts =
+                [effects.deferred, effects.refused, effects.worsened].map(|n| n.to_string());
             page.row([&part.rule, &part.part, &counts[0], &counts[1], &counts[2]]);
         }
         page.end_table();

@@ -17,9 +17,9 @@ use tokio::time::timeout;
 /// A session that takes longer has failed.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// One message to be sent.
+/// One message to be submitted.
 #[derive(Debug, Clone)]
-pub(super) struct Errand<'a> {
+pub(super) struct Submission<'a> {
     pub(super) to: SocketAddr,
     /// The address that the client comes from.
     pub(super) from: IpAddr,
@@ -42,7 +42,7 @@ pub(super) struct Answer {
     pub(super) held_back: Option<DecisionId>,
 }
 
-impl Errand<'_> {
+impl Submission<'_> {
     /// Goes through the session.
     ///
     /// # Errors

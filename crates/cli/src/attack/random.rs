@@ -1,4 +1,4 @@
-//! Chance enough for a play: SplitMix64, seeded.
+//! Chance enough for a run: SplitMix64, seeded.
 
 /// A source of numbers that look random.
 #[derive(Debug, Clone)]

@@ -1,68 +1,102 @@
-//! What is printed before and after the play.
+//! What is printed before and after the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::cast::Cast;
-use super::fate::{Deed, Fate, Fates, Scored};
-use super::play::{Message, Played, Who};
+use sekisho_policy::Opinion;
+use sekisho_policy::snapshot::{Engine, EngineProtocol, RuleSpec, Snapshot};
+
+use super::outcome::{Outcome, Outcomes, RuleEffect};
+use super::run::{Message, Party, Traffic};
+use super::scenario::Scenario;
 use super::texts::Texts;
+use super::{Running, Target};
 use crate::output::{Ink, Palette, visible};
 
 /// What is about to happen.
-pub(super) fn opening(version: &str, to: SocketAddr, cast: &Cast, texts: &Texts) -> String {
-    format!(
-        "Sekisho {version} at {to}: {} honest senders at home, and {}, stolen, used from {} addresses in {} countries.\nSent are {}.\n",
-        cast.honest.len(),
-        visible(&cast.stolen.name),
-        cast.bots.len(),
-        cast.countries.len(),
+pub(super) fn opening(
+    running: &Running,
+    target: &Target<'_>,
+    scenario: &Scenario,
+    texts: &Texts,
+) -> String {
+    let mut text = format!(
+        "Sekisho {} at {}: {} honest senders at home, and {}, stolen, used from {} addresses in {} countries.\nSent are {}.\n",
+        visible(&running.version),
+        target.address,
+        scenario.honest.len(),
+        visible(&scenario.stolen.name),
+        scenario.bots.len(),
+        scenario.countries.len(),
         texts.origin
-    )
+    );
+    if asks_reverse_names(target.snapshot) {
+        text.push_str("The gateway may ask DNS for the reverse names of these addresses.\n");
+    }
+    let earlier = running.transactions.total();
+    if earlier > 0 {
+        let _ = writeln!(
+            text,
+            "The gateway has seen {earlier} transactions since its start, and their counters still count, for honest senders too: a restart of `sekisho up` (`make run`) clears them."
+        );
+    }
+    text
+}
+
+/// Whether some rule exempts clients by their reverse names.
+fn asks_reverse_names(snapshot: &Snapshot) -> bool {
+    snapshot.rules.iter().any(|rule| match &rule.spec {
+        RuleSpec::CountryRule(country) => !country.exempt.reverse_names.is_empty(),
+        _ => false,
+    })
 }
 
 /// What happened.
-pub(super) fn closing(cast: &Cast, played: &Played, fates: &Fates) -> String {
+pub(super) fn closing(
+    snapshot: &Snapshot,
+    scenario: &Scenario,
+    traffic: &Traffic,
+    outcomes: &Outcomes,
+) -> String {
     let palette = Palette::of_stdout();
     let by = |who| {
-        let messages: Vec<&Message> = played
+        let messages: Vec<&Message> = traffic
             .messages
             .iter()
             .filter(|message| message.by == who)
             .collect();
-        Side::weigh(&messages, fates)
+        Side::weigh(&messages, outcomes)
     };
-    let (honest, thief) = (by(Who::Honest), by(Who::Thief));
+    let (honest, attacker) = (by(Party::Honest), by(Party::Attacker));
     let mut text = String::new();
     let _ = writeln!(
         text,
         "\n{}",
-        palette.paint(Ink::Strong, &heading(&honest, &thief))
+        palette.paint(Ink::Strong, &heading(&honest, &attacker))
     );
-    for (name, side) in [("honest", &honest), ("stolen account", &thief)] {
-        let _ = writeln!(text, "{}", side.row(name, &honest, &thief));
+    for (name, side) in [("honest", &honest), ("stolen account", &attacker)] {
+        let _ = writeln!(text, "{}", side.row(name, &honest, &attacker));
     }
     let _ = writeln!(
         text,
         "\n{}",
         palette.paint(
             Ink::Strong,
-            &format!("What was done to {}", visible(&cast.stolen.name))
+            &format!("What was done to {}", visible(&scenario.stolen.name))
         )
     );
-    thief.deeds(&mut text);
-    first_refusal(&mut text, played);
+    attacker.list_effects(&mut text);
+    first_refusal(&mut text, traffic);
     false_positives(&mut text, palette, &honest);
-    let _ = writeln!(text, "Content was judged by {}.", judges(fates));
-    if played.broken > 0 {
-        let _ = writeln!(text, "{} sessions broke without an answer.", played.broken);
+    let _ = writeln!(text, "{}", judges(snapshot, outcomes));
+    if traffic.broken > 0 {
+        let _ = writeln!(text, "{} sessions broke without an answer.", traffic.broken);
     }
     text
 }
 
-/// One side of the play, added up.
+/// One side of the run, added up.
 #[derive(Debug, Default)]
 struct Side {
     messages: usize,
@@ -72,47 +106,50 @@ struct Side {
     refused: usize,
     recipients: usize,
     reached: usize,
+    /// Delivered messages whose class some rule made worse.
+    worsened: usize,
     /// Messages by what a rule did to them.
-    deeds: BTreeMap<(Deed, String), usize>,
+    effects: BTreeMap<(RuleEffect, String), usize>,
 }
 
 impl Side {
-    fn weigh(messages: &[&Message], fates: &Fates) -> Self {
+    fn weigh(messages: &[&Message], outcomes: &Outcomes) -> Self {
         let mut side = Self::default();
         for message in messages {
             side.messages += 1;
             side.recipients += message.recipients;
             side.reached += message.answer.reached;
-            let fate = message.answer.id.and_then(|id| fates.get(&id));
+            let outcome = message.answer.id.and_then(|id| outcomes.get(&id));
             match message.answer.code {
                 ..400 => {
-                    let pool = fate.and_then(|fate| fate.pool.clone());
+                    let pool = outcome.and_then(|outcome| outcome.pool.clone());
                     *side
                         .pools
                         .entry(pool.unwrap_or_else(|| "not in the ledger".into()))
                         .or_default() += 1;
+                    if outcome.is_some_and(Outcome::is_worsened) {
+                        side.worsened += 1;
+                    }
                 }
                 400..500 => side.deferred += 1,
                 _ => side.refused += 1,
             }
-            let held_back = message.answer.held_back.and_then(|id| fates.get(&id));
-            let mut deeds: Vec<_> = [fate, held_back]
+            let held_back = message.answer.held_back.and_then(|id| outcomes.get(&id));
+            let effects: BTreeSet<_> = [outcome, held_back]
                 .into_iter()
                 .flatten()
-                .flat_map(|fate: &Fate| fate.deeds.iter().cloned())
+                .flat_map(|outcome: &Outcome| &outcome.effects)
                 .collect();
-            deeds.sort();
-            deeds.dedup();
-            for deed in deeds {
-                *side.deeds.entry(deed).or_default() += 1;
+            for effect in effects {
+                *side.effects.entry(effect.clone()).or_default() += 1;
             }
         }
         side
     }
 
-    fn row(&self, name: &str, honest: &Self, thief: &Self) -> String {
+    fn row(&self, name: &str, honest: &Self, attacker: &Self) -> String {
         let mut row = format!("{name:<16}{:>9}", self.messages);
-        for pool in pools(honest, thief) {
+        for pool in pools(honest, attacker) {
             let count = self.pools.get(pool).copied().unwrap_or_default();
             let _ = write!(row, "{count:>width$}", width = column(pool));
         }
@@ -126,27 +163,27 @@ impl Side {
         row
     }
 
-    fn deeds(&self, text: &mut String) {
-        if self.deeds.is_empty() {
+    fn list_effects(&self, text: &mut String) {
+        if self.effects.is_empty() {
             let _ = writeln!(text, "nothing");
         }
-        for ((deed, rule), count) in &self.deeds {
-            let deed = match deed {
-                Deed::Deferred => "deferred",
-                Deed::Refused => "refused",
-                Deed::Rerouted => "worsened the class of",
+        for ((effect, rule), count) in &self.effects {
+            let effect = match effect {
+                RuleEffect::Deferred => "deferred",
+                RuleEffect::Refused => "refused",
+                RuleEffect::Worsened => "worsened the class of",
             };
-            let _ = writeln!(text, "{} {deed} {count}", visible(rule));
+            let _ = writeln!(text, "{} {effect} {count}", visible(rule));
         }
     }
 }
 
 /// The pools of both sides, in order.
-fn pools<'a>(honest: &'a Side, thief: &'a Side) -> std::collections::BTreeSet<&'a str> {
+fn pools<'a>(honest: &'a Side, attacker: &'a Side) -> BTreeSet<&'a str> {
     honest
         .pools
         .keys()
-        .chain(thief.pools.keys())
+        .chain(attacker.pools.keys())
         .map(String::as_str)
         .collect()
 }
@@ -155,9 +192,9 @@ fn column(pool: &str) -> usize {
     pool.chars().count() + 5
 }
 
-fn heading(honest: &Side, thief: &Side) -> String {
+fn heading(honest: &Side, attacker: &Side) -> String {
     let mut heading = format!("{:<16}{:>9}", "messages", "sent");
-    for pool in pools(honest, thief) {
+    for pool in pools(honest, attacker) {
         let _ = write!(
             heading,
             "{:>width$}",
@@ -173,71 +210,89 @@ fn heading(honest: &Side, thief: &Side) -> String {
     heading
 }
 
-fn first_refusal(text: &mut String, played: &Played) {
-    let mut thief: Vec<&Message> = played
+fn first_refusal(text: &mut String, traffic: &Traffic) {
+    let mut attacker: Vec<&Message> = traffic
         .messages
         .iter()
-        .filter(|message| message.by == Who::Thief)
+        .filter(|message| message.by == Party::Attacker)
         .collect();
-    thief.sort_by_key(|message| message.after);
+    attacker.sort_by_key(|message| message.after);
     let stopped =
         |message: &&&Message| message.answer.code >= 400 || message.answer.held_back.is_some();
-    let Some(first) = thief.iter().find(stopped) else {
-        let _ = writeln!(text, "\nNothing was refused to the thief.");
+    let Some(first) = attacker.iter().find(stopped) else {
+        let _ = writeln!(text, "\nNothing was refused to the attacker.");
         return;
     };
-    let reached: usize = thief
+    let reached: usize = attacker
         .iter()
         .filter(|message| message.after < first.after)
         .map(|message| message.answer.reached)
         .sum();
-    let last_taken = thief.iter().rfind(|message| message.answer.code < 400);
+    let last_taken = attacker.iter().rfind(|message| message.answer.code < 400);
     let _ = writeln!(
         text,
-        "\nThe first refusal came {} after the thief's first connection; {reached} recipients had been reached before.",
+        "\nThe first refusal came {} after the attacker's first connection; {reached} recipients had been reached before.",
         seconds(first.after)
     );
     if let Some(last) = last_taken {
         let _ = writeln!(
             text,
-            "The last message was taken from the thief {} after it.",
+            "The last message was taken from the attacker {} after it.",
             seconds(last.after)
         );
     }
 }
 
 fn false_positives(text: &mut String, palette: Palette, honest: &Side) {
-    let worst: usize = honest.deferred + honest.refused;
-    let rerouted: usize = honest
-        .deeds
-        .iter()
-        .filter(|((deed, _), _)| *deed == Deed::Rerouted)
-        .map(|(_, count)| *count)
-        .max()
-        .unwrap_or_default();
+    let stopped = honest.deferred + honest.refused;
+    let worsened = honest.worsened;
     let line = format!(
-        "False positives: {worst} of {} honest messages refused or deferred, {rerouted} left as suspect or spam.",
+        "False positives: {stopped} of {} honest messages refused or deferred, {worsened} left as suspect or spam.",
         honest.messages
     );
-    let ink = if worst + rerouted == 0 {
+    let ink = if stopped + worsened == 0 {
         Ink::Good
     } else {
         Ink::Warning
     };
     let _ = writeln!(text, "{}", palette.paint(ink, &line));
-    if worst + rerouted > 0 {
-        honest.deeds(text);
+    if stopped + worsened > 0 {
+        honest.list_effects(text);
     }
 }
 
-fn judges(fates: &Fates) -> &'static str {
-    let saw = |scored| fates.values().any(|fate| fate.scored == scored);
-    match (saw(Scored::Yes), saw(Scored::Out)) {
-        (true, false) => "the content engine and the policy's own rules",
-        (true, true) => "the content engine, where it could be reached, and the policy's own rules",
-        (false, true) => "the policy's own rules alone: its content engine is not there",
-        (false, false) => "the policy's own rules",
+/// The policy's content engines, each with how often it answered.
+fn judges(snapshot: &Snapshot, outcomes: &Outcomes) -> String {
+    let engines = snapshot.rules.iter().find_map(|rule| match &rule.spec {
+        RuleSpec::SubmissionPolicy(policy) => Some(&policy.classify.as_ref()?.engines),
+        _ => None,
+    });
+    let mut text = "Content was judged by the policy's own rules".to_owned();
+    for (place, engine) in engines.into_iter().flatten().enumerate() {
+        let said: Vec<&Opinion> = outcomes
+            .values()
+            .filter_map(|outcome| outcome.opinions.get(place))
+            .collect();
+        let _ = write!(text, "{}", judge(engine, &said));
     }
+    text + "."
+}
+
+fn judge(engine: &Engine, said: &[&Opinion]) -> String {
+    let name = match engine.protocol {
+        EngineProtocol::Rspamd => "rspamd",
+        EngineProtocol::Spamd => "spamd",
+    };
+    let answered = said
+        .iter()
+        .filter(|opinion| matches!(opinion, Opinion::Scored(_)))
+        .count();
+    let how = match (answered, said.len()) {
+        (_, 0) => "was not asked".to_owned(),
+        (0, _) => "does not answer".to_owned(),
+        (answered, asked) => format!("answered for {answered} of {asked} messages"),
+    };
+    format!("; {name} at {} {how}", engine.address)
 }
 
 fn seconds(span: Duration) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Longer ones are left out: the play is about senders, not about bandwidth.
+/// Longer ones are left out: the run is about senders, not about bandwidth.
 const LONGEST: u64 = 64 << 10;
 /// How many of each sort are kept.
 const KEPT: usize = 400;

@@ -32,9 +32,16 @@ impl Running {
 
     /// Starts with further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_changed(arguments, |_| ())
+    }
+
+    /// Starts with further arguments, after a change of the objects.
+    pub(crate) fn start_changed(arguments: &[&str], change: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports: Vec<Port> = (0..=OWN_PORTS.len()).map(|_| Port::free()).collect();
-        copy_quickstart(&folder.path().join("objects"), &ports);
+        let objects = folder.path().join("objects");
+        copy_quickstart(&objects, &ports);
+        change(&objects);
         Self::launch(folder, ports, arguments)
     }
 
@@ -132,8 +139,12 @@ fn copy_quickstart(to: &Path, ports: &[Port]) {
     for entry in fs::read_dir(quickstart()).unwrap() {
         let path = entry.unwrap().path();
         let mut text = fs::read_to_string(&path).unwrap();
-        for (own, free) in OWN_PORTS.iter().zip(ports) {
-            text = text.replace(own, &free.number().to_string());
+        // In two steps, since the digits of one port may be found in another one.
+        for (index, own) in OWN_PORTS.iter().enumerate() {
+            text = text.replace(own, &format!("@port{index}@"));
+        }
+        for (index, free) in ports.iter().enumerate() {
+            text = text.replace(&format!("@port{index}@"), &free.number().to_string());
         }
         fs::write(to.join(path.file_name().unwrap()), text).unwrap();
     }

@@ -1,4 +1,4 @@
-//! The play itself: who sends what when, and how far it has come.
+//! The run itself: who sends what when, and how far it has come.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -11,33 +11,33 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::cast::Cast;
-use super::client::{Answer, Errand};
+use super::client::{Answer, Submission};
 use super::random::Random;
+use super::scenario::Scenario;
 use super::texts::{self, Texts};
 
 /// Time between two messages of one honest account.
 const HONEST_EVERY: Duration = Duration::from_millis(900);
-/// Time between two messages of the thief, from whichever address.
-const THIEF_EVERY: Duration = Duration::from_millis(60);
-/// The thief begins when this part of the play is over.
-const THIEF_AFTER: u32 = 5;
+/// Time between two messages of the attacker, from whichever address.
+const ATTACKER_EVERY: Duration = Duration::from_millis(60);
+/// The attacker begins when this part of the run is over.
+const ATTACKER_AFTER: u32 = 5;
 /// Recipients of one spam message.
 const SPAM_RECIPIENTS: usize = 12;
 /// Sessions at once.
 const MOST_SESSIONS: usize = 64;
 
-/// Where and with what it is played.
-pub(super) struct Stage<'a> {
+/// Where and with what it is run.
+pub(super) struct Run<'a> {
     pub(super) address: SocketAddr,
-    pub(super) cast: &'a Cast,
+    pub(super) scenario: &'a Scenario,
     pub(super) texts: &'a Texts,
     pub(super) lasts: Duration,
 }
 
 /// Everything that was sent.
 #[derive(Debug, Default)]
-pub(super) struct Played {
+pub(super) struct Traffic {
     pub(super) messages: Vec<Message>,
     /// Sessions that failed without a word of the gateway.
     pub(super) broken: usize,
@@ -46,8 +46,8 @@ pub(super) struct Played {
 /// One message.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) by: Who,
-    /// From the thief's first connection to the answer; nothing for honest ones.
+    pub(super) by: Party,
+    /// From the attacker's first connection to the answer; nothing for honest ones.
     pub(super) after: Duration,
     pub(super) recipients: usize,
     pub(super) answer: Answer,
@@ -55,14 +55,14 @@ pub(super) struct Message {
 
 /// Who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum Party {
     Honest,
-    Thief,
+    Attacker,
 }
 
 /// One message that is going to be sent.
 struct Planned {
-    by: Who,
+    by: Party,
     at: Duration,
     from: IpAddr,
     login: String,
@@ -71,14 +71,14 @@ struct Planned {
     message: Vec<u8>,
 }
 
-impl Stage<'_> {
-    /// Plays it to its end.
+impl Run<'_> {
+    /// Sends everything, each message at its time.
     ///
     /// # Errors
     /// Nothing could be sent at all.
-    pub(super) async fn play(&self) -> Result<Played> {
+    pub(super) async fn send_all(&self) -> Result<Traffic> {
         let plan = self.plan();
-        let (began, thief_at) = (Instant::now(), self.lasts / THIEF_AFTER);
+        let (began, attack_at) = (Instant::now(), self.lasts / ATTACKER_AFTER);
         let progress = Arc::new(Progress::default());
         let places = Arc::new(Semaphore::new(MOST_SESSIONS));
         let mut sessions = JoinSet::new();
@@ -87,23 +87,23 @@ impl Stage<'_> {
             sessions.spawn(async move {
                 sleep_until(began + planned.at).await;
                 let _place = places.acquire().await;
-                let answer = planned.errand(to).run().await;
+                let answer = planned.submission(to).run().await;
                 progress.note(planned.by, answer.as_ref().ok());
-                let after = began.elapsed().saturating_sub(thief_at);
+                let after = began.elapsed().saturating_sub(attack_at);
                 (planned.by, after, planned.recipients.len(), answer)
             });
         }
-        let mut played = Played::default();
+        let mut traffic = Traffic::default();
         let mut broke = None;
         let mut tick = interval(Duration::from_millis(250));
         while !sessions.is_empty() {
             tokio::select! {
                 Some(ended) = sessions.join_next() => match ended? {
                     (by, after, recipients, Ok(answer)) => {
-                        played.messages.push(Message { by, after, recipients, answer });
+                        traffic.messages.push(Message { by, after, recipients, answer });
                     }
                     (.., Err(error)) => {
-                        played.broken += 1;
+                        traffic.broken += 1;
                         broke.get_or_insert(error);
                     }
                 },
@@ -112,23 +112,23 @@ impl Stage<'_> {
         }
         progress.clear();
         match broke {
-            Some(error) if played.messages.is_empty() => {
+            Some(error) if traffic.messages.is_empty() => {
                 Err(error).context("nothing could be sent")
             }
-            _ => Ok(played),
+            _ => Ok(traffic),
         }
     }
 
     fn plan(&self) -> Vec<Planned> {
-        let mut random = self.cast.random.clone();
+        let mut random = self.scenario.random.clone();
         let mut plan = Vec::new();
-        for sender in &self.cast.honest {
+        for sender in &self.scenario.honest {
             let mut at = random_part(&mut random, HONEST_EVERY);
             while at < self.lasts {
                 let recipients = recipients(&mut random, 1, "friends.example");
                 let text = &self.texts.ham[random.below(self.texts.ham.len())];
                 plan.push(Planned {
-                    by: Who::Honest,
+                    by: Party::Honest,
                     at,
                     from: sender.from,
                     login: sender.account.name.clone(),
@@ -139,29 +139,29 @@ impl Stage<'_> {
                 at += HONEST_EVERY / 2 + random_part(&mut random, HONEST_EVERY);
             }
         }
-        let stolen = &self.cast.stolen;
-        let mut at = self.lasts / THIEF_AFTER;
+        let stolen = &self.scenario.stolen;
+        let mut at = self.lasts / ATTACKER_AFTER;
         while at < self.lasts {
             let recipients = recipients(&mut random, SPAM_RECIPIENTS, "victims.example");
             let text = &self.texts.spam[random.below(self.texts.spam.len())];
             plan.push(Planned {
-                by: Who::Thief,
+                by: Party::Attacker,
                 at,
-                from: self.cast.bots[random.below(self.cast.bots.len())],
+                from: self.scenario.bots[random.below(self.scenario.bots.len())],
                 login: stolen.name.clone(),
                 password: stolen.password.clone(),
                 message: texts::address(text, &stolen.name, &recipients),
                 recipients,
             });
-            at += THIEF_EVERY;
+            at += ATTACKER_EVERY;
         }
         plan
     }
 }
 
 impl Planned {
-    fn errand(&self, to: SocketAddr) -> Errand<'_> {
-        Errand {
+    fn submission(&self, to: SocketAddr) -> Submission<'_> {
+        Submission {
             to,
             from: self.from,
             login: &self.login,
@@ -188,7 +188,7 @@ fn recipients(random: &mut Random, count: usize, domain: &str) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Progress {
     honest: Count,
-    thief: Count,
+    attacker: Count,
 }
 
 #[derive(Debug, Default)]
@@ -198,10 +198,10 @@ struct Count {
 }
 
 impl Progress {
-    fn note(&self, by: Who, answer: Option<&Answer>) {
+    fn note(&self, by: Party, answer: Option<&Answer>) {
         let count = match by {
-            Who::Honest => &self.honest,
-            Who::Thief => &self.thief,
+            Party::Honest => &self.honest,
+            Party::Attacker => &self.attacker,
         };
         let one = match answer {
             Some(answer) if answer.code < 400 => &count.taken,
@@ -220,14 +220,14 @@ impl Progress {
         let done = (part * WIDTH as f64) as usize;
         let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         eprint!(
-            "\r\x1b[K[{}{}] {:>2} s  honest: {} sent, {} refused  thief: {} sent, {} refused",
+            "\r\x1b[K[{}{}] {:>2} s  honest: {} sent, {} refused  attacker: {} sent, {} refused",
             "#".repeat(done),
             "-".repeat(WIDTH - done),
             so_far.as_secs(),
             read(&self.honest.taken),
             read(&self.honest.refused),
-            read(&self.thief.taken),
-            read(&self.thief.refused),
+            read(&self.attacker.taken),
+            read(&self.attacker.refused),
         );
         let _ = std::io::stderr().flush();
     }

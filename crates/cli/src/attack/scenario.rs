@@ -1,26 +1,26 @@
-//! Who plays: the demo's accounts at home, the one that was stolen, and the addresses that the thief comes from.
+//! Who sends: the demo's accounts at home, the one that was stolen, and the addresses that the attacker comes from.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
-use sekisho_compile::files::DemoAccount;
+use sekisho_compile::files::{Demo, DemoAccount};
 use sekisho_policy::event::Country;
+use sekisho_policy::snapshot::Gateway;
 use sekisho_runtime::country::CountryLookup;
 
 use super::random::Random;
-use crate::objects::Compiled;
 
-/// Addresses that the thief comes from.
+/// Addresses that the attacker comes from.
 const BOTS: usize = 120;
 /// Draws until an address of the right country is found. One in thirty or so is Japanese.
 const MOST_DRAWS: usize = 1_000_000;
 
-/// Who plays.
+/// Who sends.
 #[derive(Debug)]
-pub(super) struct Cast {
+pub(super) struct Scenario {
     pub(super) honest: Vec<Sender>,
-    /// One of the honest ones, who goes on sending while the thief does.
+    /// One of the honest ones, who goes on sending while the attacker does.
     pub(super) stolen: DemoAccount,
     pub(super) bots: Vec<IpAddr>,
     pub(super) countries: BTreeSet<String>,
@@ -35,14 +35,13 @@ pub(super) struct Sender {
     pub(super) from: IpAddr,
 }
 
-impl Cast {
+impl Scenario {
     /// The accounts of the `Demo` objects. The last one is the stolen one.
     ///
     /// # Errors
     /// There are too few accounts, or no country is home.
-    pub(super) fn gather(compiled: &Compiled, seed: u64) -> Result<Self> {
-        let accounts: Vec<DemoAccount> = compiled
-            .demos
+    pub(super) fn gather(demos: &[Demo], gateway: &Gateway, seed: u64) -> Result<Self> {
+        let accounts: Vec<DemoAccount> = demos
             .iter()
             .flat_map(|demo| demo.accounts.iter().cloned())
             .collect();
@@ -50,12 +49,7 @@ impl Cast {
             accounts.len() >= 2,
             "an attack needs a Demo object with two accounts or more, whose passwords it can use"
         );
-        let home: Vec<Country> = compiled
-            .gateways
-            .values()
-            .flatten()
-            .flat_map(|snapshot| snapshot.gateway.home.clone())
-            .collect();
+        let home = &gateway.home;
         ensure!(
             !home.is_empty(),
             "the gateway's `home` names no country for the honest senders to be in"
