@@ -2,18 +2,31 @@
 
 use std::fmt::Write as _;
 
-use super::report::{CaseReport, Ended, place};
+use sekisho_compile::{Diagnostic, Position};
+
+use super::report::{CaseReport, Ended, Report, place};
+
+/// The suite of what keeps all cases from being run. No `PolicyTest` has a capital in its name.
+const OBJECTS: &str = "Objects";
 
 /// The whole file.
-pub(super) fn xml(cases: &[CaseReport]) -> String {
+pub(super) fn xml(report: &Report) -> String {
     let mut suites: Vec<(&str, Vec<&CaseReport>)> = Vec::new();
-    for case in cases {
+    for case in &report.cases {
         match suites.iter_mut().find(|(name, _)| *name == case.test) {
             Some((_, cases)) => cases.push(case),
             None => suites.push((&case.test, vec![case])),
         }
     }
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let errors: Vec<&Diagnostic> = report
+        .diagnostics
+        .iter()
+        .filter(|found| found.is_error())
+        .collect();
+    if !errors.is_empty() {
+        add_objects(&mut text, &errors);
+    }
     for (name, cases) in suites {
         let count = |is: fn(&Ended) -> bool| cases.iter().filter(|case| is(&case.ended)).count();
         let (failures, errors) = (
@@ -35,20 +48,37 @@ pub(super) fn xml(cases: &[CaseReport]) -> String {
     text
 }
 
-fn add(text: &mut String, case: &CaseReport) {
-    let file = case.position.as_ref().map(|position| {
+/// Objects that are not in order, as one case that cannot be run: without it, a build server sees nothing that went wrong.
+fn add_objects(text: &mut String, errors: &[&Diagnostic]) {
+    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let first = all.first().map_or("", String::as_str);
+    let _ = write!(
+        text,
+        "  <testsuite name=\"{OBJECTS}\" tests=\"1\" failures=\"0\" errors=\"1\">\n    <testcase classname=\"{OBJECTS}\" name=\"the objects are in order\"{}>\n      <error message=\"{}\">{}</error>\n    </testcase>\n  </testsuite>\n",
+        file(errors.first().and_then(|found| found.position.as_ref())),
+        escaped(first),
+        escaped(&all.join("\n"))
+    );
+}
+
+/// The attributes that say where something is.
+fn file(position: Option<&Position>) -> String {
+    position.map_or_else(String::new, |position| {
         format!(
             " file=\"{}\" line=\"{}\"",
             escaped(&position.file),
             position.line
         )
-    });
+    })
+}
+
+fn add(text: &mut String, case: &CaseReport) {
     let _ = write!(
         text,
         "    <testcase classname=\"{}\" name=\"{}\"{}",
         escaped(&case.test),
         escaped(&case.name),
-        file.unwrap_or_default()
+        file(case.position.as_ref())
     );
     match &case.ended {
         Ended::Passed => text.push_str("/>\n"),

@@ -17,10 +17,10 @@ use sekisho_compile::files::PolicyTest;
 
 use self::bench::Bench;
 use self::report::{CaseReport, Ended, Report};
-use crate::Outcome;
 use crate::args::{OutputFormat, Test};
 use crate::objects::Compiled;
 use crate::output::{self, Palette};
+use crate::{Outcome, complain};
 
 pub(crate) async fn run(command: &Test) -> Result<Outcome> {
     let compiled = Compiled::read_all(&command.objects);
@@ -31,13 +31,16 @@ pub(crate) async fn run(command: &Test) -> Result<Outcome> {
     } else {
         report.cases = run_all(&compiled, command.filter.as_deref()).await;
     }
-    if let Some(path) = &command.junit {
-        fs::write(path, junit::xml(&report.cases)).with_context(|| path.display().to_string())?;
-    }
     output::print(&match command.format {
         OutputFormat::Text => report.text(Palette::of_stdout()),
         OutputFormat::Json => report.json()?,
     })?;
+    if let Some(path) = &command.junit
+        && let Err(error) = fs::write(path, junit::xml(&report))
+    {
+        complain(&anyhow::Error::new(error).context(format!("--junit {}", path.display())));
+        return Ok(Outcome::Idle);
+    }
     Ok(if report.cases.is_empty() {
         Outcome::Idle
     } else if report

@@ -139,3 +139,18 @@ fn cases_are_chosen_by_name() {
     assert_eq!(code, 2, "{text}");
     assert_eq!(test(Path::new("/no/such/folder"), &[]).0, 2);
 }
+
+#[test]
+fn results_outlive_a_junit_file_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere/results.xml");
+    let nowhere = nowhere.to_str().unwrap();
+    let arguments = ["--filter", "an honest message", "--junit", nowhere];
+    let (code, text) = test(&quickstart(), &arguments);
+    assert_eq!(code, 2, "{text}");
+    let why = format!("sekisho: --junit {nowhere}: ");
+    assert!(
+        text.contains("1 passed, 0 failed") && text.contains(&why),
+        "{text}"
+    );
+}
