@@ -40,6 +40,17 @@ struct Outcome {
     /// The ways out that it could take.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ways: Vec<String>,
+    content_engines: ContentEngines,
+}
+
+/// Whether something that would have a say was left out. Content engines are other people's programs, whose memory and
+/// statistics a message that was never sent has no place in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+enum ContentEngines {
+    /// The policy has none.
+    #[default]
+    None,
+    NotAsked,
 }
 
 pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
@@ -152,6 +163,9 @@ async fn submit(session: &mut Session<'_>, asked: &Hypothetical, rules: &Ruleset
 fn outcome(rules: &Ruleset, steps: &[Step]) -> Outcome {
     // There is always the connection.
     let mut outcome = Outcome::default();
+    if !rules.engines().is_empty() {
+        outcome.content_engines = ContentEngines::NotAsked;
+    }
     let Some(last) = steps.last() else {
         return outcome;
     };
@@ -237,10 +251,14 @@ fn text(
         .map(|asn| format!(", AS{asn}"))
         .unwrap_or_default();
     let gateway = &envelope.snapshot.gateway.object;
+    let not_asked = match outcome.content_engines {
+        ContentEngines::None => "",
+        ContentEngines::NotAsked => "; content engines are not asked",
+    };
     line(
         &mut text,
         format_args!(
-            "If it came to {gateway}, listener {}, from {} (country {country}{asn}), with all counters at zero and the right password:",
+            "If it came to {gateway}, listener {}, from {} (country {country}{asn}), with all counters at zero and the right password{not_asked}:",
             client.listener.name, client.source.ip
         ),
     );
@@ -267,8 +285,13 @@ fn ending(outcome: &Outcome, palette: Palette) -> String {
         recipients: (taken, all),
         refused,
         pool,
+        content_engines,
         ..
     } = outcome;
+    let unless = match content_engines {
+        ContentEngines::None => "",
+        ContentEngines::NotAsked => ", unless a content engine objects",
+    };
     let whom = if taken == all {
         String::new()
     } else {
@@ -281,11 +304,11 @@ fn ending(outcome: &Outcome, palette: Palette) -> String {
         ),
         (None, Some(pool)) => palette.paint(
             Ink::Good,
-            &format!("It would leave by the pool {pool}{whom}, as {class:?}:"),
+            &format!("It would leave by the pool {pool}{whom}, as {class:?}{unless}:"),
         ),
         (None, None) => palette.paint(
             Ink::Good,
-            &format!("It would go to the gateway's upstream{whom}, as {class:?}:"),
+            &format!("It would go to the gateway's upstream{whom}, as {class:?}{unless}:"),
         ),
     }
 }

@@ -188,12 +188,18 @@ fn a_hypothetical_message_needs_no_running_process() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(text.contains("spam-pool"), "{text}");
+    for said in [
+        "the right password; content engines are not asked:\n",
+        "It would leave by the pool spam-pool, as Spam, unless a content engine objects:",
+    ] {
+        assert!(text.contains(said), "no {said:?} in\n{text}");
+    }
 
     let json = sekisho(&[&arguments[..], &["--format", "json"]].concat());
     let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["outcome"]["class"], "Spam", "{json}");
     assert_eq!(json["outcome"]["pool"], "spam-pool", "{json}");
+    assert_eq!(json["outcome"]["contentEngines"], "NotAsked", "{json}");
 }
 
 #[test]
