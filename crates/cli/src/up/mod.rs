@@ -20,7 +20,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use sekisho_api::{Configs, Inbox, Server, Sources, Tally, Token};
 use sekisho_counters::{Counters, Limits};
-use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, ledger};
+use sekisho_proxy::ledger::{self, Ledger};
+use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::Store;
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ use self::follow::Follower;
 use self::gateways::{Gateways, Shared};
 use self::json_lines::JsonLines;
 use self::records::{Listeners, Witnesses};
+use self::secrets::Secrets;
 use self::state::StateFolder;
 pub(crate) use self::state::last_good;
 use crate::args::{self, LogFormat, Up};
@@ -62,6 +64,13 @@ struct Process {
     store: Store,
 }
 
+/// What the command line names, opened.
+struct Named {
+    token: Option<Token>,
+    json_lines: Option<JsonLines>,
+    upstream_ca: Option<(String, Vec<u8>)>,
+}
+
 /// What everything else stands on.
 struct Foundation {
     clock: Clock,
@@ -73,24 +82,17 @@ struct Foundation {
     key: FleetKey,
 }
 
+/// Where records go.
+struct Bookkeeping {
+    ledger: Ledger,
+    tally: Tally,
+    records: JoinHandle<()>,
+}
+
 impl Process {
     /// Opens and binds whatever can fail; no client is let in yet.
     async fn prepare(args: Up) -> Result<Self> {
-        let token = args
-            .http_token_file
-            .as_deref()
-            .map(read_token)
-            .transpose()?;
-        let json_lines = args
-            .ledger_json
-            .as_deref()
-            .map(JsonLines::open)
-            .transpose()?;
-        let upstream_ca = args
-            .upstream_ca
-            .as_deref()
-            .map(read_authorities)
-            .transpose()?;
+        let named = Named::open(&args)?;
         let base = Foundation::lay(&args).await?;
         let follower = Follower::read(
             args.objects.clone(),
@@ -105,71 +107,31 @@ impl Process {
             .flat_map(|demo| demo.relays.clone())
             .collect();
         let inbox = (!demo_relays.is_empty()).then(Inbox::default);
-
-        let (ledger, waiting) =
-            ledger::channel(ledger::CAPACITY, base.key.clone(), base.metrics.clone());
-        let listeners = Listeners {
-            tally: Tally::default(),
-            inbox: inbox.clone(),
-            json_lines,
-        };
-        let tally = listeners.tally.clone();
-        let witnesses = Witnesses {
-            metrics: base.metrics.clone(),
-            component: base.health.component("ledger"),
-        };
-        let records = records::start(
-            base.store.clone(),
-            waiting,
-            listeners,
-            witnesses,
-            base.health.vital("ledger"),
-        );
-
-        let Foundation {
-            clock,
-            metrics,
-            health,
-            shutdown,
-            state,
-            store,
-            key,
-        } = base;
-        let gateways = Arc::new(Gateways::new(Shared {
-            listen: args.listen,
-            host_name: host_name(args.host_name.as_deref()),
-            upstream_ca,
-            state,
-            secrets: follower.secrets(),
-            counters: Arc::new(Counters::memory(Limits::default())),
-            dns: Dns::system(metrics.clone())?,
-            hashing: HashPool::new(metrics.clone()),
-            key,
-            message_memory: MessageMemory::new(usize::try_from(args.message_memory.as_bytes())?),
+        let Bookkeeping {
             ledger,
-            store: store.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            health: health.clone(),
-            shutdown: shutdown.clone(),
-            configs: Configs::default(),
-        }));
+            tally,
+            records,
+        } = base.keep_books(inbox.clone(), named.json_lines);
+        let shared = base.share(&args, named.upstream_ca, follower.secrets(), ledger)?;
+        let gateways = Arc::new(Gateways::new(shared));
+        let shared = gateways.shared();
+        let (shutdown, store) = (shared.shutdown.clone(), shared.store.clone());
         if let Some(inbox) = &inbox {
-            demo::start(&demo_relays, &clock, &shutdown, inbox).await?;
+            demo::start(&demo_relays, &shared.clock, &shutdown, inbox).await?;
         }
         let sources = Sources {
-            clock,
-            metrics,
-            health,
+            clock: shared.clock.clone(),
+            metrics: shared.metrics.clone(),
+            health: shared.health.clone(),
             shutdown: shutdown.clone(),
-            configs: gateways.shared().configs.clone(),
+            configs: shared.configs.clone(),
             store: store.clone(),
             tally,
             running: gateways.clone(),
             inbox,
             first_message: banner(&args, args.http, &follower, Palette::Plain).first_message(),
         };
-        let server = Server::bind(args.http, token, sources)
+        let server = Server::bind(args.http, named.token, sources)
             .await
             .map_err(explained)?;
         Ok(Self {
@@ -223,6 +185,19 @@ impl Process {
     }
 }
 
+impl Named {
+    fn open(args: &Up) -> Result<Self> {
+        let token = args.http_token_file.as_deref().map(read_token);
+        let json_lines = args.ledger_json.as_deref().map(JsonLines::open);
+        let upstream_ca = args.upstream_ca.as_deref().map(read_authorities);
+        Ok(Self {
+            token: token.transpose()?,
+            json_lines: json_lines.transpose()?,
+            upstream_ca: upstream_ca.transpose()?,
+        })
+    }
+}
+
 impl Foundation {
     async fn lay(args: &Up) -> Result<Self> {
         let state = StateFolder::take(&args.state)?;
@@ -238,6 +213,58 @@ impl Foundation {
             state,
             store,
             key,
+        })
+    }
+
+    /// Begins to write down what sessions report.
+    fn keep_books(&self, inbox: Option<Inbox>, json_lines: Option<JsonLines>) -> Bookkeeping {
+        let (ledger, waiting) =
+            ledger::channel(ledger::CAPACITY, self.key.clone(), self.metrics.clone());
+        let tally = Tally::default();
+        let listeners = Listeners {
+            tally: tally.clone(),
+            inbox,
+            json_lines,
+        };
+        let witnesses = Witnesses {
+            metrics: self.metrics.clone(),
+            component: self.health.component("ledger"),
+        };
+        let vital = self.health.vital("ledger");
+        let records = records::start(self.store.clone(), waiting, listeners, witnesses, vital);
+        Bookkeeping {
+            ledger,
+            tally,
+            records,
+        }
+    }
+
+    /// What all gateways have in common.
+    fn share(
+        self,
+        args: &Up,
+        upstream_ca: Option<(String, Vec<u8>)>,
+        secrets: Secrets,
+        ledger: Ledger,
+    ) -> Result<Shared> {
+        Ok(Shared {
+            listen: args.listen,
+            host_name: host_name(args.host_name.as_deref()),
+            upstream_ca,
+            state: self.state,
+            secrets,
+            counters: Arc::new(Counters::memory(Limits::default())),
+            dns: Dns::system(self.metrics.clone())?,
+            hashing: HashPool::new(self.metrics.clone()),
+            key: self.key,
+            message_memory: MessageMemory::new(usize::try_from(args.message_memory.as_bytes())?),
+            ledger,
+            store: self.store,
+            clock: self.clock,
+            metrics: self.metrics,
+            health: self.health,
+            shutdown: self.shutdown,
+            configs: Configs::default(),
         })
     }
 }
