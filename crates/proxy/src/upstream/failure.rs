@@ -10,7 +10,7 @@ use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
 use sekisho_smtp::Reply;
 use sekisho_smtp::command::Missing;
 
-use super::told::{broken, for_client, nobody};
+use super::told::{Moment, broken, for_client, nobody};
 use crate::dns::DnsFailure;
 use crate::gateway::CredentialsPending;
 
@@ -149,7 +149,12 @@ impl Failure {
     pub(crate) fn reply(&self) -> Reply {
         match &self.0.fault {
             Fault::Refused(reply) => {
-                for_client(reply, self.0.hop.as_ref().and_then(|hop| hop.from))
+                let at = match self.0.phase {
+                    Some(UpstreamPhase::Data) => Moment::Data,
+                    Some(UpstreamPhase::Final) => Moment::Dot,
+                    _ => Moment::Mail,
+                };
+                for_client(reply, at, self.0.hop.as_ref().and_then(|hop| hop.from))
             }
             Fault::Missing(missing) => missing.refusal().reply,
             Fault::EightBitMissing => Reply::new(

@@ -324,11 +324,34 @@ fn line(command: &Command) -> Result<Vec<u8>, Fault> {
 
 fn blame(phase: UpstreamPhase, fault: &Fault) -> Blame {
     match (phase, fault) {
-        (_, Fault::Deadline | Fault::Identity(_) | Fault::IdentityRefused(_)) => Blame::Nobody,
-        (_, Fault::SourceAddress { .. } | Fault::NoPort(_) | Fault::SourceFamily(_)) => {
-            Blame::Address
-        }
+        // Ports come back as soon as connections end: a pause would take the address from mail that has one.
+        (
+            _,
+            Fault::Deadline | Fault::Identity(_) | Fault::IdentityRefused(_) | Fault::NoPort(_),
+        ) => Blame::Nobody,
+        (_, Fault::SourceAddress { .. } | Fault::SourceFamily(_)) => Blame::Address,
         (UpstreamPhase::Connect, _) | (UpstreamPhase::Greeting, Fault::Timeout) => Blame::Endpoint,
         _ => Blame::Address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_free_port_is_not_to_blame() {
+        let address = "203.0.113.10".parse().unwrap();
+        let missing = Fault::SourceAddress {
+            address,
+            source: io::Error::from(io::ErrorKind::AddrNotAvailable),
+        };
+        for (fault, expected) in [
+            (Fault::NoPort(address), Blame::Nobody),
+            (missing, Blame::Address),
+            (Fault::Closed, Blame::Endpoint),
+        ] {
+            assert_eq!(blame(UpstreamPhase::Connect, &fault), expected, "{fault}");
+        }
     }
 }

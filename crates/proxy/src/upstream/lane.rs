@@ -61,7 +61,7 @@ pub(super) enum Blame {
     Address,
     /// There is nothing to log in with; that can change at any moment.
     Credentials,
-    /// Neither: time ran out, or the configuration is wrong.
+    /// Neither: time or our own ports ran out, or the configuration is wrong.
     Nobody,
 }
 
@@ -120,12 +120,16 @@ impl Lane {
 
     /// Whether the Secret holds something else than what was refused: then the refusal is forgotten.
     fn has_another_login(&self, credentials: &dyn Credentials) -> bool {
-        let (Some(secret), Some(refused)) = (&self.key.secret, &self.login_state().refused) else {
+        let Some(secret) = &self.key.secret else {
             return false;
         };
-        let changed = credentials
-            .of_secret(secret)
-            .is_ok_and(|login| login != *refused);
+        let differs = |refused: &mut Login| {
+            credentials
+                .of_secret(secret)
+                .is_ok_and(|login| login != *refused)
+        };
+        // Once: what the relay says to the new login counts again.
+        let changed = self.login_state().refused.take_if(differs).is_some();
         if changed {
             self.address.succeeded();
         }

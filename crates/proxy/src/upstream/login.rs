@@ -143,11 +143,12 @@ pub(super) enum Path {
     Network,
 }
 
+/// Loopback first: TLS over it adds nothing, and whether a relay there offers it must not matter.
 pub(super) fn path(wire: &Wire) -> Path {
-    if wire.is_tls() {
-        Path::Tls
-    } else if wire.stream().is_some_and(Stream::is_loopback) {
+    if wire.stream().is_some_and(Stream::is_loopback) {
         Path::Loopback
+    } else if wire.is_tls() {
+        Path::Tls
     } else {
         Path::Network
     }

@@ -26,9 +26,9 @@ pub(super) fn broken() -> Reply {
 /// opinion of our syntax, its going down) is not the client's to mend: 451, because mail programs that hear 53x ask
 /// for the password again, and that hear 421 hang up. Nor is a refusal of the address `from` which we came: a listed
 /// address is ours to mend, and the message may leave from another one tomorrow.
-pub(super) fn for_client(reply: &Reply, from: Option<IpAddr>) -> Reply {
+pub(super) fn for_client(reply: &Reply, at: Moment, from: Option<IpAddr>) -> Reply {
     match reply.code() {
-        500..=599 if from.is_some_and(|from| names(reply, from)) => nobody(),
+        500..=599 if from.is_some_and(|from| refuses(reply, at, from)) => nobody(),
         421 => broken(),
         530 | 534 | 535 | 538 => Reply::new(
             451,
@@ -45,6 +45,44 @@ pub(super) fn for_client(reply: &Reply, from: Option<IpAddr>) -> Reply {
     }
 }
 
+/// What a reply answers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Mail,
+    Rcpt,
+    Data,
+    /// The end of the message.
+    Dot,
+}
+
+/// Words of a server that does not want an address.
+const BLOCKING: [&str; 8] = [
+    "block",
+    "blacklist",
+    "listed",
+    "denied",
+    "denylist",
+    "client host",
+    "reputation",
+    "rejected by rbl",
+];
+
+/// Whether a permanent refusal is one of our address. At MAIL nothing else is known yet that it could speak of. Later many
+/// servers name the client in whatever they say, so there it must say what it has against it; and what is said of a
+/// whole message, after its final dot, is of the message: a server that minds the address does not wait for it.
+fn refuses(reply: &Reply, at: Moment, from: IpAddr) -> bool {
+    match at {
+        Moment::Mail => names(reply, from),
+        Moment::Rcpt | Moment::Data => names(reply, from) && speaks_of_blocking(reply),
+        Moment::Dot => false,
+    }
+}
+
+fn speaks_of_blocking(reply: &Reply) -> bool {
+    let text = reply.to_string().to_ascii_lowercase();
+    BLOCKING.iter().any(|word| text.contains(word))
+}
+
 /// Whether a reply speaks of an address, as in `client host [203.0.113.10] blocked`.
 fn names(reply: &Reply, address: IpAddr) -> bool {
     let text = reply.to_string().replace("IPv6:", " ");
@@ -55,6 +93,13 @@ fn names(reply: &Reply, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_ours(text: &'static str, at: Moment, from: &str) -> bool {
+        let reply = Reply::new(554, (5, 7, 1), text);
+        let told = for_client(&reply, at, Some(from.parse().unwrap()));
+        assert!(told == reply || told == nobody(), "{told}");
+        told != reply
+    }
 
     #[test]
     fn a_refusal_of_our_address_is_not_the_clients() {
@@ -75,10 +120,31 @@ mod tests {
             ("::ffff:203.0.113.10", "[203.0.113.10] is listed.", true),
         ];
         for (from, text, ours) in table {
-            let reply = Reply::new(554, (5, 7, 1), text);
-            let told = for_client(&reply, Some(from.parse().unwrap()));
-            let expected = if ours { "451 4.4.1 " } else { "554 5.7.1 " };
-            assert!(told.to_string().starts_with(expected), "{text}: {told}");
+            for at in [Moment::Mail, Moment::Rcpt, Moment::Data] {
+                assert_eq!(is_ours(text, at, from), ours, "{text} {at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_recipient_or_a_message_stays_one_though_it_names_our_address() {
+        use Moment::{Dot, Mail, Rcpt};
+        let from = "203.0.113.10";
+        for (text, at, ours) in [
+            ("[203.0.113.10] Not today", Mail, true),
+            (
+                "[203.0.113.10] No such user <jiro@example.net>",
+                Rcpt,
+                false,
+            ),
+            ("[203.0.113.10] Access denied, poor reputation", Rcpt, true),
+            (
+                "[203.0.113.10      12] Our system has detected that this message is likely unsolicited mail; it has been blocked",
+                Dot,
+                false,
+            ),
+        ] {
+            assert_eq!(is_ours(text, at, from), ours, "{text} {at:?}");
         }
     }
 }

@@ -162,6 +162,45 @@ async fn a_refused_login_rests_the_member_until_the_secret_changes() {
 }
 
 #[tokio::test]
+async fn a_secret_that_changed_ends_one_pause_and_no_other() {
+    let hop = Hop::new().await;
+    let (stage, logins) = stage(json!([member("a", &hop)])).await;
+    logins.set("a", "sesame");
+    let refuse = async {
+        let mut peer = hop.serve(AUTH).await;
+        peer.expect(PLAIN).await;
+        peer.say("535 5.7.8 No").await;
+    };
+    let ((), begun) = tokio::join!(refuse, stage.begin_in("p", 1));
+    begun.unwrap_err();
+    logins.set("a", "mellon");
+    let greet = async { hop.accept().await.say("554 5.7.1 Not from you").await };
+    let ((), begun) = tokio::join!(greet, stage.begin_in("p", 1));
+    begun.unwrap_err();
+    assert_eq!(states(&stage), [MemberState::Resting]);
+    stage.begin_in("p", 1).await.unwrap_err();
+    assert!(hop.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_relay_on_this_machine_is_logged_in_to_over_tls_too() {
+    let hop = Hop::new().await;
+    let mut member = member("a", &hop);
+    member["relay"]["tls"] = json!("Opportunistic");
+    let (stage, logins) = stage(json!([member])).await;
+    logins.set("a", "sesame");
+    let certificate = tls::certificate("127.0.0.1");
+    let serve = async {
+        let mut peer = certificate.accept_offering(&hop, "", AUTH).await.unwrap();
+        peer.expect(PLAIN).await;
+        peer.say("235 2.7.0 Welcome").await;
+        peer
+    };
+    let (_peer, begun) = tokio::join!(serve, stage.begin_in("p", 1));
+    begun.unwrap();
+}
+
+#[tokio::test]
 async fn a_relay_that_offers_no_login_or_is_busy_is_told_apart() {
     for (ehlo, said, fault, told) in [
         (FULL, "", "does not offer AUTH", "451 4.3.5 "),

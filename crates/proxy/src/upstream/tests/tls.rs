@@ -11,12 +11,12 @@ use tokio_rustls::server::TlsStream;
 const STARTTLS: &str = "250-hop\r\n250-PIPELINING\r\n250-SIZE 7\r\n250 STARTTLS\r\n";
 const SECURE: &str = "250-hop\r\n250 PIPELINING\r\n";
 
-struct Certificate {
+pub(super) struct Certificate {
     acceptor: TlsAcceptor,
     pem: Vec<u8>,
 }
 
-fn certificate(name: &str) -> Certificate {
+pub(super) fn certificate(name: &str) -> Certificate {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hop.pem");
     let now = Clock::system().now_ms();
@@ -45,13 +45,22 @@ impl Certificate {
         hop: &Hop,
         before_tls: &str,
     ) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+        self.accept_offering(hop, before_tls, SECURE).await
+    }
+
+    pub(super) async fn accept_offering(
+        &self,
+        hop: &Hop,
+        before_tls: &str,
+        offered: &str,
+    ) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
         let mut peer = hop.serve(STARTTLS).await;
         peer.expect("STARTTLS").await;
         peer.send(format!("220 go on\r\n{before_tls}").as_bytes())
             .await;
         let mut peer = Peer::over(self.acceptor.accept(peer.into_stream()).await?);
         peer.expect("EHLO proxy.example.jp").await;
-        peer.send(SECURE.as_bytes()).await;
+        peer.send(offered.as_bytes()).await;
         Ok(peer)
     }
 }

@@ -9,7 +9,7 @@ use super::{Opening, Stage, Transaction};
 use crate::upstream::failure::{Failure, Fault};
 use crate::upstream::group::Freshness;
 use crate::upstream::handshake::{expect_done, unexpected};
-use crate::upstream::told::for_client;
+use crate::upstream::told::{Moment, for_client};
 
 /// RCPT commands written together, so that their replies fit what either side buffers (RFC 2920 3.1).
 const RCPT_GROUP: usize = 50;
@@ -219,7 +219,7 @@ impl Transaction {
             return Ok(reply);
         }
         self.connection.hop.reply = reply.to_string();
-        let told = for_client(&reply, self.connection.hop.from);
+        let told = for_client(&reply, Moment::Rcpt, self.connection.hop.from);
         if told != reply {
             let hop = &self.connection.hop.address;
             tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Opening, Stage, Transaction};
 use crate::upstream::deadlines::Until;
 use crate::upstream::failure::{Failure, Fault};
-use crate::upstream::told::for_client;
+use crate::upstream::told::{Moment, for_client};
 use crate::upstream::wire::{Meanwhile, Sent};
 
 /// Octets of a message that are gathered before they are written.
@@ -136,7 +136,7 @@ impl Transaction {
         } else if reply.is_intermediate() {
             return self.uncertain(Fault::OutOfPlace(reply));
         } else {
-            let told = for_client(&reply, self.connection.hop.from);
+            let told = for_client(&reply, Moment::Dot, self.connection.hop.from);
             if told != reply {
                 let hop = &self.connection.hop.address;
                 tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");
