@@ -298,3 +298,39 @@ fn judge(engine: &Engine, said: &[&Opinion]) -> String {
 fn seconds(span: Duration) -> String {
     format!("{:.2} s", span.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use sekisho_policy::opinion::Score;
+    use sekisho_policy::snapshot::HostPort;
+    use sekisho_policy::{Millis, Opinion};
+
+    use super::*;
+
+    #[test]
+    fn an_engine_is_named_with_how_often_it_answered() {
+        let engine = Engine {
+            protocol: EngineProtocol::Spamd,
+            address: HostPort {
+                host: "127.0.0.1".into(),
+                port: 783,
+            },
+            timeout: Millis(2000),
+            concurrency: 1,
+            suspect_at: 5000,
+            spam_at: None,
+            reject_at: None,
+        };
+        let (scored, out) = (Opinion::Scored(Score::default()), Opinion::Out);
+        for (said, how) in [
+            (&[][..], "was not asked"),
+            (&[&out, &out], "does not answer"),
+            (&[&scored, &out], "answered for 1 of 2 messages"),
+        ] {
+            assert_eq!(
+                judge(&engine, said),
+                format!("; spamd at 127.0.0.1:783 {how}")
+            );
+        }
+    }
+}
