@@ -178,11 +178,10 @@ fn by(record: &Record) -> Option<String> {
             .rev()
             .find(|step| step.decision.verdict.refusal().is_some())
             .and_then(|step| {
-                step.decision
-                    .findings
-                    .iter()
-                    .rev()
-                    .find(|finding| matches!(finding.said, Said::Defer(_) | Said::Reject(_)))
+                step.decision.findings.iter().find(|finding| {
+                    finding.enforcement == Enforcement::Enforce
+                        && matches!(finding.said, Said::Defer(_) | Said::Reject(_))
+                })
             })
             .map(|finding| finding.object.to_string()),
         End::Failed { .. } | End::Abandoned => None,

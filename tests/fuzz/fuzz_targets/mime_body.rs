@@ -66,7 +66,8 @@ fn second_opinion(message: &[u8], report: &Report) {
 }
 
 /// mail-parser decodes parts that are messages and fails a debug assertion on some of them (0.11.9, "Invalid part ID"),
-/// sees delimiters within lines, decodes raw octets otherwise, and reads malformed continuation marks in its own way.
+/// sees delimiters within lines, decodes raw octets otherwise, reads malformed continuation marks in its own way, and takes
+/// `Content-Ty pe` for a name, which no mail program does.
 fn comparable(message: &[u8]) -> bool {
     let plain = message
         .iter()
@@ -81,7 +82,14 @@ fn comparable(message: &[u8]) -> bool {
             .unwrap_or(after);
         after.strip_prefix(b"*").unwrap_or(after).starts_with(b"=")
     };
+    let gapped = |line: &[u8]| {
+        let name = line.split(|octet| *octet == b':').next().unwrap_or(line);
+        let mut letters = name.to_ascii_lowercase();
+        letters.retain(|octet| !octet.is_ascii_whitespace());
+        letters.len() < name.trim_ascii().len() && letters.starts_with(b"content-")
+    };
     plain
+        && !message.split(|octet| *octet == b'\n').any(gapped)
         && !message.split(|octet| *octet == b'\n').any(hyphens)
         && !["encoding", "message/"]
             .iter()

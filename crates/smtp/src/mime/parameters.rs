@@ -1,7 +1,5 @@
 //! The parameters of Content-Type and Content-Disposition (RFC 2045 5.1), with those of RFC 2231.
 
-use std::collections::BTreeMap;
-
 use crate::charset;
 use crate::header::decode_words;
 
@@ -136,7 +134,8 @@ struct Piece<'a> {
 /// The continuations of one parameter.
 #[derive(Debug, Default)]
 struct Pieces<'a> {
-    numbered: BTreeMap<u32, Piece<'a>>,
+    /// In the order in which they were stated; a number may be there twice.
+    numbered: Vec<(u32, Piece<'a>)>,
     /// A piece without a number is the first of the numbered ones, to some readers.
     unnumbered: Option<Piece<'a>>,
 }
@@ -149,35 +148,46 @@ impl<'a> Pieces<'a> {
             .unwrap_or(mark.len());
         if let Ok(number) = mark[..end].parse() {
             let extended = mark[end..].starts_with('*');
-            self.numbered
-                .entry(number)
-                .or_insert(Piece { octets, extended });
+            self.numbered.push((number, Piece { octets, extended }));
         }
     }
 
-    fn join(mut self) -> Option<String> {
-        if let (Some(first), false) = (self.unnumbered, self.numbered.is_empty()) {
-            self.numbered.entry(0).or_insert(first);
+    /// The values that they make. Of two pieces with one number some readers take the first, and others join both.
+    fn join(mut self) -> impl Iterator<Item = String> {
+        if let (Some(first), false) = (self.unnumbered, self.numbered.is_empty())
+            && self.numbered.iter().all(|(number, _)| *number != 0)
+        {
+            self.numbered.push((0, first));
         }
-        let mut pieces = self.numbered.into_values();
-        let first = pieces.next()?;
-        let (charset, head) = if first.extended {
-            split_charset(first.octets)
-        } else {
-            (None, first.octets)
-        };
-        let mut octets = Piece {
-            octets: head,
-            ..first
-        }
-        .decode();
-        octets.extend(pieces.flat_map(Piece::decode));
-        Some(match charset {
-            Some(charset) => charset::decode(charset, &octets).into_owned(),
-            // Some programs split an encoded word into continuations.
-            None => decode_words(&octets),
-        })
+        self.numbered.sort_by_key(|(number, _)| *number);
+        let all = self.numbered;
+        let mut firsts = all.clone();
+        firsts.dedup_by_key(|(number, _)| *number);
+        let joined = (firsts.len() < all.len()).then(|| concatenate(&all));
+        [concatenate(&firsts), joined.flatten()]
+            .into_iter()
+            .flatten()
     }
+}
+
+fn concatenate(pieces: &[(u32, Piece<'_>)]) -> Option<String> {
+    let ((_, first), rest) = pieces.split_first()?;
+    let (charset, head) = if first.extended {
+        split_charset(first.octets)
+    } else {
+        (None, first.octets)
+    };
+    let mut octets = Piece {
+        octets: head,
+        ..*first
+    }
+    .decode();
+    octets.extend(rest.iter().flat_map(|(_, piece)| piece.decode()));
+    Some(match charset {
+        Some(charset) => charset::decode(charset, &octets).into_owned(),
+        // Some programs split an encoded word into continuations.
+        None => decode_words(&octets),
+    })
 }
 
 impl Piece<'_> {

@@ -76,7 +76,7 @@ Content-Disposition: attachment; filename=not-a-part.exe
 
 #[test]
 fn finds_names_in_each_spelling() {
-    let cases: [(&str, &[&str]); 23] = [
+    let cases: [(&str, &[&str]); 24] = [
         // Found by fuzzing: what other parsers take for names.
         (
             "\tContent-Disposition: attachment; filename=a.exe",
@@ -145,6 +145,10 @@ fn finds_names_in_each_spelling() {
         (
             "Content-Disposition: attachment; filename*1*=%78e; filename*0*=utf-8'en'a.e",
             &["a.exe"],
+        ),
+        (
+            "Content-Disposition: attachment; filename*0=a.e; filename*1=x; filename*1=e",
+            &["a.ex", "a.exe"],
         ),
         (
             "Content-Disposition: attachment; filename=a.txt; filename*=''a.exe",
