@@ -55,6 +55,21 @@ impl Ruleset {
         self.scan(text, matched, |part| matches!(part, Part::Text));
     }
 
+    /// Whether some SubmissionPolicy refuses files with this extension.
+    #[must_use]
+    pub fn refuses_extension(&self, extension: &str) -> bool {
+        self.submissions().any(|policy| policy.blocks(extension))
+    }
+
+    /// How many patterns [`Ruleset::scan_text`] looks for.
+    #[must_use]
+    pub fn text_patterns(&self) -> usize {
+        let classify = self
+            .submission()
+            .and_then(|policy| policy.classify.as_ref());
+        classify.map_or(0, |classify| classify.patterns.of_text())
+    }
+
     fn scan(&self, text: &str, matched: &mut Vec<Box<str>>, is_about: impl Fn(&Part) -> bool) {
         let Some(classify) = self
             .submission()
@@ -136,9 +151,13 @@ impl Patterns {
 
     /// Whether the text is looked at.
     pub(crate) fn ask_text(&self) -> bool {
-        self.0
-            .iter()
-            .any(|pattern| matches!(pattern.part, Part::Text))
+        self.of_text() > 0
+    }
+
+    /// How many of them are looked for in the text.
+    fn of_text(&self) -> usize {
+        let of_text = |pattern: &&Pattern| matches!(pattern.part, Part::Text);
+        self.0.iter().filter(of_text).count()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -338,13 +338,31 @@ pub enum Scan {
     OverLimits,
 }
 
+/// How much of a message's text was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextScan {
+    /// All of it, if any rule asks.
+    #[default]
+    Complete,
+    /// Its beginning: the rest is beyond what is looked at. `onUnavailable.message` says what that means, except that it
+    /// defers nothing: the message will be as long the next time.
+    Cut,
+}
+
+impl TextScan {
+    const fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete)
+    }
+}
+
 /// What is known once the message has been read to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndFacts {
     /// Octets as the next hop would get them, without dot-stuffing.
     pub bytes: u64,
-    /// File-name extensions of attachments and of what archives list, in lower case, each once.
+    /// File-name extensions in lower case, each once: those that a policy refuses, of attachments and of what archives
+    /// list, and up to 16 plain ones of attachments. Other pieces of names are content, and stay out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Box<str>>,
     /// Names of the classification rules whose pattern matched a field or the text.
@@ -355,6 +373,9 @@ pub struct EndFacts {
     pub opinions: Fact<Vec<Opinion>>,
     /// Whether all parts could be examined.
     pub scan: Scan,
+    /// How much of the text patterns were looked for in.
+    #[serde(default, skip_serializing_if = "TextScan::is_complete")]
+    pub text: TextScan,
     /// Whether a bare CR or LF was in the message.
     pub newlines: Newlines,
 }

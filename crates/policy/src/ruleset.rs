@@ -238,6 +238,14 @@ impl Ruleset {
             .map(|policy| (&rule.object, policy))
     }
 
+    /// Every SubmissionPolicy.
+    pub(crate) fn submissions(&self) -> impl Iterator<Item = &Submission> {
+        self.rules.iter().filter_map(|rule| match &rule.spec {
+            Spec::Submission(policy) => Some(&**policy),
+            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) => None,
+        })
+    }
+
     pub(crate) fn submission(&self) -> Option<&Submission> {
         match &self.rules[self.policy?].spec {
             Spec::Submission(policy) => Some(policy),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::decision::{Class, Reason, Said};
 use crate::event::{
-    DomainStanding, EndFacts, Fact, HeaderFacts, Newlines, Scan, Stage, TransactionFacts,
+    DomainStanding, EndFacts, Fact, HeaderFacts, Newlines, Scan, Stage, TextScan, TransactionFacts,
 };
 use crate::plan::Plan;
 use crate::reply;
@@ -245,17 +245,19 @@ impl Submission {
         if let Some(classify) = &self.classify {
             classify.ask_end(rule, plan, facts);
         }
-        let asks_parts = self.asks_attachments()
-            || self
-                .classify
-                .as_ref()
-                .is_some_and(Classification::asks_text);
+        let asks_text = self
+            .classify
+            .as_ref()
+            .is_some_and(Classification::asks_text);
+        let asks_parts = self.asks_attachments() || asks_text;
         if asks_parts && facts.scan == Scan::OverLimits {
             ask_unscanned(
                 rule,
                 plan,
                 "the message's parts are over the scanner's limits",
             );
+        } else if asks_text && facts.text == TextScan::Cut {
+            ask_cut_text(rule, plan);
         }
     }
 
@@ -269,7 +271,7 @@ impl Submission {
                 .any(|extension| self.blocks(extension))
     }
 
-    fn blocks(&self, extension: &str) -> bool {
+    pub(crate) fn blocks(&self, extension: &str) -> bool {
         let extension = extension.to_ascii_lowercase();
         self.blocked_extensions
             .binary_search_by(|blocked| (**blocked).cmp(extension.as_str()))
@@ -318,6 +320,17 @@ fn ask_domain<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, domain: &Fact<DomainS
 /// What `onUnavailable.message` of the gateway says of a message that the scanners could not examine.
 fn ask_unscanned<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>, saw: &'static str) {
     let said = plan.rules.gateway().on_unavailable.message;
+    ask_unexamined(rule, plan, "spec.onUnavailable.message", said, saw);
+}
+
+/// A text of which only the beginning was looked at. Deferring it helps nobody: it would be as long the next time, until the
+/// client gives up.
+fn ask_cut_text<'a>(rule: RuleView<'a>, plan: &mut Plan<'a>) {
+    let said = match plan.rules.gateway().on_unavailable.message {
+        OnMessageUnexamined::Defer => OnMessageUnexamined::RouteClean,
+        other => other,
+    };
+    let saw = "the text is longer than what patterns are looked for in";
     ask_unexamined(rule, plan, "spec.onUnavailable.message", said, saw);
 }
 

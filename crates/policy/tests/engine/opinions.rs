@@ -1,7 +1,7 @@
 //! What content engines and patterns over the text say of a message at its end.
 
 use sekisho_policy::decision::{Class, Reason, Said};
-use sekisho_policy::event::{EndFacts, Fact, Scan, Stage};
+use sekisho_policy::event::{EndFacts, Fact, Scan, Stage, TextScan};
 use sekisho_policy::opinion::{EngineFault, EngineVerdict, Opinion, Score, Symbol};
 use sekisho_policy::snapshot::*;
 use sekisho_policy::{Millis, Need, Ruleset};
@@ -308,6 +308,54 @@ fn parts_that_could_not_be_walked_are_not_called_clean() {
         Class::Clean,
         "nobody looked at the parts"
     );
+}
+
+#[test]
+fn a_long_text_is_not_deferred() {
+    for (policy, class) in [
+        (OnMessageUnexamined::RouteClean, Class::Clean),
+        (OnMessageUnexamined::RouteSuspect, Class::Suspect),
+        (OnMessageUnexamined::RouteSpam, Class::Spam),
+        (OnMessageUnexamined::Defer, Class::Clean),
+    ] {
+        let pattern = ContentRule {
+            name: "pills".into(),
+            header: None,
+            matches: "pills".into(),
+            score: 1_000,
+        };
+        let mut spec = classify(Vec::new(), vec![pattern]);
+        spec.blocked_extensions = vec!["exe".into()];
+        let mut snapshot = snapshot(vec![rule("strict", RuleSpec::SubmissionPolicy(spec))]);
+        snapshot.gateway.on_unavailable.message = policy;
+        let facts = EndFacts {
+            text: TextScan::Cut,
+            ..EndFacts::default()
+        };
+        let event = at(Stage::End(facts))
+            .transaction(|transaction| transaction.class = Class::Clean)
+            .0;
+        let decision = World::of(snapshot).judge(&event);
+        assert_eq!(
+            (code(&decision).as_str(), decision.class),
+            ("ok", class),
+            "{policy:?}"
+        );
+        let saw = |part: &str, words: &str| {
+            decision
+                .findings
+                .iter()
+                .any(|finding| finding.part.to_string() == part && finding.saw.contains(words))
+        };
+        assert!(
+            saw("spec.onUnavailable.message", "longer than"),
+            "{decision:?}"
+        );
+        assert!(
+            saw("spec.attachments.blockedExtensions", "none of"),
+            "{decision:?}"
+        );
+    }
 }
 
 #[test]

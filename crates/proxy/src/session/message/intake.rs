@@ -1,15 +1,19 @@
 //! A message as it comes in: decoded, its header collected, its parts walked, and held until it can go on.
 
-use sekisho_policy::event::{EndFacts, Newlines};
+use std::sync::Arc;
+
+use sekisho_policy::event::{EndFacts, Newlines, Scan};
 use sekisho_policy::{ContentNeeds, Ruleset};
 use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
 use sekisho_smtp::header::{HeaderProgress, HeaderReader};
 use sekisho_smtp::mime::Walker;
 use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::content;
 use crate::held::Held;
+use crate::live::Live;
 use crate::shared::Shared;
 
 /// One message on its way in.
@@ -158,21 +162,36 @@ impl Intake {
         self.lone_dot
     }
 
-    /// What is known of the whole message.
-    pub(super) fn end_facts(&mut self, rules: &Ruleset) -> EndFacts {
-        let walked = self.walker.take().map(Walker::finish);
+    /// What is known of the whole message. Much work is done where no other session waits for it.
+    pub(super) async fn end_facts(&mut self, live: &Arc<Live>) -> EndFacts {
+        let walker = self.walker.take();
         let newlines = if self.saw_bare_newlines() {
             Newlines::Bare
         } else {
             Newlines::Clean
         };
         let matched = std::mem::take(&mut self.matched);
+        let seen = if content::is_long_work(&live.rules, self.octets()) {
+            let live = Arc::clone(live);
+            let looking = spawn_blocking(move || look(&live.rules, walker, matched));
+            // What could not be looked at is not clean.
+            looking.await.unwrap_or_else(|_| EndFacts {
+                scan: Scan::OverLimits,
+                ..EndFacts::default()
+            })
+        } else {
+            look(&live.rules, walker, matched)
+        };
         EndFacts {
             bytes: self.octets(),
             newlines,
-            ..content::end_facts(rules, walked.as_ref(), matched)
+            ..seen
         }
     }
+}
+
+fn look(rules: &Ruleset, walker: Option<Walker>, matched: Vec<Box<str>>) -> EndFacts {
+    content::end_facts(rules, walker.map(Walker::finish).as_ref(), matched)
 }
 
 /// Whether a dot stands alone between newlines of which at least one is bare: the end of the message to a lax receiver

@@ -135,11 +135,11 @@ impl<S: Transport> Session<S> {
     /// message that is held whole, until the time that is given with it.
     pub(super) async fn judge_end(
         &mut self,
-        live: &Live,
+        live: &Arc<Live>,
         intake: &mut Intake,
         whole: Option<(&Content, Instant)>,
     ) -> Result<(), Stop> {
-        let mut facts = intake.end_facts(&live.rules);
+        let mut facts = intake.end_facts(live).await;
         if let Some((content, until)) = whole {
             facts.opinions = self.opinions(live, intake, &facts, content, until).await?;
         }
