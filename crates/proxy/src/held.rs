@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sekisho_runtime::Metrics;
@@ -15,36 +15,55 @@ use tokio::task::spawn_blocking;
 /// Octets read from the file, and written to it, at once.
 const CHUNK: usize = 64 * 1024;
 
-/// How much all messages of a process together may hold in memory.
+/// Octets that all messages of a process together may have in files, so that held messages do not fill the disk of the node.
+const IN_FILES: u64 = 16 << 30;
+
+/// How much all messages of a process together may hold in memory, and in files what does not fit in there.
 #[derive(Clone, Debug)]
-pub struct MessageMemory(Arc<AtomicUsize>);
+pub struct MessageMemory(Arc<Free>);
+
+/// What nobody holds.
+#[derive(Debug)]
+struct Free {
+    memory: AtomicU64,
+    files: AtomicU64,
+}
 
 impl MessageMemory {
-    /// So many octets. What does not fit in is held in files.
+    /// So many octets. What does not fit in is held in files, up to 16 GiB.
     #[must_use]
     pub fn new(octets: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(octets)))
+        Self::with_files(octets, IN_FILES)
     }
 
-    fn take(&self, octets: usize) -> bool {
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                free.checked_sub(octets)
-            })
-            .is_ok()
+    /// So many octets in memory, and in files.
+    #[must_use]
+    pub fn with_files(octets: usize, files: u64) -> Self {
+        Self(Arc::new(Free {
+            memory: AtomicU64::new(octets as u64),
+            files: AtomicU64::new(files),
+        }))
     }
+}
 
-    fn put_back(&self, octets: usize) {
-        self.0.fetch_add(octets, Ordering::AcqRel);
-    }
+fn take(free: &AtomicU64, octets: u64) -> bool {
+    free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+        free.checked_sub(octets)
+    })
+    .is_ok()
+}
+
+fn put_back(free: &AtomicU64, octets: u64) {
+    free.fetch_add(octets, Ordering::AcqRel);
 }
 
 /// The octets of one message, in order, as they come in.
 #[derive(Debug)]
 pub(crate) struct Held {
     memory: Vec<u8>,
-    /// What of the budget is ours.
+    /// What of the budget is ours, in memory and in files.
     taken: usize,
+    filed: u64,
     most_in_memory: usize,
     budget: MessageMemory,
     file: Option<Arc<File>>,
@@ -61,6 +80,7 @@ impl Held {
         Self {
             memory: Vec::new(),
             taken: 0,
+            filed: 0,
             most_in_memory,
             budget,
             file: None,
@@ -84,7 +104,7 @@ impl Held {
     /// Accounts for what was appended, and moves it to a file in the folder `spool` if it is too much.
     ///
     /// # Errors
-    /// The file cannot be made or written.
+    /// The file cannot be made or written, or all messages together have too much in files.
     pub(crate) async fn settle(&mut self, spool: &Path) -> std::io::Result<()> {
         let wanted = self.memory.len();
         let most = match self.file {
@@ -92,7 +112,8 @@ impl Held {
             Some(_) => self.most_in_memory.min(CHUNK),
         };
         let fits = wanted <= most;
-        if fits && (wanted <= self.taken || self.budget.take(wanted - self.taken)) {
+        let more = wanted.saturating_sub(self.taken) as u64;
+        if fits && take(&self.budget.0.memory, more) {
             self.taken = self.taken.max(wanted);
             self.in_memory.set(wanted as u64);
             return Ok(());
@@ -102,6 +123,14 @@ impl Held {
 
     async fn spill(&mut self, spool: &Path) -> std::io::Result<()> {
         let (spool, open) = (spool.to_owned(), self.file.clone());
+        let octets = self.memory.len() as u64;
+        if !take(&self.budget.0.files, octets) {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::StorageFull,
+                "the messages that are held have in files what they may have",
+            ));
+        }
+        self.filed += octets;
         let memory = std::mem::take(&mut self.memory);
         let written = spawn_blocking(move || {
             let file = match open {
@@ -113,7 +142,7 @@ impl Held {
         });
         let (file, memory) = written.await??;
         self.file = Some(file);
-        self.spilled += memory.len() as u64;
+        self.spilled += octets;
         self.on_disk.set(self.spilled);
         self.memory = memory;
         self.free_memory();
@@ -129,6 +158,7 @@ impl Held {
 
     fn forget_file(&mut self) {
         self.file = None;
+        put_back(&self.budget.0.files, std::mem::take(&mut self.filed));
         (self.spilled, self.passed) = (0, 0);
         self.on_disk.set(0);
     }
@@ -136,7 +166,8 @@ impl Held {
     fn free_memory(&mut self) {
         self.memory.clear();
         self.memory.shrink_to(CHUNK);
-        self.budget.put_back(std::mem::take(&mut self.taken));
+        let taken = std::mem::take(&mut self.taken) as u64;
+        put_back(&self.budget.0.memory, taken);
         self.in_memory.set(0);
     }
 
@@ -171,7 +202,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.budget.put_back(self.taken);
+        put_back(&self.budget.0.memory, self.taken as u64);
+        put_back(&self.budget.0.files, self.filed);
     }
 }
 
@@ -267,6 +299,36 @@ mod tests {
         held
     }
 
+    fn left(budget: &MessageMemory) -> (u64, u64) {
+        let free = |free: &AtomicU64| free.load(Ordering::Acquire);
+        (free(&budget.0.memory), free(&budget.0.files))
+    }
+
+    #[tokio::test]
+    async fn files_have_a_bound_for_all_messages_together() {
+        let spool = tempfile::tempdir().unwrap();
+        let budget = MessageMemory::with_files(0, 100);
+        let hold = async |octets: usize| {
+            let mut held = Held::new(1000, budget.clone(), &Metrics::new());
+            held.memory().resize(octets, b'x');
+            let settled = held.settle(spool.path()).await;
+            (held, settled.map_err(|error| error.kind()))
+        };
+        let (mut first, settled) = hold(60).await;
+        assert_eq!((settled, left(&budget)), (Ok(()), (0, 40)));
+        let (second, settled) = hold(41).await;
+        assert_eq!(settled, Err(std::io::ErrorKind::StorageFull));
+        drop(second);
+        assert_eq!(left(&budget), (0, 40));
+        assert_eq!(first.next().await.unwrap().len(), 60);
+        assert!(first.next().await.unwrap().is_empty());
+        assert_eq!(left(&budget), (0, 100), "what went on is nobody's");
+        assert_eq!(hold(100).await.1, Ok(()));
+        let (mut cleared, _) = hold(100).await;
+        cleared.clear();
+        assert_eq!(left(&budget), (0, 100));
+    }
+
     #[tokio::test]
     async fn what_goes_in_comes_out_in_order_wherever_it_was_and_as_often_as_asked() {
         let big = vec![b'x'; 200_000];
@@ -282,8 +344,8 @@ mod tests {
             }
             drop(held);
             assert_eq!(
-                budget.0.load(Ordering::Acquire),
-                1 << 20,
+                left(&budget),
+                (1 << 20, IN_FILES),
                 "the budget is whole again"
             );
         }
