@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,6 +19,18 @@ type Reading = Pin<Box<dyn Future<Output = (Reader, io::Result<Bytes>)> + Send +
 pub(super) struct MessageBody {
     left: u64,
     reading: Reading,
+    at_end: Progress,
+}
+
+/// How far a body has got, once HTTP has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<AtomicBool>);
+
+impl Progress {
+    /// Whether all of it was taken to be sent.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl MessageBody {
@@ -24,7 +38,12 @@ impl MessageBody {
         Self {
             left: message.octets(),
             reading: read(message.reader()),
+            at_end: Progress(Arc::new((message.octets() == 0).into())),
         }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.at_end.clone()
     }
 }
 
@@ -61,6 +80,9 @@ impl Body for MessageBody {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.left = self.left.saturating_sub(chunk.len() as u64);
+            if self.left == 0 {
+                self.at_end.0.store(true, Ordering::Release);
+            }
             Ok(Frame::data(chunk))
         })))
     }

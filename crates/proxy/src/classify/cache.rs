@@ -163,7 +163,8 @@ mod tests {
             recipients: &ab,
             message: &message,
             digest: Some([1; 32]),
-            until: Instant::now(),
+            received: "",
+            patience: Duration::from_secs(1),
         };
         let of = |inquiry: &Inquiry<'_>| Key::of(&rspamd, inquiry).unwrap();
         let same = Inquiry {

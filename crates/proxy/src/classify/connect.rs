@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::MessageBody;
+use super::engine::{Portion, Time};
 use super::lock;
 use super::trouble::Trouble;
 use crate::dns::{Dns, DnsFailure};
@@ -30,34 +31,44 @@ const MAX_HEADER: usize = 64 * 1024;
 /// Connects to an engine.
 ///
 /// # Errors
-/// Its name leads nowhere, or nobody takes connections there. That nobody does so in time is the same: there is nobody to ask.
+/// Its name leads nowhere, or nobody takes connections there. That nobody does so in time is the same, there is nobody to ask,
+/// unless waiting for a turn had taken part of the time.
 pub(super) async fn connect(
     dns: &Dns,
     address: &HostPort,
-    until: Instant,
+    time: Time,
 ) -> Result<TcpStream, Trouble> {
-    let addresses = match timeout_at(until, dns.addresses(&address.host)).await {
+    let addresses = match timeout_at(time.until, dns.addresses(&address.host)).await {
         Ok(addresses) => addresses.map_err(Trouble::Unresolved)?,
+        Err(_) if time.portion == Portion::Rest => return Err(Trouble::TIMEOUT),
         Err(_) => return Err(Trouble::Unresolved(DnsFailure::Timeout)),
     };
+    let mut cut_short = false;
     let mut last = io::ErrorKind::AddrNotAvailable.into();
     let mut left = addresses.len().min(MAX_ADDRESSES);
     for ip in addresses.into_iter().take(MAX_ADDRESSES) {
         // One address that swallows everything must not take the time of the others.
-        let remaining = until.saturating_duration_since(Instant::now());
-        let share = Instant::now() + remaining / u32::try_from(left).unwrap_or(1);
+        let remaining = time.until.saturating_duration_since(Instant::now());
+        let portion = Instant::now() + remaining / u32::try_from(left).unwrap_or(1);
         left -= 1;
         let connecting = TcpStream::connect(SocketAddr::new(ip, address.port));
-        match timeout_at(share, connecting).await {
+        match timeout_at(portion, connecting).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(Trouble::Unreachable)?;
                 return Ok(stream);
             }
             Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+            Err(_) => {
+                cut_short = time.portion == Portion::Rest;
+                last = io::ErrorKind::TimedOut.into();
+            }
         }
     }
-    Err(Trouble::Unreachable(last))
+    Err(if cut_short {
+        Trouble::TIMEOUT
+    } else {
+        Trouble::Unreachable(last)
+    })
 }
 
 /// A connection that HTTP is spoken over. Dropping it closes it, whatever goes on.
@@ -69,12 +80,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(
-        dns: &Dns,
-        address: &HostPort,
-        until: Instant,
-    ) -> Result<Self, Trouble> {
-        let stream = connect(dns, address, until).await?;
+    pub(super) async fn open(dns: &Dns, address: &HostPort, time: Time) -> Result<Self, Trouble> {
+        let stream = connect(dns, address, time).await?;
         let shaken = Builder::new()
             .max_buf_size(MAX_HEADER)
             .handshake(TokioIo::new(stream))

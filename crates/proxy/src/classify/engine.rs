@@ -1,17 +1,21 @@
 //! What is known of one engine, whatever snapshot is in force: its turns, its breaker, its idle connections.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
 
 use sekisho_policy::opinion::{EngineFault, Score};
 use sekisho_policy::snapshot::{Engine, HostPort};
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{Classifier as Label, ClassifierResult, SuspendedClassifier};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Asker, Breaker, Change, Failure, Ticket};
 use super::connect::Idle;
 use super::trouble::Trouble;
+use super::turns::{Turn, Turns};
 use super::{Inquiry, label, lock};
 
 /// One engine.
@@ -20,42 +24,29 @@ pub(super) struct Known {
     address: HostPort,
     label: Label,
     metrics: Metrics,
-    turns: Mutex<Turns>,
+    turns: Mutex<Arc<Turns>>,
     breaker: Mutex<Watched>,
     pub(super) idle: Idle,
 }
 
-#[derive(Debug)]
-struct Turns {
-    at_once: u32,
-    semaphore: Arc<Semaphore>,
-}
-
-impl Turns {
-    fn new(at_once: u32) -> Self {
-        let permits = usize::try_from(at_once).unwrap_or(Semaphore::MAX_PERMITS);
-        Self {
-            at_once,
-            semaphore: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
-        }
-    }
-}
-
 /// The breaker, and the gauge that shows it open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watched {
     breaker: Breaker,
     suspended: Option<SuspendedClassifier>,
 }
 
 impl Known {
-    pub(super) fn new(engine: &Engine, metrics: Metrics) -> Self {
+    pub(super) fn new(engine: &Engine, metrics: Metrics, first_pause: Duration) -> Self {
         Self {
             address: engine.address.clone(),
             label: label(engine.protocol),
             metrics,
-            turns: Mutex::new(Turns::new(engine.concurrency)),
-            breaker: Mutex::default(),
+            turns: Mutex::new(Arc::new(Turns::new(engine.concurrency))),
+            breaker: Mutex::new(Watched {
+                breaker: Breaker::new(first_pause),
+                suspended: None,
+            }),
             idle: Idle::default(),
         }
     }
@@ -64,39 +55,54 @@ impl Known {
     pub(super) fn admit_at_once(&self, concurrency: u32) {
         let mut turns = lock(&self.turns);
         if turns.at_once != concurrency {
-            *turns = Turns::new(concurrency);
+            *turns = Arc::new(Turns::new(concurrency));
         }
     }
 
-    /// Leave to ask, once it is this message's turn; waited for until then.
+    /// Leave to ask, once it is this message's turn. With less than half of `patience` left nothing is asked: what an engine
+    /// has no time for would look like its failure.
     ///
     /// # Errors
     /// There is no turn in time, or the engine is left alone.
     pub(super) async fn admit(
         &self,
         inquiry: &Inquiry<'_>,
-        until: Instant,
+        patience: Duration,
     ) -> Result<Question<'_>, Trouble> {
-        if lock(&self.breaker).breaker.refuses(Instant::now()) {
+        let asked = Instant::now();
+        let asker = inquiry.account.map_or_else(
+            || Asker::network_of(inquiry.source),
+            |account| Asker::Account(account.as_str().into()),
+        );
+        if lock(&self.breaker).breaker.refuses(&asker, asked) {
             return Err(self.counted(Trouble::Suspended));
         }
-        let semaphore = lock(&self.turns).semaphore.clone();
-        let turn = match timeout_at(until, semaphore.acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            // It is never closed.
-            Ok(Err(_)) | Err(_) => return Err(self.counted(EngineFault::Busy.into())),
+        let turns = lock(&self.turns).clone();
+        let mut taking = pin!(turns.take(inquiry.account));
+        // Polled once: who need not wait leaves the engine all of the time.
+        let at_once = poll_fn(|context| Poll::Ready(taking.as_mut().poll(context))).await;
+        let (turn, portion) = match at_once {
+            Poll::Ready(turn) => (turn, Portion::Whole),
+            Poll::Pending => match timeout_at(asked + patience / 2, taking).await {
+                Ok(turn) => (turn, Portion::Rest),
+                Err(_) => return Err(self.counted(EngineFault::Busy.into())),
+            },
         };
         // It may have failed while this one waited.
         let began = Instant::now();
-        let ticket = lock(&self.breaker).breaker.admit(began);
+        if portion == Portion::Rest && began > asked + patience / 2 {
+            return Err(self.counted(EngineFault::Busy.into()));
+        }
+        let ticket = lock(&self.breaker).breaker.admit(&asker, began);
         Ok(Question {
             known: self,
             ticket: Some(ticket.ok_or_else(|| self.counted(Trouble::Suspended))?),
-            asker: inquiry.account.map_or_else(
-                || Asker::network_of(inquiry.source),
-                |account| Asker::Account(account.as_str().into()),
-            ),
+            asker,
             began,
+            time: Time {
+                until: asked + patience,
+                portion,
+            },
             _turn: turn,
         })
     }
@@ -107,6 +113,21 @@ impl Known {
     }
 }
 
+/// The time that an engine has for a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time {
+    pub(super) until: Instant,
+    pub(super) portion: Portion,
+}
+
+/// How much of what it is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Portion {
+    Whole,
+    /// What waiting for a turn left. That it did not suffice says nothing of the engine.
+    Rest,
+}
+
 /// One message that an engine is asked about. Dropped without a conclusion, it says nothing of the engine.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
@@ -115,7 +136,8 @@ pub(super) struct Question<'a> {
     ticket: Option<Ticket>,
     asker: Asker,
     began: Instant,
-    _turn: OwnedSemaphorePermit,
+    pub(super) time: Time,
+    _turn: Turn,
 }
 
 impl Question<'_> {
@@ -124,18 +146,21 @@ impl Question<'_> {
         let failure = match answer {
             Ok(_) => None,
             Err(Trouble::Unresolved(_) | Trouble::Unreachable(_)) => Some(Failure::Unreachable),
+            Err(Trouble::Fault(EngineFault::Timeout)) if self.time.portion == Portion::Rest => {
+                return self.dismiss(ClassifierResult::Timeout);
+            }
             Err(Trouble::Fault(_)) => Some(Failure::OnMessage(self.asker.clone())),
             // No doing of the engine's.
             Err(Trouble::Unreadable | Trouble::Suspended) => return,
+        };
+        let result = match answer {
+            Ok(_) => ClassifierResult::Scored,
+            Err(trouble) => trouble.result(),
         };
         let Some(ticket) = self.ticket.take() else {
             return;
         };
         let known = self.known;
-        let result = match answer {
-            Ok(_) => ClassifierResult::Scored,
-            Err(trouble) => trouble.result(),
-        };
         known.metrics.classified(known.label, result);
         known
             .metrics
@@ -162,19 +187,22 @@ impl Question<'_> {
             }
         }
     }
+
+    /// Nothing came of it that says anything of the engine.
+    fn dismiss(&mut self, result: ClassifierResult) {
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let (known, asker) = (self.known, self.asker.clone());
+        known.metrics.classified(known.label, result);
+        let mut watched = lock(&known.breaker);
+        watched.breaker.abandoned(ticket, asker, Instant::now());
+    }
 }
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let known = self.known;
-            known
-                .metrics
-                .classified(known.label, ClassifierResult::Abandoned);
-            lock(&known.breaker)
-                .breaker
-                .abandoned(ticket, Instant::now());
-        }
+        self.dismiss(ClassifierResult::Abandoned);
     }
 }
 

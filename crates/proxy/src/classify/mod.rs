@@ -6,11 +6,13 @@ mod breaker;
 mod cache;
 mod connect;
 mod engine;
+mod former;
 mod rspamd;
 mod spamd;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod turns;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,7 +26,7 @@ use sekisho_policy::snapshot::{Engine, EngineProtocol, HostPort};
 use sekisho_policy::{Account, DecisionId, Opinion};
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{Classifier as Label, ClassifierResult};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::dns::Dns;
 use crate::held::Content;
@@ -47,8 +49,10 @@ pub(crate) struct Inquiry<'a> {
     pub(crate) message: &'a Content,
     /// SHA-256 of the message, if it is known; no answer is remembered without it.
     pub(crate) digest: Option<[u8; 32]>,
-    /// What was not said by then is not waited for.
-    pub(crate) until: Instant,
+    /// Our own field, with its CRLF: how the message came here.
+    pub(crate) received: &'a str,
+    /// What was not said after so long is not waited for, however long an engine may take.
+    pub(crate) patience: Duration,
 }
 
 /// Asks engines. One for each gateway; it outlives every snapshot.
@@ -56,6 +60,7 @@ pub(crate) struct Inquiry<'a> {
 pub(crate) struct Classifier {
     dns: Dns,
     metrics: Metrics,
+    first_pause: Duration,
     engines: Mutex<HashMap<Place, Arc<Known>>>,
     cache: Mutex<Cache>,
 }
@@ -64,10 +69,12 @@ pub(crate) struct Classifier {
 type Place = (EngineProtocol, HostPort);
 
 impl Classifier {
-    pub(crate) fn new(dns: Dns, metrics: Metrics) -> Self {
+    /// One that leaves an engine that fails alone for `first_pause`, and longer if there still is nobody after it.
+    pub(crate) fn new(dns: Dns, metrics: Metrics, first_pause: Duration) -> Self {
         Self {
             dns,
             metrics,
+            first_pause,
             engines: Mutex::default(),
             cache: Mutex::default(),
         }
@@ -101,7 +108,7 @@ impl Classifier {
                 .classified(label(engine.protocol), ClassifierResult::Cached);
             return Opinion::Scored(score);
         }
-        match self.ask(engine, inquiry, began).await {
+        match self.ask(engine, inquiry).await {
             Ok(score) => {
                 if let Some(key) = key {
                     lock(&self.cache).keep(key, score.clone(), Instant::now());
@@ -115,39 +122,30 @@ impl Classifier {
         }
     }
 
-    async fn ask(
-        &self,
-        engine: &Engine,
-        inquiry: &Inquiry<'_>,
-        began: Instant,
-    ) -> Result<Score, Trouble> {
-        let patience = Duration::from_millis(engine.timeout.0);
-        let until = (began + patience).min(inquiry.until);
+    async fn ask(&self, engine: &Engine, inquiry: &Inquiry<'_>) -> Result<Score, Trouble> {
+        let patience = Duration::from_millis(engine.timeout.0).min(inquiry.patience);
         let known = self.known(engine);
-        let question = known.admit(inquiry, until).await?;
+        let question = known.admit(inquiry, patience).await?;
+        let time = question.time;
         let answer = match engine.protocol {
             EngineProtocol::Rspamd => {
-                let asking = rspamd::ask(&self.dns, engine, &known.idle, inquiry, until);
-                tokio::time::timeout_at(until, asking).await
+                let asking = rspamd::ask(&self.dns, engine, &known.idle, inquiry, time);
+                timeout_at(time.until, asking).await
             }
             EngineProtocol::Spamd => {
-                let asking = spamd::ask(&self.dns, engine, inquiry, until);
-                tokio::time::timeout_at(until, asking).await
+                let asking = spamd::ask(&self.dns, engine, inquiry, time);
+                timeout_at(time.until, asking).await
             }
         };
         let answer = answer.unwrap_or(Err(Trouble::TIMEOUT));
-        // What a message had too little time left for says nothing of the engine.
-        let cut_short = inquiry.until < began + patience && Instant::now() >= inquiry.until;
-        if !cut_short {
-            question.conclude(&answer);
-        }
+        question.conclude(&answer);
         answer
     }
 
     fn known(&self, engine: &Engine) -> Arc<Known> {
         let mut known = lock(&self.engines);
         let place = place_of(engine);
-        let new = || Arc::new(Known::new(engine, self.metrics.clone()));
+        let new = || Arc::new(Known::new(engine, self.metrics.clone(), self.first_pause));
         known.entry(place).or_insert_with(new).clone()
     }
 }

@@ -8,10 +8,10 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use sekisho_policy::opinion::{EngineFault, Score};
 use sekisho_policy::snapshot::Engine;
-use tokio::time::Instant;
 
 use super::body::MessageBody;
 use super::connect::{Connection, Idle};
+use super::engine::Time;
 use super::trouble::Trouble;
 use super::{Inquiry, answer};
 use crate::dns::Dns;
@@ -25,6 +25,9 @@ const MAX_RECIPIENTS: usize = 56 * 1024;
 
 /// Asks about one message.
 ///
+/// It is told where the message comes from in fields, so our own Received field is not put before it; what the client wrote
+/// under that name counts against a message, never for it.
+///
 /// # Errors
 /// There is no score.
 pub(super) async fn ask(
@@ -32,7 +35,7 @@ pub(super) async fn ask(
     engine: &Engine,
     idle: &Idle,
     inquiry: &Inquiry<'_>,
-    until: Instant,
+    time: Time,
 ) -> Result<Score, Trouble> {
     let fields = fields(engine, inquiry)?;
     if let Some(connection) = idle.take() {
@@ -42,7 +45,7 @@ pub(super) async fn ask(
             other => return other,
         }
     }
-    let connection = Connection::open(dns, &engine.address, until).await?;
+    let connection = Connection::open(dns, &engine.address, time).await?;
     exchange(connection, idle, &fields, inquiry).await
 }
 
@@ -52,8 +55,10 @@ async fn exchange(
     fields: &HeaderMap,
     inquiry: &Inquiry<'_>,
 ) -> Result<Score, Trouble> {
+    let body = MessageBody::new(inquiry.message);
+    let progress = body.progress();
     let mut request = Request::post(PATH)
-        .body(MessageBody::new(inquiry.message))
+        .body(body)
         // The path is a constant.
         .map_err(|_| EngineFault::Broken)?;
     *request.headers_mut() = fields.clone();
@@ -70,16 +75,23 @@ async fn exchange(
     if response.status() != StatusCode::OK {
         return Err(EngineFault::Refused.into());
     }
-    let closes = response
-        .headers()
-        .get(CONNECTION)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    let closes = closes(response.headers());
     let body = read(response).await?;
     let score = answer::rspamd(&body)?;
-    if !closes {
+    // What answers before it has the message would keep all of it, and its file, for as long as the connection lasts.
+    if progress.is_at_end() && !closes {
         idle.put(connection);
     }
     Ok(score)
+}
+
+/// Whether the connection ends with this answer (RFC 9110 7.6.1).
+fn closes(fields: &HeaderMap) -> bool {
+    fields
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 async fn read(response: Response<Incoming>) -> Result<bytes::Bytes, Trouble> {
@@ -143,4 +155,22 @@ fn bracketed(address: &dyn Display) -> String {
 
 fn value(text: String) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_is_found_among_other_options() {
+        let of = |values: &[&'static str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(CONNECTION, HeaderValue::from_static(value));
+            }
+            closes(&fields)
+        };
+        assert!(of(&["close"]) && of(&["x, Close "]) && of(&["keep-alive", "CLOSE,y"]));
+        assert!(!of(&[]) && !of(&["keep-alive"]) && !of(&["closed"]));
+    }
 }

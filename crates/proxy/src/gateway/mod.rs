@@ -278,7 +278,11 @@ fn share(
         live: ArcSwap::from_pointee(live),
         config_unavailable: false.into(),
         message_memory: services.message_memory,
-        classifier: Classifier::new(environment.dns.clone(), metrics.process().clone()),
+        classifier: Classifier::new(
+            environment.dns.clone(),
+            metrics.process().clone(),
+            config.limits.engine_pause,
+        ),
         spool: config.scratch,
         limits: config.limits,
         metrics,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sekisho_counters::Receipt;
+use sekisho_policy::decision::Reason;
 use sekisho_policy::event::{Stage, TransactionFacts};
 use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
 use sekisho_policy::{Account, Address, Class, DecisionId, Timestamp};
@@ -36,6 +37,8 @@ pub(super) struct Transaction {
     pub(super) seed: u64,
     pub(super) charges: Charges,
     pub(super) draft: Draft,
+    /// All of the message is here, and its content is looked at.
+    pub(super) is_whole: bool,
     /// The last refusal, which is how it ended if the client gives up after it.
     pub(super) refused: Option<End>,
 }
@@ -113,6 +116,7 @@ impl Transaction {
             seed,
             charges: Charges::default(),
             draft,
+            is_whole: false,
             refused: None,
         }
     }
@@ -182,6 +186,19 @@ impl Draft {
         self.steps.push(step);
     }
 
+    /// Whether the last word is that the content of the message is refused.
+    fn is_refused_for_content(&self) -> bool {
+        let Some(Step {
+            event, decision, ..
+        }) = self.steps.last()
+        else {
+            return false;
+        };
+        let reason = decision.verdict.refusal().map(|refusal| refusal.reason);
+        matches!(event.stage, Stage::Headers(_) | Stage::End(_))
+            && matches!(reason, Some(Reason::ContentRefused | Reason::ClassRefused))
+    }
+
     fn finish(self, live: &Live, now: Timestamp, who: Who, end: End) -> Record {
         Record {
             id: self.id,
@@ -213,20 +230,28 @@ struct Who {
 enum Due {
     /// The message was sent, or may have been.
     Nothing,
-    /// It reached the next hop in full and was refused there. Messages and octets count what the next hop took;
-    /// recipients stay charged, or probing its filters would be free.
+    /// Its content was looked at, by the next hop or by us. Messages and octets count what the next hop took; recipients stay
+    /// charged, or probing filters would be free.
     Message,
     /// Nothing reached anybody.
     Everything,
 }
 
+impl Due {
+    fn of(transaction: &Transaction, end: &End) -> Self {
+        match end {
+            End::Delivered(_) | End::Uncertain(_) => Self::Nothing,
+            End::Abandoned if transaction.is_whole => Self::Message,
+            _ if transaction.draft.is_refused_for_content() => Self::Message,
+            _ => Self::Everything,
+        }
+    }
+}
+
 impl<S: Transport> Session<S> {
     /// Ends a transaction: what is due comes back, and the record goes to the ledger.
     pub(super) async fn conclude(&mut self, transaction: Transaction, end: End) {
-        let due = match end {
-            End::Delivered(_) | End::Uncertain(_) => Due::Nothing,
-            _ => Due::Everything,
-        };
+        let due = Due::of(&transaction, &end);
         self.finish_off(transaction, end, due).await;
     }
 

@@ -139,6 +139,7 @@ impl Objects {
             session: millis("session", defaults.session),
             envelope: millis("envelope", defaults.envelope),
             hop: millis("hop", defaults.hop),
+            engine_pause: millis("enginePause", defaults.engine_pause),
             errors: count("errors", defaults.errors),
             idle_commands: count("idleCommands", defaults.idle_commands),
             failed_logins: count("failedLogins", defaults.failed_logins),

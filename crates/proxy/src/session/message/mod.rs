@@ -5,20 +5,22 @@ mod intake;
 mod send;
 mod verdict;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::event::{EndFacts, Fact, Scan, Stage};
 use sekisho_policy::record::{End, Hop};
-use sekisho_policy::snapshot::{Gateway, VerdictHeader};
+use sekisho_policy::snapshot::{Gateway, ReceivedPrivacy, VerdictHeader};
 use sekisho_policy::{DecisionId, Need, Opinion};
 use sekisho_smtp::Reply;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::data::Sent;
 use super::forward::{Setback, cut_short};
 use super::io::Gone;
 use super::stream::Transport;
+use super::transaction::Transaction;
 use super::{Session, refused};
 use crate::classify::Inquiry;
 use crate::content;
@@ -80,8 +82,7 @@ impl<S: Transport> Session<S> {
         if intake.has_ended() {
             let until = Instant::now() + after_data(live.rules.gateway());
             let content = intake.held.content();
-            self.judge_end(live, intake, Some((&content, until)))
-                .await?;
+            self.judge_end(live, intake, Some(&content)).await?;
             self.send_whole(live, &content, until).await
         } else {
             self.stream(live, intake).await
@@ -132,16 +133,19 @@ impl<S: Transport> Session<S> {
     }
 
     /// Judges what is known at the end of the message, and the rate of the pool that it then leaves by. Engines are asked of a
-    /// message that is held whole, until the time that is given with it.
+    /// message that is held whole.
     pub(super) async fn judge_end(
         &mut self,
         live: &Arc<Live>,
         intake: &mut Intake,
-        whole: Option<(&Content, Instant)>,
+        whole: Option<&Content>,
     ) -> Result<(), Stop> {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_whole = true;
+        }
         let mut facts = intake.end_facts(live).await;
-        if let Some((content, until)) = whole {
-            facts.opinions = self.opinions(live, intake, &facts, content, until).await?;
+        if let Some(content) = whole {
+            facts.opinions = self.opinions(live, intake, &facts, content).await?;
         }
         self.judge_message(live, Stage::End(facts)).await?;
         let bytes = intake.octets();
@@ -156,43 +160,46 @@ impl<S: Transport> Session<S> {
         Ok(())
     }
 
-    /// What the content engines say, if some rule asks.
+    /// What the content engines say, if some rule asks. They have half of the time that there is, the next hop has the rest; a
+    /// connection to it is not kept for longer than a client may keep one.
     async fn opinions(
         &mut self,
         live: &Live,
         intake: &mut Intake,
         facts: &EndFacts,
         content: &Content,
-        until: Instant,
     ) -> Result<Fact<Vec<Opinion>>, Stop> {
         let event = self.event(Stage::End(facts.clone()));
         if !live.rules.needs(&event).contains(Need::Opinions) {
             return Ok(Fact::Unasked);
         }
-        let Some(transaction) = &self.transaction else {
+        // Engines know the address whatever the world is told.
+        let received = self.received_field(ReceivedPrivacy::Include);
+        let Some(transaction) = &mut self.transaction else {
             return Err(Stop::Gone(Gone::Closed));
         };
-        let recipients = transaction.forward_paths();
+        let (sender, recipients) = (transaction.reverse_path(), transaction.forward_paths());
         let inquiry = Inquiry {
             id: transaction.draft.id(),
             account: self.account.as_deref().map(|account| &account.name),
             source: self.facts.source.ip,
             helo: self.facts.helo.as_deref(),
-            sender: &transaction.reverse_path(),
+            sender: &sender,
             recipients: &recipients,
             message: content,
             digest: intake.digest(),
-            until,
+            received: &received,
+            patience: after_data(live.rules.gateway()) / 2,
         };
-        let asking = self
-            .shared
-            .classifier
-            .opinions(live.rules.engines(), &inquiry);
-        let opinions = tokio::select! {
-            biased;
-            opinions = asking => Some(opinions),
-            () = self.wire.gone() => return Err(Stop::Gone(Gone::Closed)),
-            () = self.shared.shutdown.aborting() => None,
+        let opinions = {
+            let engines = live.rules.engines();
+            let asking = self.shared.classifier.opinions(engines, &inquiry);
+            tokio::select! {
+                biased;
+                opinions = resting_meanwhile(transaction, asking) => Some(opinions),
+                () = self.wire.gone() => return Err(Stop::Gone(Gone::Closed)),
+                () = self.shared.shutdown.aborting() => None,
+            }
         };
         opinions
             .map(Fact::Known)
@@ -258,6 +265,18 @@ impl<S: Transport> Session<S> {
         }
         Ok(true)
     }
+}
+
+/// Goes on with something slow, and gives the connection to the next hop back when its time is up.
+async fn resting_meanwhile<T>(transaction: &mut Transaction, slow: impl Future<Output = T>) -> T {
+    let mut slow = pin!(slow);
+    if let Some(rests_at) = transaction.hop_until {
+        if let Ok(done) = timeout_at(rests_at, &mut slow).await {
+            return done;
+        }
+        transaction.rest();
+    }
+    slow.await
 }
 
 /// The route of a class that policy refuses, where no decision said so in its own words.

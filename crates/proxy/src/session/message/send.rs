@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sekisho_policy::Route;
 use sekisho_policy::event::Stage;
+use sekisho_policy::snapshot::ReceivedPrivacy;
 use sekisho_smtp::Reply;
 use sekisho_smtp::grammar::{Greeting, Transport as Carrier};
 use tokio::time::{Instant, timeout};
@@ -131,7 +132,13 @@ impl<S: Transport> Session<S> {
         mut next: NextHop,
         verdict: Option<String>,
     ) -> Result<NextHop, Stop> {
-        let field = verdict.unwrap_or_default() + &self.received_field();
+        let privacy = self
+            .live()
+            .rules
+            .gateway()
+            .privacy
+            .client_address_in_received;
+        let field = verdict.unwrap_or_default() + &self.received_field(privacy);
         let beginning = async {
             next.data().await?;
             next.write(field.as_bytes()).await
@@ -198,8 +205,8 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    fn received_field(&self) -> String {
-        let live = self.live();
+    /// How the message came here.
+    pub(super) fn received_field(&self, privacy: ReceivedPrivacy) -> String {
         let smtputf8 = self
             .transaction
             .as_ref()
@@ -211,7 +218,7 @@ impl<S: Transport> Session<S> {
         Received {
             helo: self.facts.helo.as_deref(),
             source: self.facts.source.ip,
-            privacy: live.rules.gateway().privacy.client_address_in_received,
+            privacy,
             host_name: self.shared.host_name.as_str(),
             protocol: Protocol {
                 greeting: self.grammar.greeting().unwrap_or(Greeting::Helo),

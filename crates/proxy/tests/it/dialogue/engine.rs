@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use super::pattern;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What engines that are slow take.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Engines by name.
 #[derive(Debug, Default)]
@@ -41,6 +43,10 @@ impl Drop for Engine {
 #[derive(Clone, Debug)]
 enum Manner {
     Say(Vec<u8>),
+    /// It says this after a moment.
+    SayLate(Vec<u8>),
+    /// It says this octet by octet, each after a moment.
+    Trickle(Vec<u8>),
     /// It says nothing and keeps the connection.
     Hang,
     /// It hangs up.
@@ -132,6 +138,16 @@ impl Engines {
 }
 
 fn manner(protocol: &str, answer: &str) -> Result<Manner, String> {
+    let slow = |answer| match manner(protocol, answer)? {
+        Manner::Say(octets) => Ok(octets),
+        _ => Err(format!("{answer} cannot be said slowly")),
+    };
+    if let Some(answer) = answer.strip_prefix("late ") {
+        return Ok(Manner::SayLate(slow(answer)?));
+    }
+    if let Some(answer) = answer.strip_prefix("trickle ") {
+        return Ok(Manner::Trickle(slow(answer)?));
+    }
     Ok(match (answer, protocol) {
         ("hang", _) => Manner::Hang,
         ("close", _) => Manner::Close,
@@ -193,10 +209,23 @@ async fn converse(
     while let Some(question) = question(&mut stream).await {
         let is_spamd = question.starts_with("SYMBOLS ");
         note.send_modify(|asked| asked.push(question));
-        let manner = manner.lock().unwrap().clone();
+        let mut manner = manner.lock().unwrap().clone();
+        if let Manner::SayLate(octets) = manner {
+            tokio::time::sleep(MOMENT).await;
+            manner = Manner::Say(octets);
+        }
         match manner {
             Manner::Say(octets) if stream.write_all(&octets).await.is_ok() && !is_spamd => {}
-            Manner::Say(_) | Manner::Close => return,
+            Manner::Say(_) | Manner::SayLate(_) | Manner::Close => return,
+            Manner::Trickle(octets) => {
+                for octet in octets {
+                    if stream.write_all(&[octet]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(MOMENT).await;
+                }
+                return;
+            }
             Manner::Hang => std::future::pending().await,
             Manner::Endless(start) => {
                 let _ = stream.write_all(&start).await;
