@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sekisho_policy::Class;
 use sekisho_testkit::{Peer, Sink};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -65,17 +66,8 @@ fn near_delimiters(lines: usize) -> Vec<u8> {
     message
 }
 
-/// What becomes of a message.
-enum Becomes {
-    /// It is delivered, byte for byte below our field, as suspect.
-    Suspect,
-    /// It is delivered as clean.
-    Clean,
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_has_its_outcome_and_none_is_lost() {
-    let sink = Sink::start().await;
+/// Everything that is looked at is looked for.
+fn objects() -> Objects {
     let mut objects = Objects::new();
     objects.set(
         "SubmissionPolicy",
@@ -88,40 +80,48 @@ async fn each_has_its_outcome_and_none_is_lost() {
             }
         }),
     );
-    let hops = [("U".to_owned(), sink.address())].into();
-    let mut world = World::start(&mut objects, &hops, &[]).await.unwrap();
+    objects
+}
+
+/// Messages that are too much, by what is too much of them.
+fn too_much() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a million parts", many_parts(1_000_000)),
+        ("a thousand levels", nested(1000)),
+        ("a header of megabytes", long_header(4 << 20)),
+        ("a line of megabytes", long_line(8 << 20)),
+        ("fifty thousand near delimiters", near_delimiters(50_000)),
+    ]
+}
+
+/// Sends a message, up to the reply to its end.
+async fn send(world: &World, name: &str, message: &[u8], code: u16) {
     let address = world.gateway.address("submission").await.unwrap();
-    let cases = [
-        ("a million parts", many_parts(1_000_000), Becomes::Suspect),
-        ("a thousand levels", nested(1000), Becomes::Suspect),
-        (
-            "a header of megabytes",
-            long_header(4 << 20),
-            Becomes::Suspect,
-        ),
-        ("a line of megabytes", long_line(8 << 20), Becomes::Suspect),
-        (
-            "fifty thousand near delimiters",
-            near_delimiters(50_000),
-            Becomes::Suspect,
-        ),
-        ("ten parts", many_parts(10), Becomes::Clean),
-    ];
-    for (name, message, becomes) in cases {
-        sink.take();
-        let stream = TcpStream::connect(address).await.unwrap();
-        let mut client = Peer::over(stream);
-        client.reply(220).await;
-        client.ask("EHLO pc.example.jp", 250).await;
-        client.ask("MAIL FROM:<taro@example.jp>", 250).await;
-        client.ask("RCPT TO:<hanako@example.net>", 250).await;
-        client.ask("DATA", 354).await;
-        client.send(&message).await;
-        client.send(b".\r\n").await;
-        timeout(PATIENCE, client.reply(250))
-            .await
-            .unwrap_or_else(|_| panic!("{name}: no answer"));
-        client.ask("QUIT", 221).await;
+    let mut client = Peer::over(TcpStream::connect(address).await.unwrap());
+    client.reply(220).await;
+    client.ask("EHLO pc.example.jp", 250).await;
+    client.ask("MAIL FROM:<taro@example.jp>", 250).await;
+    client.ask("RCPT TO:<hanako@example.net>", 250).await;
+    client.ask("DATA", 354).await;
+    client.send(message).await;
+    client.send(b".\r\n").await;
+    timeout(PATIENCE, client.reply(code))
+        .await
+        .unwrap_or_else(|_| panic!("{name}: no answer"));
+    client.ask("QUIT", 221).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_has_its_outcome_and_none_is_lost() {
+    let sink = Sink::start().await;
+    let hops = [("U".to_owned(), sink.address())].into();
+    let mut world = World::start(&mut objects(), &hops, &[]).await.unwrap();
+    let suspect = too_much()
+        .into_iter()
+        .map(|(name, message)| (name, message, Class::Suspect));
+    let clean = ("ten parts", many_parts(10), Class::Clean);
+    for (name, message, class) in suspect.chain([clean]) {
+        send(&world, name, &message, 250).await;
         let received = sink.take();
         assert_eq!(received.len(), 1, "{name}");
         assert!(
@@ -131,10 +131,25 @@ async fn each_has_its_outcome_and_none_is_lost() {
             message.len()
         );
         let record = world.records.recv().await.unwrap();
-        let expected = match becomes {
-            Becomes::Suspect => sekisho_policy::Class::Suspect,
-            Becomes::Clean => sekisho_policy::Class::Clean,
+        assert_eq!(record.class, class, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_examined_waits_where_it_is_to_wait() {
+    let sink = Sink::start().await;
+    let hops = [("U".to_owned(), sink.address())].into();
+    let mut objects = objects();
+    let wait = json!({ "onUnavailable": { "config": "Keep", "message": "Defer" } });
+    objects.set("gateway", "", &wait);
+    let world = World::start(&mut objects, &hops, &[]).await.unwrap();
+    for (name, message) in too_much() {
+        // A text that is merely long would be as long the next time: it goes by, whatever waits.
+        let (code, sent) = match name {
+            "a line of megabytes" | "fifty thousand near delimiters" => (250, 1),
+            _ => (451, 0),
         };
-        assert_eq!(record.class, expected, "{name}");
+        send(&world, name, &message, code).await;
+        assert_eq!(sink.take().len(), sent, "{name}");
     }
 }

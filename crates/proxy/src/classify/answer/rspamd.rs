@@ -57,7 +57,7 @@ pub(crate) fn rspamd(body: &[u8]) -> Result<Score, EngineFault> {
 /// marks of our own policy say what those scores mean. What rspamd would not let through at all is spam.
 fn verdict(action: &str) -> EngineVerdict {
     match action {
-        "reject" | "discard" => EngineVerdict::Reject,
+        "reject" | "discard" | "quarantine" => EngineVerdict::Reject,
         _ => EngineVerdict::Pass,
     }
 }
@@ -110,6 +110,7 @@ mod tests {
             ("an action of somebody's own", EngineVerdict::Pass),
             ("reject", EngineVerdict::Reject),
             ("discard", EngineVerdict::Reject),
+            ("quarantine", EngineVerdict::Reject),
         ] {
             let body = format!(r#"{{"score": 1, "action": "{action}"}}"#);
             assert_eq!(read(&body), (1000, verdict, vec![]), "{action}");
