@@ -75,7 +75,7 @@ pub struct Member {
     /// What records and metrics call it.
     pub name: Name,
 
-    /// The local address that connections leave from.
+    /// The local address that connections leave from: one address of the machine, none that stands for any or many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "ip_address")]
     pub source_address: Option<IpAddr>,

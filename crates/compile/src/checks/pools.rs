@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekisho_crd::{EgressPoolSpec, Host, HostPort, Route, RouteTo, SubmissionPolicySpec};
+use sekisho_policy::snapshot::Member;
 
 use super::names;
 use crate::diagnostic::{Code, Diagnostic};
@@ -32,6 +33,18 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
 
 fn members(view: View<'_, EgressPoolSpec>, out: &mut Vec<Diagnostic>) {
     let members = &view.spec.members;
+    for (index, member) in members.iter().enumerate() {
+        let address = member.source_address;
+        if let Some(address) = address.filter(|address| !Member::can_leave_from(*address)) {
+            let field = format!("members[{index}].sourceAddress");
+            let message = format!(
+                "{address} is no address that the mail of member {} can leave from",
+                member.name
+            );
+            let remedy = "give one of the proxy's addresses, or leave sourceAddress out";
+            out.push(view.error(Code::InvalidValue, &field, message).mend(remedy));
+        }
+    }
     if members.is_empty() {
         let diagnostic = view.error(
             Code::EmptyPool,

@@ -46,6 +46,17 @@ pub struct Member {
     pub relay: Option<Relay>,
 }
 
+impl Member {
+    /// Whether connections can leave from `address` at all. The system takes the unspecified addresses to mean any of its
+    /// own, and binds to addresses of groups too: what then leaves from where is chance.
+    #[must_use]
+    pub fn can_leave_from(address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+        !(address.is_unspecified() || address.is_multicast() || is_broadcast)
+    }
+}
+
 /// A next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {

@@ -53,6 +53,15 @@ pub(crate) enum LoadError {
         why: String,
     },
     #[error(
+        "pool {pool}, member {member}: {address} is no address that mail can leave from; give the member one of this \
+         machine's addresses, or leave sourceAddress out"
+    )]
+    NoSourceAddress {
+        pool: String,
+        member: String,
+        address: IpAddr,
+    },
+    #[error(
         "pool {pool}, member {member}: {relay} cannot be reached from {address}, which is of the other IP version; give the \
          member a sourceAddress or a relay of the same"
     )]
@@ -208,6 +217,13 @@ impl Loader<'_> {
         let Some(address) = member.source_address else {
             return Ok(());
         };
+        if !Member::can_leave_from(address) {
+            return Err(LoadError::NoSourceAddress {
+                pool: pool.to_owned(),
+                member: member.name.clone(),
+                address,
+            });
+        }
         let next_hops: Vec<&HostPort> = match &member.relay {
             Some(relay) => vec![&relay.address],
             None => self.upstream.endpoints.iter().collect(),

@@ -157,6 +157,22 @@ fn an_address_that_nothing_can_leave_from_is_refused_with_its_place() {
                 "other IP version",
             ],
         ),
+        (
+            "0.0.0.0",
+            "127.0.0.1",
+            ["0.0.0.0 is no address", "leave sourceAddress out"],
+        ),
+        ("::", "::1", [":: is no address", "leave sourceAddress out"]),
+        (
+            "224.0.0.1",
+            "127.0.0.1",
+            ["224.0.0.1 is no address", "this machine's addresses"],
+        ),
+        (
+            "255.255.255.255",
+            "127.0.0.1",
+            ["is no address", "this machine's addresses"],
+        ),
     ] {
         let error = load(source, relay, None).unwrap_err().to_string();
         for part in ["pool p, member a: "].into_iter().chain(named) {
