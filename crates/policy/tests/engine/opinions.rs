@@ -345,7 +345,7 @@ fn a_long_text_is_not_deferred() {
             decision
                 .findings
                 .iter()
-                .any(|finding| finding.part.to_string() == part && finding.saw.contains(words))
+                .any(|finding| finding.part == part && finding.saw.contains(words))
         };
         assert!(
             saw("spec.onUnavailable.message", "longer than"),

@@ -46,7 +46,7 @@ pub(crate) fn gateway() -> Gateway {
         home: vec![country("JP")],
         after_data: Millis(45_000),
         on_unavailable: OnUnavailable::default(),
-        verdict_header: sekisho_policy::snapshot::VerdictHeader::Omit,
+        verdict_header: VerdictHeader::Omit,
         privacy: Privacy::default(),
         country_database: None,
         asn_database: None,
