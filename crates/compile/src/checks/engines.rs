@@ -1,7 +1,8 @@
-//! Content engines whose address is none.
+//! Content engines whose address is none, and those that a gateway does not wait for as long as they may take.
 
 use sekisho_crd::SubmissionPolicySpec;
 
+use super::attached;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::objects::Objects;
 use crate::view::valid;
@@ -21,6 +22,34 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
                 out.push(diagnostic.mend(
                     "http://host:port for Rspamd, tcp://host:port for Spamd; an IPv6 address stands in brackets",
                 ));
+            }
+        }
+    }
+    outlast(objects, out);
+}
+
+/// Of the time from the end of the data to the next hop's answer engines have one half.
+fn outlast(objects: &Objects, out: &mut Vec<Diagnostic>) {
+    for (name, gateway) in &objects.gateways {
+        let Some(gateway) = gateway.spec() else {
+            continue;
+        };
+        let after_data = &gateway.deadlines.after_data;
+        for view in attached::<SubmissionPolicySpec>(objects, name) {
+            let classify = view.spec.classify.iter();
+            let engines = classify.flat_map(|classify| &classify.engines);
+            for (index, engine) in engines.enumerate() {
+                if engine.timeout.as_millis() > after_data.as_millis() / 2 {
+                    let message = format!(
+                        "the engine never has {}: it is waited for during half of the {after_data} that deadlines.afterData of MailGateway/{} leaves",
+                        engine.timeout, name.name
+                    );
+                    let field = format!("classify.engines[{index}].timeout");
+                    let diagnostic = view.warning(Code::NeverApplies, &field, message);
+                    out.push(diagnostic.mend(
+                        "a shorter timeout, or a longer deadlines.afterData where clients wait for it",
+                    ));
+                }
             }
         }
     }
