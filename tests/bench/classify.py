@@ -67,10 +67,10 @@ def send_smtp(work):
 
 
 def send_rspamd(work):
-    """Asks rspamd about messages one after the other over one connection, as the proxy does."""
+    """Asks rspamd about messages one after the other, as the proxy does; rspamd closes the connection after each answer."""
     port, messages = work
-    wire = Lines(port)
     for message in messages:
+        wire = Lines(port)
         head = (f"POST /checkv2 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(message)}\r\nIP: 127.0.0.1\r\n"
                 "Helo: bench.example.jp\r\nFrom: bench@example.jp\r\nRcpt: someone@example.net\r\n\r\n")
         wire.socket.sendall(head.encode() + message)
@@ -79,6 +79,7 @@ def send_rspamd(work):
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         wire.file.read(length)
+        wire.socket.close()
     return []
 
 

@@ -44,7 +44,7 @@ fn stages(matched: Vec<Box<str>>) -> [Stage; 8] {
         Stage::Mail,
         Stage::Rcpt { recipient: Address::new("x", "example.org"), domain: Fact::Known(DomainStanding::NullMx) },
         Stage::Headers(HeaderFacts { from, visible_recipients: 9, matched, scan: Scan::OverLimits }),
-        Stage::End(EndFacts { bytes: 1 << 20, extensions: vec!["exe".into()], scan: Scan::OverLimits, newlines: Newlines::Bare }),
+        Stage::End(EndFacts { bytes: 1 << 20, extensions: vec!["exe".into()], scan: Scan::OverLimits, newlines: Newlines::Bare, ..EndFacts::default() }),
     ]
 }
 
