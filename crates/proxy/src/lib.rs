@@ -11,6 +11,7 @@ mod detect;
 mod dns;
 mod engine;
 mod error;
+mod fields;
 mod gateway;
 mod held;
 mod ids;

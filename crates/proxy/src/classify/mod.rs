@@ -6,7 +6,6 @@ mod breaker;
 mod cache;
 mod connect;
 mod engine;
-mod former;
 mod rspamd;
 mod spamd;
 #[cfg(test)]

@@ -6,10 +6,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::connect::connect;
 use super::engine::Time;
-use super::former::Former;
 use super::trouble::Trouble;
 use super::{Inquiry, answer};
 use crate::dns::Dns;
+use crate::fields::{Edit, FieldEditor};
 
 /// Octets of an answer: the names of all rules that there are fit in.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -48,15 +48,17 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), inquiry: &Inquiry<'_>) -> Resu
     let length = received.len() as u64 + message.octets();
     let head = format!("SYMBOLS SPAMC/1.5\r\nContent-length: {length}\r\n\r\n{received}");
     to.write_all(head.as_bytes()).await.map_err(broken)?;
-    let (mut reader, mut former) = (message.reader(), Former::default());
+    let mut reader = message.reader();
+    // As long as before, since the length was told.
+    let mut editor = FieldEditor::new("Received", Edit::Rename("X-Former"));
     loop {
         let chunk = reader.next().await.map_err(|_| Trouble::Unreadable)?;
         if chunk.is_empty() {
             break;
         }
-        to.write_all(&former.pass(&chunk)).await.map_err(broken)?;
+        to.write_all(&editor.pass(&chunk)).await.map_err(broken)?;
     }
-    to.write_all(&former.finish()).await.map_err(broken)?;
+    to.write_all(&editor.finish()).await.map_err(broken)?;
     to.shutdown().await.map_err(broken)
 }
 

@@ -169,6 +169,9 @@ impl<S: Transport> Session<S> {
         facts: &EndFacts,
         content: &Content,
     ) -> Result<Fact<Vec<Opinion>>, Stop> {
+        if !intake.needs().engines {
+            return Ok(Fact::Unasked);
+        }
         let event = self.event(Stage::End(facts.clone()));
         if !live.rules.needs(&event).contains(Need::Opinions) {
             return Ok(Fact::Unasked);

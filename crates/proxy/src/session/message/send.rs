@@ -16,8 +16,9 @@ use super::super::data::Sent;
 use super::super::forward::{Setback, cut_short};
 use super::super::io::Gone;
 use super::super::stream::Transport;
-use super::verdict::{self, Scrub};
+use super::verdict;
 use super::{Intake, Stop, after_data, class_refused, tells_verdict};
+use crate::fields::{Edit, FieldEditor};
 use crate::held::Content;
 use crate::live::Live;
 use crate::received::{Protocol, Received};
@@ -38,7 +39,9 @@ impl<S: Transport> Session<S> {
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, until).await?;
         let verdict = self.verdict_field(live, &next);
-        let mut scrub = verdict.as_ref().map(|_| Scrub::default());
+        let mut scrub = verdict
+            .as_ref()
+            .map(|_| FieldEditor::new(verdict::NAME, Edit::Remove));
         let mut next = self.begin_data(next, verdict).await?;
         let mut reader = content.reader();
         let passing = async {
@@ -50,7 +53,7 @@ impl<S: Transport> Session<S> {
                     None => next.write(&chunk).await?,
                 }
             }
-            let left = scrub.map_or_else(Vec::new, Scrub::finish);
+            let left = scrub.map_or_else(Vec::new, FieldEditor::finish);
             Ok(next.write(&left).await?)
         };
         self.while_there(passing).await?;
