@@ -23,7 +23,7 @@ const NOT_PURE: [&str; 12] = [
 ];
 
 /// A crate, and what its tree must not contain. Names of ours are without `sekisho-`.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("policy", &[]),
     ("smtp", &[]),
     ("crd", &["kube-client", "kube-runtime", "tokio"]),
@@ -41,11 +41,26 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
             "sekisho-store",
         ],
     ),
-    ("api", &["sekisho-smtp", "sekisho-proxy"]),
+    ("api", &["sekisho-smtp", "sekisho-proxy", "kube"]),
+    (
+        "operator",
+        &["sqlx", "redis", "sekisho-api", "sekisho-proxy"],
+    ),
+    (
+        "node",
+        &[
+            "kube",
+            "k8s-openapi",
+            "sqlx",
+            "sekisho-crd",
+            "sekisho-compile",
+            "sekisho-store",
+        ],
+    ),
 ];
 
 /// Which of ours each may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("policy", &[]),
     ("smtp", &[]),
     ("crd", &[]),
@@ -58,6 +73,8 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         "api",
         &["policy", "compile", "store", "counters", "runtime"],
     ),
+    ("operator", &["crd", "compile", "policy", "runtime"]),
+    ("node", &["policy", "proxy", "counters", "runtime"]),
 ];
 
 struct Graph {

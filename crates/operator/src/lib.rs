@@ -1,0 +1,1 @@
+//! Watches, compiles, publishes, writes status, injects: what Sekisho does in a cluster.
