@@ -7,6 +7,7 @@
     reason = "a helper of tests may panic like a test"
 )]
 
+mod cluster;
 mod component;
 mod data;
 pub mod mmdb;
@@ -20,6 +21,7 @@ mod smtp_sink;
 mod spamd;
 mod wait;
 
+pub use cluster::{Backup, BoundTo, ControlPlane, Controllers, Ran};
 pub use component::{program, require, skip};
 pub use data::{Corpus, corpus, country_database};
 pub use peer::Peer;

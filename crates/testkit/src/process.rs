@@ -113,6 +113,11 @@ impl Process {
             .unwrap_or_else(|e| panic!("{} cannot be signalled: {e}", self.name));
     }
 
+    /// Ends it at once (SIGKILL), unless it has ended.
+    pub(crate) fn kill(&self) {
+        let _ = kill_process(self.pid(), Signal::KILL);
+    }
+
     /// Asks it to end and waits for it.
     ///
     /// # Panics
