@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sekisho_compile::files::{self, Demo, Loaded, PolicyTest, Secret, Source};
-use sekisho_compile::{Completeness, Diagnostic, ObjectKey, compile, lint, sort};
+use sekisho_compile::{Diagnostic, ObjectKey, Platform, compile_all, sort};
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::{Envelope, ObjectRef, Snapshot};
 
@@ -42,31 +42,22 @@ impl Compiled {
         }
     }
 
-    /// Reads a file or a folder after a past: objects that are invalid now keep the rules that they have in `last`.
+    /// Reads a file or a folder for `sekisho up`, after a past: objects that are invalid now keep the rules that they have
+    /// in `last`.
     pub(crate) fn after(path: &Path, last: &BTreeMap<ObjectRef, Snapshot>) -> Self {
-        let loaded = files::load(&[path.to_owned()]);
-        let mut names: Vec<ObjectRef> = loaded.objects.gateways.keys().map(gateway_ref).collect();
-        if loaded.objects.completeness == Completeness::Partial {
-            // A gateway that is not there may be in what could not be read.
-            names.extend(last.keys().cloned());
-        }
-        Self::assemble(loaded, names, last)
+        let mut loaded = files::load(&[path.to_owned()]);
+        loaded.objects.platform = Platform::Standalone;
+        let last = last
+            .iter()
+            .map(|(name, snapshot)| (ObjectKey::new(&*name.namespace, &*name.name), snapshot));
+        Self::assemble(loaded, &last.collect())
     }
 
     fn linted(loaded: Loaded) -> Self {
-        let names = loaded.objects.gateways.keys().map(gateway_ref).collect();
-        let whole = lint(&loaded.objects);
-        let mut compiled = Self::assemble(loaded, names, &BTreeMap::new());
-        compiled.diagnostics.extend(whole);
-        sort(&mut compiled.diagnostics);
-        compiled
+        Self::assemble(loaded, &BTreeMap::new())
     }
 
-    fn assemble(
-        loaded: Loaded,
-        names: Vec<ObjectRef>,
-        last: &BTreeMap<ObjectRef, Snapshot>,
-    ) -> Self {
+    fn assemble(loaded: Loaded, last: &BTreeMap<ObjectKey, &Snapshot>) -> Self {
         let Loaded {
             objects,
             secrets,
@@ -74,16 +65,14 @@ impl Compiled {
             tests,
             mut diagnostics,
         } = loaded;
-        let mut gateways = BTreeMap::new();
-        for name in names {
-            let key = ObjectKey::new(&*name.namespace, &*name.name);
-            let compiled = compile(&objects, &key, last.get(&name));
-            diagnostics.extend(compiled.diagnostics);
-            gateways.insert(name, compiled.snapshot);
-        }
+        let compiled = compile_all(&objects, last);
+        diagnostics.extend(compiled.diagnostics);
         sort(&mut diagnostics);
+        let gateways = compiled.gateways.into_iter();
         Self {
-            gateways,
+            gateways: gateways
+                .map(|(key, snapshot)| (gateway_ref(&key), snapshot))
+                .collect(),
             secrets,
             demos,
             tests,

@@ -76,7 +76,7 @@ pub enum Code {
     SecretNotFound,
     /// A Secret without a value that is needed.
     SecretIncomplete,
-    /// An object of which one applies to a gateway, and an older one does.
+    /// An object of which one applies to a gateway, and an older one does; or a port that another gateway has.
     Conflicted,
     /// A rule, or a part of one, that can never apply.
     NeverApplies,

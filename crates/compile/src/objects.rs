@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use sekisho_crd::{
     CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
@@ -161,6 +162,18 @@ impl SecretKeys {
     }
 }
 
+/// Where the gateways run, as far as it matters to what objects may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Platform {
+    /// Not known, as when files are checked before they are put anywhere: what is good on one platform is good.
+    #[default]
+    Any,
+    /// Pods of a Kubernetes cluster, each gateway in its own.
+    Cluster,
+    /// One process beside the files that it reads.
+    Standalone,
+}
+
 /// Everything that a snapshot is made from.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
@@ -180,6 +193,11 @@ pub struct Objects {
     pub secrets: BTreeMap<ObjectKey, SecretKeys>,
     /// Whether every object that exists was read.
     pub completeness: Completeness,
+    /// Where the gateways run.
+    pub platform: Platform,
+    /// The addresses of the cluster's own nodes and pods, from which no client's own address can be told. They go into
+    /// the snapshot of every gateway; empty outside of clusters.
+    pub cluster_networks: Vec<IpNet>,
 }
 
 /// The spec of one of the kinds.
@@ -223,6 +241,28 @@ impl Objects {
     /// Adds an object, in the place of one with the same kind and key.
     pub fn insert<S: Spec>(&mut self, key: ObjectKey, object: Object<S>) {
         S::table_mut(self).insert(key, object);
+    }
+
+    /// Removes an object that was deleted. Says whether it was there.
+    pub fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
+        match kind {
+            Kind::MailGateway => self.gateways.remove(key).is_some(),
+            Kind::SubmissionPolicy => self.submission_policies.remove(key).is_some(),
+            Kind::CountryRule => self.country_rules.remove(key).is_some(),
+            Kind::RateLimit => self.rate_limits.remove(key).is_some(),
+            Kind::LoginGuard => self.login_guards.remove(key).is_some(),
+            Kind::EgressPool => self.egress_pools.remove(key).is_some(),
+        }
+    }
+
+    /// Whether there is no object of any kind. Secrets do not count.
+    pub fn is_empty(&self) -> bool {
+        self.gateways.is_empty()
+            && self.submission_policies.is_empty()
+            && self.country_rules.is_empty()
+            && self.rate_limits.is_empty()
+            && self.login_guards.is_empty()
+            && self.egress_pools.is_empty()
     }
 }
 

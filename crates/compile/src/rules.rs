@@ -5,6 +5,7 @@ use sekisho_crd::{
     SubmissionPolicySpec, TargetRef,
 };
 
+use crate::index::{Attachments, Index};
 use crate::objects::Spec;
 
 /// The spec of a kind that attaches to gateways.
@@ -17,10 +18,12 @@ pub(crate) trait RuleKind: Spec {
     fn brake(&self) -> Brake;
     /// To what it applies, where the kind can say.
     fn matching(&self) -> Option<&Match>;
+    /// The rules of the kind by their gateways.
+    fn attachments<'i, 'a>(index: &'i Index<'a>) -> &'i Attachments<'a, Self>;
 }
 
 macro_rules! rule_kind {
-    ($type:ty, |$spec:ident| $matching:expr) => {
+    ($type:ty, $table:ident, |$spec:ident| $matching:expr) => {
         impl RuleKind for $type {
             fn targets(&self) -> &[TargetRef] {
                 &self.target_refs
@@ -38,11 +41,17 @@ macro_rules! rule_kind {
                 let $spec = self;
                 $matching
             }
+
+            fn attachments<'i, 'a>(index: &'i Index<'a>) -> &'i Attachments<'a, Self> {
+                &index.$table
+            }
         }
     };
 }
 
-rule_kind!(SubmissionPolicySpec, |spec| spec.matching.as_ref());
-rule_kind!(RateLimitSpec, |spec| spec.matching.as_ref());
-rule_kind!(CountryRuleSpec, |_spec| None);
-rule_kind!(LoginGuardSpec, |_spec| None);
+rule_kind!(SubmissionPolicySpec, submission_policies, |spec| spec
+    .matching
+    .as_ref());
+rule_kind!(RateLimitSpec, rate_limits, |spec| spec.matching.as_ref());
+rule_kind!(CountryRuleSpec, country_rules, |_spec| None);
+rule_kind!(LoginGuardSpec, login_guards, |_spec| None);

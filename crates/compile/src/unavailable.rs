@@ -1,9 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AppliesTo, BackendType, CountersType, CountryRuleSpec, GatewayMode, Limit, LimitUnit,
-    MailGatewaySpec, Mechanism, OnExceed, RateLimitSpec, RouteAction, RouteTo,
-    SubmissionPolicySpec,
+    AppliesTo, BackendType, CountersType, CountryRuleSpec, Limit, LimitUnit, MailGatewaySpec,
+    Mechanism, OnExceed, RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -31,9 +30,6 @@ fn refuse<S: Spec>(
 
 fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
     let spec = view.spec;
-    if spec.mode == GatewayMode::Sidecar {
-        refuse(view, "mode", "mode Sidecar", "use Gateway", out);
-    }
     if spec.counters.type_ == CountersType::Redis {
         refuse(view, "counters.type", "Redis", "use Memory", out);
     }

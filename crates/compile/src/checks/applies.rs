@@ -6,15 +6,17 @@ use sekisho_crd::{
 };
 use sekisho_policy::expr::{Expr, Field};
 
-use super::{attached, countries};
+use super::countries;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::index::Index;
 use crate::objects::{Objects, Spec, name_of};
 use crate::rules::RuleKind;
 use crate::suggest::did_you_mean;
 use crate::view::{View, valid};
 use crate::when;
 
-pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
+    let objects = index.objects;
     off::<SubmissionPolicySpec>(objects, out);
     off::<CountryRuleSpec>(objects, out);
     off::<RateLimitSpec>(objects, out);
@@ -22,10 +24,10 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| everybody_exempt(view, out));
     for gateway in valid::<MailGatewaySpec>(objects) {
-        for view in attached::<SubmissionPolicySpec>(objects, gateway.key) {
+        for &view in index.attached::<SubmissionPolicySpec>(gateway.key) {
             matching(view, "match", view.spec.matching.as_ref(), gateway, out);
         }
-        for view in attached::<RateLimitSpec>(objects, gateway.key) {
+        for &view in index.attached::<RateLimitSpec>(gateway.key) {
             matching(view, "match", view.spec.matching.as_ref(), gateway, out);
             for (index, each) in view.spec.overrides.iter().enumerate() {
                 matching(
@@ -38,7 +40,7 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
             }
             asn_key(view, gateway, out);
         }
-        for view in attached::<CountryRuleSpec>(objects, gateway.key) {
+        for &view in index.attached::<CountryRuleSpec>(gateway.key) {
             country_rule(view, gateway, out);
         }
     }

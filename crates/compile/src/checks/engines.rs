@@ -2,13 +2,12 @@
 
 use sekisho_crd::SubmissionPolicySpec;
 
-use super::attached;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::Objects;
+use crate::index::Index;
 use crate::view::valid;
 
-pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
-    for view in valid::<SubmissionPolicySpec>(objects) {
+pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
+    for view in valid::<SubmissionPolicySpec>(index.objects) {
         let engines = view
             .spec
             .classify
@@ -25,17 +24,17 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
             }
         }
     }
-    outlast(objects, out);
+    outlast(index, out);
 }
 
 /// Of the time from the end of the data to the next hop's answer engines have one half.
-fn outlast(objects: &Objects, out: &mut Vec<Diagnostic>) {
-    for (name, gateway) in &objects.gateways {
+fn outlast(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
+    for (name, gateway) in &index.objects.gateways {
         let Some(gateway) = gateway.spec() else {
             continue;
         };
         let after_data = &gateway.deadlines.after_data;
-        for view in attached::<SubmissionPolicySpec>(objects, name) {
+        for &view in index.attached::<SubmissionPolicySpec>(name) {
             let classify = view.spec.classify.iter();
             let engines = classify.flat_map(|classify| &classify.engines);
             for (index, engine) in engines.enumerate() {

@@ -4,12 +4,13 @@ use sekisho_crd::{
     CountryRuleSpec, Enforcement, KeyPart, Limit, OnExceed, RateLimitSpec, SubmissionPolicySpec,
 };
 
-use super::attached;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{Objects, Spec, name_of};
+use crate::index::Index;
+use crate::objects::{Spec, name_of};
 use crate::view::{View, valid};
 
-pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
+    let objects = index.objects;
     for view in valid::<RateLimitSpec>(objects) {
         within(view, "limits", &view.spec.limits, out);
         for (index, each) in view.spec.overrides.iter().enumerate() {
@@ -25,8 +26,8 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
         within(view, "then.limits", &view.spec.then.limits, out);
     }
     for gateway in objects.gateways.keys() {
-        let limits: Vec<_> = attached::<RateLimitSpec>(objects, gateway).collect();
-        let countries: Vec<_> = attached::<CountryRuleSpec>(objects, gateway).collect();
+        let limits = index.attached::<RateLimitSpec>(gateway);
+        let countries = index.attached::<CountryRuleSpec>(gateway);
         for tight in limits.iter().filter(|view| always_refuses(view.spec)) {
             for loose in limits.iter().filter(|loose| loose.key != tight.key) {
                 if same_key(&loose.spec.key, &tight.spec.key) {
@@ -40,7 +41,7 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
                 across(*loose, "then.limits", &loose.spec.then.limits, *tight, out);
             }
         }
-        for policy in attached::<SubmissionPolicySpec>(objects, gateway) {
+        for &policy in index.attached::<SubmissionPolicySpec>(gateway) {
             countries
                 .iter()
                 .for_each(|loose| recipients(*loose, policy, out));

@@ -8,36 +8,37 @@ mod expressions;
 mod headers;
 mod limits;
 mod patterns;
+mod platform;
 mod pools;
 mod replicas;
 mod secrets;
 mod targets;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{ObjectKey, Objects, Spec};
-use crate::rules::RuleKind;
+use crate::index::Index;
+use crate::objects::{Objects, Spec};
 use crate::unavailable;
-use crate::view::{View, valid};
 
 /// Everything that is wrong with valid objects, whatever the gateway.
-pub(crate) fn all(objects: &Objects) -> Vec<Diagnostic> {
+pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
     let mut out = Vec::new();
     for check in [
         unavailable::check,
         expressions::check,
         headers::check,
         patterns::check,
-        engines::check,
         targets::check,
         pools::check,
         aliases::check,
-        limits::check,
-        applies::check,
         secrets::check,
         countries::check,
         replicas::check,
+        platform::check,
     ] {
-        check(objects, &mut out);
+        check(index.objects, &mut out);
+    }
+    for check in [engines::check, limits::check, applies::check] {
+        check(index, &mut out);
     }
     out
 }
@@ -49,23 +50,6 @@ pub(crate) fn rejects(diagnostic: &Diagnostic) -> bool {
         Code::TargetNotFound | Code::SecretNotFound | Code::SecretIncomplete | Code::Conflicted
     );
     diagnostic.is_error() && !beside
-}
-
-/// Whether a rule attaches to a gateway.
-pub(crate) fn is_attached<S: RuleKind>(key: &ObjectKey, spec: &S, gateway: &ObjectKey) -> bool {
-    key.namespace == gateway.namespace
-        && spec
-            .targets()
-            .iter()
-            .any(|target| target.name.as_str() == gateway.name)
-}
-
-/// The valid rules of a kind that attach to a gateway.
-fn attached<'a, S: RuleKind>(
-    objects: &'a Objects,
-    gateway: &'a ObjectKey,
-) -> impl Iterator<Item = View<'a, S>> {
-    valid::<S>(objects).filter(move |view| is_attached(view.key, view.spec, gateway))
 }
 
 /// The names of the objects of a kind in a namespace.

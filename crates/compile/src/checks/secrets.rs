@@ -3,7 +3,7 @@
 use sekisho_crd::{EgressPoolSpec, MailGatewaySpec, Relay, SecretRef};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{ObjectKey, Objects, Spec};
+use crate::objects::{ObjectKey, Objects, Platform, Spec};
 use crate::suggest::did_you_mean;
 use crate::view::{View, valid};
 
@@ -74,16 +74,31 @@ fn named<S: Spec>(
             )
         });
         let message = format!("there is no Secret {name} in the namespace {namespace}");
-        let diagnostic = view.error(Code::SecretNotFound, field, message);
+        let diagnostic = missing(objects, view, Code::SecretNotFound, field, message);
         out.push(diagnostic.mend(remedy));
         return;
     };
     for key in purpose.keys.into_iter().filter(|key| keys.lacks(key)) {
         let message = format!("the Secret {name} has no {key}");
-        let diagnostic = view.error(Code::SecretIncomplete, field, message);
+        let diagnostic = missing(objects, view, Code::SecretIncomplete, field, message);
         out.push(diagnostic.mend(format!(
             "give it {key}: a Secret of type {} has {first} and {second}",
             purpose.type_
         )));
+    }
+}
+
+/// In a cluster a Secret may come later than what names it, often by another's hand, such as a certificate that is being
+/// issued: the object is good, and waits. What files name is there or will never be.
+fn missing<S: Spec>(
+    objects: &Objects,
+    view: View<'_, S>,
+    code: Code,
+    field: &str,
+    message: String,
+) -> Diagnostic {
+    match objects.platform {
+        Platform::Cluster => view.warning(code, field, message),
+        Platform::Any | Platform::Standalone => view.error(code, field, message),
     }
 }

@@ -6,7 +6,8 @@
 mod rule;
 mod run;
 
-use std::collections::BTreeSet;
+use std::borrow::{Borrow, Cow};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
     CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
@@ -18,7 +19,8 @@ use sekisho_policy::{Envelope, LoadError, Ruleset, Snapshot};
 use self::run::Run;
 use crate::checks;
 use crate::diagnostic::{Code, Diagnostic, Position, sort};
-use crate::objects::{ObjectKey, ObjectName, Objects, Spec, name_of};
+use crate::index::Index;
+use crate::objects::{Completeness, ObjectKey, ObjectName, Objects, Spec, name_of};
 use crate::path::FieldPath;
 
 /// What [`compile`] makes.
@@ -30,70 +32,115 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// What [`compile_all`] makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompiledAll {
+    /// Each gateway and the body of its next snapshot; none while the gateway itself is not valid and never was.
+    pub gateways: BTreeMap<ObjectKey, Option<Snapshot>>,
+    /// What is wrong with the objects, in a defined order. Errors do not keep the rest from being compiled.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 /// Compiles the snapshot of one gateway. `previous` is the body of its last snapshot, from which objects that are not
 /// valid now keep their rules. The same arguments give the same result, on every machine.
 pub fn compile(objects: &Objects, gateway: &ObjectKey, previous: Option<&Snapshot>) -> Compiled {
-    let mut diagnostics = checks::all(objects);
-    let snapshot = attempt(objects, gateway, previous, &mut diagnostics);
-    sort(&mut diagnostics);
+    let mut session = Session::of(objects);
+    let snapshot = session.attempt(gateway, previous);
     Compiled {
         snapshot,
-        diagnostics,
+        diagnostics: session.finish(),
+    }
+}
+
+/// Compiles the snapshots of all gateways, and does once what does not depend on the gateway. `previous` has the bodies
+/// of their last snapshots, as for [`compile`]. Nothing that a rule names is in another namespace, so that the objects of
+/// each namespace can be compiled alone, with the same result.
+///
+/// While not everything could be read, a gateway that only `previous` has is compiled too.
+pub fn compile_all<S: Borrow<Snapshot>>(
+    objects: &Objects,
+    previous: &BTreeMap<ObjectKey, S>,
+) -> CompiledAll {
+    let mut session = Session::of(objects);
+    let mut names: BTreeSet<&ObjectKey> = objects.gateways.keys().collect();
+    if objects.completeness == Completeness::Partial {
+        names.extend(previous.keys());
+    }
+    let compiled = names.into_iter().map(|name| {
+        let previous = previous.get(name).map(Borrow::borrow);
+        (name.clone(), session.attempt(name, previous))
+    });
+    CompiledAll {
+        gateways: compiled.collect(),
+        diagnostics: session.finish(),
     }
 }
 
 /// Everything that is wrong with objects, as `sekisho lint` prints it: what [`compile`] finds for every gateway, without a
 /// past.
 pub fn lint(objects: &Objects) -> Vec<Diagnostic> {
-    let checked = checks::all(objects);
-    let mut diagnostics = checked.clone();
-    for gateway in objects.gateways.keys() {
-        let mut found = checked.clone();
-        attempt(objects, gateway, None, &mut found);
-        diagnostics.append(&mut found);
-    }
-    sort(&mut diagnostics);
-    diagnostics
+    compile_all::<Snapshot>(objects, &BTreeMap::new()).diagnostics
 }
 
-/// Compiles until the data plane would take it, leaving out at each turn the object that it would not. `diagnostics`
-/// holds what the checks found and gets what is found here.
-fn attempt(
-    objects: &Objects,
-    gateway: &ObjectKey,
-    previous: Option<&Snapshot>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Snapshot> {
-    let mut rejected: BTreeSet<ObjectName> = diagnostics
-        .iter()
-        .filter(|d| checks::rejects(d))
-        .filter_map(|d| d.object.clone())
-        .collect();
-    loop {
-        let mut run = Run {
-            objects,
-            gateway,
-            previous,
-            rejected: &rejected,
-            out: Vec::new(),
-        };
-        let snapshot = run.snapshot();
-        let mut found = run.out;
-        let Some(snapshot) = snapshot else {
-            diagnostics.append(&mut found);
-            return None;
-        };
-        let Err(error) = Ruleset::load(&Envelope::seal(0, snapshot.clone())) else {
-            diagnostics.append(&mut found);
-            return Some(snapshot);
-        };
-        let (name, diagnostic) = refused(objects, gateway, &error);
-        diagnostics.push(diagnostic);
-        // An object that is refused twice is refused as it was before: the last snapshot stays as a whole.
-        if !rejected.insert(name) {
-            diagnostics.append(&mut found);
-            return None;
+/// The compilation of some gateways from the same objects.
+struct Session<'a> {
+    index: Index<'a>,
+    /// What the checks across objects reject, whatever the gateway.
+    rejected: BTreeSet<ObjectName>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Session<'a> {
+    fn of(objects: &'a Objects) -> Self {
+        let index = Index::of(objects);
+        let diagnostics = checks::all(&index);
+        let rejected = diagnostics
+            .iter()
+            .filter(|d| checks::rejects(d))
+            .filter_map(|d| d.object.clone())
+            .collect();
+        Self {
+            index,
+            rejected,
+            diagnostics,
         }
+    }
+
+    /// Compiles until the data plane would take it, leaving out at each turn the object that it would not.
+    fn attempt(&mut self, gateway: &ObjectKey, previous: Option<&Snapshot>) -> Option<Snapshot> {
+        let mut rejected = Cow::Borrowed(&self.rejected);
+        loop {
+            let mut run = Run {
+                index: &self.index,
+                objects: self.index.objects,
+                gateway,
+                previous,
+                rejected: &rejected,
+                out: Vec::new(),
+            };
+            let snapshot = run.snapshot();
+            let mut found = run.out;
+            let Some(snapshot) = snapshot else {
+                self.diagnostics.append(&mut found);
+                return None;
+            };
+            let Err(error) = Ruleset::load(&Envelope::seal(0, snapshot.clone())) else {
+                self.diagnostics.append(&mut found);
+                return Some(snapshot);
+            };
+            let (name, diagnostic) = refused(self.index.objects, gateway, &error);
+            self.diagnostics.push(diagnostic);
+            // An object that is refused twice is refused as it was before: the last snapshot stays as a whole.
+            if !rejected.to_mut().insert(name) {
+                self.diagnostics.append(&mut found);
+                return None;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Diagnostic> {
+        sort(&mut self.diagnostics);
+        self.diagnostics
     }
 }
 

@@ -10,15 +10,16 @@ use sekisho_policy::Snapshot;
 use sekisho_policy::snapshot::{Gateway, Pool, RouteTo, Rule, RuleSpec, SCHEMA};
 
 use super::rule::{Lower, Number, Obstacle, assemble};
-use crate::checks;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::index::Index;
 use crate::lower::{self, Context};
 use crate::objects::{Completeness, Object, ObjectKey, ObjectName, Objects, Spec, name_of};
 use crate::path::FieldPath;
-use crate::view::{object_ref, wire_kind};
+use crate::view::{View, object_ref, wire_kind};
 
 /// One attempt.
 pub(super) struct Run<'a> {
+    pub(super) index: &'a Index<'a>,
     pub(super) objects: &'a Objects,
     pub(super) gateway: &'a ObjectKey,
     pub(super) previous: Option<&'a Snapshot>,
@@ -33,7 +34,15 @@ struct Candidate<'a> {
     created: Option<&'a str>,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    fn of<S>(rule: Rule, key: &ObjectKey, object: &'a Object<S>) -> Self {
+        Self {
+            rule,
+            key: key.clone(),
+            created: object.created.as_deref(),
+        }
+    }
+
     /// The smallest applies where only one does. Objects from files have no age and come last.
     fn rank(&self) -> (bool, Option<&str>, &ObjectKey) {
         (self.created.is_none(), self.created, &self.key)
@@ -66,8 +75,10 @@ impl<'a> Run<'a> {
         let own = object
             .filter(|_| self.accepts::<MailGatewaySpec>(self.gateway))
             .and_then(Object::spec);
-        let lowered =
-            own.and_then(|spec| lower::gateway(spec, object_ref::<MailGatewaySpec>(self.gateway)));
+        let lowered = own.and_then(|spec| {
+            let object = object_ref::<MailGatewaySpec>(self.gateway);
+            lower::gateway(spec, object, &self.objects.cluster_networks)
+        });
         if lowered.is_some() || !self.may_keep::<MailGatewaySpec>(self.gateway) {
             return lowered;
         }
@@ -79,18 +90,17 @@ impl<'a> Run<'a> {
     /// The rules of a kind in the order of their names, or the one that applies.
     fn rules<S: Lower>(&mut self, context: &Context) -> Vec<Rule> {
         let mut candidates = Vec::new();
-        for (key, object) in S::table(self.objects) {
-            let rule = match object.spec() {
-                Some(spec) if !checks::is_attached(key, spec, self.gateway) => continue,
-                Some(spec) if self.accepts::<S>(key) => self.current(key, object, spec, context),
-                _ => self.kept::<S>(key),
+        for view in self.index.attached::<S>(self.gateway) {
+            let rule = if self.accepts::<S>(view.key) {
+                self.current(*view, context)
+            } else {
+                self.kept::<S>(view.key)
             };
-            let created = object.created.as_deref();
-            candidates.extend(rule.map(|rule| Candidate {
-                rule,
-                key: key.clone(),
-                created,
-            }));
+            candidates.extend(rule.map(|rule| Candidate::of(rule, view.key, view.object)));
+        }
+        for (key, object) in self.index.invalid::<S>() {
+            let rule = self.kept::<S>(key);
+            candidates.extend(rule.map(|rule| Candidate::of(rule, key, object)));
         }
         candidates.extend(self.unread::<S>());
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
@@ -104,13 +114,8 @@ impl<'a> Run<'a> {
     }
 
     /// The rule of a valid object.
-    fn current<S: Lower>(
-        &mut self,
-        key: &ObjectKey,
-        object: &Object<S>,
-        spec: &S,
-        context: &Context,
-    ) -> Option<Rule> {
+    fn current<S: Lower>(&mut self, view: View<'_, S>, context: &Context) -> Option<Rule> {
+        let View { key, spec, .. } = view;
         let obstacle = spec.obstacle(self, context);
         let rule = if obstacle.is_none() {
             assemble(key, spec, context)
@@ -127,14 +132,7 @@ impl<'a> Run<'a> {
             message,
         }) = obstacle.filter(|_| kept.is_none())
         {
-            let field = FieldPath::parse(&format!("spec.{field}"));
-            let position = object.position(&field);
-            self.out.push(
-                Diagnostic::error(code, message)
-                    .of(name_of::<S>(key))
-                    .at(field)
-                    .in_file(position),
-            );
+            self.out.push(view.error(code, &field, message));
         }
         kept
     }

@@ -3,7 +3,7 @@
 use sekisho_crd::{API_VERSION, GROUP, Kind};
 
 use super::node::{Content, Mark, Node};
-use super::structure::quote;
+use crate::admit::quote;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::objects::{ObjectKey, ObjectName};
 use crate::path::FieldPath;

@@ -11,15 +11,13 @@ use sekisho_crd::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::checked::{checked_body, checked_spec, from_json};
 use super::demo::{self, Demo, DemoSpec};
 use super::identity::{self, Family, Identity, Refusal};
 use super::node::{Content, Mark, Node};
 use super::policy_test;
-use super::schemas::KindSchema;
 use super::source::Source;
-use super::structure::Finding;
 use super::{Loaded, secret, yaml};
+use crate::admit::{Finding, KindSchema, checked_body, checked_spec, from_json};
 use crate::diagnostic::{Code, Diagnostic, Position, sort};
 use crate::objects::{Completeness, Object, ObjectName, Origin, SecretKeys, Spec, State, name_of};
 use crate::path::FieldPath;
@@ -257,17 +255,19 @@ impl Loader {
         place: fn(&mut S, &Path),
     ) {
         let name = name_of::<S>(&identity.key);
-        let (spec, mut problems) = checked_spec(KindSchema::of(S::KIND), &reading.root, &identity);
+        let (spec, mut problems) = checked_spec(
+            KindSchema::of(S::KIND),
+            reading.root.to_json(),
+            Some(&reading.root),
+            &identity.key,
+        );
         let state = match spec.map(|spec| from_json::<S>(spec, &FieldPath::spec())) {
             Some(Ok(mut spec)) if !reading.damaged && identity.problems.is_empty() => {
                 place(&mut spec, &reading.source.folder);
                 State::Valid(Box::new(spec))
             }
             Some(Err(problem)) => {
-                problems.push(Finding {
-                    diagnostic: *problem,
-                    mark: None,
-                });
+                problems.push(Finding::at_its_field(*problem));
                 State::Invalid
             }
             _ => State::Invalid,
@@ -286,10 +286,7 @@ impl Loader {
                 drop(self.loaded.secrets.insert(identity.key.clone(), secret))
             }
             Some(Err(problems)) => {
-                let findings = problems.into_iter().map(|diagnostic| Finding {
-                    diagnostic,
-                    mark: None,
-                });
+                let findings = problems.into_iter().map(Finding::at_its_field);
                 self.report(reading, &identity.name(), findings.collect());
             }
             _ => {}
@@ -310,10 +307,7 @@ impl Loader {
                     accounts,
                 });
             }
-            Some(Err(problem)) => problems.push(Finding {
-                diagnostic: *problem,
-                mark: None,
-            }),
+            Some(Err(problem)) => problems.push(Finding::at_its_field(*problem)),
             None => {}
         }
         self.report(reading, &identity.name(), problems);
@@ -323,19 +317,15 @@ impl Loader {
         let schema = json!({ "type": "object", "properties": { "spec": policy_test::schema() }, "required": ["spec"] });
         let (value, mut problems) = checked_body(&schema, &reading.root);
         let raw = value.map(|mut value| from_json(value["spec"].take(), &FieldPath::spec()));
-        let place = |diagnostic| Finding {
-            diagnostic,
-            mark: None,
-        };
         match raw {
             Some(Ok(raw)) => {
                 let position = |path: &FieldPath| reading.position(reading.root.mark_of(path));
                 let (test, wrong) =
                     policy_test::read(raw, identity.key.clone(), &reading.source.folder, position);
-                problems.extend(wrong.into_iter().map(place));
+                problems.extend(wrong.into_iter().map(Finding::at_its_field));
                 self.loaded.tests.push(test);
             }
-            Some(Err(problem)) => problems.push(place(*problem)),
+            Some(Err(problem)) => problems.push(Finding::at_its_field(*problem)),
             None => {}
         }
         self.report(reading, &identity.name(), problems);

@@ -1,25 +1,21 @@
 //! Files to objects, as the API server would take them: defaults, structure, unknown fields and CEL, with the place of
 //! everything that is wrong.
 
-mod checked;
-mod defaults;
 mod demo;
 mod identity;
 mod load;
 mod node;
 mod policy_test;
 mod scalar;
-mod schemas;
 mod secret;
 mod source;
-mod structure;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use demo::{Demo, DemoAccount, DemoRelay};
-pub(crate) use node::Node;
+pub(crate) use node::{Content, Mark, Node};
 pub use policy_test::{
     Act, Domain, Expect, ExpectedVerdict, Origin, Outage, Password, PolicyTest, TestCase,
     TestClient, TestContent, TestMessage, TestStep, numbered,

@@ -1,5 +1,6 @@
 //! `MailGateway`.
 
+use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
     AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls, Mechanism,
@@ -10,7 +11,11 @@ use sekisho_policy::snapshot::{
 use super::shared::{countries, host_port, millis, networks, sorted, tls};
 
 /// The gateway, or nothing if it asks for what this version does not do.
-pub(crate) fn gateway(spec: &MailGatewaySpec, object: ObjectRef) -> Option<Gateway> {
+pub(crate) fn gateway(
+    spec: &MailGatewaySpec,
+    object: ObjectRef,
+    cluster_networks: &[IpNet],
+) -> Option<Gateway> {
     let database =
         |database: Option<&crd::GeoDatabase>| database.map(|database| database.path.clone());
     let geo = spec.geo.as_ref();
@@ -29,6 +34,7 @@ pub(crate) fn gateway(spec: &MailGatewaySpec, object: ObjectRef) -> Option<Gatew
         },
         country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),
         asn_database: database(geo.and_then(|geo| geo.asn_database.as_ref())),
+        cluster_networks: sorted(cluster_networks.iter().map(IpNet::trunc)),
     })
 }
 

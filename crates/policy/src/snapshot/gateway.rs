@@ -37,6 +37,10 @@ pub struct Gateway {
     /// Path of a MaxMind-format ASN database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_database: Option<String>,
+    /// The addresses of the cluster's own nodes and pods. While most sessions come from these, the gateway is behind
+    /// something that hides its clients, and address rules do not act on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_networks: Vec<IpNet>,
 }
 
 /// Where clients come in.

@@ -50,6 +50,7 @@ pub(crate) fn gateway() -> Gateway {
         privacy: Privacy::default(),
         country_database: None,
         asn_database: None,
+        cluster_networks: Vec::new(),
     }
 }
 

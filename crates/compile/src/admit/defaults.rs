@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Drops fields that are null and fills in those that are missing and have a default, down the whole value.
-pub(super) fn apply(schema: &Value, value: &mut Value) {
+pub(crate) fn apply(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, child| !child.is_null());

@@ -12,11 +12,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::path::FieldPath;
 
 /// The schema of one kind, ready to check objects with.
-pub(super) struct KindSchema {
+pub(crate) struct KindSchema {
     /// `openAPIV3Schema` with the fields that the API server adds to it.
-    pub(super) schema: Value,
+    pub(crate) schema: Value,
     /// Its patterns.
-    pub(super) patterns: Patterns,
+    pub(crate) patterns: Patterns,
     rules: CompiledSchema,
 }
 
@@ -41,12 +41,12 @@ static SCHEMAS: LazyLock<BTreeMap<Kind, KindSchema>> = LazyLock::new(|| {
 
 impl KindSchema {
     /// The schema of `kind`.
-    pub(super) fn of(kind: Kind) -> &'static Self {
+    pub(crate) fn of(kind: Kind) -> &'static Self {
         &SCHEMAS[&kind]
     }
 
     /// Evaluates the CEL rules on a complete object that has its defaults and the right structure.
-    pub(super) fn rules(&self, object: &Value) -> Vec<Diagnostic> {
+    pub(crate) fn rules(&self, object: &Value) -> Vec<Diagnostic> {
         match kube_cel::validate_compiled(&self.rules, object, None) {
             Ok(()) => Vec::new(),
             Err(errors) => errors.into_iter().map(violation).collect(),

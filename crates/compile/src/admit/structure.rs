@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::node::{Content, Mark, Node};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::files::{Content, Mark, Node};
 use crate::path::FieldPath;
 use crate::suggest::did_you_mean;
 
 /// The regular expressions of a schema, by their text.
-pub(super) type Patterns = BTreeMap<String, Regex>;
+pub(crate) type Patterns = BTreeMap<String, Regex>;
 
 /// Compiles every pattern of a schema, so that each is compiled once and not for each value.
-pub(super) fn patterns_of(schema: &Value) -> Patterns {
+pub(crate) fn patterns_of(schema: &Value) -> Patterns {
     let mut patterns = Patterns::new();
     collect_patterns(schema, &mut patterns);
     patterns
@@ -42,20 +42,30 @@ fn collect_patterns(schema: &Value, patterns: &mut Patterns) {
 }
 
 /// One finding and the place it has if not that of its field.
-pub(super) struct Finding {
-    pub(super) diagnostic: Diagnostic,
-    pub(super) mark: Option<Mark>,
+pub(crate) struct Finding {
+    pub(crate) diagnostic: Diagnostic,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Finding {
+    /// A finding whose place is that of its field.
+    pub(crate) fn at_its_field(diagnostic: Diagnostic) -> Self {
+        Self {
+            diagnostic,
+            mark: None,
+        }
+    }
 }
 
 /// Checks a value against a schema.
-pub(super) struct Check<'a> {
-    pub(super) patterns: &'a Patterns,
-    pub(super) findings: Vec<Finding>,
+pub(crate) struct Check<'a> {
+    pub(crate) patterns: &'a Patterns,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Check<'_> {
     /// Checks `value` and everything in it. `node` is the same value as it was written, where it was.
-    pub(super) fn value(
+    pub(crate) fn value(
         &mut self,
         schema: &Value,
         value: &Value,
@@ -384,7 +394,7 @@ fn describe(value: &Value) -> String {
 }
 
 /// A text in quotes, cut where it is long and without control characters.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 60;
     let shown: String = text
         .chars()

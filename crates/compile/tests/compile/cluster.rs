@@ -1,0 +1,305 @@
+//! Objects as an API server holds them: read one at a time, compiled by namespace.
+
+use std::collections::BTreeMap;
+
+use sekisho_compile::{
+    Code, Diagnostic, ObjectKey, Objects, Platform, SecretKeys, Severity, cluster, compile,
+    compile_all,
+};
+use sekisho_crd::Kind;
+use sekisho_policy::Snapshot;
+use serde_json::{Value, json};
+
+use super::load;
+
+fn gateway(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "sekisho.dev/v1alpha1", "kind": "MailGateway",
+        "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2026-01-01T00:00:00Z",
+            "managedFields": [{ "manager": "kubectl" }] },
+        "spec": {
+            "listeners": [{ "name": "submission", "port": 587 }],
+            "upstream": { "endpoints": [{ "address": "postfix:25" }] },
+        },
+        "status": { "conditions": 7 },
+    })
+}
+
+fn limit(namespace: &str, name: &str, gateway: &str, count: Value) -> Value {
+    json!({
+        "apiVersion": "sekisho.dev/v1alpha1", "kind": "RateLimit",
+        "metadata": { "namespace": namespace, "name": name },
+        "spec": {
+            "targetRefs": [{ "name": gateway }], "key": ["Account"],
+            "limits": [{ "unit": "Recipients", "count": count, "per": "1h" }],
+        },
+    })
+}
+
+fn put(objects: &mut Objects, object: &Value) -> Vec<Diagnostic> {
+    let kind = object["kind"].as_str().unwrap().parse().unwrap();
+    cluster::read(kind, object).unwrap().put(objects)
+}
+
+fn cluster_of(objects: &[Value]) -> Objects {
+    let mut all = Objects {
+        platform: Platform::Cluster,
+        ..Objects::default()
+    };
+    for object in objects {
+        assert_eq!(put(&mut all, object), [], "{object}");
+    }
+    all
+}
+
+fn none() -> BTreeMap<ObjectKey, Snapshot> {
+    BTreeMap::new()
+}
+
+fn codes(diagnostics: &[Diagnostic]) -> Vec<(Severity, Code, String)> {
+    let code = |d: &Diagnostic| {
+        let object = d.object.as_ref().map(ToString::to_string);
+        (
+            d.severity,
+            d.code,
+            format!("{} {}", object.unwrap_or_default(), d.field),
+        )
+    };
+    diagnostics.iter().map(code).collect()
+}
+
+#[test]
+fn an_object_reads_as_its_file_does() {
+    let text = super::snapshots::OBJECTS;
+    let from_files = load(text).objects;
+    let mut from_cluster = Objects {
+        secrets: from_files.secrets.clone(),
+        ..Objects::default()
+    };
+    let key = ObjectKey::new("default", "outbound");
+    for document in text.split("---\n") {
+        // JSON of the document, by way of the types that files were read into.
+        let kinds = Kind::ALL.into_iter();
+        let Some(kind) = kinds
+            .into_iter()
+            .find(|kind| document.contains(&format!("kind: {kind}\n")))
+        else {
+            continue;
+        };
+        let name = document.split("name: ").nth(1).unwrap();
+        let name: String = name
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '-')
+            .collect();
+        let key = ObjectKey::new("default", name.as_str());
+        let spec = match kind {
+            Kind::MailGateway => json!(from_files.gateways[&key].spec()),
+            Kind::SubmissionPolicy => json!(from_files.submission_policies[&key].spec()),
+            Kind::CountryRule => json!(from_files.country_rules[&key].spec()),
+            Kind::RateLimit => json!(from_files.rate_limits[&key].spec()),
+            Kind::LoginGuard => json!(from_files.login_guards[&key].spec()),
+            Kind::EgressPool => json!(from_files.egress_pools[&key].spec()),
+        };
+        let object = json!({
+            "apiVersion": "sekisho.dev/v1alpha1", "kind": kind.as_str(),
+            "metadata": { "namespace": "default", "name": name }, "spec": spec,
+        });
+        assert_eq!(put(&mut from_cluster, &object), [], "{object}");
+    }
+    let [one, other] = [&from_files, &from_cluster].map(|objects| compile(objects, &key, None));
+    assert_eq!(one.snapshot, other.snapshot);
+    assert_eq!(from_cluster.gateways.len(), 1);
+}
+
+#[test]
+fn a_malformed_object_is_there_and_stops_no_other() {
+    let mut objects = cluster_of(&[gateway("mail", "a"), limit("mail", "good", "a", json!(10))]);
+    let key = ObjectKey::new("mail", "a");
+    let before = compile_all(&objects, &none()).gateways;
+    assert_eq!(before[&key].as_ref().unwrap().rules.len(), 1);
+    for (object, code, field) in [
+        (
+            limit("mail", "good", "a", json!("many")),
+            Code::WrongType,
+            "spec.limits[0].count",
+        ),
+        (
+            limit("mail", "good", "a", json!(0)),
+            Code::OutOfBounds,
+            "spec.limits[0].count",
+        ),
+        (
+            json!({ "metadata": { "namespace": "mail", "name": "good" } }),
+            Code::Required,
+            "spec",
+        ),
+        (
+            json!({ "metadata": { "namespace": "mail", "name": "good" }, "spec": "x" }),
+            Code::WrongType,
+            "spec",
+        ),
+    ] {
+        let found = cluster::read(Kind::RateLimit, &object)
+            .unwrap()
+            .put(&mut objects);
+        assert_eq!(
+            codes(&found),
+            [(
+                Severity::Error,
+                code,
+                format!("RateLimit/mail/good {field}")
+            )]
+        );
+        put(&mut objects, &limit("mail", "other", "a", json!(5)));
+        let previous: BTreeMap<_, _> = before
+            .iter()
+            .filter_map(|(key, snapshot)| Some((key.clone(), snapshot.as_ref()?)))
+            .collect();
+        let after = compile_all(&objects, &previous);
+        let rules = &after.gateways[&key].as_ref().unwrap().rules;
+        assert_eq!(rules[0], before[&key].as_ref().unwrap().rules[0]);
+        assert_eq!(rules.len(), 2);
+        assert_eq!(
+            codes(&after.diagnostics),
+            [(
+                Severity::Warning,
+                Code::KeptPrevious,
+                "RateLimit/mail/good ".to_owned()
+            ),]
+        );
+    }
+    assert!(objects.remove(Kind::RateLimit, &ObjectKey::new("mail", "good")));
+    assert!(!objects.remove(Kind::RateLimit, &ObjectKey::new("mail", "good")));
+    let after = compile_all(&objects, &before_of(&before));
+    assert_eq!(after.gateways[&key].as_ref().unwrap().rules.len(), 1);
+    assert_eq!(after.diagnostics, []);
+}
+
+fn before_of(before: &BTreeMap<ObjectKey, Option<Snapshot>>) -> BTreeMap<ObjectKey, &Snapshot> {
+    let known = before.iter();
+    known
+        .filter_map(|(key, snapshot)| Some((key.clone(), snapshot.as_ref()?)))
+        .collect()
+}
+
+#[test]
+fn what_no_api_server_holds_is_refused() {
+    for object in [
+        json!(null),
+        json!({}),
+        json!({ "metadata": { "name": "a" } }),
+        json!({ "metadata": 1 }),
+    ] {
+        let refused = cluster::read(Kind::EgressPool, &object).unwrap_err();
+        assert_eq!(refused.code, Code::Required, "{object}");
+    }
+}
+
+#[test]
+fn a_namespace_alone_gives_what_all_together_give() {
+    let of = |namespace: &str| {
+        vec![
+            gateway(namespace, "a"),
+            gateway(namespace, "b"),
+            limit(namespace, "both", "a", json!(10)),
+            limit(namespace, "b-only", "b", json!(20)),
+            limit(namespace, "lost", "c", json!(20)),
+        ]
+    };
+    let all = compile_all(&cluster_of(&[of("x"), of("y")].concat()), &none());
+    let mut apart = compile_all(&cluster_of(&of("x")), &none());
+    let y = compile_all(&cluster_of(&of("y")), &none());
+    apart.gateways.extend(y.gateways);
+    apart.diagnostics.extend(y.diagnostics);
+    assert_eq!(all, apart);
+    assert_eq!(all.gateways.len(), 4);
+    for (key, snapshot) in &all.gateways {
+        let alone = compile(&cluster_of(&[of("x"), of("y")].concat()), key, None);
+        assert_eq!(alone.snapshot, *snapshot, "{key:?}");
+        assert_eq!(alone.diagnostics, all.diagnostics);
+    }
+}
+
+#[test]
+fn a_secret_may_come_later() {
+    let mut with_certificate = gateway("mail", "a");
+    with_certificate["spec"]["listeners"][0]["certificateRefs"] = json!([{ "name": "mail-tls" }]);
+    let mut objects = cluster_of(&[with_certificate]);
+    let key = ObjectKey::new("mail", "a");
+    let field = "MailGateway/mail/a spec.listeners[0].certificateRefs[0].name".to_owned();
+    let compiled = compile_all(&objects, &none());
+    assert_eq!(
+        codes(&compiled.diagnostics),
+        [(Severity::Warning, Code::SecretNotFound, field.clone())]
+    );
+    let first = compiled.gateways[&key].clone().unwrap();
+    assert_eq!(first.gateway.listeners[0].certificates, ["mail-tls"]);
+
+    let secret = ObjectKey::new("mail", "mail-tls");
+    let keys = |keys: &[&str]| SecretKeys::These(keys.iter().map(|k| (*k).to_owned()).collect());
+    objects.secrets.insert(secret.clone(), keys(&["tls.crt"]));
+    assert_eq!(
+        codes(&compile_all(&objects, &none()).diagnostics),
+        [(Severity::Warning, Code::SecretIncomplete, field)]
+    );
+    objects
+        .secrets
+        .insert(secret, keys(&["tls.crt", "tls.key"]));
+    let compiled = compile_all(&objects, &none());
+    assert_eq!(compiled.diagnostics, []);
+    assert_eq!(compiled.gateways[&key].as_ref(), Some(&first));
+}
+
+#[test]
+fn platforms_differ_in_what_they_can_do() {
+    let mut sidecar = gateway("mail", "a");
+    sidecar["spec"]["mode"] = json!("Sidecar");
+    sidecar["spec"]["geo"] = json!({ "countryDatabase": { "path": "geo/country.mmdb" } });
+    let mut objects = cluster_of(&[sidecar, gateway("mail", "b")]);
+    let key = ObjectKey::new("mail", "a");
+    for (platform, found) in [
+        (Platform::Any, vec![]),
+        (
+            Platform::Cluster,
+            vec![(
+                Code::InvalidValue,
+                "MailGateway/mail/a spec.geo.countryDatabase.path",
+            )],
+        ),
+        (
+            Platform::Standalone,
+            vec![
+                (Code::NotAvailable, "MailGateway/mail/a spec.mode"),
+                (
+                    Code::Conflicted,
+                    "MailGateway/mail/b spec.listeners[0].port",
+                ),
+            ],
+        ),
+    ] {
+        objects.platform = platform;
+        let compiled = compile_all(&objects, &none());
+        let expected: Vec<_> = found
+            .iter()
+            .map(|(code, at)| (Severity::Error, *code, (*at).to_owned()))
+            .collect();
+        assert_eq!(codes(&compiled.diagnostics), expected, "{platform:?}");
+        let refused = platform != Platform::Any;
+        assert_eq!(compiled.gateways[&key].is_none(), refused, "{platform:?}");
+    }
+}
+
+#[test]
+fn the_networks_of_the_cluster_reach_the_wire() {
+    let mut objects = cluster_of(&[gateway("mail", "a")]);
+    let key = ObjectKey::new("mail", "a");
+    let compiled = |objects: &Objects| compile_all(objects, &none()).gateways[&key].clone();
+    let text = |snapshot: &Snapshot| String::from_utf8(snapshot.canonical()).unwrap();
+    let without = compiled(&objects).unwrap();
+    assert!(!text(&without).contains("clusterNetworks"));
+    objects.cluster_networks = ["fd00::1/8", "10.1.2.3/8", "10.0.0.0/8"]
+        .map(|network| network.parse().unwrap())
+        .to_vec();
+    let with = compiled(&objects).unwrap();
+    assert!(text(&with).contains(r#""clusterNetworks":["10.0.0.0/8","fd00::/8"]"#));
+}
