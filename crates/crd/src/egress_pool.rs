@@ -23,21 +23,7 @@ use crate::{DomainName, Duration, HostPort, Name, SecretRef, Status, UpstreamTls
     derive = "PartialEq",
     doc = "Addresses that mail leaves from. The routes of a SubmissionPolicy name pools.",
     printcolumn(name = "Selection", type_ = "string", json_path = ".spec.selection"),
-    printcolumn(
-        name = "Accepted",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].status"
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Programmed')].status"
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Relay", type_ = "string", json_path = ".spec.relay.address")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EgressPoolSpec {

@@ -24,19 +24,10 @@ use crate::{AccountName, Brake, Duration, Enforcement, Status, TargetRef};
         json_path = ".spec.enforcement"
     ),
     printcolumn(
-        name = "Accepted",
+        name = "Gateway",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].status"
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Programmed')].status"
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        description = "The first of targetRefs.",
+        json_path = ".spec.targetRefs[0].name"
     )
 )]
 #[serde(rename_all = "camelCase")]

@@ -23,20 +23,13 @@ use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
         type_ = "string",
         json_path = ".spec.enforcement"
     ),
+    printcolumn(name = "On exceed", type_ = "string", json_path = ".spec.onExceed"),
     printcolumn(
-        name = "Accepted",
+        name = "Gateway",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].status"
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Programmed')].status"
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        description = "The first of targetRefs.",
+        json_path = ".spec.targetRefs[0].name",
+        priority = 1
     )
 )]
 #[serde(rename_all = "camelCase")]

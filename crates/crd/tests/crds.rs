@@ -77,6 +77,46 @@ fn definitions_are_namespaced_and_of_our_category() {
     }
 }
 
+/// `kubectl get` shows what an operator asks first, and `-o wide` why.
+#[test]
+fn every_kind_has_its_columns() {
+    for definition in all() {
+        let kind = &definition.spec.names.kind;
+        let columns = definition.spec.versions[0]
+            .additional_printer_columns
+            .as_deref()
+            .unwrap_or_default();
+        let named = |wide: bool| {
+            columns
+                .iter()
+                .filter(move |column| (column.priority.unwrap_or(0) > 0) == wide)
+                .map(|column| column.name.as_str())
+        };
+        let narrow: Vec<&str> = named(false).collect();
+        let (own, common) = narrow.split_at(narrow.len() - 3);
+        assert_eq!(common, ["Accepted", "Programmed", "Age"], "{kind}");
+        assert!((1..=2).contains(&own.len()), "{kind} shows {own:?}");
+        assert!(named(true).any(|name| name == "Reason"), "{kind}");
+        let programmed = columns.iter().find(|column| column.name == "Programmed");
+        assert_eq!(
+            programmed.map(|column| column.json_path.as_str()),
+            Some(".status.programmed")
+        );
+    }
+}
+
+/// Server-side apply merges lists of named things by name.
+#[test]
+fn lists_of_named_things_are_maps() {
+    for_each_node(&mut |path, node| {
+        if node["items"]["properties"].get("name").is_some() {
+            let keys = &node["x-kubernetes-list-map-keys"];
+            let keys = keys.as_array().map(Vec::as_slice).unwrap_or_default();
+            assert!(keys.contains(&"name".into()), "{path} merges by {keys:?}");
+        }
+    });
+}
+
 /// Calls `visit` with the path and the map of every node of a schema.
 fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, schema);

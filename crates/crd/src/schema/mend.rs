@@ -2,11 +2,37 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use crate::condition_type;
+
 /// Mends a CustomResourceDefinition in place: see the functions below for what and why.
 pub(super) fn mend(definition: &mut Value) {
     if let Some(schema) = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         mend_schema(schema);
         bound_names(schema);
+    }
+    add_columns(definition);
+}
+
+/// What `kubectl get` shows of every kind, after what the kind itself shows. The wide ones say why.
+fn add_columns(definition: &mut Value) {
+    let Some(version) = definition.pointer_mut("/spec/versions/0") else {
+        return;
+    };
+    let reason = |name: &str, condition: &str| {
+        let path = format!(".status.conditions[?(@.type=='{condition}')].reason");
+        json!({ "name": name, "type": "string", "jsonPath": path, "priority": 1 })
+    };
+    let common = [
+        json!({ "name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status" }),
+        json!({ "name": "Programmed", "type": "string", "jsonPath": ".status.programmed" }),
+        reason("Reason", condition_type::ACCEPTED),
+        reason("Programmed reason", condition_type::PROGRAMMED),
+        json!({ "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" }),
+    ];
+    if let Some(columns) = version["additionalPrinterColumns"].as_array_mut() {
+        columns.extend(common);
+    } else {
+        version["additionalPrinterColumns"] = Value::from(common.to_vec());
     }
 }
 

@@ -24,6 +24,11 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+
+    /// How many of the connected proxies enforce the newest rules of this object: 2/3 is two of three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = "^[0-9]+/[0-9]+$"))]
+    pub programmed: Option<String>,
 }
 
 /// One aspect of the state, shaped like `metav1.Condition`.
