@@ -3,11 +3,15 @@
 mod authentication;
 mod headers;
 mod listener;
+mod pods;
+mod service;
 mod upstream;
 
 pub use authentication::*;
 pub use headers::*;
 pub use listener::*;
+pub use pods::*;
+pub use service::*;
 pub use upstream::*;
 
 use kube::CustomResource;
@@ -42,6 +46,16 @@ use crate::{CountryCode, Duration, SecretRef, Status};
         "rule": "self.mode != 'Sidecar' || !has(self.replicas)",
         "message": "replicas belongs to mode Gateway: with Sidecar there is one proxy for each pod",
         "fieldPath": ".replicas",
+    },
+    {
+        "rule": "self.mode != 'Sidecar' || !has(self.service)",
+        "message": "service belongs to mode Gateway: a sidecar is reached within its pod alone",
+        "fieldPath": ".service",
+    },
+    {
+        "rule": "self.mode != 'Sidecar' || !has(self.pods) || !(has(self.pods.nodeSelector) || has(self.pods.tolerations) || has(self.pods.priorityClassName) || has(self.pods.labels) || has(self.pods.annotations))",
+        "message": "with mode Sidecar only pods.resources has an effect, because the pods are not the gateway's own",
+        "fieldPath": ".pods",
     },
 ]))]
 pub struct MailGatewaySpec {
@@ -96,6 +110,19 @@ pub struct MailGatewaySpec {
     /// Header fields that the gateway writes.
     #[serde(default)]
     pub headers: GatewayHeaders,
+
+    /// The Service in front of the proxies of mode Gateway. Of no effect without a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<GatewayService>,
+
+    /// How the proxies run as pods. Of no effect without a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<GatewayPods>,
+
+    /// Keeps other pods from reaching mail servers other than through this gateway. Without it nothing does. Of no effect without a
+    /// cluster, or where its network plugin does not enforce NetworkPolicy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_bypass: Option<BlockBypass>,
 }
 
 /// Where the proxy of a gateway runs.

@@ -19,8 +19,11 @@ pub(crate) const EXTENSION: &str = r"^[a-z0-9_-]+$";
 pub(crate) const ENGINE_URL: &str = r"^(http|tcp)://[^\s/@]+:[0-9]{1,5}/?$";
 pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
 pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
+pub(crate) const CPU: &str = r"^[1-9][0-9]{0,6}m?$";
+pub(crate) const LABEL_VALUE: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+pub(crate) const QUALIFIED: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
-const FORMS: [(&str, &str); 15] = [
+const FORMS: [(&str, &str); 18] = [
     (NAME, "small letters, digits and hyphens, like clean-pool"),
     (COUNTRY, "two capital letters of ISO 3166-1, like JP"),
     (
@@ -63,6 +66,15 @@ const FORMS: [(&str, &str); 15] = [
     (ENGINE_URL, "http://host:port or tcp://host:port"),
     (HEADER_NAME, "the name of a header field, like Subject"),
     (HEADER_VALUE, "printable ASCII on one line"),
+    (CPU, "whole CPUs, like 2, or thousandths, like 250m"),
+    (
+        LABEL_VALUE,
+        "the value of a label: letters, digits, hyphens, dots and underscores",
+    ),
+    (
+        QUALIFIED,
+        "the key of a label, like app or example.jp/team",
+    ),
 ];
 
 /// What a pattern of a schema asks for, in words.
