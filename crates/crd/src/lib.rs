@@ -27,7 +27,7 @@ pub use kind::Kind;
 pub use login_guard::*;
 pub use mail_gateway::*;
 pub use rate_limit::*;
-pub use schema::{all, render, schema};
+pub use schema::{all, render, schema, to_yaml};
 pub use shared::*;
 pub use submission_policy::*;
 pub use values::*;

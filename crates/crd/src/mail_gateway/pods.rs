@@ -70,13 +70,30 @@ pub struct GatewayPods {
 /// What a proxy asks for and may take of its node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!has(self.requests.cpu) || !has(self.limits.cpu) || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0",
+        "message": "asks for more CPU than it may take",
+        "fieldPath": ".requests",
+    },
+    {
+        "rule": "!has(self.requests.memory) || !has(self.limits.memory) || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0",
+        "message": "asks for more memory than it may take",
+        "fieldPath": ".requests",
+    },
+    {
+        "rule": "!has(self.limits.memory) || quantity(self.limits.memory).compareTo(quantity('64Mi')) >= 0",
+        "message": "must be at least 64Mi, with which a proxy runs",
+        "fieldPath": ".limits",
+    },
+]))]
 pub struct ProxyResources {
     /// What is kept free for it: 100m CPU and 128Mi of memory where a part is not given.
     #[serde(default)]
     pub requests: Amounts,
 
-    /// What it may take at most: any CPU and 512Mi of memory where a part is not given. Half of the memory is for messages
-    /// that are held until their verdict; more of them are held on disk.
+    /// What it may take at most: any CPU and 512Mi of memory where a part is not given, or what it asks for if that is more.
+    /// Half of the memory, 4Gi at most, is for messages that are held until their verdict; more of them are held on disk.
     #[serde(default)]
     pub limits: Amounts,
 }

@@ -3,6 +3,8 @@
 mod mend;
 mod yaml;
 
+pub use yaml::to_yaml;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -33,7 +35,7 @@ pub fn render() -> Vec<(String, String)> {
             mend::mend(&mut definition);
             (
                 format!("{}.yaml", kind.as_str().to_lowercase()),
-                yaml::to_yaml(&definition),
+                to_yaml(&definition),
             )
         })
         .collect()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The value as one YAML document. Mappings keep the order of the value, which is sorted.
-pub(super) fn to_yaml(value: &Value) -> String {
+pub fn to_yaml(value: &Value) -> String {
     let mut out = String::new();
     write_block(&mut out, value, 0);
     out

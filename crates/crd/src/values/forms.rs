@@ -21,7 +21,8 @@ pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
 pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
 pub(crate) const CPU: &str = r"^[1-9][0-9]{0,6}m?$";
 pub(crate) const LABEL_VALUE: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
-pub(crate) const QUALIFIED: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+pub(crate) const QUALIFIED: &str =
+    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
 const FORMS: [(&str, &str); 18] = [
     (NAME, "small letters, digits and hyphens, like clean-pool"),
@@ -71,10 +72,7 @@ const FORMS: [(&str, &str); 18] = [
         LABEL_VALUE,
         "the value of a label: letters, digits, hyphens, dots and underscores",
     ),
-    (
-        QUALIFIED,
-        "the key of a label, like app or example.jp/team",
-    ),
+    (QUALIFIED, "the key of a label, like app or example.jp/team"),
 ];
 
 /// What a pattern of a schema asks for, in words.
