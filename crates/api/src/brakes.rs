@@ -3,12 +3,13 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use sekisho_policy::ObjectRef;
 use sekisho_policy::snapshot::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
-use crate::state::App;
+use crate::state::{App, NotHere};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Asked {
@@ -30,7 +31,8 @@ pub(crate) async fn reset(
             "name the rule as Kind/namespace/name, like RateLimit/default/per-account",
         )
     })?;
-    let gateways = app.running.reset_brake(&rule).await;
+    let reset = app.running.reset_brake(&rule).await;
+    let gateways = reset.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?;
     if gateways.is_empty() {
         return Err(Problem::not_found(format!("no brake holds {rule}")));
     }

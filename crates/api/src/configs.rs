@@ -1,13 +1,15 @@
-//! The configuration that is in force, by gateway, ready to be served: `GET /v1/config`.
+//! The configuration that is in force, by gateway, ready to be served; whoever waits for a change of one gateway is woken
+//! by that gateway alone. `GET /v1/config` of the local server is here, the one for proxies in [`crate::fleet`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sekisho_policy::Envelope;
+use bytes::Bytes;
+use sekisho_policy::{Envelope, LoadError};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -17,19 +19,23 @@ use crate::state::App;
 
 /// No long poll is held longer, so that middle boxes do not cut it.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
+/// zstd's own default: a snapshot shrinks to about a tenth, at hundreds of MB a second.
+const COMPRESSION: i32 = 3;
 
-type ByGateway = BTreeMap<String, Arc<Published>>;
+type Slot = watch::Sender<Option<Arc<Published>>>;
+type Slots = BTreeMap<String, Slot>;
 
-/// What is published now. Cloning shares it; whoever waits for a change is woken by it.
-#[derive(Clone, Debug)]
-pub struct Configs(Arc<watch::Sender<ByGateway>>);
+/// What is published now. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Configs(Arc<Mutex<Slots>>);
 
-/// One gateway's envelope, serialized once.
+/// One gateway's envelope, serialized and compressed once.
 #[derive(Debug)]
 pub struct Published {
     envelope: Arc<Envelope>,
     etag: HeaderValue,
-    body: Arc<[u8]>,
+    json: Bytes,
+    zstd: Bytes,
 }
 
 impl Published {
@@ -37,49 +43,144 @@ impl Published {
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
-}
 
-impl Default for Configs {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(ByGateway::new())))
+    pub(crate) fn etag(&self) -> &HeaderValue {
+        &self.etag
+    }
+
+    /// `None` if it cannot be brought into a form to be served, which is logged.
+    fn new(envelope: Arc<Envelope>, json: Bytes) -> Option<Self> {
+        let failed = |error: &dyn std::fmt::Display| {
+            let gateway = &envelope.snapshot.gateway.object;
+            tracing::error!(%gateway, %error, "a snapshot cannot be served; the one before still is");
+        };
+        let etag = HeaderValue::from_str(&format!("\"{}\"", envelope.digest))
+            .inspect_err(|error| failed(error))
+            .ok()?;
+        let zstd = zstd::bulk::compress(&json, COMPRESSION)
+            .inspect_err(|error| failed(error))
+            .ok()?;
+        Some(Self {
+            envelope,
+            etag,
+            json,
+            zstd: zstd.into(),
+        })
     }
 }
 
 impl Configs {
     /// Serves this envelope for its gateway from now on.
     pub fn publish(&self, envelope: Arc<Envelope>) {
+        match serde_json::to_vec(&*envelope) {
+            Ok(json) => self.put(envelope, json.into()),
+            // Maps with text keys, integers and text: serializing them into memory cannot fail.
+            Err(error) => tracing::error!(%error, "an envelope cannot be serialized"),
+        }
+    }
+
+    /// Serves an envelope as it was written: a newer control plane may have put descriptions into it that this one does not
+    /// know, and its digest covers them.
+    ///
+    /// # Errors
+    /// It is no envelope, or its digest is wrong; what was published before still is.
+    pub fn publish_written(&self, json: impl Into<Bytes>) -> Result<Arc<Envelope>, LoadError> {
+        let json = json.into();
+        let envelope = Arc::new(Envelope::read(&json)?);
+        self.put(envelope.clone(), json);
+        Ok(envelope)
+    }
+
+    fn put(&self, envelope: Arc<Envelope>, json: Bytes) {
         let object = &envelope.snapshot.gateway.object;
         let name = format!("{}/{}", object.namespace, object.name);
-        // An envelope is made of maps with text keys, integers and text; serializing it into memory cannot fail,
-        // and a digest is hex. If either did, nothing new would be published.
-        let (Ok(body), Ok(etag)) = (
-            serde_json::to_vec(&*envelope),
-            HeaderValue::from_str(&format!("\"{}\"", envelope.digest)),
-        ) else {
-            tracing::error!(
-                gateway = name,
-                "an envelope cannot be serialized; the one before is still served"
-            );
-            return;
-        };
-        let published = Arc::new(Published {
-            envelope,
-            etag,
-            body: body.into(),
-        });
-        self.0.send_modify(|all| {
-            all.insert(name, published);
-        });
+        if let Some(published) = Published::new(envelope, json) {
+            let mut slots = self.lock();
+            slots
+                .entry(name)
+                .or_default()
+                .send_replace(Some(Arc::new(published)));
+        }
     }
 
     /// Stops serving a gateway (`namespace/name`).
     pub fn withdraw(&self, gateway: &str) {
-        self.0.send_if_modified(|all| all.remove(gateway).is_some());
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get(gateway) {
+            slot.send_if_modified(|published| published.take().is_some());
+        }
+        forget_if_unused(&mut slots, gateway);
     }
 
     /// Everything that is published now, by gateway.
     pub fn all(&self) -> Vec<Arc<Published>> {
-        self.0.borrow().values().cloned().collect()
+        let slots = self.lock();
+        slots
+            .values()
+            .filter_map(|slot| slot.borrow().clone())
+            .collect()
+    }
+
+    /// Follows one gateway, whether or not anything is published for it yet.
+    pub(crate) fn follow(&self, gateway: &str) -> Following {
+        let receiver = self
+            .lock()
+            .entry(gateway.to_owned())
+            .or_default()
+            .subscribe();
+        Following {
+            configs: self.clone(),
+            gateway: gateway.to_owned(),
+            receiver: Some(receiver),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A slot without a snapshot is there for those who wait for one.
+fn forget_if_unused(slots: &mut Slots, gateway: &str) {
+    let unused = |slot: &Slot| slot.receiver_count() == 0 && slot.borrow().is_none();
+    if slots.get(gateway).is_some_and(unused) {
+        slots.remove(gateway);
+    }
+}
+
+/// Somebody who waits for what one gateway publishes.
+pub(crate) struct Following {
+    configs: Configs,
+    gateway: String,
+    receiver: Option<watch::Receiver<Option<Arc<Published>>>>,
+}
+
+impl Following {
+    /// What is published now.
+    pub(crate) fn now(&mut self) -> Option<Arc<Published>> {
+        self.receiver
+            .as_mut()
+            .and_then(|receiver| receiver.borrow_and_update().clone())
+    }
+
+    /// Waits for something else than what [`Following::now`] saw.
+    pub(crate) async fn changed(&mut self) {
+        let changed = match &mut self.receiver {
+            Some(receiver) => receiver.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            // Withdrawn and forgotten: nothing will come through this slot any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut slots = self.configs.lock();
+        self.receiver = None;
+        forget_if_unused(&mut slots, &self.gateway);
     }
 }
 
@@ -95,16 +196,19 @@ pub(crate) async fn show(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut changes = app.configs.0.subscribe();
+    let name = choose(&app.configs, asked.gateway)?;
+    let mut following = app.configs.follow(&name);
     let wait = preferred_wait(&headers);
     let deadline = Instant::now() + wait;
     loop {
-        let current = choose(&changes.borrow_and_update(), asked.gateway.as_deref())?;
+        let current = following
+            .now()
+            .ok_or_else(|| Problem::not_found(format!("{name} is no longer configured")))?;
         if !is_known(&headers, &current.etag) {
-            return Ok(full(&current, wait));
+            return Ok(full(&current, accepts_zstd(&headers), wait));
         }
         let changed = tokio::select! {
-            changed = timeout_at(deadline, changes.changed()) => matches!(changed, Ok(Ok(()))),
+            changed = timeout_at(deadline, following.changed()) => changed.is_ok(),
             () = app.shutdown.draining() => false,
         };
         if !changed {
@@ -113,41 +217,51 @@ pub(crate) async fn show(
     }
 }
 
-fn choose(all: &ByGateway, gateway: Option<&str>) -> Result<Arc<Published>, Problem> {
-    let names = || {
-        all.keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    match gateway {
-        Some(name) => all
-            .get(name)
-            .cloned()
-            .ok_or_else(|| Problem::not_found(format!("no such gateway; there is: {}", names()))),
-        None if all.len() == 1 => all
-            .values()
-            .next()
-            .cloned()
-            .ok_or_else(|| Problem::not_found("no gateway is configured")),
-        None if all.is_empty() => Err(Problem::not_found("no gateway is configured")),
-        None => Err(Problem::bad_request(format!(
-            "say which one with ?gateway=namespace/name: {}",
-            names()
+fn choose(configs: &Configs, wanted: Option<String>) -> Result<String, Problem> {
+    let mut names: Vec<_> = configs
+        .all()
+        .iter()
+        .map(|published| {
+            let object = &published.envelope.snapshot.gateway.object;
+            format!("{}/{}", object.namespace, object.name)
+        })
+        .collect();
+    match wanted {
+        Some(name) if names.contains(&name) => Ok(name),
+        Some(_) => Err(Problem::not_found(format!(
+            "no such gateway; there is: {}",
+            names.join(", ")
         ))),
+        None if names.len() > 1 => Err(Problem::bad_request(format!(
+            "say which one with ?gateway=namespace/name: {}",
+            names.join(", ")
+        ))),
+        None => names
+            .pop()
+            .ok_or_else(|| Problem::not_found("no gateway is configured")),
     }
 }
 
-fn full(published: &Published, wait: Duration) -> Response {
-    let mut response = published.body.to_vec().into_response();
-    response.headers_mut().insert(
+/// The envelope, compressed for who takes that.
+pub(crate) fn full(published: &Published, compressed: Accepted, wait: Duration) -> Response {
+    let body = match compressed {
+        Accepted::Zstd => published.zstd.clone(),
+        Accepted::Plain => published.json.clone(),
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if compressed == Accepted::Zstd {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    }
     describe(response, published, wait)
 }
 
-fn unchanged(published: &Published, wait: Duration) -> Response {
+pub(crate) fn unchanged(published: &Published, wait: Duration) -> Response {
     describe(StatusCode::NOT_MODIFIED.into_response(), published, wait)
 }
 
@@ -162,8 +276,37 @@ fn describe(mut response: Response, published: &Published, wait: Duration) -> Re
     response
 }
 
+/// What a client can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    Plain,
+    Zstd,
+}
+
+/// Whether `Accept-Encoding` names zstd (RFC 9110, 12.5.3) and does not rule it out.
+pub(crate) fn accepts_zstd(headers: &HeaderMap) -> Accepted {
+    let named = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let ruled_out = matches!(
+                weight.trim(),
+                "q=0" | "q=0." | "q=0.0" | "q=0.00" | "q=0.000"
+            );
+            name.trim().eq_ignore_ascii_case("zstd") && !ruled_out
+        });
+    if named {
+        Accepted::Zstd
+    } else {
+        Accepted::Plain
+    }
+}
+
 /// Whether `If-None-Match` holds this tag (RFC 9110, 13.1.2: weak comparison; `*` matches anything).
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
@@ -176,7 +319,7 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240, 4.3), and 50 at most.
-fn preferred_wait(headers: &HeaderMap) -> Duration {
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Duration {
     headers
         .get_all("prefer")
         .iter()
@@ -207,6 +350,33 @@ mod tests {
         assert_eq!(wait("wait=18446744073709551615"), LONGEST_WAIT);
         assert_eq!(wait("wait=18446744073709551616"), Duration::ZERO);
         assert_eq!(wait("wait=-1"), Duration::ZERO);
+    }
+
+    #[test]
+    fn zstd_is_sent_to_who_takes_it() {
+        let accepted = |value: &'static str| {
+            accepts_zstd(
+                &[(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        assert_eq!(accepted("gzip, zstd;q=0.5"), Accepted::Zstd);
+        assert_eq!(accepted("ZSTD"), Accepted::Zstd);
+        assert_eq!(accepted("gzip, zstd;q=0"), Accepted::Plain);
+        assert_eq!(accepted("*"), Accepted::Plain);
+        assert_eq!(accepts_zstd(&HeaderMap::new()), Accepted::Plain);
+    }
+
+    #[test]
+    fn who_waits_for_nothing_leaves_nothing_behind() {
+        let configs = Configs::default();
+        let (first, second) = (configs.follow("a/b"), configs.follow("a/b"));
+        configs.withdraw("a/b");
+        drop(first);
+        assert_eq!(configs.lock().len(), 1);
+        drop(second);
+        assert!(configs.lock().is_empty());
     }
 
     #[test]

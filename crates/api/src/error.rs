@@ -11,6 +11,9 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    #[error("cannot serve the fleet over TLS: {0}")]
+    Tls(#[from] sekisho_runtime::Error),
+
     #[error("a bearer token is one line of 16 to 256 visible ASCII characters without spaces")]
     BadToken,
 }

@@ -1,10 +1,11 @@
 //! What a running Sekisho says of itself over HTTP: metrics, health, configuration, records, and a start page.
-//! One file per resource.
+//! One file per resource. [`fleet`] is what the control plane of a cluster serves to its proxies.
 
 mod access;
 mod brakes;
 mod configs;
 mod error;
+pub mod fleet;
 mod health;
 mod inbox;
 mod metrics;
@@ -21,5 +22,5 @@ pub use configs::{Configs, Published};
 pub use error::Error;
 pub use inbox::{Arrived, Inbox};
 pub use server::Server;
-pub use state::{Answer, Running, RunningGateway, RunningListener, Sources};
+pub use state::{Answer, NotHere, Running, RunningGateway, RunningListener, Sources};
 pub use tally::Tally;

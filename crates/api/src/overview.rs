@@ -1,14 +1,15 @@
 //! What is running, in one answer: `GET /v1/overview`. The start page is drawn from the same values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use sekisho_policy::ObjectRef;
 use sekisho_policy::snapshot::{
     AuthBackend, Enforcement, HostPort, ListenerTls, Member, Pool, RouteTo, Rule, RuleSpec,
     Snapshot, UpstreamTls,
 };
+use sekisho_policy::{ObjectRef, Report as ProxyReport};
 use sekisho_runtime::health::Report;
 use serde::Serialize;
 
@@ -40,10 +41,21 @@ pub(crate) struct GatewayView {
     pub(crate) backends: Vec<&'static str>,
     pub(crate) upstream: Vec<HostPort>,
     pub(crate) listeners: Vec<ListenerView>,
+    /// How many proxies there are; absent where the gateway runs in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxies: Option<ProxiesView>,
     /// In the order in which they are asked.
     pub(crate) rules: Vec<RuleView>,
     pub(crate) routes: Vec<RouteView>,
     pub(crate) pools: Vec<PoolView>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProxiesView {
+    pub(crate) connected: usize,
+    /// Those of them that enforce this snapshot.
+    pub(crate) programmed: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +146,9 @@ fn gateway(published: &Published, running: &[RunningGateway]) -> GatewayView {
             .collect(),
         upstream: snapshot.gateway.upstream.endpoints.clone(),
         listeners: listeners(snapshot, running.map_or(&[], |gateway| &gateway.listeners)),
+        proxies: running
+            .and_then(|gateway| gateway.proxies.as_ref())
+            .map(|proxies| count(proxies, &envelope.digest)),
         rules: snapshot
             .rules
             .iter()
@@ -146,6 +161,19 @@ fn gateway(published: &Published, running: &[RunningGateway]) -> GatewayView {
             .map(|(name, p)| pool(name, p))
             .collect(),
         name,
+    }
+}
+
+fn count(proxies: &BTreeMap<String, Arc<ProxyReport>>, digest: &str) -> ProxiesView {
+    let enforces = |report: &&Arc<ProxyReport>| {
+        report
+            .in_force
+            .as_ref()
+            .is_some_and(|revision| revision.digest == digest)
+    };
+    ProxiesView {
+        connected: proxies.len(),
+        programmed: proxies.values().filter(enforces).count(),
     }
 }
 

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -24,7 +26,23 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
+            retry_after: None,
         }
+    }
+
+    /// Something cannot be had now, and may be after so many seconds.
+    pub(crate) fn unavailable(detail: impl Into<String>, retry_after: u16) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after)
+    }
+
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -57,6 +75,11 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use sekisho_policy::{Account, DecisionId, Envelope, Record, Timestamp};
-use sekisho_store::{Filter, StoreError};
+use sekisho_store::{Filter, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -33,7 +33,7 @@ pub(crate) async fn show(
     let id: DecisionId = id
         .parse()
         .map_err(|error| Problem::bad_request(format!("{error}")))?;
-    let found = app.store.record(id).await.map_err(unavailable)?;
+    let found = store(&app)?.record(id).await.map_err(unavailable)?;
     found.map(|found| Json(found.record)).ok_or_else(|| {
         Problem::not_found(format!(
             "no record {id}: it was never written, or its time in the ledger is over"
@@ -55,7 +55,7 @@ pub(crate) async fn list(
         since: asked.since,
         limit,
     };
-    let records = app.store.records(&filter).await.map_err(unavailable)?;
+    let records = store(&app)?.records(&filter).await.map_err(unavailable)?;
     Ok(Json(Records { records }))
 }
 
@@ -64,10 +64,16 @@ pub(crate) async fn snapshot(
     State(app): State<App>,
     Path(digest): Path<String>,
 ) -> Result<Json<Envelope>, Problem> {
-    let snapshot = app.store.snapshot(&digest).await.map_err(unavailable)?;
+    let snapshot = store(&app)?.snapshot(&digest).await.map_err(unavailable)?;
     snapshot
         .map(Json)
         .ok_or_else(|| Problem::not_found("no snapshot of this digest is kept"))
+}
+
+fn store(app: &App) -> Result<&Store, Problem> {
+    app.store.as_ref().ok_or_else(|| {
+        Problem::not_found("no records are kept: this control plane was started without --store")
+    })
 }
 
 fn unavailable(error: StoreError) -> Problem {

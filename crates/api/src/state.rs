@@ -1,10 +1,11 @@
 //! What every resource draws from.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sekisho_policy::ObjectRef;
+use sekisho_policy::{ObjectRef, Report};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::Store;
 use serde::Serialize;
@@ -21,7 +22,8 @@ pub struct Sources {
     pub health: Health,
     pub shutdown: Shutdown,
     pub configs: Configs,
-    pub store: Store,
+    /// The ledger; without one there are no records to be read.
+    pub store: Option<Store>,
     pub tally: Tally,
     pub running: Arc<dyn Running>,
     /// The messages at the built-in relays, where there are any.
@@ -39,8 +41,12 @@ pub trait Running: Send + Sync {
     fn gateways(&self) -> Answer<'_, Vec<RunningGateway>>;
 
     /// Puts a rule that its brake holds in shadow back in force; the gateways (`namespace/name`) on which it was held.
-    fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Vec<String>>;
+    fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Result<Vec<String>, NotHere>>;
 }
+
+/// Something that this process cannot do, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotHere(pub &'static str);
 
 /// One gateway as it runs.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +57,9 @@ pub struct RunningGateway {
     pub listeners: Vec<RunningListener>,
     /// Rules that the brake holds in shadow.
     pub tripped: Vec<ObjectRef>,
+    /// What its proxies said last, by their names; `None` where the gateway runs in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<BTreeMap<String, Arc<Report>>>,
 }
 
 /// One listener as it runs.

@@ -204,7 +204,28 @@ fn gateway(page: &mut Markup, view: &GatewayView) {
     page.raw(", upstream ")
         .text(upstream.join(", "))
         .raw(".</p>\n");
+    if let Some(proxies) = view.proxies {
+        let (programmed, connected) = (proxies.programmed, proxies.connected);
+        page.raw("<p>")
+            .text(format!(
+                "{programmed} of {connected} connected proxies enforce it."
+            ))
+            .raw("</p>\n");
+    }
+    listeners(page, view);
+    page.table(["rule, in order", "what it does", "enforcement"]);
+    for rule in &view.rules {
+        page.row([&rule.object.to_string(), &rule.says, enforcement(rule)]);
+    }
+    page.end_table();
+    pools(page, view);
+}
 
+fn listeners(page: &mut Markup, view: &GatewayView) {
+    let elsewhere = match view.proxies {
+        Some(_) => "in each proxy",
+        None => "does not listen",
+    };
     page.table(["listener", "address", "TLS", "open sessions"]);
     for listener in &view.listeners {
         let (tls, open) = (
@@ -213,18 +234,12 @@ fn gateway(page: &mut Markup, view: &GatewayView) {
         );
         page.row([
             &listener.name,
-            listener.address.as_deref().unwrap_or("does not listen"),
+            listener.address.as_deref().unwrap_or(elsewhere),
             &tls,
             &open,
         ]);
     }
-    page.end_table()
-        .table(["rule, in order", "what it does", "enforcement"]);
-    for rule in &view.rules {
-        page.row([&rule.object.to_string(), &rule.says, enforcement(rule)]);
-    }
     page.end_table();
-    pools(page, view);
 }
 
 fn enforcement(rule: &RuleView) -> &'static str {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sekisho_api::{Answer, Configs, Running, RunningGateway, RunningListener};
+use sekisho_api::{Answer, Configs, NotHere, Running, RunningGateway, RunningListener};
 use sekisho_counters::Counters;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Timestamp};
@@ -228,20 +228,22 @@ impl Running for Gateways {
                         .into_iter()
                         .map(|trip| ObjectRef::clone(&trip.object))
                         .collect(),
+                    proxies: None,
                 });
             }
             views
         })
     }
 
-    fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Vec<String>> {
+    fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Result<Vec<String>, NotHere>> {
         Box::pin(async move {
             let running = self.running.lock().await;
             let held = running
                 .iter()
                 .filter(|(_, one)| one.gateway.reset_brake(rule));
-            held.map(|(object, _)| format!("{}/{}", object.namespace, object.name))
-                .collect()
+            Ok(held
+                .map(|(object, _)| format!("{}/{}", object.namespace, object.name))
+                .collect())
         })
     }
 }

@@ -125,7 +125,7 @@ impl Process {
             health: shared.health.clone(),
             shutdown: shutdown.clone(),
             configs: shared.configs.clone(),
-            store: store.clone(),
+            store: Some(store.clone()),
             tally,
             running: gateways.clone(),
             inbox,

@@ -5,9 +5,9 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use super::family::{Registrar, closed, object};
 use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
-    CountryData, Detection, DnsQuery, DnsResult, Enforcement, HandshakeError, LedgerResult, Load,
-    Mechanism, MemberState, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase,
-    Verb, Verdict,
+    CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig, FleetRecords,
+    HandshakeError, LedgerResult, Load, Mechanism, MemberState, Outcome, ReplyClass, Stage,
+    Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -70,6 +70,12 @@ pub(super) struct Families {
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) country_age: GaugeVec,
     pub(super) country_loads: IntCounterVec,
+    // The fleet, as the control plane sees it
+    pub(super) fleet_connected: IntGaugeVec,
+    pub(super) fleet_config: IntCounterVec,
+    pub(super) fleet_acks: IntCounterVec,
+    pub(super) fleet_records: IntCounterVec,
+    pub(super) fleet_relay_failures: IntCounterVec,
     // Ledger and process
     pub(super) ledger: IntCounterVec,
     pub(super) build_info: IntGaugeVec,
@@ -251,6 +257,31 @@ impl Families {
                 "sekisho_country_database_loads_total",
                 &[closed::<Load>("result")],
                 "Loads of country databases; after a failed one the last good one stays in use.",
+            ),
+            fleet_connected: r.gauges(
+                "sekisho_fleet_proxies_connected",
+                &[object("gateway")],
+                "Proxies that are connected to this replica of the control plane.",
+            ),
+            fleet_config: r.counters(
+                "sekisho_fleet_config_requests_total",
+                &[closed::<FleetConfig>("result")],
+                "Requests of proxies for their snapshot, by what they were answered.",
+            ),
+            fleet_acks: r.counters(
+                "sekisho_fleet_acks_total",
+                &[closed::<FleetAck>("result")],
+                "Reports of proxies on what they enforce, by what became of them.",
+            ),
+            fleet_records: r.counters(
+                "sekisho_fleet_records_total",
+                &[object("gateway"), closed::<FleetRecords>("result")],
+                "Ledger records that proxies sent, by what became of them; for batch_refused, batches.",
+            ),
+            fleet_relay_failures: r.counters(
+                "sekisho_fleet_relay_failures_total",
+                &[],
+                "Times that this replica could not tell the lease holder what is connected to it.",
             ),
             ledger: r.counters(
                 "sekisho_ledger_records_total",

@@ -30,6 +30,45 @@ macro_rules! labels {
 }
 
 labels! {
+    /// What a proxy that asked the control plane for its snapshot was answered.
+    FleetConfig {
+        /// A snapshot that it did not have.
+        Sent => "sent",
+        /// It has the newest.
+        Unchanged => "unchanged",
+        /// There is none.
+        Missing => "missing",
+        /// It is too old to read it.
+        Schema => "schema",
+        /// The request, its token or its gateway is wrong.
+        Refused => "refused",
+        /// The control plane cannot say now.
+        Unavailable => "unavailable",
+    }
+
+    /// What became of a proxy's report.
+    FleetAck {
+        Noted => "noted",
+        Malformed => "malformed",
+        /// The token or the gateway is wrong.
+        Refused => "refused",
+        Unavailable => "unavailable",
+    }
+
+    /// What became of records that a proxy sent.
+    FleetRecords {
+        /// On their way to the ledger.
+        Received => "received",
+        /// Sent before.
+        Repeated => "repeated",
+        /// Counted and let go: this control plane keeps none.
+        Counted => "counted",
+        /// Never came: their numbers were left out.
+        Missing => "missing",
+        /// A batch that could not be read or was another gateway's; how many records it held is not known.
+        BatchRefused => "batch_refused",
+    }
+
     /// How a session was protected when it ended.
     Transport {
         Plain => "plain",

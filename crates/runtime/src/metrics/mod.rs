@@ -5,6 +5,7 @@
 mod describe;
 mod families;
 mod family;
+mod fleet;
 mod gateway;
 mod guards;
 pub mod labels;
@@ -51,6 +52,8 @@ struct Shared {
     counter_latency: Series<prometheus::HistogramVec, CounterBackend>,
     counter_errors: Series<IntCounterVec, (CounterBackend, CounterError)>,
     dns: Series<IntCounterVec, (DnsQuery, DnsResult)>,
+    fleet_config: Series<IntCounterVec, FleetConfig>,
+    fleet_acks: Series<IntCounterVec, FleetAck>,
     ledger: Series<IntCounterVec, LedgerResult>,
     country_loads: Series<IntCounterVec, Load>,
     hash_waiting: IntGauge,
@@ -66,6 +69,8 @@ struct Since {
     country: BTreeMap<CountryData, u64>,
     invalid: BTreeSet<(String, String, String)>,
     members: BTreeMap<String, Weak<dyn PoolMembers>>,
+    /// Gateways with a series of connected proxies.
+    fleet: BTreeSet<Arc<str>>,
 }
 
 impl Default for Metrics {
@@ -94,6 +99,8 @@ impl Metrics {
                 counter_latency: Series::new(&families.counter_latency, &none),
                 counter_errors: Series::new(&families.counter_errors, &none),
                 dns: Series::new(&families.dns, &none),
+                fleet_config: Series::new(&families.fleet_config, &none),
+                fleet_acks: Series::new(&families.fleet_acks, &none),
                 ledger: Series::new(&families.ledger, &none),
                 country_loads: Series::new(&families.country_loads, &none),
                 hash_waiting: families.hash_waiting.with_label_values::<&str>(&[]),

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{AlertDescription, ServerConfig};
 
-use super::{CertResolver, provider};
+use super::provider;
 use crate::Error;
 use crate::metrics::HandshakeError;
 
@@ -15,7 +15,7 @@ use crate::metrics::HandshakeError;
 ///
 /// # Errors
 /// The crypto provider cannot make keys for tickets.
-pub fn server_config(resolver: Arc<CertResolver>) -> Result<Arc<ServerConfig>, Error> {
+pub fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()

@@ -1,0 +1,31 @@
+//! The control plane's side towards its proxies, over HTTPS: configuration out, reports and records in, and what replicas
+//! tell the lease holder. `docs/distribution.md` is the protocol.
+
+mod ack;
+mod admission;
+mod books;
+mod config;
+mod merge;
+mod name;
+mod peers;
+mod random;
+mod records;
+mod relay;
+mod reports;
+mod running;
+mod server;
+mod sources;
+mod wire;
+
+pub use admission::{Caller, Callers, NotAdmitted, Wanted};
+pub use books::{Books, BooksWriter};
+pub use relay::{Holder, Introduction, Relay};
+pub use reports::{Hold, Reports};
+pub use running::FleetRunning;
+pub use server::FleetServer;
+pub use sources::{FleetSources, Ready};
+
+#[doc(hidden)]
+pub use records::read as read_records;
+#[doc(hidden)]
+pub use wire::Push;
