@@ -1,5 +1,6 @@
 //! Watches, compiles, publishes, writes status, injects: what Sekisho does in a cluster.
 
+pub mod bypass;
 pub mod labels;
 pub mod settings;
 pub mod workload;

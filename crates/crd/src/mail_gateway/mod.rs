@@ -57,6 +57,11 @@ use crate::{CountryCode, Duration, SecretRef, Status};
         "message": "with mode Sidecar only pods.resources has an effect, because the pods are not the gateway's own",
         "fieldPath": ".pods",
     },
+    {
+        "rule": "self.mode != 'Sidecar' || !has(self.blockBypass) || self.blockBypass.namespaces == 'Same'",
+        "message": "with mode Sidecar only namespaces Same can be, because pods of other namespaces cannot have the sidecar",
+        "fieldPath": ".blockBypass",
+    },
 ]))]
 pub struct MailGatewaySpec {
     /// Where the proxy runs. Gateway: in a Deployment of its own, behind a Service. Sidecar: injected into the pods
