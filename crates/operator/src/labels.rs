@@ -14,6 +14,8 @@ pub const MAIL_THROUGH: &str = "sekisho.dev/mail-through";
 pub const BYPASS_OF: &str = "sekisho.dev/bypass-of";
 /// The annotation of a pod that got a sidecar; its value is the version that put it in.
 pub const INJECTED: &str = "sekisho.dev/injected";
+/// The gateway that an object of the operator's making is for.
+pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "sekisho";
 
@@ -38,6 +40,17 @@ pub fn managed(gateway: &str) -> BTreeMap<String, String> {
             ("app.kubernetes.io/managed-by", "sekisho"),
             ("app.kubernetes.io/name", "sekisho-proxy"),
             ("app.kubernetes.io/instance", gateway),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    )
+}
+
+/// The labels of what the control plane makes for itself.
+pub(crate) fn of_control() -> BTreeMap<String, String> {
+    BTreeMap::from(
+        [
+            ("app.kubernetes.io/managed-by", "sekisho"),
+            ("app.kubernetes.io/name", "sekisho-control"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     )

@@ -24,6 +24,8 @@ const UPSTREAM_BUCKETS: &[f64] = &[
 const CLASSIFIER_BUCKETS: &[f64] = &[
     0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
+/// From one small namespace to a large cluster at its start.
+const DECISION_BUCKETS: &[f64] = &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 const HASH_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -76,6 +78,11 @@ pub(super) struct Families {
     pub(super) fleet_acks: IntCounterVec,
     pub(super) fleet_records: IntCounterVec,
     pub(super) fleet_relay_failures: IntCounterVec,
+    // The cluster, as the control plane sees it
+    pub(super) operator_leads: IntGaugeVec,
+    pub(super) operator_decisions: HistogramVec,
+    pub(super) authority_expiry: IntGaugeVec,
+    pub(super) pods_without_sidecar: IntGaugeVec,
     // Ledger and process
     pub(super) ledger: IntCounterVec,
     pub(super) build_info: IntGaugeVec,
@@ -282,6 +289,27 @@ impl Families {
                 "sekisho_fleet_relay_failures_total",
                 &[],
                 "Times that this replica could not tell the lease holder what is connected to it.",
+            ),
+            operator_leads: r.gauges(
+                "sekisho_operator_leads",
+                &[],
+                "1 on the replica of the control plane that holds the lease and writes.",
+            ),
+            operator_decisions: r.histograms(
+                "sekisho_operator_decision_duration_seconds",
+                &[],
+                DECISION_BUCKETS,
+                "How long it took to compile what had changed and to decide what is to be written.",
+            ),
+            authority_expiry: r.gauges(
+                "sekisho_authority_expiry_timestamp_seconds",
+                &[],
+                "When the authority that signs the control plane's certificates expires, in seconds since 1970; with provided certificates, when those do.",
+            ),
+            pods_without_sidecar: r.gauges(
+                "sekisho_operator_pods_without_sidecar",
+                &[object("namespace")],
+                "Pods that ask for a sidecar by their label and have none. Absent where there are none.",
             ),
             ledger: r.counters(
                 "sekisho_ledger_records_total",

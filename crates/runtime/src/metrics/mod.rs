@@ -9,6 +9,7 @@ mod fleet;
 mod gateway;
 mod guards;
 pub mod labels;
+mod operator;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,0 +1,223 @@
+//! From what is there to what is to be written, one namespace at a time. Nothing here waits: wishes go to the writer.
+
+mod events;
+mod pods;
+mod secrets;
+mod snapshots;
+mod statuses;
+mod workloads;
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use sekisho_compile::{Diagnostic, ObjectKey, compile_all};
+use sekisho_crd::Kind;
+use sekisho_policy::{Envelope, Fleet, Snapshot};
+use sekisho_runtime::Metrics;
+use sha2::{Digest as _, Sha256};
+
+use crate::index::{Index, Namespace};
+use crate::secrets::{Finding, Secrets};
+use crate::settings::Settings;
+use crate::writer::{Done, Key, What, Writer};
+
+/// What wishes are made with.
+pub(crate) struct Tools {
+    pub(crate) client: Client,
+    pub(crate) writer: Writer,
+    pub(crate) secrets: Secrets,
+    pub(crate) recorder: Recorder,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Metrics,
+    /// The gateways by `namespace/name`, for the webhook.
+    pub(crate) gateways: crate::gateways::Gateways,
+    /// What is connected.
+    pub(crate) fleet: Arc<Fleet>,
+    /// The control plane's authorities, as PEM.
+    pub(crate) authorities: String,
+}
+
+/// What was wished for and found before, so that nothing is wished for twice.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    wished: BTreeMap<Key, Print>,
+    /// What is wrong with Secrets, by gateway.
+    secret_findings: BTreeMap<ObjectKey, Finding>,
+    /// What is wrong with writing, by gateway: a snapshot that is too large, a quota, a missing permission.
+    write_failures: BTreeMap<ObjectKey, BTreeMap<Key, String>>,
+    /// Objects that are not accepted, by namespace.
+    invalid: BTreeMap<String, BTreeSet<(Kind, String)>>,
+    /// Pods that were said to lack their sidecar, by their uid.
+    told_pods: BTreeSet<String>,
+}
+
+pub(crate) type Print = [u8; 32];
+
+pub(crate) fn print(parts: &[&[u8]]) -> Print {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// What is decided about one namespace.
+pub(crate) struct Turn<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) held: &'a Namespace,
+    pub(crate) index: &'a Index,
+    pub(crate) tools: &'a Tools,
+    pub(crate) now_ms: u64,
+    /// The next body of each gateway; none while it is not valid and never was.
+    pub(crate) bodies: &'a BTreeMap<String, Option<Snapshot>>,
+    /// What is wrong, by object.
+    pub(crate) findings: &'a BTreeMap<(Kind, String), Vec<&'a Diagnostic>>,
+}
+
+/// The last good snapshot, as `compile` borrows it.
+struct Last(Arc<Envelope>);
+
+impl Borrow<Snapshot> for Last {
+    fn borrow(&self) -> &Snapshot {
+        &self.0.snapshot
+    }
+}
+
+impl Memory {
+    /// Looks at one namespace, and wishes for what is not as it should be if this replica may write.
+    pub(crate) fn decide(&mut self, index: &Index, namespace: &str, tools: &Tools, leads: bool, now_ms: u64) {
+        let Some(held) = index.namespaces.get(namespace) else {
+            self.invalid.remove(namespace);
+            tools.gateways.replace(namespace, BTreeMap::new());
+            return;
+        };
+        let gateways: Vec<ObjectKey> = held.objects.gateways.keys().cloned().collect();
+        let last: BTreeMap<ObjectKey, Last> = gateways
+            .iter()
+            .filter_map(|key| Some((key.clone(), Last(held.last(&key.name)?.clone()))))
+            .collect();
+        let compiled = compile_all(&held.objects, &last);
+        let bodies = compiled.gateways.into_iter().map(|(key, body)| (key.name, body)).collect();
+        let findings = by_object(held, &compiled.diagnostics);
+        let has_error = |all: &Vec<&Diagnostic>| all.iter().any(|finding| finding.is_error());
+        let invalid = findings.iter().filter(|(_, all)| has_error(all)).map(|(key, _)| key.clone());
+        self.invalid.insert(namespace.to_owned(), invalid.collect());
+        let turn = Turn {
+            namespace,
+            held,
+            index,
+            tools,
+            now_ms,
+            bodies: &bodies,
+            findings: &findings,
+        };
+        tools.gateways.replace(namespace, turn.injectable());
+        if !leads {
+            return;
+        }
+        self.snapshots(&turn);
+        self.secrets(&turn);
+        self.workloads(&turn);
+        self.pods(&turn);
+        self.statuses(&turn);
+    }
+
+    /// The objects that are not accepted: kind, namespace and name.
+    pub(crate) fn invalid(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.invalid.iter().flat_map(|(namespace, objects)| {
+            objects.iter().map(|(kind, name)| (kind.as_str(), namespace.as_str(), name.as_str()))
+        })
+    }
+
+    /// Whether a wish is another one than the last for this thing.
+    fn is_new(&mut self, what: What, name: &str, print: Print) -> bool {
+        let key = Key { what, name: name.to_owned() };
+        self.wished.insert(key, print) != Some(print)
+    }
+
+    /// Forgets what was wished for a thing, because it is as it should be.
+    fn is_settled(&mut self, what: What, name: &str) {
+        self.wished.remove(&Key { what, name: name.to_owned() });
+    }
+
+    /// Takes note of what became of a wish; the namespace that is to be looked at again because of it.
+    pub(crate) fn take_outcome(&mut self, done: &Done) -> Option<String> {
+        let (namespace, gateway) = {
+            let mut parts = done.key.name.split('/');
+            (parts.next()?.to_owned(), parts.next()?.to_owned())
+        };
+        let gateway = ObjectKey::new(&*namespace, gateway);
+        match &done.outcome {
+            Ok(()) => {
+                let failures = self.write_failures.get_mut(&gateway)?;
+                failures.remove(&done.key)?;
+                if failures.is_empty() {
+                    self.write_failures.remove(&gateway);
+                }
+                Some(namespace)
+            }
+            Err(error) if error.is_passing() => {
+                self.wished.remove(&done.key);
+                Some(namespace)
+            }
+            Err(error) => {
+                if !matches!(done.key.what, What::Snapshot | What::Secret | What::Object) {
+                    return None;
+                }
+                let failures = self.write_failures.entry(gateway).or_default();
+                let text = error.to_string();
+                let known = failures.insert(done.key.clone(), text.clone());
+                (known != Some(text)).then_some(namespace)
+            }
+        }
+    }
+
+    /// Takes note of what is wrong with a gateway's Secrets; whether that is news.
+    pub(crate) fn take_finding(&mut self, finding: Finding) -> bool {
+        let before = self.secret_findings.insert(finding.gateway.clone(), finding.clone());
+        before.map_or(!finding.problems.is_empty(), |before| before != finding)
+    }
+}
+
+/// What is wrong with each object that is there.
+fn by_object<'a>(held: &'a Namespace, compiled: &'a [Diagnostic]) -> BTreeMap<(Kind, String), Vec<&'a Diagnostic>> {
+    let mut all: BTreeMap<(Kind, String), Vec<&Diagnostic>> = BTreeMap::new();
+    for (key, known) in &held.known {
+        if !known.findings.is_empty() {
+            all.entry(key.clone()).or_default().extend(&known.findings);
+        }
+    }
+    for diagnostic in compiled {
+        let Some(object) = &diagnostic.object else { continue };
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == object.kind);
+        if let Some(kind) = kind {
+            all.entry((kind, object.name.clone())).or_default().push(diagnostic);
+        }
+    }
+    all
+}
+
+impl Turn<'_> {
+    /// `namespace/name`, as everything is named that is wished for.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.namespace)
+    }
+
+    /// What everything is deleted with that is made for a gateway; none if the gateway is not there.
+    pub(crate) fn owner(&self, gateway: &str) -> Option<OwnerReference> {
+        let known = self.held.known.get(&(Kind::MailGateway, gateway.to_owned()))?;
+        Some(OwnerReference {
+            api_version: sekisho_crd::API_VERSION.to_owned(),
+            kind: Kind::MailGateway.as_str().to_owned(),
+            name: gateway.to_owned(),
+            uid: known.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        })
+    }
+}

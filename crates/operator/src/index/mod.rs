@@ -1,0 +1,157 @@
+//! What the cluster holds, as far as we are told: changed by watches, read by whoever decides. Synchronous and without IO.
+
+mod bystanders;
+mod namespace;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use sekisho_crd::Kind;
+
+use crate::watch::{Change, Item};
+pub(crate) use bystanders::{LabelledPod, OwnedKind};
+pub(crate) use namespace::{KnownObject, Namespace, OwnedSeen};
+
+/// What a watch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Watched {
+    Kind(Kind),
+    /// Snapshot objects.
+    Snapshots,
+    /// Secrets, without what they hold.
+    Secrets,
+    /// What the operator made, without what it holds.
+    Owned(OwnedKind),
+    /// Pods that ask for a sidecar.
+    Pods,
+    NetworkPolicies,
+    Namespaces,
+}
+
+/// Which watch says something: what it is of, and of which namespace; none is all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Label {
+    pub(crate) of: Watched,
+    pub(crate) namespace: Option<String>,
+}
+
+/// Everything that is known.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) namespaces: BTreeMap<String, Namespace>,
+    /// The labels of the namespaces themselves, where they may be watched.
+    pub(crate) namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
+    cluster_networks: Vec<IpNet>,
+    /// The watches that were begun and have not said yet what there is.
+    awaited: BTreeSet<Label>,
+}
+
+/// What a change touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// Namespaces to be looked at anew.
+    pub(crate) namespaces: BTreeSet<String>,
+    /// Gateways (namespace, name) whose snapshot object is another one, or gone.
+    pub(crate) snapshots: BTreeSet<(String, String)>,
+}
+
+impl Index {
+    pub(crate) fn new(cluster_networks: Vec<IpNet>, awaited: BTreeSet<Label>) -> Self {
+        Self {
+            cluster_networks,
+            awaited,
+            ..Self::default()
+        }
+    }
+
+    /// Whether every watch has said what there is. Before that nothing is decided: what was not seen yet is not gone.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// The watches that are still awaited.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = &Label> {
+        self.awaited.iter()
+    }
+
+    /// Takes note of what a watch says.
+    pub(crate) fn take(&mut self, label: &Label, change: Change) -> Touched {
+        let mut touched = Touched::default();
+        match change {
+            Change::Applied(item) => self.apply(label.of, *item, &mut touched),
+            Change::Deleted(item) => self.delete(label.of, item.namespace(), item.name(), &mut touched),
+            Change::All(items) => {
+                self.reset(label, items, &mut touched);
+                self.awaited.remove(label);
+            }
+        }
+        touched
+    }
+
+    /// These are all there are: those that are not among them are gone.
+    fn reset(&mut self, label: &Label, items: Vec<Item>, touched: &mut Touched) {
+        let there: BTreeSet<(String, String)> = items
+            .iter()
+            .map(|item| (item.namespace().to_owned(), item.name().to_owned()))
+            .collect();
+        let gone: Vec<(String, String)> = self
+            .names(label)
+            .filter(|name| !there.contains(name))
+            .collect();
+        for (namespace, name) in gone {
+            self.delete(label.of, &namespace, &name, touched);
+        }
+        for item in items {
+            self.apply(label.of, item, touched);
+        }
+    }
+
+    /// The objects that a watch is of, by namespace and name.
+    fn names(&self, label: &Label) -> Box<dyn Iterator<Item = (String, String)> + '_> {
+        if label.of == Watched::Namespaces {
+            return Box::new(self.namespace_labels.keys().map(|name| (String::new(), name.clone())));
+        }
+        let of = label.of;
+        let wanted = label.namespace.clone();
+        let namespaces = self
+            .namespaces
+            .iter()
+            .filter(move |(name, _)| wanted.as_ref().is_none_or(|wanted| wanted == *name));
+        Box::new(namespaces.flat_map(move |(namespace, held)| {
+            held.names(of).into_iter().map(|name| (namespace.clone(), name))
+        }))
+    }
+
+    fn apply(&mut self, of: Watched, item: Item, touched: &mut Touched) {
+        if of == Watched::Namespaces {
+            let labels = item.metadata.labels.clone().unwrap_or_default();
+            let before = self.namespace_labels.insert(item.name().to_owned(), labels.clone());
+            if before.is_none_or(|before| before != labels) {
+                // A namespace that asks for, or no longer asks for, a gateway of another namespace.
+                touched.namespaces.extend(self.namespaces.keys().cloned());
+            }
+            return;
+        }
+        let namespace = item.namespace().to_owned();
+        let networks = &self.cluster_networks;
+        let held = self
+            .namespaces
+            .entry(namespace.clone())
+            .or_insert_with(|| Namespace::new(networks.clone()));
+        held.apply(of, item, touched);
+    }
+
+    fn delete(&mut self, of: Watched, namespace: &str, name: &str, touched: &mut Touched) {
+        if of == Watched::Namespaces {
+            self.namespace_labels.remove(name);
+            touched.namespaces.extend(self.namespaces.keys().cloned());
+            return;
+        }
+        if let Some(held) = self.namespaces.get_mut(namespace) {
+            held.delete(of, namespace, name, touched);
+            if held.is_empty() {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+}

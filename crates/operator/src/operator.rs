@@ -1,0 +1,223 @@
+//! The loop: takes what the watches say, and decides when it is quiet for a moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_policy::{Envelope, Fleet};
+use sekisho_runtime::{Clock, Metrics, Shutdown};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::decide::{Memory, Tools};
+use crate::index::{Index, Label, Touched};
+use crate::lease::Leadership;
+use crate::watch::Change;
+use crate::writer::Done;
+
+/// Changes are gathered until it is quiet for so long, and no longer than that.
+const QUIET: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Serves what is published: the other end is the HTTP server of this replica.
+pub trait Publish: Send + Sync {
+    /// Serves this envelope to its gateway's proxies from now on.
+    fn publish(&self, envelope: Arc<Envelope>);
+    /// Serves nothing more for a gateway (`namespace/name`).
+    fn withdraw(&self, gateway: &str);
+    /// Everything that is there has been published: what is not there does not exist.
+    fn complete(&self);
+}
+
+/// What the loop hears.
+pub(crate) struct Ears {
+    pub(crate) seen: mpsc::Receiver<(Label, Change)>,
+    pub(crate) fleet: watch::Receiver<Arc<Fleet>>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) authorities: watch::Receiver<String>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) findings: mpsc::UnboundedReceiver<crate::secrets::Finding>,
+}
+
+/// The loop and what it knows.
+pub(crate) struct Operator {
+    pub(crate) index: Index,
+    pub(crate) ears: Ears,
+    pub(crate) tools: Tools,
+    pub(crate) memory: Memory,
+    pub(crate) publisher: Arc<dyn Publish>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) dirty: Dirty,
+    pub(crate) leads: bool,
+    pub(crate) said_complete: bool,
+}
+
+/// What is to be looked at, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    namespaces: BTreeSet<String>,
+    first: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Dirty {
+    /// Objects changed: more of the same is likely to come.
+    fn add(&mut self, namespaces: impl IntoIterator<Item = String>) {
+        if self.extend(namespaces) {
+            let now = Instant::now();
+            let first = *self.first.get_or_insert(now);
+            self.due = Some((now + QUIET).min(first + LONGEST_WAIT));
+        }
+    }
+
+    /// What is said about objects changed: that never puts off what objects wait for.
+    fn add_calmly(&mut self, namespaces: impl IntoIterator<Item = String>) {
+        if self.extend(namespaces) {
+            let now = Instant::now();
+            self.first.get_or_insert(now);
+            self.due.get_or_insert(now + QUIET);
+        }
+    }
+
+    fn extend(&mut self, namespaces: impl IntoIterator<Item = String>) -> bool {
+        let mut any = false;
+        for namespace in namespaces {
+            any = true;
+            self.namespaces.insert(namespace);
+        }
+        any
+    }
+
+    fn take(&mut self) -> BTreeSet<String> {
+        (self.first, self.due) = (None, None);
+        std::mem::take(&mut self.namespaces)
+    }
+}
+
+impl Operator {
+    /// Runs until the process drains.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        loop {
+            let due = self.dirty.due.filter(|_| self.index.is_complete());
+            tokio::select! {
+                seen = self.ears.seen.recv() => match seen {
+                    Some((label, change)) => self.take(&label, change),
+                    None => return,
+                },
+                Ok(()) = self.ears.fleet.changed() => self.fleet_changed(),
+                Ok(()) = self.ears.leadership.changed() => self.leadership_changed(),
+                Ok(()) = self.ears.authorities.changed() => {
+                    self.tools.authorities = self.ears.authorities.borrow_and_update().clone();
+                    self.everything();
+                }
+                Some(done) = self.ears.done.recv() => self.take_outcome(&done),
+                Some(finding) = self.ears.findings.recv() => {
+                    let namespace = finding.gateway.namespace.clone();
+                    if self.memory.take_finding(finding) {
+                        self.dirty.add_calmly([namespace]);
+                    }
+                }
+                () = until(due) => self.decide(),
+                () = shutdown.draining() => return,
+            }
+        }
+    }
+
+    fn take(&mut self, label: &Label, change: Change) {
+        let Touched { namespaces, snapshots } = self.index.take(label, change);
+        for (namespace, gateway) in snapshots {
+            self.serve(&namespace, &gateway);
+        }
+        self.dirty.add(namespaces);
+        if !self.said_complete && self.index.is_complete() {
+            self.said_complete = true;
+            tracing::info!("everything that is in the cluster has been read");
+            self.publisher.complete();
+            self.everything();
+        }
+    }
+
+    /// Serves what lies in the snapshot object; what was deleted by mistake is served on.
+    fn serve(&self, namespace: &str, gateway: &str) {
+        let held = self.index.namespaces.get(namespace);
+        let exists = held.is_some_and(|held| held.has_gateway(gateway));
+        match held.and_then(|held| held.snapshots.get(gateway)) {
+            Some(stored) if exists || !self.index.is_complete() => self.publisher.publish(stored.envelope.clone()),
+            _ if exists => {}
+            _ => self.publisher.withdraw(&format!("{namespace}/{gateway}")),
+        }
+    }
+
+    fn fleet_changed(&mut self) {
+        let fleet = self.ears.fleet.borrow_and_update().clone();
+        let touched = changed_namespaces(&self.tools.fleet, &fleet);
+        self.tools.fleet = fleet;
+        self.dirty.add_calmly(touched);
+    }
+
+    fn leadership_changed(&mut self) {
+        let leads = self.ears.leadership.borrow_and_update().may_write();
+        if leads != self.leads {
+            self.leads = leads;
+            self.metrics.leads(leads);
+            // What was wished for as another holder's is decided anew, from what is there now.
+            self.memory = Memory::default();
+            self.everything();
+        }
+    }
+
+    fn take_outcome(&mut self, done: &Done) {
+        if let Some(namespace) = self.memory.take_outcome(done) {
+            self.dirty.add_calmly([namespace]);
+        }
+    }
+
+    fn everything(&mut self) {
+        let all: Vec<String> = self.index.namespaces.keys().cloned().collect();
+        self.dirty.add(all);
+    }
+
+    fn decide(&mut self) {
+        let started = Instant::now();
+        let now_ms = self.clock.now_ms();
+        for namespace in self.dirty.take() {
+            tokio::task::block_in_place(|| {
+                self.memory.decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
+            });
+        }
+        self.metrics.invalid_objects(self.memory.invalid());
+        self.metrics.decided(started.elapsed());
+    }
+}
+
+/// The namespaces of gateways whose proxies, or what they report, are others than before.
+fn changed_namespaces(before: &Fleet, after: &Fleet) -> BTreeSet<String> {
+    let differs = |gateway: &&String| !same(before.get(*gateway), after.get(*gateway));
+    let gateways = before.keys().chain(after.keys()).filter(differs);
+    gateways
+        .filter_map(|gateway| gateway.split_once('/'))
+        .map(|(namespace, _)| namespace.to_owned())
+        .collect()
+}
+
+type Proxies = BTreeMap<String, Arc<sekisho_policy::Report>>;
+
+/// Reports are shared: the same report is at the same place.
+fn same(before: Option<&Proxies>, after: Option<&Proxies>) -> bool {
+    match (before, after) {
+        (None, None) => true,
+        (Some(before), Some(after)) => {
+            before.len() == after.len()
+                && before.iter().zip(after).all(|((a, x), (b, y))| a == b && (Arc::ptr_eq(x, y) || x == y))
+        }
+        _ => false,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

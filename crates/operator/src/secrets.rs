@@ -1,0 +1,247 @@
+//! A gateway's one owned Secret: the values it needs of the Secrets that its author named, and the key of the fleet.
+//!
+//! A pair of certificate and key that does not serve is not passed on; what was passed on before stays, so a botched renewal
+//! does not take a listener down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use sekisho_compile::ObjectKey;
+use sekisho_policy::Snapshot;
+use sekisho_runtime::Clock;
+use sekisho_runtime::tls::Identity;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::error::Error;
+use crate::labels;
+use crate::snapshots::name_of;
+
+/// The Secret of the control plane's namespace that holds the fleet's key, and the key's name there and in owned Secrets.
+const FLEET_SECRET: &str = "sekisho-fleet";
+const FLEET_KEY: &str = "_fleet.key";
+/// No value is larger; a Secret has at most 1 MiB as a whole.
+const MAX_VALUE: usize = 128 * 1024;
+const CERTIFICATE: [&str; 2] = ["tls.crt", "tls.key"];
+const LOGIN: [&str; 2] = ["username", "password"];
+
+/// What a gateway needs of Secrets, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needed {
+    pub(crate) certificates: BTreeSet<String>,
+    pub(crate) logins: BTreeSet<String>,
+}
+
+impl Needed {
+    pub(crate) fn by(snapshot: &Snapshot) -> Self {
+        let listeners = snapshot.gateway.listeners.iter();
+        let members = snapshot.pools.values().flat_map(|pool| &pool.members);
+        Self {
+            certificates: listeners.flat_map(|listener| listener.certificates.clone()).collect(),
+            logins: members.filter_map(|member| member.relay.as_ref()?.credentials.clone()).collect(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.certificates.iter().chain(&self.logins)
+    }
+}
+
+/// What was found of a gateway's Secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) gateway: ObjectKey,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What is wrong with one Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The reason of the condition `ResolvedRefs`.
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// Puts owned Secrets together. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Secrets(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    clock: Clock,
+    /// Where the fleet's key is kept.
+    namespace: String,
+    owner: Option<OwnerReference>,
+    fleet_key: OnceCell<Vec<u8>>,
+    findings: mpsc::UnboundedSender<Finding>,
+}
+
+impl Secrets {
+    pub(crate) fn new(
+        client: Client,
+        clock: Clock,
+        namespace: String,
+        owner: Option<OwnerReference>,
+        findings: mpsc::UnboundedSender<Finding>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            clock,
+            namespace,
+            owner,
+            fleet_key: OnceCell::new(),
+            findings,
+        }))
+    }
+
+    /// Writes the owned Secret of `gateway` as it should be, and says what is wrong with its sources.
+    pub(crate) async fn write(
+        self,
+        gateway: ObjectKey,
+        owner: OwnerReference,
+        needed: Needed,
+    ) -> Result<(), Error> {
+        let api: Api<Secret> = Api::namespaced(self.0.client.clone(), &gateway.namespace);
+        let name = name_of(&gateway.name);
+        let before = read(&api, &name).await?.unwrap_or_default();
+        let mut data = BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(self.fleet_key().await?))]);
+        let mut problems = Vec::new();
+        for source in &needed.certificates {
+            let found = read(&api, source).await?;
+            let checked = found.as_ref().map(|values| self.certificate(&gateway, source, values));
+            collect(source, CERTIFICATE, "InvalidCertificateRef", found, checked, &before, &mut data, &mut problems);
+        }
+        for source in &needed.logins {
+            let found = read(&api, source).await?;
+            let checked = found.as_ref().map(|values| login(&gateway, source, values));
+            collect(source, LOGIN, "CredentialsPending", found, checked, &before, &mut data, &mut problems);
+        }
+        let wanted = data.iter().all(|(key, value)| before.get(key) == Some(value)) && before.len() == data.len();
+        if !wanted {
+            self.apply(&api, &name, &gateway, owner, data).await?;
+        }
+        // Nobody listens any more once the process ends.
+        let _ = self.0.findings.send(Finding { gateway, problems });
+        Ok(())
+    }
+
+    async fn apply(
+        &self,
+        api: &Api<Secret>,
+        name: &str,
+        gateway: &ObjectKey,
+        owner: OwnerReference,
+        data: BTreeMap<String, ByteString>,
+    ) -> Result<(), Error> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels::managed(&gateway.name)),
+                owner_references: Some(vec![owner]),
+                ..ObjectMeta::default()
+            },
+            data: Some(data),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        };
+        let params = PatchParams::apply(labels::FIELD_MANAGER).force();
+        let applied = api.patch(name, &params, &Patch::Apply(&secret)).await;
+        applied.map(drop).map_err(Error::api(format!("writing the Secret {}/{name}", gateway.namespace)))
+    }
+
+    fn certificate(&self, gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+        let origin = format!("Secret {}/{name}", gateway.namespace);
+        let value = |key: &str| values.get(key).map_or(&[][..], |value| &value.0);
+        Identity::from_pem(&origin, value("tls.crt"), value("tls.key"), self.0.clock.now_ms())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The fleet's key, made once for the control plane.
+    async fn fleet_key(&self) -> Result<Vec<u8>, Error> {
+        let key = self.0.fleet_key.get_or_try_init(|| self.read_or_make_key()).await;
+        key.cloned()
+    }
+
+    async fn read_or_make_key(&self) -> Result<Vec<u8>, Error> {
+        let api: Api<Secret> = Api::namespaced(self.0.client.clone(), &self.0.namespace);
+        let key_of = |values: &Values| values.get(FLEET_KEY).map(|key| key.0.clone()).filter(|key| key.len() == 32);
+        if let Some(key) = read(&api, FLEET_SECRET).await?.as_ref().and_then(key_of) {
+            return Ok(key);
+        }
+        let mut key = vec![0; 32];
+        rustls::crypto::aws_lc_rs::default_provider()
+            .secure_random
+            .fill(&mut key)
+            .map_err(|_| Error::Certificates("the system has no randomness to give".to_owned()))?;
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(FLEET_SECRET.to_owned()),
+                labels: Some(labels::of_control()),
+                owner_references: self.0.owner.clone().map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(key.clone()))])),
+            immutable: Some(true),
+            ..Secret::default()
+        };
+        let what = format!("creating the Secret {}/{FLEET_SECRET}", self.0.namespace);
+        api.create(&PostParams::default(), &secret).await.map_err(Error::api(what))?;
+        Ok(key)
+    }
+}
+
+type Values = BTreeMap<String, ByteString>;
+
+async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Values>, Error> {
+    let found = api.get_opt(name).await.map_err(Error::api(format!("reading the Secret {name}")))?;
+    Ok(found.map(|secret| secret.data.unwrap_or_default()))
+}
+
+fn login(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+    let lacks = LOGIN.into_iter().find(|key| values.get(*key).is_none_or(|value| value.0.is_empty()));
+    match lacks {
+        None => Ok(()),
+        Some(key) => Err(format!("Secret {}/{name} has no `{key}`", gateway.namespace)),
+    }
+}
+
+/// Takes the values of one Secret over, or those that were taken over before if it does not serve.
+#[expect(clippy::too_many_arguments, reason = "one step of a loop, twice")]
+fn collect(
+    source: &str,
+    keys: [&str; 2],
+    reason: &'static str,
+    found: Option<Values>,
+    checked: Option<Result<(), String>>,
+    before: &Values,
+    data: &mut Values,
+    problems: &mut Vec<Problem>,
+) {
+    let problem = match (&found, checked) {
+        (None, _) => Some(format!("Secret {source} is not there")),
+        (Some(_), Some(Err(why))) => Some(why),
+        (Some(values), _) => keys
+            .iter()
+            .find(|key| values.get(**key).is_some_and(|value| value.0.len() > MAX_VALUE))
+            .map(|key| format!("Secret {source}: `{key}` is larger than {MAX_VALUE} octets")),
+    };
+    let good = found.filter(|_| problem.is_none());
+    for key in keys {
+        let own = format!("{source}_{key}");
+        let value = match &good {
+            Some(values) => values.get(key),
+            None => before.get(&own),
+        };
+        if let Some(value) = value {
+            data.insert(own, value.clone());
+        }
+    }
+    if let Some(message) = problem {
+        problems.push(Problem { reason, message });
+    }
+}

@@ -1,0 +1,196 @@
+//! Puts the operator together and lets it run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client};
+use sekisho_policy::Fleet;
+use sekisho_runtime::{Clock, Metrics, Shutdown};
+use tokio::sync::{mpsc, watch};
+
+use crate::authority::{Authorities, Keeper, Source};
+use crate::callers::Callers;
+use crate::decide::{Memory, Tools};
+use crate::error::Error;
+use crate::gateways::Gateways;
+use crate::index::Index;
+use crate::lease::{self, Candidate, Leadership};
+use crate::operator::{Ears, Operator, Publish};
+use crate::secrets::Secrets;
+use crate::settings::Settings;
+use crate::{Lifetimes, watches, webhook, writer};
+
+/// What the operator is told by its process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the objects of gateways are made with.
+    pub settings: Settings,
+    /// This replica's pod, and `ip:port` where the other replicas reach it.
+    pub pod: String,
+    /// See `pod`.
+    pub address: String,
+    /// The Deployment of the control plane: what it makes for itself is deleted with it.
+    pub deployment: Option<String>,
+    /// The control plane's service account.
+    pub service_account: String,
+    /// The namespaces that are looked at; none are all.
+    pub namespaces: Vec<String>,
+    /// Addresses that are the cluster's own.
+    pub cluster_networks: Vec<IpNet>,
+    /// The MutatingWebhookConfiguration that is told our authorities.
+    pub webhook: Option<String>,
+    /// How long a holder of the lease may be silent.
+    pub lease: Duration,
+    /// A folder with a certificate and its authority; without it there is an authority of our own.
+    pub certificates: Option<std::path::PathBuf>,
+    /// How long our own certificates last.
+    pub lifetimes: Lifetimes,
+}
+
+/// What runs, for those that serve.
+pub struct Running {
+    /// Checks the tokens of callers.
+    pub callers: Callers,
+    /// The certificates of the server.
+    pub authorities: Authorities,
+    /// Who writes.
+    pub leadership: watch::Receiver<Leadership>,
+    /// The gateways, for the webhook.
+    pub gateways: Gateways,
+}
+
+/// The name of the Lease.
+const LEASE: &str = "sekisho-control";
+
+/// Starts the operator. What is published goes to `publisher`; what is connected comes from `fleet`.
+///
+/// # Errors
+/// The API server cannot be asked, or there is no certificate and none can be made.
+pub async fn start(
+    client: Client,
+    config: Config,
+    publisher: Arc<dyn Publish>,
+    fleet: watch::Receiver<Arc<Fleet>>,
+    clock: Clock,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> Result<Running, Error> {
+    let owner = owner(&client, &config).await?;
+    let (told, leadership) = watch::channel(Leadership::default());
+    let candidate = Candidate {
+        identity: config.pod.clone(),
+        address: config.address.clone(),
+        namespace: config.settings.namespace.clone(),
+        lease: LEASE.to_owned(),
+        duration: config.lease,
+        owner: owner.clone(),
+    };
+    // Not among the tasks that are waited for at the end: it gives the lease back when the others drain.
+    let campaign = lease::campaign(client.clone(), candidate, clock.clone(), Arc::new(told), shutdown.clone());
+    shutdown.spawn(campaign);
+    let keeper = Keeper::new(
+        client.clone(),
+        source(&config, owner.clone()),
+        names(&config),
+        clock.clone(),
+        metrics.clone(),
+        leadership.clone(),
+    );
+    let authorities = keeper.start(&shutdown).await?;
+    let (writer, done) = writer::start(leadership.clone(), &shutdown);
+    let (findings, heard) = mpsc::unbounded_channel();
+    let namespace = config.settings.namespace.clone();
+    let secrets = Secrets::new(client.clone(), clock.clone(), namespace.clone(), owner, findings);
+    let (seen, begun) = watches::begin(&client, &config.namespaces, &shutdown);
+    let gateways = Gateways::default();
+    if let Some(name) = config.webhook.clone() {
+        let keeping = webhook::keep(client.clone(), name, authorities.bundle.clone(), leadership.clone(), shutdown.clone());
+        shutdown.spawn(keeping);
+    }
+    let reporter = Reporter {
+        controller: "sekisho.dev/control".to_owned(),
+        instance: Some(config.pod.clone()),
+    };
+    let operator = Operator {
+        index: Index::new(config.cluster_networks.clone(), begun),
+        tools: Tools {
+            recorder: Recorder::new(client.clone(), reporter),
+            client: client.clone(),
+            writer,
+            secrets,
+            settings: Arc::new(config.settings.clone()),
+            metrics: metrics.clone(),
+            gateways: gateways.clone(),
+            fleet: fleet.borrow().clone(),
+            authorities: authorities.bundle.borrow().clone(),
+        },
+        ears: Ears {
+            seen,
+            fleet,
+            leadership: leadership.clone(),
+            authorities: authorities.bundle.clone(),
+            done,
+            findings: heard,
+        },
+        memory: Memory::default(),
+        publisher,
+        clock,
+        metrics,
+        dirty: Default::default(),
+        leads: false,
+        said_complete: false,
+    };
+    shutdown.spawn(operator.run(shutdown.clone()));
+    Ok(Running {
+        callers: Callers::new(client, &namespace, &config.service_account),
+        authorities,
+        leadership,
+        gateways,
+    })
+}
+
+/// The control plane's own Deployment, by which the cluster cleans up after an uninstall.
+async fn owner(client: &Client, config: &Config) -> Result<Option<OwnerReference>, Error> {
+    let Some(name) = &config.deployment else { return Ok(None) };
+    let namespace = &config.settings.namespace;
+    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_metadata_opt(name).await;
+    let found = found.map_err(Error::api(format!("reading the Deployment {namespace}/{name}")))?;
+    if found.is_none() {
+        tracing::warn!(namespace, name, "the control plane's own Deployment is not there; what it makes for itself stays after an uninstall");
+    }
+    Ok(found.and_then(|found| {
+        Some(OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: name.clone(),
+            uid: found.metadata.uid?,
+            ..OwnerReference::default()
+        })
+    }))
+}
+
+fn source(config: &Config, owner: Option<OwnerReference>) -> Source {
+    match &config.certificates {
+        Some(folder) => Source::Folder(folder.clone()),
+        None => Source::Own {
+            namespace: config.settings.namespace.clone(),
+            lifetimes: config.lifetimes,
+            owner,
+        },
+    }
+}
+
+/// The names by which proxies, replicas and the API server know the control plane.
+fn names(config: &Config) -> Vec<String> {
+    let Settings { namespace, service, .. } = &config.settings;
+    vec![
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+        format!("{service}.{namespace}"),
+    ]
+}
