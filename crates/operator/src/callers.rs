@@ -83,7 +83,9 @@ type Print = [u8; 32];
 /// What a token proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Identity {
-    Control { pod: String },
+    Control {
+        pod: String,
+    },
     Pod {
         namespace: String,
         name: String,
@@ -106,22 +108,43 @@ impl Callers {
     ///
     /// # Errors
     /// Why the call is not served.
-    pub async fn identify(&self, token: &str, gateway: Option<&str>) -> Result<Caller, NotAdmitted> {
+    pub async fn identify(
+        &self,
+        token: &str,
+        gateway: Option<&str>,
+    ) -> Result<Caller, NotAdmitted> {
         let identity = self.identity(token).await?;
         match (identity, gateway) {
             (Identity::Control { pod }, None) => Ok(Caller::Replica { pod }),
             (Identity::Control { .. }, Some(_)) => Err(NotAdmitted::Forbidden(
                 "the control plane's own token is not a proxy's".to_owned(),
             )),
-            (Identity::Pod { namespace, name, gateway: own }, Some(asked)) => {
+            (
+                Identity::Pod {
+                    namespace,
+                    name,
+                    gateway: own,
+                },
+                Some(asked),
+            ) => {
                 let own = own.map(|own| format!("{namespace}/{own}"));
                 if own.as_deref() == Some(asked) {
                     return Ok(Caller::Proxy { pod: name });
                 }
-                let is = own.map_or_else(|| "no gateway".to_owned(), |own| format!("the gateway {own}"));
-                Err(NotAdmitted::Forbidden(format!("the pod {namespace}/{name} belongs to {is}, not to {asked}")))
+                let is = own.map_or_else(
+                    || "no gateway".to_owned(),
+                    |own| format!("the gateway {own}"),
+                );
+                Err(NotAdmitted::Forbidden(format!(
+                    "the pod {namespace}/{name} belongs to {is}, not to {asked}"
+                )))
             }
-            (Identity::Pod { namespace, name, .. }, None) => Err(NotAdmitted::Forbidden(format!(
+            (
+                Identity::Pod {
+                    namespace, name, ..
+                },
+                None,
+            ) => Err(NotAdmitted::Forbidden(format!(
                 "the pod {namespace}/{name} is no replica of the control plane"
             ))),
         }
@@ -134,7 +157,9 @@ impl Callers {
         }
         let answer = match timeout(WITHIN, self.ask(token)).await {
             Ok(answer) => answer,
-            Err(_) => Err(NotAdmitted::Unavailable(format!("no answer within {WITHIN:?}"))),
+            Err(_) => Err(NotAdmitted::Unavailable(format!(
+                "no answer within {WITHIN:?}"
+            ))),
         };
         if !matches!(answer, Err(NotAdmitted::Unavailable(_))) {
             self.remember(print, answer.clone());
@@ -143,7 +168,11 @@ impl Callers {
     }
 
     fn remembered(&self, print: &Print) -> Option<Result<Identity, NotAdmitted>> {
-        let remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self
+            .0
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (until, answer) = remembered.get(print)?;
         (*until > Instant::now()).then(|| answer.clone())
     }
@@ -151,7 +180,11 @@ impl Callers {
     fn remember(&self, print: Print, answer: Result<Identity, NotAdmitted>) {
         let now = Instant::now();
         let until = now + if answer.is_ok() { GOOD_FOR } else { BAD_FOR };
-        let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self
+            .0
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED {
             remembered.retain(|_, (until, _)| *until > now);
             if remembered.len() >= REMEMBERED {
@@ -165,15 +198,22 @@ impl Callers {
         let user = self.review(token).await?;
         let account = user.username.clone().unwrap_or_default();
         let mut parts = account.split(':');
-        let (Some("system"), Some("serviceaccount"), Some(namespace), Some(_), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(NotAdmitted::Forbidden(format!("{account} is no service account")));
+        let (Some("system"), Some("serviceaccount"), Some(namespace), Some(_), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return Err(NotAdmitted::Forbidden(format!(
+                "{account} is no service account"
+            )));
         };
         let extra = |key: &str| user.extra.as_ref()?.get(key)?.first().cloned();
         let (Some(name), Some(uid)) = (extra(POD_NAME), extra(POD_UID)) else {
             return Err(NotAdmitted::Forbidden(
-                "the token is bound to no pod; use the projected token that the pod has for this".to_owned(),
+                "the token is bound to no pod; use the projected token that the pod has for this"
+                    .to_owned(),
             ));
         };
         if account == self.0.control {
@@ -202,26 +242,41 @@ impl Callers {
             .status
             .unwrap_or_default();
         // An API server that knows nothing of audiences would vouch for any token of any audience.
-        let ours = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+        let ours = status
+            .audiences
+            .iter()
+            .flatten()
+            .any(|audience| audience == AUDIENCE);
         if status.authenticated != Some(true) || !ours {
             let why = status.error.filter(|error| !error.is_empty());
             return Err(NotAdmitted::Unauthenticated(why.unwrap_or_else(|| {
                 format!("the token is not valid for the audience {AUDIENCE}")
             })));
         }
-        status.user.ok_or_else(|| NotAdmitted::Unauthenticated("the token is nobody's".to_owned()))
+        status
+            .user
+            .ok_or_else(|| NotAdmitted::Unauthenticated("the token is nobody's".to_owned()))
     }
 
     /// The gateway that a pod is a proxy of, by its labels.
-    async fn gateway_of(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<String>, NotAdmitted> {
+    async fn gateway_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<String>, NotAdmitted> {
         let pods: Api<Pod> = Api::namespaced(self.0.client.0.clone(), namespace);
         let found = pods.get_metadata_opt(name).await;
         let pod = found
             .map_err(|error| NotAdmitted::Unavailable(error.to_string()))?
             .filter(|pod| pod.metadata.uid.as_deref() == Some(uid))
-            .ok_or_else(|| NotAdmitted::Unauthenticated(format!("the pod {namespace}/{name} is gone")))?;
+            .ok_or_else(|| {
+                NotAdmitted::Unauthenticated(format!("the pod {namespace}/{name} is gone"))
+            })?;
         let pod_labels = pod.metadata.labels.unwrap_or_default();
-        let own = pod_labels.get(labels::PROXY_OF).or_else(|| pod_labels.get(labels::GATEWAY));
+        let own = pod_labels
+            .get(labels::PROXY_OF)
+            .or_else(|| pod_labels.get(labels::GATEWAY));
         Ok(own.cloned())
     }
 }

@@ -23,7 +23,9 @@ pub enum Error {
     #[error("the API server did not answer within {0:?}")]
     Late(std::time::Duration),
     /// An object of that name is there, and somebody else's.
-    #[error("{0} is there already and is not the gateway's; delete it, or give the gateway another name")]
+    #[error(
+        "{0} is there already and is not the gateway's; delete it, or give the gateway another name"
+    )]
     NotOurs(String),
     /// Another replica holds the lease.
     #[error("another replica writes now")]
@@ -32,7 +34,10 @@ pub enum Error {
     #[error("certificates: {0}")]
     Certificates(String),
     /// A snapshot cannot be carried by an object.
-    #[error("the snapshot of {gateway} has {size} octets compressed, and an object carries {} at most; split the gateway's rules over two gateways", crate::snapshots::MAX_PACKED)]
+    #[error(
+        "the snapshot of {gateway} has {size} octets compressed, and an object carries {} at most; split the gateway's rules over two gateways",
+        crate::snapshots::MAX_PACKED
+    )]
     SnapshotTooLarge {
         /// Whose.
         gateway: String,

@@ -1,7 +1,9 @@
 //! Our kinds as the API server addresses them.
 
 use kube::core::ApiResource;
-use sekisho_crd::{CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy};
+use sekisho_crd::{
+    CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy,
+};
 
 /// Group, version and plural of a kind.
 pub(crate) fn resource(kind: Kind) -> ApiResource {

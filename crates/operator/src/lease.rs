@@ -105,10 +105,10 @@ impl Campaign {
     /// Renews, takes over, or learns who holds it.
     async fn round(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
-        let name = &self.candidate.lease;
+        let name = self.candidate.lease.clone();
         let found = self
             .api
-            .get_opt(name)
+            .get_opt(&name)
             .await
             .map_err(Error::api("reading the Lease"))?;
         let Some(lease) = found else {
@@ -126,7 +126,7 @@ impl Campaign {
         }
         let renewed = self.written(Some(&lease));
         self.api
-            .replace(name, &PostParams::default(), &renewed)
+            .replace(&name, &PostParams::default(), &renewed)
             .await
             .map_err(Error::api("writing the Lease"))?;
         self.hold(begun);
@@ -148,20 +148,38 @@ impl Campaign {
                 now
             }
         };
-        let promised = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
-        let promised = promised.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        let promised = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.lease_duration_seconds);
+        let promised = promised
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs);
         // A holder of another mind cannot keep the lease for longer than a minute in silence.
-        let promised = promised.unwrap_or(self.candidate.duration).min(Duration::from_secs(60));
+        let promised = promised
+            .unwrap_or(self.candidate.duration)
+            .min(Duration::from_secs(60));
         holder(lease).is_none() || since.elapsed() > promised
     }
 
     fn written(&self, before: Option<&Lease>) -> Lease {
-        let now = i64::try_from(self.clock.now_ms()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let now = i64::try_from(self.clock.now_ms())
+            .ok()
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let now = now.map(MicroTime);
         let ours = before.filter(|lease| self.is_ours(lease));
-        let old = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let old = before
+            .and_then(|lease| lease.spec.clone())
+            .unwrap_or_default();
         let transitions = old.lease_transitions.unwrap_or_default();
-        let Candidate { identity, address, lease, duration, owner, .. } = &self.candidate;
+        let Candidate {
+            identity,
+            address,
+            lease,
+            duration,
+            owner,
+            ..
+        } = &self.candidate;
         Lease {
             metadata: ObjectMeta {
                 name: Some(lease.clone()),
@@ -173,8 +191,16 @@ impl Campaign {
             spec: Some(LeaseSpec {
                 holder_identity: Some(identity.clone()),
                 lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
-                acquire_time: if ours.is_some() { old.acquire_time } else { now.clone() },
-                lease_transitions: Some(if ours.is_some() { transitions } else { transitions.saturating_add(1) }),
+                acquire_time: if ours.is_some() {
+                    old.acquire_time
+                } else {
+                    now.clone()
+                },
+                lease_transitions: Some(if ours.is_some() {
+                    transitions
+                } else {
+                    transitions.saturating_add(1)
+                }),
                 renew_time: now,
                 ..LeaseSpec::default()
             }),
@@ -215,7 +241,11 @@ impl Campaign {
         self.told.send_if_modified(|known| {
             let (was, is) = (known.until.is_some(), news.until.is_some());
             if was != is {
-                tracing::info!(holder = news.holder.as_deref().unwrap_or("nobody"), writes = is, "the lease changed hands");
+                tracing::info!(
+                    holder = news.holder.as_deref().unwrap_or("nobody"),
+                    writes = is,
+                    "the lease changed hands"
+                );
             }
             let differs = *known != news;
             *known = news;
@@ -238,12 +268,19 @@ impl Campaign {
                 spec.holder_identity = None;
             }
             let name = &self.candidate.lease;
-            self.api.replace(name, &PostParams::default(), &vacant).await.map(drop)
+            self.api
+                .replace(name, &PostParams::default(), &vacant)
+                .await
+                .map(drop)
         };
         match timeout(Duration::from_secs(3), given_back).await {
             Ok(Ok(())) => tracing::info!("the lease was given back"),
-            Ok(Err(error)) => tracing::warn!(%error, "the lease could not be given back; another replica waits until it is over"),
-            Err(_) => tracing::warn!("the lease could not be given back in time; another replica waits until it is over"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the lease could not be given back; another replica waits until it is over")
+            }
+            Err(_) => tracing::warn!(
+                "the lease could not be given back in time; another replica waits until it is over"
+            ),
         }
     }
 }

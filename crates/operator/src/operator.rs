@@ -125,7 +125,10 @@ impl Operator {
     }
 
     fn take(&mut self, label: &Label, change: Change) {
-        let Touched { namespaces, snapshots } = self.index.take(label, change);
+        let Touched {
+            namespaces,
+            snapshots,
+        } = self.index.take(label, change);
         for (namespace, gateway) in snapshots {
             self.serve(&namespace, &gateway);
         }
@@ -143,7 +146,9 @@ impl Operator {
         let held = self.index.namespaces.get(namespace);
         let exists = held.is_some_and(|held| held.has_gateway(gateway));
         match held.and_then(|held| held.snapshots.get(gateway)) {
-            Some(stored) if exists || !self.index.is_complete() => self.publisher.publish(stored.envelope.clone()),
+            Some(stored) if exists || !self.index.is_complete() => {
+                self.publisher.publish(stored.envelope.clone())
+            }
             _ if exists => {}
             _ => self.publisher.withdraw(&format!("{namespace}/{gateway}")),
         }
@@ -183,7 +188,8 @@ impl Operator {
         let now_ms = self.clock.now_ms();
         for namespace in self.dirty.take() {
             tokio::task::block_in_place(|| {
-                self.memory.decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
+                self.memory
+                    .decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
             });
         }
         self.metrics.invalid_objects(self.memory.invalid());
@@ -209,7 +215,10 @@ fn same(before: Option<&Proxies>, after: Option<&Proxies>) -> bool {
         (None, None) => true,
         (Some(before), Some(after)) => {
             before.len() == after.len()
-                && before.iter().zip(after).all(|((a, x), (b, y))| a == b && (Arc::ptr_eq(x, y) || x == y))
+                && before
+                    .iter()
+                    .zip(after)
+                    .all(|((a, x), (b, y))| a == b && (Arc::ptr_eq(x, y) || x == y))
         }
         _ => false,
     }

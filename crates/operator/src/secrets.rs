@@ -41,8 +41,12 @@ impl Needed {
         let listeners = snapshot.gateway.listeners.iter();
         let members = snapshot.pools.values().flat_map(|pool| &pool.members);
         Self {
-            certificates: listeners.flat_map(|listener| listener.certificates.clone()).collect(),
-            logins: members.filter_map(|member| member.relay.as_ref()?.credentials.clone()).collect(),
+            certificates: listeners
+                .flat_map(|listener| listener.certificates.clone())
+                .collect(),
+            logins: members
+                .filter_map(|member| member.relay.as_ref()?.credentials.clone())
+                .collect(),
         }
     }
 
@@ -108,19 +112,43 @@ impl Secrets {
         let api: Api<Secret> = Api::namespaced(self.0.client.clone(), &gateway.namespace);
         let name = name_of(&gateway.name);
         let before = read(&api, &name).await?.unwrap_or_default();
-        let mut data = BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(self.fleet_key().await?))]);
+        let mut data =
+            BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(self.fleet_key().await?))]);
         let mut problems = Vec::new();
         for source in &needed.certificates {
             let found = read(&api, source).await?;
-            let checked = found.as_ref().map(|values| self.certificate(&gateway, source, values));
-            collect(source, CERTIFICATE, "InvalidCertificateRef", found, checked, &before, &mut data, &mut problems);
+            let checked = found
+                .as_ref()
+                .map(|values| self.certificate(&gateway, source, values));
+            collect(
+                source,
+                CERTIFICATE,
+                "InvalidCertificateRef",
+                found,
+                checked,
+                &before,
+                &mut data,
+                &mut problems,
+            );
         }
         for source in &needed.logins {
             let found = read(&api, source).await?;
             let checked = found.as_ref().map(|values| login(&gateway, source, values));
-            collect(source, LOGIN, "CredentialsPending", found, checked, &before, &mut data, &mut problems);
+            collect(
+                source,
+                LOGIN,
+                "CredentialsPending",
+                found,
+                checked,
+                &before,
+                &mut data,
+                &mut problems,
+            );
         }
-        let wanted = data.iter().all(|(key, value)| before.get(key) == Some(value)) && before.len() == data.len();
+        let wanted = data
+            .iter()
+            .all(|(key, value)| before.get(key) == Some(value))
+            && before.len() == data.len();
         if !wanted {
             self.apply(&api, &name, &gateway, owner, data).await?;
         }
@@ -150,26 +178,43 @@ impl Secrets {
         };
         let params = PatchParams::apply(labels::FIELD_MANAGER).force();
         let applied = api.patch(name, &params, &Patch::Apply(&secret)).await;
-        applied.map(drop).map_err(Error::api(format!("writing the Secret {}/{name}", gateway.namespace)))
+        applied.map(drop).map_err(Error::api(format!(
+            "writing the Secret {}/{name}",
+            gateway.namespace
+        )))
     }
 
     fn certificate(&self, gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
         let origin = format!("Secret {}/{name}", gateway.namespace);
         let value = |key: &str| values.get(key).map_or(&[][..], |value| &value.0);
-        Identity::from_pem(&origin, value("tls.crt"), value("tls.key"), self.0.clock.now_ms())
-            .map(drop)
-            .map_err(|error| error.to_string())
+        Identity::from_pem(
+            &origin,
+            value("tls.crt"),
+            value("tls.key"),
+            self.0.clock.now_ms(),
+        )
+        .map(drop)
+        .map_err(|error| error.to_string())
     }
 
     /// The fleet's key, made once for the control plane.
     async fn fleet_key(&self) -> Result<Vec<u8>, Error> {
-        let key = self.0.fleet_key.get_or_try_init(|| self.read_or_make_key()).await;
+        let key = self
+            .0
+            .fleet_key
+            .get_or_try_init(|| self.read_or_make_key())
+            .await;
         key.cloned()
     }
 
     async fn read_or_make_key(&self) -> Result<Vec<u8>, Error> {
         let api: Api<Secret> = Api::namespaced(self.0.client.clone(), &self.0.namespace);
-        let key_of = |values: &Values| values.get(FLEET_KEY).map(|key| key.0.clone()).filter(|key| key.len() == 32);
+        let key_of = |values: &Values| {
+            values
+                .get(FLEET_KEY)
+                .map(|key| key.0.clone())
+                .filter(|key| key.len() == 32)
+        };
         if let Some(key) = read(&api, FLEET_SECRET).await?.as_ref().and_then(key_of) {
             return Ok(key);
         }
@@ -185,12 +230,17 @@ impl Secrets {
                 owner_references: self.0.owner.clone().map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },
-            data: Some(BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(key.clone()))])),
+            data: Some(BTreeMap::from([(
+                FLEET_KEY.to_owned(),
+                ByteString(key.clone()),
+            )])),
             immutable: Some(true),
             ..Secret::default()
         };
         let what = format!("creating the Secret {}/{FLEET_SECRET}", self.0.namespace);
-        api.create(&PostParams::default(), &secret).await.map_err(Error::api(what))?;
+        api.create(&PostParams::default(), &secret)
+            .await
+            .map_err(Error::api(what))?;
         Ok(key)
     }
 }
@@ -198,15 +248,23 @@ impl Secrets {
 type Values = BTreeMap<String, ByteString>;
 
 async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Values>, Error> {
-    let found = api.get_opt(name).await.map_err(Error::api(format!("reading the Secret {name}")))?;
+    let found = api
+        .get_opt(name)
+        .await
+        .map_err(Error::api(format!("reading the Secret {name}")))?;
     Ok(found.map(|secret| secret.data.unwrap_or_default()))
 }
 
 fn login(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
-    let lacks = LOGIN.into_iter().find(|key| values.get(*key).is_none_or(|value| value.0.is_empty()));
+    let lacks = LOGIN
+        .into_iter()
+        .find(|key| values.get(*key).is_none_or(|value| value.0.is_empty()));
     match lacks {
         None => Ok(()),
-        Some(key) => Err(format!("Secret {}/{name} has no `{key}`", gateway.namespace)),
+        Some(key) => Err(format!(
+            "Secret {}/{name} has no `{key}`",
+            gateway.namespace
+        )),
     }
 }
 
@@ -227,7 +285,11 @@ fn collect(
         (Some(_), Some(Err(why))) => Some(why),
         (Some(values), _) => keys
             .iter()
-            .find(|key| values.get(**key).is_some_and(|value| value.0.len() > MAX_VALUE))
+            .find(|key| {
+                values
+                    .get(**key)
+                    .is_some_and(|value| value.0.len() > MAX_VALUE)
+            })
             .map(|key| format!("Secret {source}: `{key}` is larger than {MAX_VALUE} octets")),
     };
     let good = found.filter(|_| problem.is_none());

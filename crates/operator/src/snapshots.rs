@@ -84,7 +84,10 @@ impl Wanted {
                 resource_version: self.replaces.clone(),
                 ..ObjectMeta::default()
             },
-            data: Some(BTreeMap::from([(AUTHORITIES.to_owned(), self.authorities.clone())])),
+            data: Some(BTreeMap::from([(
+                AUTHORITIES.to_owned(),
+                self.authorities.clone(),
+            )])),
             binary_data: Some(BTreeMap::from([(FILE.to_owned(), ByteString(packed))])),
             ..ConfigMap::default()
         })
@@ -106,7 +109,9 @@ pub(crate) fn read(item: &Item) -> Result<(ObjectKey, Stored), String> {
         return Err(format!("its label names the gateway {gateway}"));
     }
     let key = ObjectKey::new(item.namespace(), gateway);
-    let packed = item.data["binaryData"][FILE].as_str().ok_or("it has no snapshot")?;
+    let packed = item.data["binaryData"][FILE]
+        .as_str()
+        .ok_or("it has no snapshot")?;
     let packed = BASE64.decode(packed).map_err(|error| error.to_string())?;
     let json = unpack(&packed)?;
     let envelope = Envelope::read(&json).map_err(|error| error.to_string())?;
@@ -116,7 +121,10 @@ pub(crate) fn read(item: &Item) -> Result<(ObjectKey, Stored), String> {
     }
     let stored = Stored {
         envelope: Arc::new(envelope),
-        authorities: item.data["data"][AUTHORITIES].as_str().unwrap_or_default().to_owned(),
+        authorities: item.data["data"][AUTHORITIES]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         resource_version: item.metadata.resource_version.clone().unwrap_or_default(),
     };
     Ok((key, stored))

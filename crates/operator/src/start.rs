@@ -90,7 +90,13 @@ pub async fn start(
         owner: owner.clone(),
     };
     // Not among the tasks that are waited for at the end: it gives the lease back when the others drain.
-    let campaign = lease::campaign(client.clone(), candidate, clock.clone(), Arc::new(told), shutdown.clone());
+    let campaign = lease::campaign(
+        client.clone(),
+        candidate,
+        clock.clone(),
+        Arc::new(told),
+        shutdown.clone(),
+    );
     shutdown.spawn(campaign);
     let keeper = Keeper::new(
         client.clone(),
@@ -104,11 +110,24 @@ pub async fn start(
     let (writer, done) = writer::start(leadership.clone(), &shutdown);
     let (findings, heard) = mpsc::unbounded_channel();
     let namespace = config.settings.namespace.clone();
-    let secrets = Secrets::new(client.clone(), clock.clone(), namespace.clone(), owner, findings);
+    let secrets = Secrets::new(
+        client.clone(),
+        clock.clone(),
+        namespace.clone(),
+        owner,
+        findings,
+    );
     let (seen, begun) = watches::begin(&client, &config.namespaces, &shutdown);
     let gateways = Gateways::default();
+    let connected = fleet.borrow().clone();
     if let Some(name) = config.webhook.clone() {
-        let keeping = webhook::keep(client.clone(), name, authorities.bundle.clone(), leadership.clone(), shutdown.clone());
+        let keeping = webhook::keep(
+            client.clone(),
+            name,
+            authorities.bundle.clone(),
+            leadership.clone(),
+            shutdown.clone(),
+        );
         shutdown.spawn(keeping);
     }
     let reporter = Reporter {
@@ -125,7 +144,7 @@ pub async fn start(
             settings: Arc::new(config.settings.clone()),
             metrics: metrics.clone(),
             gateways: gateways.clone(),
-            fleet: fleet.borrow().clone(),
+            fleet: connected,
             authorities: authorities.bundle.borrow().clone(),
         },
         ears: Ears {
@@ -155,13 +174,21 @@ pub async fn start(
 
 /// The control plane's own Deployment, by which the cluster cleans up after an uninstall.
 async fn owner(client: &Client, config: &Config) -> Result<Option<OwnerReference>, Error> {
-    let Some(name) = &config.deployment else { return Ok(None) };
+    let Some(name) = &config.deployment else {
+        return Ok(None);
+    };
     let namespace = &config.settings.namespace;
     let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let found = api.get_metadata_opt(name).await;
-    let found = found.map_err(Error::api(format!("reading the Deployment {namespace}/{name}")))?;
+    let found = found.map_err(Error::api(format!(
+        "reading the Deployment {namespace}/{name}"
+    )))?;
     if found.is_none() {
-        tracing::warn!(namespace, name, "the control plane's own Deployment is not there; what it makes for itself stays after an uninstall");
+        tracing::warn!(
+            namespace,
+            name,
+            "the control plane's own Deployment is not there; what it makes for itself stays after an uninstall"
+        );
     }
     Ok(found.and_then(|found| {
         Some(OwnerReference {
@@ -187,7 +214,9 @@ fn source(config: &Config, owner: Option<OwnerReference>) -> Source {
 
 /// The names by which proxies, replicas and the API server know the control plane.
 fn names(config: &Config) -> Vec<String> {
-    let Settings { namespace, service, .. } = &config.settings;
+    let Settings {
+        namespace, service, ..
+    } = &config.settings;
     vec![
         format!("{service}.{namespace}.svc"),
         format!("{service}.{namespace}.svc.cluster.local"),

@@ -39,7 +39,12 @@ pub(crate) fn begin(
     };
     if namespaces.is_empty() {
         begin.all(None);
-        begin.watch(Watched::Namespaces, None, Api::<PartialObjectMeta<Namespace>>::all(client.clone()), Config::default());
+        begin.watch(
+            Watched::Namespaces,
+            None,
+            Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+            Config::default(),
+        );
     }
     for namespace in namespaces {
         begin.all(Some(namespace));
@@ -63,13 +68,33 @@ impl Begin<'_> {
             self.watch(Watched::Kind(kind), namespace, api, Config::default());
         }
         let snapshots = self.dynamic(namespace, &ApiResource::erase::<ConfigMap>(&()));
-        self.watch(Watched::Snapshots, namespace, snapshots, Config::default().labels(snapshots::LABEL));
+        self.watch(
+            Watched::Snapshots,
+            namespace,
+            snapshots,
+            Config::default().labels(snapshots::LABEL),
+        );
         let secrets = self.metadata::<Secret>(namespace);
-        self.watch(Watched::Secrets, namespace, secrets, Config::default().fields(SECRETS_OF_USE));
+        self.watch(
+            Watched::Secrets,
+            namespace,
+            secrets,
+            Config::default().fields(SECRETS_OF_USE),
+        );
         let pods = self.dynamic(namespace, &ApiResource::erase::<Pod>(&()));
-        self.watch(Watched::Pods, namespace, pods, Config::default().labels(labels::GATEWAY));
+        self.watch(
+            Watched::Pods,
+            namespace,
+            pods,
+            Config::default().labels(labels::GATEWAY),
+        );
         let policies = self.dynamic(namespace, &ApiResource::erase::<NetworkPolicy>(&()));
-        self.watch(Watched::NetworkPolicies, namespace, policies, Config::default());
+        self.watch(
+            Watched::NetworkPolicies,
+            namespace,
+            policies,
+            Config::default(),
+        );
         self.owned::<Deployment>(OwnedKind::Deployment, namespace);
         self.owned::<Service>(OwnedKind::Service, namespace);
         self.owned::<ServiceAccount>(OwnedKind::ServiceAccount, namespace);
@@ -78,10 +103,20 @@ impl Begin<'_> {
 
     fn owned<K>(&mut self, kind: OwnedKind, namespace: Option<&str>)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
     {
         let api = self.metadata::<K>(namespace);
-        self.watch(Watched::Owned(kind), namespace, api, Config::default().labels(OURS));
+        self.watch(
+            Watched::Owned(kind),
+            namespace,
+            api,
+            Config::default().labels(OURS),
+        );
     }
 
     fn dynamic(&self, namespace: Option<&str>, resource: &ApiResource) -> Api<DynamicObject> {
@@ -111,6 +146,7 @@ impl Begin<'_> {
         };
         self.begun.insert(label.clone());
         let (sink, shutdown) = (self.sink.clone(), self.shutdown.clone());
-        self.shutdown.spawn(follow(api, config, label, sink, shutdown));
+        self.shutdown
+            .spawn(follow(api, config, label, sink, shutdown));
     }
 }

@@ -48,13 +48,29 @@ pub(crate) async fn keep(
     }
 }
 
-async fn look(api: &Api<MutatingWebhookConfiguration>, name: &str, bundle: &str) -> Result<(), Error> {
-    let Some(found) = api.get_opt(name).await.map_err(Error::api("reading the webhook's configuration"))? else {
+async fn look(
+    api: &Api<MutatingWebhookConfiguration>,
+    name: &str,
+    bundle: &str,
+) -> Result<(), Error> {
+    let Some(found) = api
+        .get_opt(name)
+        .await
+        .map_err(Error::api("reading the webhook's configuration"))?
+    else {
         return Ok(());
     };
     let webhooks = found.webhooks.unwrap_or_default();
     let is_told = |bundle_there: Option<&[u8]>| bundle_there == Some(bundle.as_bytes());
-    if webhooks.iter().all(|webhook| is_told(webhook.client_config.ca_bundle.as_ref().map(|told| told.0.as_slice()))) {
+    if webhooks.iter().all(|webhook| {
+        is_told(
+            webhook
+                .client_config
+                .ca_bundle
+                .as_ref()
+                .map(|told| told.0.as_slice()),
+        )
+    }) {
         return Ok(());
     }
     // By position, checked by name: a list without one would be replaced as a whole.
@@ -71,7 +87,10 @@ async fn look(api: &Api<MutatingWebhookConfiguration>, name: &str, bundle: &str)
         .collect();
     let patch: json_patch::Patch = serde_json::from_value(Value::Array(steps))
         .map_err(|error| Error::Certificates(error.to_string()))?;
-    let params = PatchParams { field_manager: Some(labels::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(labels::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     api.patch(name, &params, &Patch::Json::<()>(patch))
         .await
         .map(drop)

@@ -45,7 +45,8 @@ pub(crate) struct Key {
 }
 
 /// A request that can be made again.
-pub(crate) type Job = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
+pub(crate) type Job =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
 /// What became of a wish.
 #[derive(Debug)]
@@ -198,8 +199,14 @@ impl Queue {
             tracing::warn!(what = ?key.what, name = key.name, %error, "a write failed");
             if key.what != What::Event {
                 let tries = entry.tries + 1;
-                let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(8)).min(LONGEST_PAUSE);
-                let again = Entry { tries, due: Instant::now() + pause, ..entry };
+                let pause = FIRST_PAUSE
+                    .saturating_mul(1 << tries.min(8))
+                    .min(LONGEST_PAUSE);
+                let again = Entry {
+                    tries,
+                    due: Instant::now() + pause,
+                    ..entry
+                };
                 self.waiting.entry(key.clone()).or_insert(again);
             }
         }
@@ -215,7 +222,10 @@ impl Queue {
         if self.running.len() >= AT_ONCE {
             return None;
         }
-        let idle = self.waiting.iter().filter(|(key, _)| !self.busy.contains_key(key));
+        let idle = self
+            .waiting
+            .iter()
+            .filter(|(key, _)| !self.busy.contains_key(key));
         idle.map(|(_, entry)| entry.due).min()
     }
 }

@@ -63,7 +63,9 @@ struct Authority {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +98,10 @@ impl Keyring {
     pub(crate) fn renewed(&self, lifetimes: Lifetimes, now_ms: u64) -> Result<Option<Self>, Error> {
         let mut keyring = self.clone();
         keyring.retired.retain(|retired| retired.until_ms > now_ms);
-        let due = self.current.expires_ms.saturating_sub(millis(lifetimes.authority) / 3);
+        let due = self
+            .current
+            .expires_ms
+            .saturating_sub(millis(lifetimes.authority) / 3);
         match keyring.next.take() {
             None if now_ms >= due => {
                 keyring.next = Some(Next {
@@ -105,11 +110,18 @@ impl Keyring {
                 });
             }
             None => {}
-            Some(next) if now_ms >= next.published_ms.saturating_add(millis(lifetimes.propagation)) => {
+            Some(next)
+                if now_ms
+                    >= next
+                        .published_ms
+                        .saturating_add(millis(lifetimes.propagation)) =>
+            {
                 let before = std::mem::replace(&mut keyring.current, next.authority);
                 keyring.retired.push(Retired {
                     certificate: before.certificate,
-                    until_ms: before.expires_ms.min(now_ms.saturating_add(millis(lifetimes.leaf))),
+                    until_ms: before
+                        .expires_ms
+                        .min(now_ms.saturating_add(millis(lifetimes.leaf))),
                 });
             }
             next => keyring.next = next,
@@ -119,9 +131,18 @@ impl Keyring {
 
     /// The certificates that are to be believed, as PEM; that which signs comes first.
     pub(crate) fn bundle(&self) -> String {
-        let next = self.next.iter().map(|next| next.authority.certificate.as_str());
-        let retired = self.retired.iter().map(|retired| retired.certificate.as_str());
-        std::iter::once(self.current.certificate.as_str()).chain(next).chain(retired).collect()
+        let next = self
+            .next
+            .iter()
+            .map(|next| next.authority.certificate.as_str());
+        let retired = self
+            .retired
+            .iter()
+            .map(|retired| retired.certificate.as_str());
+        std::iter::once(self.current.certificate.as_str())
+            .chain(next)
+            .chain(retired)
+            .collect()
     }
 
     /// Which authority signs now.
@@ -135,21 +156,36 @@ impl Keyring {
     }
 
     /// A certificate of our own with a fresh key, for `names`. The key never leaves the memory of this process.
-    pub(crate) fn leaf(&self, names: &[String], lifetimes: Lifetimes, now_ms: u64) -> Result<Identity, Error> {
+    pub(crate) fn leaf(
+        &self,
+        names: &[String],
+        lifetimes: Lifetimes,
+        now_ms: u64,
+    ) -> Result<Identity, Error> {
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
-        let expires = now_ms.saturating_add(millis(lifetimes.leaf)).min(self.current.expires_ms);
+        let expires = now_ms
+            .saturating_add(millis(lifetimes.leaf))
+            .min(self.current.expires_ms);
         valid(&mut params, now_ms, expires);
         params.distinguished_name = named(names.first().map_or("sekisho", String::as_str));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let signing = KeyPair::from_pem(&self.current.key).map_err(failed)?;
-        let issuer = Issuer::new(Authority::params(&self.current.name, now_ms, self.current.expires_ms)?, signing);
+        let issuer = Issuer::new(
+            Authority::params(&self.current.name, now_ms, self.current.expires_ms)?,
+            signing,
+        );
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         let (chain, key) = (certificate.pem(), key.serialize_pem());
-        Identity::from_pem("the control plane's own certificate", chain.as_bytes(), key.as_bytes(), now_ms)
-            .map_err(failed)
+        Identity::from_pem(
+            "the control plane's own certificate",
+            chain.as_bytes(),
+            key.as_bytes(),
+            now_ms,
+        )
+        .map_err(failed)
     }
 }
 
@@ -158,7 +194,9 @@ impl Authority {
         let name = format!("Sekisho control plane {now_ms}");
         let expires_ms = now_ms.saturating_add(millis(lifetimes.authority));
         let key = KeyPair::generate().map_err(failed)?;
-        let certificate = Self::params(&name, now_ms, expires_ms)?.self_signed(&key).map_err(failed)?;
+        let certificate = Self::params(&name, now_ms, expires_ms)?
+            .self_signed(&key)
+            .map_err(failed)?;
         Ok(Self {
             name,
             certificate: certificate.pem(),
@@ -205,7 +243,8 @@ mod tests {
     const DAY: u64 = 86_400_000;
 
     #[test]
-    fn a_new_authority_is_published_before_it_signs_and_the_old_one_stays_until_its_leafs_are_over() {
+    fn a_new_authority_is_published_before_it_signs_and_the_old_one_stays_until_its_leafs_are_over()
+    {
         let lifetimes = Lifetimes::default();
         let first = Keyring::make(lifetimes, NOW).unwrap();
         assert_eq!(first.renewed(lifetimes, NOW + 200 * DAY).unwrap(), None);

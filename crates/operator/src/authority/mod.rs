@@ -75,7 +75,14 @@ impl Keeper {
         metrics: Metrics,
         leadership: watch::Receiver<Leadership>,
     ) -> Self {
-        Self { client, source, names, clock, metrics, leadership }
+        Self {
+            client,
+            source,
+            names,
+            clock,
+            metrics,
+            leadership,
+        }
     }
 
     /// Reads or makes the first certificate, then renews it until the process drains.
@@ -110,7 +117,10 @@ impl Keeper {
                 }
             }
         });
-        Ok(Authorities { resolver, bundle: changes })
+        Ok(Authorities {
+            resolver,
+            bundle: changes,
+        })
     }
 
     /// Short lifetimes are looked at more often.
@@ -152,7 +162,9 @@ impl Keeper {
             Some(found) => found,
             None if self.leadership.borrow().may_write() => {
                 // Somebody deleted it: what we hold goes on, or every proxy would lose us.
-                let Some(kept) = state.keyring.clone() else { return Ok(None) };
+                let Some(kept) = state.keyring.clone() else {
+                    return Ok(None);
+                };
                 self.write(&kept, None).await?;
                 return Ok(None);
             }
@@ -162,7 +174,8 @@ impl Keeper {
             && let Some(renewed) = keyring.renewed(lifetimes, now_ms)?
         {
             tracing::info!(signer = renewed.signer(), "the authorities change");
-            self.write(&renewed, secret.metadata.resource_version).await?;
+            self.write(&renewed, secret.metadata.resource_version)
+                .await?;
             keyring = renewed;
         }
         let is_fresh = state.renew_at_ms > now_ms;
@@ -177,9 +190,14 @@ impl Keeper {
     }
 
     async fn read(&self) -> Result<Option<(Keyring, Secret)>, Error> {
-        let Source::Own { namespace, .. } = &self.source else { return Ok(None) };
+        let Source::Own { namespace, .. } = &self.source else {
+            return Ok(None);
+        };
         let found = self.api(namespace).get_opt(SECRET).await;
-        let Some(secret) = found.map_err(Error::api(format!("reading the Secret {namespace}/{SECRET}")))? else {
+        let Some(secret) = found.map_err(Error::api(format!(
+            "reading the Secret {namespace}/{SECRET}"
+        )))?
+        else {
             return Ok(None);
         };
         let json = secret.data.as_ref().and_then(|data| data.get(KEYRING));
@@ -206,8 +224,14 @@ impl Keeper {
     }
 
     async fn write(&self, keyring: &Keyring, replaces: Option<String>) -> Result<(), Error> {
-        let Source::Own { namespace, owner, .. } = &self.source else { return Ok(()) };
-        let json = serde_json::to_vec(keyring).map_err(|error| Error::Certificates(error.to_string()))?;
+        let Source::Own {
+            namespace, owner, ..
+        } = &self.source
+        else {
+            return Ok(());
+        };
+        let json =
+            serde_json::to_vec(keyring).map_err(|error| Error::Certificates(error.to_string()))?;
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(SECRET.to_owned()),
@@ -227,7 +251,9 @@ impl Keeper {
             Some(_) => api.replace(SECRET, &params, &secret).await,
             None => api.create(&params, &secret).await,
         };
-        written.map(drop).map_err(Error::api(format!("writing the Secret {namespace}/{SECRET}")))
+        written.map(drop).map_err(Error::api(format!(
+            "writing the Secret {namespace}/{SECRET}"
+        )))
     }
 }
 
@@ -243,7 +269,12 @@ struct State {
 }
 
 impl State {
-    fn of_keyring(keyring: Keyring, names: &[String], lifetimes: Lifetimes, now_ms: u64) -> Result<Self, Error> {
+    fn of_keyring(
+        keyring: Keyring,
+        names: &[String],
+        lifetimes: Lifetimes,
+        now_ms: u64,
+    ) -> Result<Self, Error> {
         let identity = keyring.leaf(names, lifetimes, now_ms)?;
         let leaf = u64::try_from(lifetimes.leaf.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -259,13 +290,16 @@ impl State {
     fn of_folder(folder: &std::path::Path, now_ms: u64) -> Result<Self, Error> {
         let read = |name: &str| {
             let path = folder.join(name);
-            std::fs::read(&path).map_err(|error| Error::Certificates(format!("{}: {error}", path.display())))
+            std::fs::read(&path)
+                .map_err(|error| Error::Certificates(format!("{}: {error}", path.display())))
         };
         let (chain, key, bundle) = (read("tls.crt")?, read("tls.key")?, read(BUNDLE)?);
         let origin = folder.display().to_string();
-        let identity = Identity::from_pem(&origin, &chain, &key, now_ms).map_err(|error| Error::Certificates(error.to_string()))?;
+        let identity = Identity::from_pem(&origin, &chain, &key, now_ms)
+            .map_err(|error| Error::Certificates(error.to_string()))?;
         let print = [chain.as_slice(), &key, &bundle].concat();
-        let bundle = String::from_utf8(bundle).map_err(|_| Error::Certificates(format!("{origin}/{BUNDLE} is not PEM")))?;
+        let bundle = String::from_utf8(bundle)
+            .map_err(|_| Error::Certificates(format!("{origin}/{BUNDLE} is not PEM")))?;
         Ok(Self {
             expires_at: u64::try_from(identity.expires_at()).unwrap_or_default(),
             identity,

@@ -1,7 +1,7 @@
 //! What users are told by Events: that an object was refused or mended, and that proxies took or refused it.
 
-use kube::runtime::events::{Event, EventType};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType};
 use sekisho_crd::{Condition, ConditionStatus, Kind, Status};
 
 use super::{Memory, Turn};
@@ -14,7 +14,14 @@ const LONGEST: usize = 1024;
 
 impl Memory {
     /// Tells what the new status says that the old one did not.
-    pub(super) fn tell_events(&self, turn: &Turn<'_>, kind: Kind, name: &str, known: &KnownObject, wanted: &Status) {
+    pub(super) fn tell_events(
+        &self,
+        turn: &Turn<'_>,
+        kind: Kind,
+        name: &str,
+        known: &KnownObject,
+        wanted: &Status,
+    ) {
         let reference = ObjectReference {
             api_version: Some(sekisho_crd::API_VERSION.to_owned()),
             kind: Some(kind.as_str().to_owned()),
@@ -39,7 +46,12 @@ impl Turn<'_> {
         let event = std::sync::Arc::new(event);
         self.tools.writer.put(What::Event, path, move || {
             let (recorder, event, about) = (recorder.clone(), event.clone(), about.clone());
-            async move { recorder.publish(&event, &about).await.map_err(Error::api("writing an Event")) }
+            async move {
+                recorder
+                    .publish(&event, &about)
+                    .await
+                    .map_err(Error::api("writing an Event"))
+            }
         });
     }
 }
@@ -61,7 +73,10 @@ pub(super) fn event(type_: EventType, action: &str, reason: &str, note: &str) ->
 
 fn news(before: Option<&Status>, after: &Status) -> Vec<Event> {
     let mut events = Vec::new();
-    let (was, is) = (condition(before, "Accepted"), condition(Some(after), "Accepted"));
+    let (was, is) = (
+        condition(before, "Accepted"),
+        condition(Some(after), "Accepted"),
+    );
     if let Some(is) = is {
         let same = was.is_some_and(|was| (was.status, &was.message) == (is.status, &is.message));
         let was_refused = was.is_some_and(|was| was.status == ConditionStatus::False);
@@ -70,21 +85,39 @@ fn news(before: Option<&Status>, after: &Status) -> Vec<Event> {
                 events.push(event(EventType::Warning, "Accept", &is.reason, &is.message));
             }
             ConditionStatus::True if was_refused => {
-                events.push(event(EventType::Normal, "Accept", "Accepted", "the object is valid again and takes effect"));
+                events.push(event(
+                    EventType::Normal,
+                    "Accept",
+                    "Accepted",
+                    "the object is valid again and takes effect",
+                ));
             }
             _ => {}
         }
     }
-    let (was, is) = (condition(before, "Programmed"), condition(Some(after), "Programmed"));
+    let (was, is) = (
+        condition(before, "Programmed"),
+        condition(Some(after), "Programmed"),
+    );
     if let Some(is) = is {
         let same = was.is_some_and(|was| (was.status, &was.reason) == (is.status, &is.reason));
         let newer = was.is_none_or(|was| was.observed_generation != is.observed_generation);
         match (is.status, is.reason.as_str()) {
             (_, "Rejected" | "WriteFailed") if !same => {
-                events.push(event(EventType::Warning, "Program", &is.reason, &is.message));
+                events.push(event(
+                    EventType::Warning,
+                    "Program",
+                    &is.reason,
+                    &is.message,
+                ));
             }
             (ConditionStatus::True, _) if !same || newer => {
-                events.push(event(EventType::Normal, "Program", "Programmed", &is.message));
+                events.push(event(
+                    EventType::Normal,
+                    "Program",
+                    "Programmed",
+                    &is.message,
+                ));
             }
             _ => {}
         }
@@ -93,5 +126,8 @@ fn news(before: Option<&Status>, after: &Status) -> Vec<Event> {
 }
 
 fn condition<'a>(status: Option<&'a Status>, type_: &str) -> Option<&'a Condition> {
-    status?.conditions.iter().find(|condition| condition.type_ == type_)
+    status?
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
 }

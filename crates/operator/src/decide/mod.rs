@@ -90,7 +90,14 @@ impl Borrow<Snapshot> for Last {
 
 impl Memory {
     /// Looks at one namespace, and wishes for what is not as it should be if this replica may write.
-    pub(crate) fn decide(&mut self, index: &Index, namespace: &str, tools: &Tools, leads: bool, now_ms: u64) {
+    pub(crate) fn decide(
+        &mut self,
+        index: &Index,
+        namespace: &str,
+        tools: &Tools,
+        leads: bool,
+        now_ms: u64,
+    ) {
         let Some(held) = index.namespaces.get(namespace) else {
             self.invalid.remove(namespace);
             tools.gateways.replace(namespace, BTreeMap::new());
@@ -102,10 +109,17 @@ impl Memory {
             .filter_map(|key| Some((key.clone(), Last(held.last(&key.name)?.clone()))))
             .collect();
         let compiled = compile_all(&held.objects, &last);
-        let bodies = compiled.gateways.into_iter().map(|(key, body)| (key.name, body)).collect();
+        let bodies = compiled
+            .gateways
+            .into_iter()
+            .map(|(key, body)| (key.name, body))
+            .collect();
         let findings = by_object(held, &compiled.diagnostics);
         let has_error = |all: &Vec<&Diagnostic>| all.iter().any(|finding| finding.is_error());
-        let invalid = findings.iter().filter(|(_, all)| has_error(all)).map(|(key, _)| key.clone());
+        let invalid = findings
+            .iter()
+            .filter(|(_, all)| has_error(all))
+            .map(|(key, _)| key.clone());
         self.invalid.insert(namespace.to_owned(), invalid.collect());
         let turn = Turn {
             namespace,
@@ -130,19 +144,27 @@ impl Memory {
     /// The objects that are not accepted: kind, namespace and name.
     pub(crate) fn invalid(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.invalid.iter().flat_map(|(namespace, objects)| {
-            objects.iter().map(|(kind, name)| (kind.as_str(), namespace.as_str(), name.as_str()))
+            objects
+                .iter()
+                .map(|(kind, name)| (kind.as_str(), namespace.as_str(), name.as_str()))
         })
     }
 
     /// Whether a wish is another one than the last for this thing.
     fn is_new(&mut self, what: What, name: &str, print: Print) -> bool {
-        let key = Key { what, name: name.to_owned() };
+        let key = Key {
+            what,
+            name: name.to_owned(),
+        };
         self.wished.insert(key, print) != Some(print)
     }
 
     /// Forgets what was wished for a thing, because it is as it should be.
     fn is_settled(&mut self, what: What, name: &str) {
-        self.wished.remove(&Key { what, name: name.to_owned() });
+        self.wished.remove(&Key {
+            what,
+            name: name.to_owned(),
+        });
     }
 
     /// Takes note of what became of a wish; the namespace that is to be looked at again because of it.
@@ -179,13 +201,18 @@ impl Memory {
 
     /// Takes note of what is wrong with a gateway's Secrets; whether that is news.
     pub(crate) fn take_finding(&mut self, finding: Finding) -> bool {
-        let before = self.secret_findings.insert(finding.gateway.clone(), finding.clone());
+        let before = self
+            .secret_findings
+            .insert(finding.gateway.clone(), finding.clone());
         before.map_or(!finding.problems.is_empty(), |before| before != finding)
     }
 }
 
 /// What is wrong with each object that is there.
-fn by_object<'a>(held: &'a Namespace, compiled: &'a [Diagnostic]) -> BTreeMap<(Kind, String), Vec<&'a Diagnostic>> {
+fn by_object<'a>(
+    held: &'a Namespace,
+    compiled: &'a [Diagnostic],
+) -> BTreeMap<(Kind, String), Vec<&'a Diagnostic>> {
     let mut all: BTreeMap<(Kind, String), Vec<&Diagnostic>> = BTreeMap::new();
     for (key, known) in &held.known {
         if !known.findings.is_empty() {
@@ -193,10 +220,16 @@ fn by_object<'a>(held: &'a Namespace, compiled: &'a [Diagnostic]) -> BTreeMap<(K
         }
     }
     for diagnostic in compiled {
-        let Some(object) = &diagnostic.object else { continue };
-        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == object.kind);
+        let Some(object) = &diagnostic.object else {
+            continue;
+        };
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == object.kind);
         if let Some(kind) = kind {
-            all.entry((kind, object.name.clone())).or_default().push(diagnostic);
+            all.entry((kind, object.name.clone()))
+                .or_default()
+                .push(diagnostic);
         }
     }
     all
@@ -210,7 +243,10 @@ impl Turn<'_> {
 
     /// What everything is deleted with that is made for a gateway; none if the gateway is not there.
     pub(crate) fn owner(&self, gateway: &str) -> Option<OwnerReference> {
-        let known = self.held.known.get(&(Kind::MailGateway, gateway.to_owned()))?;
+        let known = self
+            .held
+            .known
+            .get(&(Kind::MailGateway, gateway.to_owned()))?;
         Some(OwnerReference {
             api_version: sekisho_crd::API_VERSION.to_owned(),
             kind: Kind::MailGateway.as_str().to_owned(),

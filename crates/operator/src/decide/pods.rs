@@ -8,8 +8,15 @@ use super::{Memory, Turn};
 
 impl Memory {
     pub(super) fn pods(&mut self, turn: &Turn<'_>) {
-        let missing: Vec<_> = turn.held.pods.iter().filter(|(_, pod)| !pod.injected).collect();
-        turn.tools.metrics.pods_without_sidecar(turn.namespace, missing.len());
+        let missing: Vec<_> = turn
+            .held
+            .pods
+            .iter()
+            .filter(|(_, pod)| !pod.injected)
+            .collect();
+        turn.tools
+            .metrics
+            .pods_without_sidecar(turn.namespace, missing.len());
         for (name, pod) in missing {
             if !self.told_pods.insert(pod.uid.clone()) {
                 continue;
@@ -26,7 +33,10 @@ impl Memory {
                 uid: Some(pod.uid.clone()),
                 ..ObjectReference::default()
             };
-            turn.publish(event(EventType::Warning, "Inject", "NotInjected", &note), about);
+            turn.publish(
+                event(EventType::Warning, "Inject", "NotInjected", &note),
+                about,
+            );
         }
     }
 }

@@ -28,7 +28,9 @@ impl Memory {
             let secrets = turn.tools.secrets.clone();
             let gateway = ObjectKey::new(turn.namespace, gateway);
             turn.tools.writer.put(What::Secret, path, move || {
-                secrets.clone().write(gateway.clone(), owner.clone(), needed.clone())
+                secrets
+                    .clone()
+                    .write(gateway.clone(), owner.clone(), needed.clone())
             });
         }
     }

@@ -35,11 +35,20 @@ impl Memory {
             let replaces = stored.map(|stored| stored.resource_version.clone());
             let basis = replaces.as_deref().unwrap_or_default().as_bytes();
             // Not the generation: it is the time, and would be another one at each look.
-            let wish = print(&[envelope.digest.as_bytes(), turn.tools.authorities.as_bytes(), basis]);
+            let wish = print(&[
+                envelope.digest.as_bytes(),
+                turn.tools.authorities.as_bytes(),
+                basis,
+            ]);
             if !self.is_new(What::Snapshot, &path, wish) {
                 continue;
             }
-            tracing::info!(gateway = path, generation = envelope.generation, digest = envelope.digest, "a new snapshot");
+            tracing::info!(
+                gateway = path,
+                generation = envelope.generation,
+                digest = envelope.digest,
+                "a new snapshot"
+            );
             let wanted = Wanted {
                 gateway: ObjectKey::new(turn.namespace, gateway),
                 owner,
@@ -48,7 +57,9 @@ impl Memory {
                 replaces,
             };
             let client = turn.tools.client.clone();
-            turn.tools.writer.put(What::Snapshot, path, move || write(client.clone(), wanted.clone()));
+            turn.tools.writer.put(What::Snapshot, path, move || {
+                write(client.clone(), wanted.clone())
+            });
         }
     }
 }
@@ -64,7 +75,9 @@ impl Turn<'_> {
         {
             return last.clone();
         }
-        let after = last.map_or(0, |last| last.generation).max(ahead.unwrap_or_default());
+        let after = last
+            .map_or(0, |last| last.generation)
+            .max(ahead.unwrap_or_default());
         let generation = after.saturating_add(1).max(self.now_ms);
         Arc::new(Envelope::seal(generation, body.clone()))
     }
@@ -74,10 +87,14 @@ impl Turn<'_> {
     fn generation_ahead(&self, gateway: &str, last: Option<&Arc<Envelope>>) -> Option<u64> {
         let published = last.map_or(0, |last| last.generation);
         let proxies = self.tools.fleet.get(&self.path(gateway))?;
-        let reported = proxies.values().filter_map(|report| report.in_force.as_ref());
+        let reported = proxies
+            .values()
+            .filter_map(|report| report.in_force.as_ref());
         reported
             .map(|revision| revision.generation)
-            .filter(|generation| *generation > published && *generation < self.now_ms.saturating_add(FUTURE))
+            .filter(|generation| {
+                *generation > published && *generation < self.now_ms.saturating_add(FUTURE)
+            })
             .max()
     }
 }
@@ -91,5 +108,8 @@ async fn write(client: Client, wanted: Wanted) -> Result<(), Error> {
         Some(_) => api.replace(&name, &params, &object).await,
         None => api.create(&params, &object).await,
     };
-    written.map(drop).map_err(Error::api(format!("writing the ConfigMap {}/{name}", wanted.gateway.namespace)))
+    written.map(drop).map_err(Error::api(format!(
+        "writing the ConfigMap {}/{name}",
+        wanted.gateway.namespace
+    )))
 }

@@ -29,15 +29,25 @@ impl Memory {
                 name: name.clone(),
             };
             let findings = turn.findings.get(&(*kind, name.clone()));
-            let spec = (*kind == Kind::MailGateway).then(|| turn.gateway_spec(name)).flatten();
-            let more = if *kind == Kind::MailGateway { self.of_gateway(turn, name) } else { Vec::new() };
+            let spec = (*kind == Kind::MailGateway)
+                .then(|| turn.gateway_spec(name))
+                .flatten();
+            let more = if *kind == Kind::MailGateway {
+                self.of_gateway(turn, name)
+            } else {
+                Vec::new()
+            };
             let own_pods = spec.is_some_and(|spec| spec.mode == GatewayMode::Gateway);
             let wanted = status(
                 &Known {
                     generation: known.generation,
                     findings: findings.map_or(&[], Vec::as_slice),
                     progress: progresses.get(&object).cloned(),
-                    pace: if own_pods { Pace::WaitsForProxies } else { Pace::WaitsForNobody },
+                    pace: if own_pods {
+                        Pace::WaitsForProxies
+                    } else {
+                        Pace::WaitsForNobody
+                    },
                     more,
                 },
                 known.status.as_ref(),
@@ -51,13 +61,28 @@ impl Memory {
             let seen = serde_json::to_vec(&known.status).unwrap_or_default();
             let wish = serde_json::to_vec(&wanted).unwrap_or_default();
             // The uid: an object made anew has no status, whatever was written to the one before.
-            if !self.is_new(What::Status, &path, print(&[&wish, &seen, known.uid.as_bytes()])) {
+            if !self.is_new(
+                What::Status,
+                &path,
+                print(&[&wish, &seen, known.uid.as_bytes()]),
+            ) {
                 continue;
             }
             self.tell_events(turn, *kind, name, known, &wanted);
-            let (client, kind, namespace, name) = (turn.tools.client.clone(), *kind, turn.namespace.to_owned(), name.clone());
+            let (client, kind, namespace, name) = (
+                turn.tools.client.clone(),
+                *kind,
+                turn.namespace.to_owned(),
+                name.clone(),
+            );
             turn.tools.writer.put(What::Status, path, move || {
-                write(client.clone(), kind, namespace.clone(), name.clone(), wanted.clone())
+                write(
+                    client.clone(),
+                    kind,
+                    namespace.clone(),
+                    name.clone(),
+                    wanted.clone(),
+                )
             });
         }
     }
@@ -71,10 +96,18 @@ impl Memory {
             more.push(Aspect::fails("Programmed", "WriteFailed", all.join("; ")));
         }
         if let Some(finding) = self.secret_findings.get(&key) {
-            let all: Vec<&str> = finding.problems.iter().map(|problem| problem.message.as_str()).collect();
+            let all: Vec<&str> = finding
+                .problems
+                .iter()
+                .map(|problem| problem.message.as_str())
+                .collect();
             more.push(match finding.problems.first() {
                 Some(first) => Aspect::fails("ResolvedRefs", first.reason, all.join("; ")),
-                None => Aspect::holds("ResolvedRefs", "ResolvedRefs", "every Secret that is named is there and serves"),
+                None => Aspect::holds(
+                    "ResolvedRefs",
+                    "ResolvedRefs",
+                    "every Secret that is named is there and serves",
+                ),
             });
         }
         more.extend(turn.untrusted(name));
@@ -109,7 +142,10 @@ impl Turn<'_> {
     /// Since which generation each object of a gateway is as it is to be; that of one which is on its way is never reached.
     fn since(&self, gateway: &str, body: &Snapshot) -> Vec<(ObjectRef, u64)> {
         let published = self.held.since.get(gateway);
-        let is_published = self.held.last(gateway).is_some_and(|last| last.snapshot == *body);
+        let is_published = self
+            .held
+            .last(gateway)
+            .is_some_and(|last| last.snapshot == *body);
         match published {
             Some(since) if is_published => since.all().collect(),
             published => {
@@ -122,7 +158,10 @@ impl Turn<'_> {
 
     fn untrusted(&self, gateway: &str) -> Option<Aspect> {
         let proxies = self.tools.fleet.get(&self.path(gateway))?;
-        let untrusted = proxies.values().filter(|report| report.sources == SourceTrust::Untrusted).count();
+        let untrusted = proxies
+            .values()
+            .filter(|report| report.sources == SourceTrust::Untrusted)
+            .count();
         (untrusted > 0).then(|| {
             Aspect::holds(
                 "SourceUntrusted",
@@ -149,22 +188,36 @@ fn wire_kind(kind: Kind) -> snapshot::Kind {
 }
 
 fn rfc3339(now_ms: u64) -> String {
-    let at = i64::try_from(now_ms / 1000).ok().and_then(|second| Timestamp::from_second(second).ok());
+    let at = i64::try_from(now_ms / 1000)
+        .ok()
+        .and_then(|second| Timestamp::from_second(second).ok());
     at.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 
-async fn write(client: Client, kind: Kind, namespace: String, name: String, status: Status) -> Result<(), Error> {
+async fn write(
+    client: Client,
+    kind: Kind,
+    namespace: String,
+    name: String,
+    status: Status,
+) -> Result<(), Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &kinds::resource(kind));
     let mut body = json!({ "status": status });
     if status.programmed.is_none() {
         // A merge leaves what is not named.
         body["status"]["programmed"] = serde_json::Value::Null;
     }
-    let params = PatchParams { field_manager: Some(labels::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(labels::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     match api.patch_status(&name, &params, &Patch::Merge(&body)).await {
         Ok(_) => Ok(()),
         // It was deleted meanwhile.
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(error) => Err(Error::api(format!("writing the status of {} {namespace}/{name}", kind.as_str()))(error)),
+        Err(error) => Err(Error::api(format!(
+            "writing the status of {} {namespace}/{name}",
+            kind.as_str()
+        ))(error)),
     }
 }

@@ -6,7 +6,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::{Api, Client};
-use sekisho_compile::ObjectKey;
 
 use super::{Memory, Turn, print};
 use crate::error::Error;
@@ -20,8 +19,15 @@ use crate::writer::What;
 impl Memory {
     pub(super) fn workloads(&mut self, turn: &Turn<'_>) {
         for name in turn.gateways() {
-            let Some((spec, uid)) = turn.gateway(&name) else { continue };
-            let gateway = GatewayInput { namespace: turn.namespace, name: &name, uid, spec };
+            let Some((spec, uid)) = turn.gateway(&name) else {
+                continue;
+            };
+            let gateway = GatewayInput {
+                namespace: turn.namespace,
+                name: &name,
+                uid,
+                spec,
+            };
             let desired = workload::desired(&gateway, &turn.tools.settings);
             let kept: BTreeSet<(String, String)> = desired
                 .iter()
@@ -36,10 +42,17 @@ impl Memory {
 
     fn apply(&mut self, turn: &Turn<'_>, gateway: &str, uid: &str, desired: Desired) {
         let namespace = desired.namespace.clone().unwrap_or_default();
-        let path = format!("{}/{gateway}/{}/{namespace}/{}", turn.namespace, desired.resource.kind, desired.name);
+        let path = format!(
+            "{}/{gateway}/{}/{namespace}/{}",
+            turn.namespace, desired.resource.kind, desired.name
+        );
         let body = serde_json::to_vec(&desired.body).unwrap_or_default();
         let seen = turn.seen(&desired);
-        if !self.is_new(What::Object, &path, print(&[&body, seen.as_bytes(), uid.as_bytes()])) {
+        if !self.is_new(
+            What::Object,
+            &path,
+            print(&[&body, seen.as_bytes(), uid.as_bytes()]),
+        ) {
             return;
         }
         let client = turn.tools.client.clone();
@@ -55,29 +68,60 @@ impl Memory {
             if seen.gateway != gateway || kept.contains(&(kind.as_str().to_owned(), name.clone())) {
                 continue;
             }
-            let own = turn.owner(gateway).is_some_and(|owner| seen.owner == owner.uid);
+            let own = turn
+                .owner(gateway)
+                .is_some_and(|owner| seen.owner == owner.uid);
             if own {
-                self.delete(turn, owned_resource(*kind), Some(turn.namespace), name, &seen.uid);
+                self.delete(
+                    turn,
+                    owned_resource(*kind),
+                    Some(turn.namespace),
+                    name,
+                    &seen.uid,
+                );
             }
         }
     }
 
-    fn delete(&mut self, turn: &Turn<'_>, resource: ApiResource, namespace: Option<&str>, name: &str, uid: &str) {
-        let path = format!("{}/-/{}/{}/{name}", turn.namespace, resource.kind, namespace.unwrap_or_default());
+    fn delete(
+        &mut self,
+        turn: &Turn<'_>,
+        resource: ApiResource,
+        namespace: Option<&str>,
+        name: &str,
+        uid: &str,
+    ) {
+        let path = format!(
+            "{}/-/{}/{}/{name}",
+            turn.namespace,
+            resource.kind,
+            namespace.unwrap_or_default()
+        );
         if !self.is_new(What::Object, &path, print(&[b"delete", uid.as_bytes()])) {
             return;
         }
         let (client, name, uid) = (turn.tools.client.clone(), name.to_owned(), uid.to_owned());
         let namespace = namespace.map(str::to_owned);
         turn.tools.writer.put(What::Object, path, move || {
-            delete(client.clone(), resource.clone(), namespace.clone(), name.clone(), uid.clone())
+            delete(
+                client.clone(),
+                resource.clone(),
+                namespace.clone(),
+                name.clone(),
+                uid.clone(),
+            )
         });
     }
 }
 
 impl Turn<'_> {
     fn gateways(&self) -> Vec<String> {
-        self.held.objects.gateways.keys().map(|key| key.name.clone()).collect()
+        self.held
+            .objects
+            .gateways
+            .keys()
+            .map(|key| key.name.clone())
+            .collect()
     }
 
     /// The gateways of this namespace as pods can ask for them; nothing for one that is not valid now.
@@ -97,7 +141,10 @@ impl Turn<'_> {
     /// What a gateway asks for and its uid; nothing while it is not accepted, and what was made for it stays as it is.
     fn gateway(&self, name: &str) -> Option<(&sekisho_crd::MailGatewaySpec, &str)> {
         let key = (sekisho_crd::Kind::MailGateway, name.to_owned());
-        let refused = self.findings.get(&key).is_some_and(|all| all.iter().any(|finding| finding.is_error()));
+        let refused = self
+            .findings
+            .get(&key)
+            .is_some_and(|all| all.iter().any(|finding| finding.is_error()));
         let spec = self.gateway_spec(name).filter(|_| !refused)?;
         Some((spec, &self.held.known.get(&key)?.uid))
     }
@@ -109,11 +156,18 @@ impl Turn<'_> {
             return String::new();
         };
         if desired.resource.kind == "NetworkPolicy" {
-            return held.policies.get(&desired.name).map(|policy| policy["spec"].to_string()).unwrap_or_default();
+            return held
+                .policies
+                .get(&desired.name)
+                .map(|policy| policy["spec"].to_string())
+                .unwrap_or_default();
         }
-        let kind = OwnedKind::ALL.into_iter().find(|kind| kind.as_str() == desired.resource.kind);
+        let kind = OwnedKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == desired.resource.kind);
         let seen = kind.and_then(|kind| held.owned.get(&(kind, desired.name.clone())));
-        seen.map(|seen| format!("{} {}", seen.uid, seen.version)).unwrap_or_default()
+        seen.map(|seen| format!("{} {}", seen.uid, seen.version))
+            .unwrap_or_default()
     }
 }
 
@@ -123,7 +177,9 @@ fn owned_resource(kind: OwnedKind) -> ApiResource {
         OwnedKind::Deployment => ApiResource::erase::<apps::v1::Deployment>(&()),
         OwnedKind::Service => ApiResource::erase::<core::v1::Service>(&()),
         OwnedKind::ServiceAccount => ApiResource::erase::<core::v1::ServiceAccount>(&()),
-        OwnedKind::PodDisruptionBudget => ApiResource::erase::<policy::v1::PodDisruptionBudget>(&()),
+        OwnedKind::PodDisruptionBudget => {
+            ApiResource::erase::<policy::v1::PodDisruptionBudget>(&())
+        }
     }
 }
 
@@ -136,11 +192,22 @@ fn api_of(client: Client, resource: &ApiResource, namespace: Option<&str>) -> Ap
 
 /// Applies an object, unless one of its name is somebody else's.
 async fn apply(client: Client, desired: Desired, uid: String) -> Result<(), Error> {
-    let Desired { resource, namespace, name, body } = desired;
-    let what = format!("{} {}/{name}", resource.kind, namespace.as_deref().unwrap_or_default());
+    let Desired {
+        resource,
+        namespace,
+        name,
+        body,
+    } = desired;
+    let what = format!(
+        "{} {}/{name}",
+        resource.kind,
+        namespace.as_deref().unwrap_or_default()
+    );
     let api = api_of(client, &resource, namespace.as_deref());
-    let there: Option<PartialObjectMeta<DynamicObject>> =
-        api.get_metadata_opt(&name).await.map_err(Error::api(format!("reading the {what}")))?;
+    let there: Option<PartialObjectMeta<DynamicObject>> = api
+        .get_metadata_opt(&name)
+        .await
+        .map_err(Error::api(format!("reading the {what}")))?;
     if let Some(there) = there
         && !is_ours(&there.metadata, &uid)
     {
@@ -148,20 +215,38 @@ async fn apply(client: Client, desired: Desired, uid: String) -> Result<(), Erro
     }
     let params = PatchParams::apply(labels::FIELD_MANAGER).force();
     let applied = api.patch(&name, &params, &Patch::Apply(&body)).await;
-    applied.map(drop).map_err(Error::api(format!("writing the {what}")))
+    applied
+        .map(drop)
+        .map_err(Error::api(format!("writing the {what}")))
 }
 
 /// Ours is what the gateway owns; what lies in another namespace, or in none, cannot be owned and bears our label.
 fn is_ours(there: &ObjectMeta, uid: &str) -> bool {
-    let owned = there.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid);
-    let labelled = there.labels.as_ref().is_some_and(|all| all.contains_key(labels::BYPASS_OF));
+    let owned = there
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.controller == Some(true) && owner.uid == uid);
+    let labelled = there
+        .labels
+        .as_ref()
+        .is_some_and(|all| all.contains_key(labels::BYPASS_OF));
     owned || labelled
 }
 
-async fn delete(client: Client, resource: ApiResource, namespace: Option<String>, name: String, uid: String) -> Result<(), Error> {
+async fn delete(
+    client: Client,
+    resource: ApiResource,
+    namespace: Option<String>,
+    name: String,
+    uid: String,
+) -> Result<(), Error> {
     let api = api_of(client, &resource, namespace.as_deref());
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+        preconditions: Some(Preconditions {
+            uid: Some(uid),
+            resource_version: None,
+        }),
         ..DeleteParams::default()
     };
     match api.delete(&name, &params).await {

@@ -10,7 +10,7 @@ use sekisho_crd::Kind;
 
 use crate::watch::{Change, Item};
 pub(crate) use bystanders::{LabelledPod, OwnedKind};
-pub(crate) use namespace::{KnownObject, Namespace, OwnedSeen};
+pub(crate) use namespace::{KnownObject, Namespace};
 
 /// What a watch is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,9 @@ impl Index {
         let mut touched = Touched::default();
         match change {
             Change::Applied(item) => self.apply(label.of, *item, &mut touched),
-            Change::Deleted(item) => self.delete(label.of, item.namespace(), item.name(), &mut touched),
+            Change::Deleted(item) => {
+                self.delete(label.of, item.namespace(), item.name(), &mut touched)
+            }
             Change::All(items) => {
                 self.reset(label, items, &mut touched);
                 self.awaited.remove(label);
@@ -109,7 +111,11 @@ impl Index {
     /// The objects that a watch is of, by namespace and name.
     fn names(&self, label: &Label) -> Box<dyn Iterator<Item = (String, String)> + '_> {
         if label.of == Watched::Namespaces {
-            return Box::new(self.namespace_labels.keys().map(|name| (String::new(), name.clone())));
+            return Box::new(
+                self.namespace_labels
+                    .keys()
+                    .map(|name| (String::new(), name.clone())),
+            );
         }
         let of = label.of;
         let wanted = label.namespace.clone();
@@ -118,14 +124,18 @@ impl Index {
             .iter()
             .filter(move |(name, _)| wanted.as_ref().is_none_or(|wanted| wanted == *name));
         Box::new(namespaces.flat_map(move |(namespace, held)| {
-            held.names(of).into_iter().map(|name| (namespace.clone(), name))
+            held.names(of)
+                .into_iter()
+                .map(|name| (namespace.clone(), name))
         }))
     }
 
     fn apply(&mut self, of: Watched, item: Item, touched: &mut Touched) {
         if of == Watched::Namespaces {
             let labels = item.metadata.labels.clone().unwrap_or_default();
-            let before = self.namespace_labels.insert(item.name().to_owned(), labels.clone());
+            let before = self
+                .namespace_labels
+                .insert(item.name().to_owned(), labels.clone());
             if before.is_none_or(|before| before != labels) {
                 // A namespace that asks for, or no longer asks for, a gateway of another namespace.
                 touched.namespaces.extend(self.namespaces.keys().cloned());

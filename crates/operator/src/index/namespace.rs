@@ -77,7 +77,8 @@ impl Namespace {
     }
 
     pub(crate) fn has_gateway(&self, name: &str) -> bool {
-        self.known.contains_key(&(Kind::MailGateway, name.to_owned()))
+        self.known
+            .contains_key(&(Kind::MailGateway, name.to_owned()))
     }
 
     /// The last good snapshot of a gateway.
@@ -101,7 +102,11 @@ impl Namespace {
                 let same = self.known.keys().filter(|(each, _)| *each == kind);
                 same.map(|(_, name)| name.clone()).collect()
             }
-            Watched::Snapshots => self.snapshots.keys().map(|gateway| snapshots::name_of(gateway)).collect(),
+            Watched::Snapshots => self
+                .snapshots
+                .keys()
+                .map(|gateway| snapshots::name_of(gateway))
+                .collect(),
             Watched::Secrets => self.secrets.keys().cloned().collect(),
             Watched::Owned(kind) => {
                 let same = self.owned.keys().filter(|(each, _)| *each == kind);
@@ -169,7 +174,8 @@ impl Namespace {
             Ok(taken) => taken.put(&mut self.objects),
             Err(problem) => vec![*problem],
         };
-        self.known.insert((kind, name), KnownObject { findings, ..known });
+        self.known
+            .insert((kind, name), KnownObject { findings, ..known });
         true
     }
 
@@ -189,19 +195,31 @@ impl Namespace {
                 touched.namespaces.insert(namespace);
             }
             Err(why) => {
-                tracing::error!(namespace, name = item.name(), why, "a snapshot object cannot be read; it is written anew");
+                tracing::error!(
+                    namespace,
+                    name = item.name(),
+                    why,
+                    "a snapshot object cannot be read; it is written anew"
+                );
                 let gateway = item.label(snapshots::LABEL).unwrap_or_default().to_owned();
                 if let Some(stored) = self.snapshots.get_mut(&gateway) {
                     // What it held is still served; that it lies there no more makes the holder write it again.
                     stored.authorities.clear();
-                    stored.resource_version = item.metadata.resource_version.clone().unwrap_or_default();
+                    stored.resource_version =
+                        item.metadata.resource_version.clone().unwrap_or_default();
                 }
                 touched.namespaces.insert(namespace);
             }
         }
     }
 
-    pub(super) fn delete(&mut self, of: Watched, namespace: &str, name: &str, touched: &mut Touched) {
+    pub(super) fn delete(
+        &mut self,
+        of: Watched,
+        namespace: &str,
+        name: &str,
+        touched: &mut Touched,
+    ) {
         let key = ObjectKey::new(namespace, name);
         match of {
             Watched::Kind(kind) => {
@@ -211,11 +229,17 @@ impl Namespace {
                     self.lost.remove(name);
                     self.since.remove(name);
                     // Nobody waits for the garbage collector to stop serving it.
-                    touched.snapshots.insert((namespace.to_owned(), name.to_owned()));
+                    touched
+                        .snapshots
+                        .insert((namespace.to_owned(), name.to_owned()));
                 }
             }
             Watched::Snapshots => {
-                let gateway = self.snapshots.keys().find(|gateway| snapshots::name_of(gateway) == name).cloned();
+                let gateway = self
+                    .snapshots
+                    .keys()
+                    .find(|gateway| snapshots::name_of(gateway) == name)
+                    .cloned();
                 if let Some(gateway) = gateway
                     && let Some(stored) = self.snapshots.remove(&gateway)
                 {
@@ -247,10 +271,15 @@ impl Namespace {
 impl OwnedSeen {
     fn of(item: &Item) -> Self {
         // A generation counts changes of the spec; what has none changes its version with everything.
-        let generation = item.metadata.generation.map(|generation| generation.to_string());
+        let generation = item
+            .metadata
+            .generation
+            .map(|generation| generation.to_string());
         let version = generation.or_else(|| item.metadata.resource_version.clone());
         let owners = item.metadata.owner_references.iter().flatten();
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
+        let owner = owners
+            .into_iter()
+            .find(|owner| owner.controller == Some(true));
         Self {
             uid: item.metadata.uid.clone().unwrap_or_default(),
             gateway: item.label(labels::INSTANCE).unwrap_or_default().to_owned(),
@@ -267,7 +296,10 @@ fn labelled(item: &Item) -> Option<LabelledPod> {
         return None;
     }
     let init = item.data["spec"]["initContainers"].as_array();
-    let injected = init.is_some_and(|all| all.iter().any(|container| container["name"] == crate::workload::proxy::CONTAINER));
+    let injected = init.is_some_and(|all| {
+        all.iter()
+            .any(|container| container["name"] == crate::workload::proxy::CONTAINER)
+    });
     Some(LabelledPod {
         uid: item.metadata.uid.clone().unwrap_or_default(),
         gateway: item.label(labels::GATEWAY)?.to_owned(),

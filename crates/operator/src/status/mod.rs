@@ -49,7 +49,11 @@ pub(crate) struct Aspect {
 }
 
 impl Aspect {
-    pub(crate) fn holds(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn holds(
+        type_: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             type_,
             status: ConditionStatus::True,
@@ -58,7 +62,11 @@ impl Aspect {
         }
     }
 
-    pub(crate) fn fails(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn fails(
+        type_: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             status: ConditionStatus::False,
             ..Self::holds(type_, reason, message)
@@ -89,7 +97,11 @@ fn aspects(known: &Known<'_>) -> Vec<Aspect> {
         let message = "the object has errors and does not take effect as it is; see Accepted";
         aspects.push(Aspect::holds("Stalled", accepted.reason, message));
     } else if programmed.status != ConditionStatus::True && waits {
-        aspects.push(Aspect::holds("Reconciling", programmed.reason, programmed.message.clone()));
+        aspects.push(Aspect::holds(
+            "Reconciling",
+            programmed.reason,
+            programmed.message.clone(),
+        ));
     }
     aspects.extend([accepted, programmed]);
     aspects.extend(warnings(known.findings));
@@ -109,7 +121,11 @@ fn rank(type_: &str) -> u8 {
 }
 
 fn accepted(findings: &[&Diagnostic]) -> Aspect {
-    let errors: Vec<&Diagnostic> = findings.iter().copied().filter(|finding| finding.is_error()).collect();
+    let errors: Vec<&Diagnostic> = findings
+        .iter()
+        .copied()
+        .filter(|finding| finding.is_error())
+        .collect();
     match errors.first() {
         None => Aspect::holds("Accepted", "Accepted", "the object is valid"),
         Some(first) => Aspect::fails("Accepted", first.code.as_str(), told(&errors)),
@@ -119,19 +135,39 @@ fn accepted(findings: &[&Diagnostic]) -> Aspect {
 fn programmed(known: &Known<'_>, accepted: &Aspect) -> Aspect {
     let is_accepted = accepted.status == ConditionStatus::True;
     match &known.progress {
-        None if is_accepted => Aspect::fails("Programmed", "Pending", "it is not in a snapshot yet"),
-        None => Aspect::fails("Programmed", "Invalid", "there are no earlier rules to go on with"),
-        Some(progress) if let Some(refusal) = &progress.refused => Aspect::fails("Programmed", "Rejected", refusal.clone()),
-        Some(progress) if !is_accepted => Aspect::fails("Programmed", "KeptPrevious", format!("the rules of the last valid version stay in force, at {progress} proxies")),
+        None if is_accepted => {
+            Aspect::fails("Programmed", "Pending", "it is not in a snapshot yet")
+        }
+        None => Aspect::fails(
+            "Programmed",
+            "Invalid",
+            "there are no earlier rules to go on with",
+        ),
+        Some(progress) if let Some(refusal) = &progress.refused => {
+            Aspect::fails("Programmed", "Rejected", refusal.clone())
+        }
+        Some(progress) if !is_accepted => Aspect::fails(
+            "Programmed",
+            "KeptPrevious",
+            format!("the rules of the last valid version stay in force, at {progress} proxies"),
+        ),
         Some(progress) if progress.connected == 0 => Aspect {
             status: ConditionStatus::Unknown,
-            ..Aspect::fails("Programmed", "NoProxies", "no proxy of the gateway is connected")
+            ..Aspect::fails(
+                "Programmed",
+                "NoProxies",
+                "no proxy of the gateway is connected",
+            )
         },
         Some(progress) if progress.enforcing < progress.connected => {
             let message = format!("{progress} of the connected proxies enforce it");
             Aspect::fails("Programmed", "Pending", message)
         }
-        Some(progress) => Aspect::holds("Programmed", "Programmed", format!("enforced by {} of the connected proxies", progress)),
+        Some(progress) => Aspect::holds(
+            "Programmed",
+            "Programmed",
+            format!("enforced by {} of the connected proxies", progress),
+        ),
     }
 }
 
@@ -145,7 +181,11 @@ fn warnings(findings: &[&Diagnostic]) -> Vec<Aspect> {
         }
     }
     let about = |code: Code| {
-        let same: Vec<&Diagnostic> = findings.iter().copied().filter(|finding| finding.code == code && !finding.is_error()).collect();
+        let same: Vec<&Diagnostic> = findings
+            .iter()
+            .copied()
+            .filter(|finding| finding.code == code && !finding.is_error())
+            .collect();
         Aspect::holds(code.as_str(), code.as_str(), told(&same))
     };
     codes.into_iter().map(about).collect()
@@ -192,6 +232,7 @@ fn dated(aspect: Aspect, generation: i64, before: Option<&Status>, now: &str) ->
         reason: aspect.reason.to_owned(),
         message: cut(aspect.message),
         observed_generation: Some(generation),
-        last_transition_time: same.map_or_else(|| now.to_owned(), |same| same.last_transition_time.clone()),
+        last_transition_time: same
+            .map_or_else(|| now.to_owned(), |same| same.last_transition_time.clone()),
     }
 }

@@ -37,9 +37,16 @@ pub(crate) fn progress(since: u64, proxies: Option<&BTreeMap<String, Arc<Report>
     let mut progress = Progress::default();
     for (name, report) in proxies.into_iter().flatten() {
         progress.connected += 1;
-        if report.in_force.as_ref().is_some_and(|revision| revision.generation >= since) {
+        if report
+            .in_force
+            .as_ref()
+            .is_some_and(|revision| revision.generation >= since)
+        {
             progress.enforcing += 1;
-        } else if let Some(refused) = report.refused.as_ref().filter(|refused| refused.revision.generation >= since)
+        } else if let Some(refused) = report
+            .refused
+            .as_ref()
+            .filter(|refused| refused.revision.generation >= since)
             && progress.refused.is_none()
         {
             progress.refused = Some(format!("the proxy {name} did not take it: {}", refused.why));
@@ -71,14 +78,22 @@ impl Since {
 
     /// Each object, and since which generation it is as it is.
     pub(crate) fn all(&self) -> impl Iterator<Item = (ObjectRef, u64)> + '_ {
-        self.0.iter().map(|(object, (_, since))| (object.clone(), *since))
+        self.0
+            .iter()
+            .map(|(object, (_, since))| (object.clone(), *since))
     }
 }
 
 fn prints(snapshot: &Snapshot) -> impl Iterator<Item = (ObjectRef, Print)> + '_ {
     let gateway = (snapshot.gateway.object.clone(), print(&snapshot.gateway));
-    let rules = snapshot.rules.iter().map(|rule| (rule.object.clone(), print(rule)));
-    let pools = snapshot.pools.values().map(|pool| (pool.object.clone(), print(pool)));
+    let rules = snapshot
+        .rules
+        .iter()
+        .map(|rule| (rule.object.clone(), print(rule)));
+    let pools = snapshot
+        .pools
+        .values()
+        .map(|pool| (pool.object.clone(), print(pool)));
     std::iter::once(gateway).chain(rules).chain(pools)
 }
 

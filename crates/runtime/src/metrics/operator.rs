@@ -7,18 +7,30 @@ use super::Metrics;
 impl Metrics {
     /// Whether this replica holds the lease and writes.
     pub fn leads(&self, leads: bool) {
-        self.shared.families.operator_leads.with_label_values::<&str>(&[]).set(leads.into());
+        self.shared
+            .families
+            .operator_leads
+            .with_label_values::<&str>(&[])
+            .set(leads.into());
     }
 
     /// When the authority that signs the control plane's certificates expires, in seconds since 1970.
     pub fn authority_expires(&self, seconds: u64) {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        self.shared.families.authority_expiry.with_label_values::<&str>(&[]).set(seconds);
+        self.shared
+            .families
+            .authority_expiry
+            .with_label_values::<&str>(&[])
+            .set(seconds);
     }
 
     /// How long it took to decide about what had changed.
     pub fn decided(&self, within: Duration) {
-        self.shared.families.operator_decisions.with_label_values::<&str>(&[]).observe(within.as_secs_f64());
+        self.shared
+            .families
+            .operator_decisions
+            .with_label_values::<&str>(&[])
+            .observe(within.as_secs_f64());
     }
 
     /// How many pods of a namespace ask for a sidecar and have none.
@@ -28,7 +40,9 @@ impl Metrics {
             // A namespace where all is well has no line.
             let _ = family.remove_label_values(&[namespace]);
         } else {
-            family.with_label_values(&[namespace]).set(i64::try_from(pods).unwrap_or(i64::MAX));
+            family
+                .with_label_values(&[namespace])
+                .set(i64::try_from(pods).unwrap_or(i64::MAX));
         }
     }
 }
