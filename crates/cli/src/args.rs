@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use sekisho_policy::{DecisionId, Millis};
 
 /// A checkpoint for mail submission: policy as YAML, enforced on each SMTP step, and explained.
@@ -19,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything in this process, from YAML files.
     Up(Up),
+    /// Run the control plane in a Kubernetes cluster: watch, compile, hand out, inject, and say what became of it.
+    Control(Box<Control>),
     /// Check YAML files as the API server would, and across objects.
     Lint(Lint),
     /// Run the cases that are written beside YAML files: events in, expected verdicts out.
@@ -83,6 +86,101 @@ pub(crate) struct Up {
     /// How long open sessions may go on after SIGTERM or Ctrl-C.
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub(crate) drain: Millis,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The namespace of the control plane.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: String,
+    /// The name of this replica's pod.
+    #[arg(long, value_name = "POD")]
+    pub(crate) pod: String,
+    /// The address of this replica's pod, by which the other replicas reach it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) pod_address: IpAddr,
+    /// The Deployment of the control plane. What the control plane makes for itself is deleted with it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) deployment: Option<String>,
+    /// The Service at which proxies, other replicas and the API server reach the control plane.
+    #[arg(long, default_value = "sekisho-control", value_name = "NAME")]
+    pub(crate) service: String,
+    /// The service account of the control plane.
+    #[arg(long, default_value = "sekisho-control", value_name = "NAME")]
+    pub(crate) service_account: String,
+    /// A file with a token of that account for the audience sekisho-control, by which replicas know each other. Without it
+    /// this replica tells no other what is connected to it; one replica needs none.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A namespace to be looked at; it can be given several times. Without it, all are.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    pub(crate) watch_namespaces: Vec<String>,
+    /// The image of the proxy.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) proxy_image: String,
+    /// When nodes fetch that image.
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    pub(crate) proxy_pull_policy: PullPolicy,
+    /// The MutatingWebhookConfiguration that is told by which authorities the API server knows us. Without it there are no
+    /// sidecars.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) webhook_configuration: Option<String>,
+    /// Addresses that are the cluster's own (pods and nodes), in CIDR notation; it can be given several times. A gateway
+    /// that sees most sessions come from them says SourceUntrusted.
+    #[arg(long = "cluster-network", value_name = "CIDR")]
+    pub(crate) cluster_networks: Vec<IpNet>,
+    /// The address that serves proxies, replicas and the webhook, over TLS.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    pub(crate) listen: SocketAddr,
+    /// The address that serves metrics, health, records and the start page.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    pub(crate) http: SocketAddr,
+    /// A file with a token (16 characters or more). Requests for anything but metrics and health must then show it as
+    /// a bearer token. Without one, that is served only where --http is a loopback address.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_token_file: Option<PathBuf>,
+    /// A folder for the ledger. Without it, the records of proxies are counted and not kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// How long the ledger keeps a record: hours, minutes and seconds.
+    #[arg(long, default_value = "720h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) retention: Millis,
+    /// A folder with tls.crt, tls.key and ca.crt, such as cert-manager writes; read again when it changes. Without it, the
+    /// control plane is its own authority.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tls_dir: Option<PathBuf>,
+    /// How long an authority of our own lasts; a new one is made when a third of it is left.
+    #[arg(long, default_value = "8760h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) authority_lifetime: Millis,
+    /// How long a new authority is published before it signs. The kubelet takes minutes to bring it to a pod.
+    #[arg(long, default_value = "24h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) authority_propagation: Millis,
+    /// How long a certificate of this replica lasts; it is made anew, in memory, when a third of it is left.
+    #[arg(long, default_value = "24h", value_parser = duration, value_name = "DURATION")]
+    pub(crate) certificate_lifetime: Millis,
+    /// How long the replica that writes may be silent before another takes over.
+    #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) lease_duration: Millis,
+    /// The way to the API server, if not by the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// How long answers that are under way may take after SIGTERM.
+    #[arg(long, default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) drain: Millis,
+    /// How logs are written, to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+    /// Which log lines are written, such as `info` or `warn,sekisho_operator=debug`.
+    #[arg(long, default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum PullPolicy {
+    IfNotPresent,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 mod accounts;
 mod args;
 mod attack;
+mod control;
 mod crds;
 mod demo;
 mod explain;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
+        Command::Control(control) => async_runtime()?.block_on(control::run(*control)),
         Command::Up(up) => async_runtime()?.block_on(up::run(up)),
         Command::Lint(lint) => lint::run(&lint),
         Command::Test(test) => async_runtime()?.block_on(test::run(&test)),

@@ -59,8 +59,8 @@ pub struct Running {
     pub authorities: Authorities,
     /// Who writes.
     pub leadership: watch::Receiver<Leadership>,
-    /// The gateways, for the webhook.
-    pub gateways: Gateways,
+    /// The routes of the webhook that injects sidecars.
+    pub webhook: axum::Router,
 }
 
 /// The name of the Lease.
@@ -168,7 +168,7 @@ pub async fn start(
         callers: Callers::new(client, &namespace, &config.service_account),
         authorities,
         leadership,
-        gateways,
+        webhook: axum::Router::new(),
     })
 }
 

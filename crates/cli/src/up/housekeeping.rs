@@ -4,12 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::{Millis, Timestamp};
+use sekisho_runtime::Clock;
 use sekisho_store::Store;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::gateways::Gateways;
 
-const EVERY: Duration = Duration::from_secs(60 * 60);
+pub(crate) const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Deletes the records of the ledger that are older than they are to be kept.
+pub(crate) async fn forget_old_records(store: &Store, clock: &Clock, retention: Millis) {
+    let before = Timestamp(clock.now_ms().saturating_sub(retention.0));
+    match store.prune(before).await {
+        Ok(pruned) if pruned.records > 0 => {
+            tracing::info!(
+                records = pruned.records,
+                snapshots = pruned.snapshots,
+                "old records deleted"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "old records cannot be deleted"),
+    }
+}
 
 /// Keeps house until the process drains.
 pub(super) async fn run(gateways: Arc<Gateways>, store: Store, retention: Millis) {
@@ -22,18 +39,7 @@ pub(super) async fn run(gateways: Arc<Gateways>, store: Store, retention: Millis
             _ = ticks.tick() => {}
             () = shared.shutdown.draining() => return,
         }
-        let before = Timestamp(shared.clock.now_ms().saturating_sub(retention.0));
-        match store.prune(before).await {
-            Ok(pruned) if pruned.records > 0 => {
-                tracing::info!(
-                    records = pruned.records,
-                    snapshots = pruned.snapshots,
-                    "old records deleted"
-                );
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "old records cannot be deleted"),
-        }
+        forget_old_records(&store, &shared.clock, retention).await;
         gateways.reload_certificates().await;
     }
 }

@@ -5,7 +5,7 @@ mod certificates;
 mod credentials;
 mod follow;
 mod gateways;
-mod housekeeping;
+pub(crate) mod housekeeping;
 mod json_lines;
 mod records;
 mod secrets;
@@ -269,7 +269,7 @@ impl Foundation {
     }
 }
 
-fn read_token(path: &Path) -> Result<Token> {
+pub(crate) fn read_token(path: &Path) -> Result<Token> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Token::parse(&text).with_context(|| path.display().to_string())
 }
@@ -304,7 +304,7 @@ fn host_name(wanted: Option<&str>) -> String {
     )
 }
 
-fn explained(error: sekisho_api::Error) -> anyhow::Error {
+pub(crate) fn explained(error: sekisho_api::Error) -> anyhow::Error {
     match &error {
         sekisho_api::Error::Bind { source, .. }
             if source.kind() == std::io::ErrorKind::AddrInUse =>
