@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::decide::{Memory, Tools};
-use crate::index::{Index, Label, Touched};
+use crate::index::{Index, Label, Touched, Watched};
 use crate::lease::Leadership;
 use crate::watch::Change;
 use crate::writer::Done;
@@ -132,6 +132,10 @@ impl Operator {
         for (namespace, gateway) in snapshots {
             self.serve(&namespace, &gateway);
         }
+        if label.of == Watched::NetworkPolicies && !namespaces.is_empty() {
+            // Their statuses say what reopens the way, in whatever namespace.
+            self.dirty.add_calmly(self.index.blocking());
+        }
         self.dirty.add(namespaces);
         if !self.said_complete && self.index.is_complete() {
             self.said_complete = true;
@@ -191,6 +195,9 @@ impl Operator {
                 self.memory
                     .decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
             });
+        }
+        if self.leads {
+            self.memory.sweep(&self.index, &self.tools);
         }
         self.metrics.invalid_objects(self.memory.invalid());
         self.metrics.decided(started.elapsed());

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::authority::{Authorities, Keeper, Source};
 use crate::callers::Callers;
-use crate::decide::{Memory, Tools};
+use crate::decide::{AdminPolicies, Memory, Tools};
 use crate::error::Error;
 use crate::gateways::Gateways;
 use crate::index::Index;
@@ -117,6 +117,7 @@ pub async fn start(
         owner,
         findings,
     );
+    let admin_policies = AdminPolicies::discover(&client).await?;
     let (seen, begun) = watches::begin(&client, &config.namespaces, &shutdown);
     let gateways = Gateways::default();
     let connected = fleet.borrow().clone();
@@ -144,6 +145,7 @@ pub async fn start(
             settings: Arc::new(config.settings.clone()),
             metrics: metrics.clone(),
             gateways: gateways.clone(),
+            admin_policies,
             fleet: connected,
             authorities: authorities.bundle.borrow().clone(),
         },

@@ -43,11 +43,6 @@ impl Item {
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(key).map(String::as_str)
     }
-
-    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        let annotations = self.metadata.annotations.as_ref()?;
-        annotations.get(key).map(String::as_str)
-    }
 }
 
 impl From<DynamicObject> for Item {

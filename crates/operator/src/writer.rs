@@ -27,11 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What is written, in the order of urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum What {
-    Authority,
     Snapshot,
     Secret,
     Object,
-    Webhook,
     Status,
     Event,
 }
@@ -60,17 +58,11 @@ pub(crate) struct Done {
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(mpsc::UnboundedSender<(Key, Wish)>);
 
-enum Wish {
-    Do(Job),
-    Forget,
-}
+struct Wish(Job);
 
 impl std::fmt::Debug for Wish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Do(_) => "Do",
-            Self::Forget => "Forget",
-        })
+        f.write_str("Wish")
     }
 }
 
@@ -82,17 +74,9 @@ impl Writer {
         T: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let job: Job = Arc::new(move || Box::pin(job()));
-        self.send(what, name.into(), Wish::Do(job));
-    }
-
-    /// Takes back what was wished for that thing, unless it is under way.
-    pub(crate) fn forget(&self, what: What, name: impl Into<String>) {
-        self.send(what, name.into(), Wish::Forget);
-    }
-
-    fn send(&self, what: What, name: String, wish: Wish) {
+        let name = name.into();
         // Nobody listens any more once the process ends.
-        let _ = self.0.send((Key { what, name }, wish));
+        let _ = self.0.send((Key { what, name }, Wish(job)));
     }
 }
 
@@ -138,11 +122,8 @@ impl Queue {
             let next = self.next_due();
             tokio::select! {
                 wish = wished.recv() => match wish {
-                    Some((key, Wish::Do(job))) => {
+                    Some((key, Wish(job))) => {
                         self.waiting.insert(key, Entry { job, tries: 0, due: Instant::now() });
-                    }
-                    Some((key, Wish::Forget)) => {
-                        self.waiting.remove(&key);
                     }
                     None => return,
                 },

@@ -1,11 +1,14 @@
 //! From what is there to what is to be written, one namespace at a time. Nothing here waits: wishes go to the writer.
 
+mod blocking;
 mod events;
 mod pods;
 mod secrets;
 mod snapshots;
 mod statuses;
 mod workloads;
+
+pub(crate) use blocking::AdminPolicies;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +42,8 @@ pub(crate) struct Tools {
     pub(crate) fleet: Arc<Fleet>,
     /// The control plane's authorities, as PEM.
     pub(crate) authorities: String,
+    /// Whether AdminNetworkPolicies are to be had here.
+    pub(crate) admin_policies: AdminPolicies,
 }
 
 /// What was wished for and found before, so that nothing is wished for twice.
@@ -51,6 +56,8 @@ pub(crate) struct Memory {
     write_failures: BTreeMap<ObjectKey, BTreeMap<Key, String>>,
     /// Objects that are not accepted, by namespace.
     invalid: BTreeMap<String, BTreeSet<(Kind, String)>>,
+    /// What each namespace's gateways have elsewhere.
+    strewn: BTreeMap<String, blocking::Strewn>,
     /// Pods that were said to lack their sidecar, by their uid.
     told_pods: BTreeSet<String>,
 }

@@ -111,6 +111,10 @@ impl Memory {
             });
         }
         more.extend(turn.untrusted(name));
+        more.extend(
+            turn.gateway_spec(name)
+                .and_then(|spec| turn.bypass(name, spec)),
+        );
         more
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::{Api, Client};
 
-use super::{Memory, Turn, print};
+use super::{Memory, Tools, Turn, print};
 use crate::error::Error;
 use crate::gateways::Injectable;
 use crate::index::OwnedKind;
@@ -18,8 +19,11 @@ use crate::writer::What;
 
 impl Memory {
     pub(super) fn workloads(&mut self, turn: &Turn<'_>) {
+        let mut everything = Vec::new();
+        let mut all_accepted = true;
         for name in turn.gateways() {
             let Some((spec, uid)) = turn.gateway(&name) else {
+                all_accepted = false;
                 continue;
             };
             let gateway = GatewayInput {
@@ -28,16 +32,25 @@ impl Memory {
                 uid,
                 spec,
             };
-            let desired = workload::desired(&gateway, &turn.tools.settings);
+            let mut desired = workload::desired(&gateway, &turn.tools.settings);
+            desired.extend(turn.blocking(&gateway));
             let kept: BTreeSet<(String, String)> = desired
                 .iter()
                 .map(|each| (each.resource.kind.clone(), each.name.clone()))
                 .collect();
+            everything.extend(desired.iter().cloned());
             for each in desired {
                 self.apply(turn, &name, uid, each);
             }
             self.remove_others(turn, &name, &kept);
         }
+        // What a gateway had elsewhere stays while it is not accepted.
+        let before = if all_accepted {
+            None
+        } else {
+            self.strewn.remove(turn.namespace)
+        };
+        self.note_strewn(turn.namespace, &everything, before);
     }
 
     fn apply(&mut self, turn: &Turn<'_>, gateway: &str, uid: &str, desired: Desired) {
@@ -73,7 +86,7 @@ impl Memory {
                 .is_some_and(|owner| seen.owner == owner.uid);
             if own {
                 self.delete(
-                    turn,
+                    turn.tools,
                     owned_resource(*kind),
                     Some(turn.namespace),
                     name,
@@ -81,28 +94,37 @@ impl Memory {
                 );
             }
         }
+        for (name, policy) in &turn.held.policies {
+            let uid = policy["metadata"]["uid"].as_str().unwrap_or_default();
+            let owners = policy["metadata"]["ownerReferences"].as_array();
+            let own = turn.owner(gateway).is_some_and(|owner| {
+                owners
+                    .into_iter()
+                    .flatten()
+                    .any(|each| each["uid"] == owner.uid && each["controller"] == true)
+            });
+            if own && !kept.contains(&("NetworkPolicy".to_owned(), name.clone())) {
+                let resource = ApiResource::erase::<NetworkPolicy>(&());
+                self.delete(turn.tools, resource, Some(turn.namespace), name, uid);
+            }
+        }
     }
 
-    fn delete(
+    pub(super) fn delete(
         &mut self,
-        turn: &Turn<'_>,
+        tools: &Tools,
         resource: ApiResource,
         namespace: Option<&str>,
         name: &str,
         uid: &str,
     ) {
-        let path = format!(
-            "{}/-/{}/{}/{name}",
-            turn.namespace,
-            resource.kind,
-            namespace.unwrap_or_default()
-        );
+        let path = format!("{}/-/{}/{name}", namespace.unwrap_or("-"), resource.kind);
         if !self.is_new(What::Object, &path, print(&[b"delete", uid.as_bytes()])) {
             return;
         }
-        let (client, name, uid) = (turn.tools.client.clone(), name.to_owned(), uid.to_owned());
+        let (client, name, uid) = (tools.client.clone(), name.to_owned(), uid.to_owned());
         let namespace = namespace.map(str::to_owned);
-        turn.tools.writer.put(What::Object, path, move || {
+        tools.writer.put(What::Object, path, move || {
             delete(
                 client.clone(),
                 resource.clone(),

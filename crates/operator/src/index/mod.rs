@@ -69,9 +69,18 @@ impl Index {
         self.awaited.is_empty()
     }
 
-    /// The watches that are still awaited.
-    pub(crate) fn awaited(&self) -> impl Iterator<Item = &Label> {
-        self.awaited.iter()
+    /// The namespaces with a gateway that blocks bypasses.
+    pub(crate) fn blocking(&self) -> Vec<String> {
+        let blocks = |held: &Namespace| {
+            let mut specs = held
+                .objects
+                .gateways
+                .values()
+                .filter_map(|object| object.spec());
+            specs.any(|spec| spec.block_bypass.is_some())
+        };
+        let all = self.namespaces.iter().filter(|(_, held)| blocks(held));
+        all.map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes note of what a watch says.
