@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::LoadError;
-use crate::snapshot::{Envelope, Snapshot};
+use crate::snapshot::{Envelope, SCHEMA, Snapshot};
 
 /// The most octets of an envelope's JSON.
 pub const MAX_OCTETS: usize = 64 << 20;
@@ -56,7 +56,15 @@ impl Envelope {
                 actual,
             });
         }
-        let snapshot = Snapshot::deserialize(raw.snapshot).map_err(parse)?;
+        let schema = raw.snapshot.get("schema").and_then(Value::as_u64);
+        let snapshot = Snapshot::deserialize(raw.snapshot).map_err(|error| match schema {
+            // What a newer version writes may well be no snapshot to this one; that it is newer says more.
+            Some(found) if found > u64::from(SCHEMA) => LoadError::Schema {
+                found: u32::try_from(found).unwrap_or(u32::MAX),
+                newest: SCHEMA,
+            },
+            _ => parse(error),
+        })?;
         Ok(Self {
             generation: raw.generation,
             digest: actual,
@@ -125,6 +133,17 @@ mod tests {
             String::from_utf8(canonical(&value)).unwrap(),
             r#"{"a":-7,"b":[{"a":"\"é\n","z":1}]}"#
         );
+    }
+
+    #[test]
+    fn a_newer_schema_is_named_even_if_it_cannot_be_parsed() {
+        let body: Value = serde_json::json!({ "schema": SCHEMA + 1, "gateway": "elsewhere" });
+        let digest = digest(&canonical(&body));
+        let json = serde_json::json!({ "generation": 1, "digest": digest, "snapshot": body });
+        let refused = Envelope::read(json.to_string().as_bytes()).unwrap_err();
+        let newest = SCHEMA;
+        let found = newest + 1;
+        assert_eq!(refused, LoadError::Schema { found, newest });
     }
 
     #[test]

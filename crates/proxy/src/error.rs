@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Errors that an operator sees; no peer is ever told any of them.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +58,38 @@ pub enum Error {
         "{0:?} cannot be the name of a mail server: it needs 1 to 255 printable characters without spaces"
     )]
     HostName(String),
+    /// The state folder cannot be used.
+    #[error("{path}: the state folder cannot be used: {source}", path = path.display())]
+    State {
+        /// What of it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has the state folder.
+    #[error("another sekisho uses the state folder {path}; end it, or choose another folder with --state", path = .0.display())]
+    StateTaken(PathBuf),
 }
 
 impl Error {
+    /// What would mend it, where that is not in the message.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        let Self::Bind { source, .. } = self else {
+            return None;
+        };
+        Some(match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "end what listens there, or give the listener another port in the MailGateway"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or in a pod the sysctl net.ipv4.ip_unprivileged_port_start=0; grant it, or give the listener another port in the MailGateway"
+            }
+            io::ErrorKind::AddrNotAvailable => "--listen must be an address of this machine",
+            _ => return None,
+        })
+    }
+
     pub(crate) fn upstream(error: crate::upstream::LoadError) -> Self {
         Self::Upstream(Box::new(error))
     }

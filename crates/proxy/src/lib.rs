@@ -22,6 +22,7 @@ mod live;
 mod received;
 mod session;
 mod shared;
+mod state_folder;
 mod upstream;
 
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
@@ -29,9 +30,10 @@ pub use dns::{Dns, DnsError};
 pub use error::Error;
 pub use gateway::{
     Applied, Certificates, Credentials, CredentialsPending, Gateway, GatewayConfig, ListenerStatus,
-    Login, PendingCause, Services, Status,
+    Login, MissingCertificate, PendingCause, Services, Status,
 };
 pub use held::MessageMemory;
 pub use ids::Ids;
 pub use limits::Limits;
 pub use listener::sources::ConnectionCaps;
+pub use state_folder::{StateFolder, last_good};

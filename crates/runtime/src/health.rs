@@ -51,6 +51,13 @@ pub struct ComponentReport {
     pub detail: String,
 }
 
+impl Report {
+    /// Whether work may be sent to whoever reports this; a degraded process takes work.
+    pub fn is_ready(&self) -> bool {
+        self.status != State::NotReady
+    }
+}
+
 impl Health {
     /// Registers a component (or takes it over); it is not ready until it says otherwise.
     pub fn component(&self, name: &str) -> Component {
@@ -84,7 +91,29 @@ impl Health {
 
     /// Whether work may be sent here; a degraded process takes work.
     pub fn is_ready(&self) -> bool {
-        self.report().status != State::NotReady
+        self.report().is_ready()
+    }
+
+    /// What a readiness probe is told: [`Health::report`], and that a process that drains takes no more work.
+    pub fn readiness(&self, draining: bool) -> Report {
+        let mut report = self.report();
+        if draining {
+            report.status = State::NotReady;
+        }
+        report
+    }
+
+    /// What a liveness probe is told.
+    ///
+    /// # Errors
+    /// Why the process must be started anew.
+    pub fn liveness(&self) -> Result<&'static str, String> {
+        match self.dead_task() {
+            None => Ok("ok\n"),
+            Some(task) => Err(format!(
+                "the task {task} ended on its own; the process must be started anew"
+            )),
+        }
     }
 
     /// A task that must not end while the process runs. If it panics, or returns without

@@ -40,6 +40,21 @@ impl Shutdown {
         Self::default()
     }
 
+    /// A shutdown that begins and aborts with this one, can do so before it, and has tasks of its own. Must be called in
+    /// a tokio runtime.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let child = Self::new();
+        let (parent, follower) = (self.clone(), child.clone());
+        tokio::spawn(async move {
+            parent.draining().await;
+            follower.begin();
+            parent.aborting().await;
+            follower.abort();
+        });
+        child
+    }
+
     /// Begins to drain at SIGTERM or SIGINT, and aborts at the second of them. Must be called in a tokio runtime.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use sekisho_compile::Diagnostic;
 use sekisho_compile::files::Demo;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::{Envelope, ObjectRef, Snapshot};
+use sekisho_proxy::StateFolder;
 use sekisho_runtime::health::Component;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use tokio::task::block_in_place;
@@ -17,7 +18,6 @@ use tokio::time::sleep;
 
 use super::gateways::Gateways;
 use super::secrets::Secrets;
-use super::state::StateFolder;
 use super::watch::Watch;
 use crate::objects::{Compiled, is_readable};
 

@@ -13,6 +13,7 @@ use sekisho_policy::{Envelope, ObjectRef, Timestamp};
 use sekisho_proxy::ledger::Ledger;
 use sekisho_proxy::{
     Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, MessageMemory, Services,
+    StateFolder,
 };
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::Store;
@@ -22,7 +23,6 @@ use tokio::task::JoinSet;
 use super::certificates::FileCertificates;
 use super::credentials::FileCredentials;
 use super::secrets::Secrets;
-use super::state::StateFolder;
 
 /// What every gateway is started with.
 pub(super) struct Shared {
@@ -113,7 +113,7 @@ impl Gateways {
 
     async fn start(&self, envelope: &Envelope) -> Result<One> {
         let shared = &self.shared;
-        let shutdown = follow(&shared.shutdown);
+        let shutdown = shared.shutdown.child();
         let object = &envelope.snapshot.gateway.object;
         let names = vec![
             shared.host_name.clone(),
@@ -182,6 +182,9 @@ impl Gateways {
     pub(super) async fn set_config_state(&self, state: ConfigState) {
         for one in self.all().await {
             one.gateway.set_config_state(state);
+            if state.is_current() {
+                one.gateway.confirm_current();
+            }
         }
     }
 
@@ -248,32 +251,10 @@ impl Running for Gateways {
     }
 }
 
-/// A shutdown that begins and aborts with `parent`, and can do so before it.
-fn follow(parent: &Shutdown) -> Shutdown {
-    let child = Shutdown::new();
-    let (parent, follower) = (parent.clone(), child.clone());
-    tokio::spawn(async move {
-        parent.draining().await;
-        follower.begin();
-        parent.aborting().await;
-        follower.abort();
-    });
-    child
-}
-
 /// A gateway's error with what would mend it, where that is not in it.
 fn explained(error: Error) -> anyhow::Error {
-    let remedy = match &error {
-        Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
-            "end what listens there, or give the listener another port in the MailGateway"
-        }
-        Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or give the listener another port in the MailGateway"
-        }
-        Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrNotAvailable => {
-            "--listen must be an address of this machine"
-        }
-        _ => return error.into(),
-    };
-    anyhow::anyhow!("{error}; {remedy}")
+    match error.remedy() {
+        Some(remedy) => anyhow::anyhow!("{error}; {remedy}"),
+        None => error.into(),
+    }
 }

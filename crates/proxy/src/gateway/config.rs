@@ -33,6 +33,19 @@ pub struct GatewayConfig {
     pub limits: Limits,
     /// How many connections there may be.
     pub connections: ConnectionCaps,
+    /// What a listener does whose certificate was never there.
+    pub missing_certificate: MissingCertificate,
+}
+
+/// What a listener does whose certificate was never there. One that has shown a certificate goes on with it either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingCertificate {
+    /// The snapshot cannot be put in force: whoever wrote it is there to mend it.
+    #[default]
+    Refuse,
+    /// It stays closed until [`super::Gateway::reload_certificates`] finds one, and the others serve: in a cluster a Secret comes
+    /// when it comes.
+    Wait,
 }
 
 impl GatewayConfig {
@@ -46,6 +59,7 @@ impl GatewayConfig {
             upstream_roots: None,
             limits: Limits::default(),
             connections: ConnectionCaps::default(),
+            missing_certificate: MissingCertificate::default(),
         }
     }
 }

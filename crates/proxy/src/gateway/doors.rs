@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificates::{self, Certificates};
 use super::components::Components;
+use super::config::{GatewayConfig, MissingCertificate};
 use crate::error::Error;
 use crate::listener::{self, Door};
 use crate::shared::Shared;
@@ -25,8 +26,11 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug)]
 pub(super) struct Doors {
     listen: IpAddr,
+    missing_certificate: MissingCertificate,
     certificates: Arc<dyn Certificates>,
     open: Vec<Opened>,
+    /// What is to be open and has no certificate to show.
+    waiting: Vec<Waiting>,
     health: Component,
     certificate_health: Component,
 }
@@ -39,10 +43,19 @@ pub(super) struct Opened {
     stop: CancellationToken,
 }
 
+/// A listener that is closed until it has a certificate to show.
+#[derive(Debug)]
+struct Waiting {
+    spec: Listener,
+    /// What it waits for.
+    fault: String,
+}
+
 /// What is to be open, ready to take connections.
 #[derive(Debug)]
 pub(super) struct Prepared {
     doors: Vec<(Door, Way, Shows)>,
+    waiting: Vec<Waiting>,
 }
 
 /// What a door that is furnished shows.
@@ -65,14 +78,16 @@ enum Way {
 
 impl Doors {
     pub(super) fn new(
-        listen: IpAddr,
+        config: &GatewayConfig,
         certificates: Arc<dyn Certificates>,
         components: &Components,
     ) -> Self {
         Self {
-            listen,
+            listen: config.listen,
+            missing_certificate: config.missing_certificate,
             certificates,
             open: Vec::new(),
+            waiting: Vec::new(),
             health: components.listeners.clone(),
             certificate_health: components.certificates.clone(),
         }
@@ -81,27 +96,35 @@ impl Doors {
     /// Opens sockets and reads certificates for `wanted`. Nothing changes yet.
     ///
     /// # Errors
-    /// A socket cannot be opened, or a listener that has no certificate yet cannot get one.
-    pub(super) async fn prepare(
-        &self,
-        wanted: &[Listener],
-        shared: &Shared,
-    ) -> Result<Prepared, Error> {
+    /// A socket cannot be opened, or a listener that has no certificate yet cannot get one and does not wait for it.
+    pub(super) fn prepare(&self, wanted: &[Listener], shared: &Shared) -> Result<Prepared, Error> {
         let mut doors = Vec::with_capacity(wanted.len());
+        let mut waiting = Vec::new();
         for spec in wanted {
             let kept = self
                 .open
                 .iter()
                 .position(|opened| is_same_socket(&opened.door.load().spec, spec));
             let before = kept.map(|index| self.open[index].door.load_full());
-            let (door, shows) = self.furnish(spec, before.as_deref(), shared)?;
+            let (door, shows) = match self.furnish(spec, before.as_deref(), shared) {
+                Ok(furnished) => furnished,
+                Err(Error::Certificate { source, .. })
+                    if self.missing_certificate == MissingCertificate::Wait =>
+                {
+                    let fault = bad_certificate(&spec.name, &source);
+                    let spec = spec.clone();
+                    waiting.push(Waiting { spec, fault });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let way = match kept {
                 Some(index) => Way::Kept(index),
                 None => self.bind(spec)?,
             };
             doors.push((door, way, shows));
         }
-        Ok(Prepared { doors })
+        Ok(Prepared { doors, waiting })
     }
 
     /// A door for `spec`, with the certificates it shall show. One that cannot be read leaves a door that was open with
@@ -195,13 +218,20 @@ impl Doors {
             tracing::info!(listener = gone.door.load().spec.name, address = %gone.address, "no longer listening");
             gone.stop.cancel();
         }
-        self.health.ok();
+        for waiting in &prepared.waiting {
+            tracing::warn!(
+                listener = waiting.spec.name,
+                fault = waiting.fault,
+                "closed until there is a certificate"
+            );
+        }
+        self.waiting = prepared.waiting;
         self.report(&faults);
     }
 
-    /// Reads all certificates anew.
-    pub(super) fn reload_certificates(&self, shared: &Shared) {
-        let mut faults = Vec::new();
+    /// Reads all certificates anew, and opens the listeners that waited for one.
+    pub(super) fn reload_certificates(&mut self, shared: &Arc<Shared>) {
+        let mut faults = self.open_waiting(shared);
         for opened in &self.open {
             let door = opened.door.load();
             let Some(resolver) = &door.certificates else {
@@ -218,7 +248,34 @@ impl Doors {
         self.report(&faults);
     }
 
+    /// Opens the listeners whose certificate has come; says what is in the way of the others but that.
+    fn open_waiting(&mut self, shared: &Arc<Shared>) -> Vec<String> {
+        let mut faults = Vec::new();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            let spec = &waiting.spec;
+            let opened = self
+                .furnish(spec, None, shared)
+                .and_then(|(door, _)| Ok((door, self.bind(spec)?)));
+            match opened {
+                Ok((door, Way::New(socket, address))) => {
+                    self.open.push(start(socket, address, door, shared));
+                }
+                // Nothing is kept of a door that was never open.
+                Ok((_, Way::Kept(_))) => {}
+                Err(error) => {
+                    if !matches!(error, Error::Certificate { .. }) {
+                        faults.push(error.to_string());
+                    }
+                    waiting.fault = error.to_string();
+                    self.waiting.push(waiting);
+                }
+            }
+        }
+        faults
+    }
+
     fn report(&self, faults: &[String]) {
+        self.report_waiting();
         if faults.is_empty() {
             return self.certificate_health.ok();
         }
@@ -228,6 +285,20 @@ impl Doors {
             "certificates cannot be used; the last good ones stay"
         );
         self.certificate_health.degraded(fault);
+    }
+
+    /// A gateway of which no listener is open takes no mail.
+    fn report_waiting(&self) {
+        if self.waiting.is_empty() {
+            return self.health.ok();
+        }
+        let faults: Vec<_> = self.waiting.iter().map(|one| one.fault.as_str()).collect();
+        let fault = format!("closed until there is a certificate: {}", faults.join("; "));
+        if self.open.is_empty() {
+            self.health.not_ready(fault);
+        } else {
+            self.health.degraded(fault);
+        }
     }
 
     pub(super) fn door(&self, name: &str) -> Option<Arc<Door>> {
@@ -242,6 +313,11 @@ impl Doors {
             .iter()
             .find(|opened| opened.door.load().spec.name == name)
             .map(|opened| opened.address)
+    }
+
+    /// How many listeners wait for a certificate.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn all(&self) -> &[Opened] {

@@ -36,7 +36,7 @@ use crate::shared::Shared;
 use crate::upstream::{Deadlines, Environment, NextHops};
 pub use certificates::Certificates;
 use components::Components;
-pub use config::{GatewayConfig, Services};
+pub use config::{GatewayConfig, MissingCertificate, Services};
 use country::Country;
 pub use credentials::{Credentials, CredentialsPending, Login, PendingCause};
 use doors::Doors;
@@ -94,13 +94,11 @@ impl Gateway {
         let live = load(first, &environment, &hashing, &metrics, None)?;
         let components = Components::new(&name, &services.health);
         let mut country = Country::new(config.scratch.clone(), components.country.clone());
-        let mut doors = Doors::new(config.listen, services.certificates.clone(), &components);
+        let mut doors = Doors::new(&config, services.certificates.clone(), &components);
         let shared = Arc::new(share(config, services, live, &environment));
         let members: Weak<dyn PoolMembers> = Arc::<Shared>::downgrade(&shared);
         shared.metrics.watch_members(members);
-        let prepared = doors
-            .prepare(&first.snapshot.gateway.listeners, &shared)
-            .await?;
+        let prepared = doors.prepare(&first.snapshot.gateway.listeners, &shared)?;
         country.follow(&first.snapshot.gateway, &shared).await;
         doors.open(prepared, &shared);
         shared
@@ -157,10 +155,7 @@ impl Gateway {
             Some(&before),
         )?;
         let gateway = &envelope.snapshot.gateway;
-        let prepared = state
-            .doors
-            .prepare(&gateway.listeners, &self.shared)
-            .await?;
+        let prepared = state.doors.prepare(&gateway.listeners, &self.shared)?;
         state.country.follow(gateway, &self.shared).await;
         self.shared.engine.brakes.retain(&live.rules);
         self.shared.classifier.retain(live.rules.engines());
@@ -196,15 +191,17 @@ impl Gateway {
         self.shared
             .config_unavailable
             .store(!state.is_current(), Ordering::Relaxed);
-        if state.is_current() {
-            self.shared
-                .metrics
-                .snapshot_current(self.shared.clock.now_ms());
-        }
+    }
+
+    /// Notes that the snapshot in force is known to be the newest now.
+    pub fn confirm_current(&self) {
+        self.shared
+            .metrics
+            .snapshot_current(self.shared.clock.now_ms());
     }
 
     /// Reads the certificates of all listeners anew: call it when the files of a Secret have changed. What cannot be read
-    /// leaves the last good one in use; the log and `/readyz` say so.
+    /// leaves the last good one in use; the log and `/readyz` say so. Listeners that wait for a certificate open once it is there.
     pub async fn reload_certificates(&self) {
         self.state
             .lock()

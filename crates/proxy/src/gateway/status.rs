@@ -19,8 +19,10 @@ pub struct Status {
     pub generation: u64,
     /// Its digest.
     pub digest: Arc<str>,
-    /// The listeners that take connections, in the snapshot's order.
+    /// The listeners that take connections.
     pub listeners: Vec<ListenerStatus>,
+    /// How many more are closed until they have a certificate.
+    pub waiting: usize,
     /// The rules that their brake holds in shadow.
     pub tripped: Vec<Trip>,
     /// Whether it takes no new sessions because the process ends.
@@ -57,6 +59,7 @@ impl Status {
             generation: live.rules.generation(),
             digest: live.rules.digest().clone(),
             listeners: listeners.collect(),
+            waiting: doors.waiting(),
             tripped: shared.engine.brakes.trips(),
             draining: shared.shutdown.is_draining(),
         }

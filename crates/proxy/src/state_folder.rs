@@ -1,16 +1,17 @@
 //! The state folder: one process at a time, and the last good snapshot of each gateway.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
 use sekisho_policy::{Envelope, ObjectRef};
+
+use crate::error::Error;
 
 /// The state folder of this process. Dropping it lets another process have it.
 #[derive(Debug)]
-pub(crate) struct StateFolder {
+pub struct StateFolder {
     path: PathBuf,
     _lock: File,
 }
@@ -20,37 +21,33 @@ impl StateFolder {
     ///
     /// # Errors
     /// It cannot be made or written, or another process has it.
-    pub(crate) fn take(path: &Path) -> Result<Self> {
+    pub fn take(path: &Path) -> Result<Self, Error> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .with_context(|| format!("the state folder {} cannot be made", path.display()))?;
+            .map_err(|source| fault(path, source))?;
         let lock_path = path.join("lock");
         let lock = private()
             .truncate(false)
             .open(&lock_path)
-            .with_context(|| lock_path.display().to_string())?;
+            .map_err(|source| fault(&lock_path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "another sekisho uses the state folder {}; end it, or choose another folder with --state",
-                path.display()
-            ),
-            Err(TryLockError::Error(error)) => {
-                return Err(error)
-                    .with_context(|| format!("{} cannot be locked", lock_path.display()));
-            }
+            Err(TryLockError::WouldBlock) => return Err(Error::StateTaken(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(fault(&lock_path, source)),
         }
-        fs::create_dir_all(path.join("snapshots"))
-            .with_context(|| path.join("snapshots").display().to_string())?;
+        let snapshots = path.join("snapshots");
+        fs::create_dir_all(&snapshots).map_err(|source| fault(&snapshots, source))?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -58,23 +55,31 @@ impl StateFolder {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub(crate) fn keep(&self, envelope: &Envelope) -> Result<()> {
+    pub fn keep(&self, envelope: &Envelope) -> Result<(), Error> {
         let path = self.snapshot_path(&envelope.snapshot.gateway.object);
-        let json = serde_json::to_vec(envelope)?;
-        write_atomically(&path, &json)
-            .with_context(|| format!("{} cannot be written", path.display()))
+        serde_json::to_vec(envelope)
+            .map_err(io::Error::other)
+            .and_then(|json| write_atomically(&path, &json))
+            .map_err(|source| fault(&path, source))
     }
 
     /// Forgets the last good snapshot of a gateway that was deleted.
-    pub(crate) fn forget(&self, gateway: &ObjectRef) {
+    pub fn forget(&self, gateway: &ObjectRef) {
         let path = self.snapshot_path(gateway);
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "the snapshot of a deleted gateway stays");
         }
     }
 
+    /// The last good snapshot of one gateway.
+    #[must_use]
+    pub fn last_good_of(&self, gateway: &ObjectRef) -> Option<Envelope> {
+        read(&self.snapshot_path(gateway))
+    }
+
     /// The last good snapshots of all gateways.
-    pub(crate) fn all_last_good(&self) -> Vec<Envelope> {
+    #[must_use]
+    pub fn all_last_good(&self) -> Vec<Envelope> {
         last_good(&self.path)
     }
 
@@ -87,7 +92,8 @@ impl StateFolder {
 }
 
 /// The last good snapshots that a state folder holds, whether a process runs there or not.
-pub(crate) fn last_good(state: &Path) -> Vec<Envelope> {
+#[must_use]
+pub fn last_good(state: &Path) -> Vec<Envelope> {
     let entries = fs::read_dir(state.join("snapshots"))
         .into_iter()
         .flatten()
@@ -101,7 +107,7 @@ pub(crate) fn last_good(state: &Path) -> Vec<Envelope> {
 fn read(path: &Path) -> Option<Envelope> {
     let json = match fs::read(path) {
         Ok(json) => json,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "a last good snapshot cannot be read");
             return None;
@@ -116,13 +122,20 @@ fn read(path: &Path) -> Option<Envelope> {
     }
 }
 
+fn fault(path: &Path, source: io::Error) -> Error {
+    Error::State {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
     options
 }
 
-fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("draft");
     let mut file = private().truncate(true).open(&draft)?;
     file.write_all(content)?;

@@ -1,0 +1,13 @@
+//! The way to the control plane: HTTPS with a bundle of authorities and a token that may change at any time.
+
+mod backoff;
+mod connection;
+mod follow;
+mod told;
+mod trouble;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use connection::{Answer, Control, Line};
+pub(crate) use follow::{built, follow};
+pub(crate) use told::Told;
+pub(crate) use trouble::Trouble;
