@@ -87,7 +87,8 @@ impl Follower<'_> {
         let mut answers = 0_u32;
         while line.is_open() {
             let began = Instant::now();
-            let request = self.poll().await;
+            let is_first = answers == 0;
+            let request = self.poll(is_first).await;
             let answer = tokio::select! {
                 answer = line.ask(request, POLL_WITHIN) => answer,
                 // What was asked is not taken back on a connection of HTTP/1.1 but by ending it.
@@ -99,7 +100,7 @@ impl Follower<'_> {
             };
             answers = answers.saturating_add(1);
             let news = self.take(&answer).await?;
-            if !news && began.elapsed() < AT_LEAST {
+            if !news && !is_first && began.elapsed() < AT_LEAST {
                 sleep(AT_LEAST).await;
             }
             if self.report.has_changed().unwrap_or(false) && line.is_open() {
@@ -109,7 +110,9 @@ impl Follower<'_> {
         Ok(())
     }
 
-    async fn poll(&self) -> Request<Full<Bytes>> {
+    /// The first question on a connection wants its answer at once: whether the rules in force are still the newest should not
+    /// take a minute to know after an outage.
+    async fn poll(&self, is_first: bool) -> Request<Full<Bytes>> {
         let known = match &self.answered {
             Some(digest) => Some(digest.clone()),
             None => self.checkpoint.digest().await,
@@ -117,9 +120,11 @@ impl Follower<'_> {
         let mut request = self
             .control
             .request("/v1/config")
-            .header("prefer", format!("wait={POLL_SECONDS}"))
             .header("sekisho-schema", SCHEMA)
             .header(ACCEPT_ENCODING, "zstd");
+        if !is_first {
+            request = request.header("prefer", format!("wait={POLL_SECONDS}"));
+        }
         if let Some(digest) = known {
             request = request.header(IF_NONE_MATCH, format!("\"{digest}\""));
         }
