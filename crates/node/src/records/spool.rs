@@ -242,7 +242,13 @@ mod tests {
         assert_eq!(batch.lines, sent.lines);
         assert_eq!((batch.lines.count(), again.len()), (2, 2));
         again.taken(&batch).unwrap();
-        assert_eq!(fs::read(&again.path).unwrap().split(|c| *c == b'\n').count(), 2);
+        assert_eq!(
+            fs::read(&again.path)
+                .unwrap()
+                .split(|c| *c == b'\n')
+                .count(),
+            2
+        );
         assert_eq!((again.len(), again.head.first), (0, 3));
     }
 

@@ -1,0 +1,287 @@
+//! A control plane that follows a script: what it offers, whom it believes, and what it was told.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, ETAG, IF_NONE_MATCH};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use sekisho_policy::{Envelope, Report};
+use sekisho_testkit::wait_until;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) const TOKEN: &str = "the-first-token";
+
+/// What `GET /v1/config` answers.
+#[derive(Clone)]
+pub(crate) enum Offer {
+    Status(u16),
+    Snapshot(Box<Envelope>),
+    /// These octets, said to be zstd, under this digest.
+    Octets(Vec<u8>, Option<String>),
+}
+
+pub(crate) struct State {
+    pub(crate) offer: Offer,
+    pub(crate) token: String,
+    pub(crate) tls: Arc<ServerConfig>,
+    /// Takes connections and says nothing, not even in TLS.
+    pub(crate) hangs: bool,
+    /// What `POST /v1/records` answers.
+    pub(crate) records_status: u16,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) tokens: Vec<String>,
+    /// Records by instance, at their place in its sequence.
+    pub(crate) records: BTreeMap<String, BTreeMap<u64, serde_json::Value>>,
+    pub(crate) record_requests: u64,
+    pub(crate) connections: u64,
+    pub(crate) polls: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct ControlPlane {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+    hang_up: Arc<Notify>,
+    _accepting: Arc<Accepting>,
+}
+
+struct Accepting(JoinHandle<()>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl ControlPlane {
+    pub(crate) async fn start(tls: Arc<ServerConfig>, offer: Offer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(listener, tls, offer)
+    }
+
+    pub(crate) fn serve(listener: TcpListener, tls: Arc<ServerConfig>, offer: Offer) -> Self {
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State {
+            offer,
+            token: TOKEN.to_owned(),
+            tls,
+            hangs: false,
+            records_status: 204,
+            reports: Vec::new(),
+            tokens: Vec::new(),
+            records: BTreeMap::new(),
+            record_requests: 0,
+            connections: 0,
+            polls: 0,
+        }));
+        let (changed, hang_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let served = Served {
+            state: state.clone(),
+            changed: changed.clone(),
+        };
+        let accepting = tokio::spawn(accept(listener, served, hang_up.clone()));
+        Self {
+            address,
+            state,
+            changed,
+            hang_up,
+            _accepting: Arc::new(Accepting(accepting)),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Offers something else; open polls are answered.
+    pub(crate) fn offer(&self, offer: Offer) {
+        self.state().offer = offer;
+        self.changed.notify_waiters();
+    }
+
+    /// Ends every connection.
+    pub(crate) fn hang_up(&self) {
+        self.hang_up.notify_waiters();
+    }
+
+    /// Waits until a report says this.
+    pub(crate) fn wait_for_report(&self, what: &str, says: impl Fn(&Report) -> bool) -> Report {
+        wait_until(&format!("a report: {what}"), || {
+            let state = self.state();
+            state
+                .reports
+                .iter()
+                .rev()
+                .find(|report| says(report))
+                .cloned()
+        })
+    }
+
+    pub(crate) fn wait_for(&self, what: &str, is: impl Fn(&State) -> bool) {
+        wait_until(what, || is(&self.state()).then_some(()));
+    }
+
+    /// All records, in the order of their streams.
+    pub(crate) fn records(&self) -> Vec<serde_json::Value> {
+        let state = self.state();
+        let streams = state.records.values();
+        streams
+            .flat_map(|stream| stream.values().cloned())
+            .collect()
+    }
+}
+
+#[derive(Clone)]
+struct Served {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+}
+
+async fn accept(listener: TcpListener, served: Served, hang_up: Arc<Notify>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted.unwrap();
+                served.state.lock().unwrap().connections += 1;
+                connections.spawn(converse(stream, served.clone()));
+            }
+            () = hang_up.notified() => connections.abort_all(),
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, served: Served) {
+    let (tls, hangs) = {
+        let state = served.state.lock().unwrap();
+        (state.tls.clone(), state.hangs)
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else {
+        return;
+    };
+    let service = service_fn(move |request| {
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(served.answer(request).await) }
+    });
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+impl Served {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let token = header(AUTHORIZATION.as_str()).unwrap_or_default();
+        let expected = {
+            let mut state = self.state.lock().unwrap();
+            state.tokens.push(token.clone());
+            format!("Bearer {}", state.token)
+        };
+        if token != expected {
+            return status(401);
+        }
+        assert_eq!(request.uri().query(), Some("gateway=mail/outbound"));
+        match request.uri().path() {
+            "/v1/config" => {
+                let waits = header("prefer")
+                    .map(|prefer| assert_eq!(prefer, "wait=50"))
+                    .is_some();
+                assert_eq!(header("sekisho-schema").as_deref(), Some("1"));
+                self.config(header(IF_NONE_MATCH.as_str()), waits).await
+            }
+            "/v1/ack" => {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let report = Report::read(&body).unwrap();
+                self.state.lock().unwrap().reports.push(report);
+                status(204)
+            }
+            "/v1/records" => {
+                let instance = header("sekisho-instance").unwrap();
+                let first: u64 = header("sekisho-sequence").unwrap().parse().unwrap();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                self.take_records(instance, first, &body)
+            }
+            _ => status(404),
+        }
+    }
+
+    async fn config(&self, known: Option<String>, waits: bool) -> Response<Full<Bytes>> {
+        if !waits {
+            return self.news(known.as_deref()).unwrap_or_else(|| status(304));
+        }
+        self.state.lock().unwrap().polls += 1;
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(response) = self.news(known.as_deref()) {
+                    return response;
+                }
+                changed.await;
+            }
+        };
+        let waited = timeout(Duration::from_secs(50), waiting).await;
+        waited.unwrap_or_else(|_| status(304))
+    }
+
+    fn news(&self, known: Option<&str>) -> Option<Response<Full<Bytes>>> {
+        let offer = self.state.lock().unwrap().offer.clone();
+        let (octets, digest) = match offer {
+            Offer::Status(code) => return Some(status(code)),
+            Offer::Snapshot(envelope) => (packed(&envelope), Some(envelope.digest)),
+            Offer::Octets(octets, digest) => (octets, digest),
+        };
+        let tag = digest.map(|digest| format!("\"{digest}\""));
+        if known.is_some() && known == tag.as_deref() {
+            return None;
+        }
+        let mut response = Response::builder().header(CONTENT_ENCODING, "zstd");
+        if let Some(tag) = tag {
+            response = response.header(ETAG, tag);
+        }
+        Some(response.body(Full::new(octets.into())).unwrap())
+    }
+
+    fn take_records(&self, instance: String, first: u64, body: &[u8]) -> Response<Full<Bytes>> {
+        let mut state = self.state.lock().unwrap();
+        state.record_requests += 1;
+        if state.records_status != 204 {
+            return status(state.records_status);
+        }
+        let lines = zstd::decode_all(body).unwrap();
+        let stream = state.records.entry(instance).or_default();
+        let lines = lines.split(|c| *c == b'\n').filter(|line| !line.is_empty());
+        for (at, line) in (first..).zip(lines) {
+            stream.insert(at, serde_json::from_slice(line).unwrap());
+        }
+        status(204)
+    }
+}
+
+pub(crate) fn packed(envelope: &Envelope) -> Vec<u8> {
+    zstd::encode_all(&*serde_json::to_vec(envelope).unwrap(), 3).unwrap()
+}
+
+fn status(code: u16) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
+    response
+}

@@ -1,0 +1,11 @@
+//! `sekisho-proxy` from the outside: the real binary against a scripted control plane over TLS.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod authority;
+mod control;
+mod follow;
+mod hostile;
+mod records;
+mod secrets;
+mod start;
+mod world;
