@@ -39,6 +39,11 @@ pub(crate) enum Command {
     /// It connects to this machine alone. The addresses that clients seem to come from are random public ones, and the gateway
     /// asks DNS for the reverse names of some if a rule exempts clients by reverse name.
     Attack(Attack),
+    /// Put sidecars into the pods of YAML files, as the webhook of a cluster does.
+    ///
+    /// Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs whose pods have the label sekisho.dev/gateway
+    /// get the proxy of that MailGateway. All documents are printed; those that ask for nothing keep their text.
+    Inject(Inject),
     /// Print the CustomResourceDefinitions of every kind.
     Crds,
 }
@@ -217,6 +222,40 @@ pub(crate) struct Attack {
     /// Draw the same addresses, texts and moments as the last time with this number.
     #[arg(long, hide = true)]
     pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inject {
+    /// A file, or `-` for standard input; may be given more than once.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE|-")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A folder or file with the MailGateways, where they are not in the files themselves; may be given more than once.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) objects: Vec<PathBuf>,
+    /// The namespace of objects that name none; `default` if not given.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// The image of the proxy.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) proxy_image: String,
+    /// When nodes fetch that image.
+    #[arg(long, value_enum, default_value_t = ProxyPullPolicy::IfNotPresent)]
+    pub(crate) proxy_pull_policy: ProxyPullPolicy,
+    /// The namespace of the control plane.
+    #[arg(long, default_value = "sekisho-system", value_name = "NAME")]
+    pub(crate) control_namespace: String,
+    /// The Service of the control plane.
+    #[arg(long, default_value = "sekisho-control", value_name = "NAME")]
+    pub(crate) control_service: String,
+}
+
+/// When nodes fetch an image, in the words of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum ProxyPullPolicy {
+    IfNotPresent,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Args)]

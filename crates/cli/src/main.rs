@@ -7,6 +7,7 @@ mod control;
 mod crds;
 mod demo;
 mod explain;
+mod inject;
 mod ledger;
 mod lint;
 mod objects;
@@ -62,6 +63,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Command::Attack(attack) => async_runtime()?
             .block_on(attack::run(attack))
             .map(|()| Outcome::Done),
+        Command::Inject(inject) => inject::run(&inject),
         Command::Crds => crds::run(),
     }
 }

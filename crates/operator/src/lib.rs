@@ -12,6 +12,7 @@ mod decide;
 mod error;
 mod gateways;
 mod index;
+pub mod inject;
 mod kinds;
 pub mod labels;
 mod lease;

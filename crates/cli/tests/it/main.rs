@@ -5,6 +5,7 @@ mod attack;
 mod cases;
 mod client;
 mod http;
+mod inject;
 mod policy_tests;
 mod running;
 mod tools;
