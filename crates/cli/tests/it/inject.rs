@@ -56,7 +56,12 @@ fn workloads_get_sidecars_and_the_rest_keeps_its_text() {
 fn what_has_its_sidecar_keeps_its_text() {
     let once = text(&inject(&["-f", "input.yaml", "--objects", "gateway.yaml"]));
     let folder = tempfile::tempdir().unwrap();
-    let twice = text(&inject(&["-f", &written(&folder, &once), "--objects", "gateway.yaml"]));
+    let twice = text(&inject(&[
+        "-f",
+        &written(&folder, &once),
+        "--objects",
+        "gateway.yaml",
+    ]));
     assert_eq!(once, twice);
 }
 
@@ -87,7 +92,12 @@ fn a_namespace_can_be_given_for_what_names_none() {
 fn a_list_has_its_items_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: { name: a, namespace: shop, labels: { sekisho.dev/gateway: outbound } }\n  spec: { containers: [{ name: a }] }\n";
-    let output = text(&inject(&["-f", &written(&folder, list), "--objects", "gateway.yaml"]));
+    let output = text(&inject(&[
+        "-f",
+        &written(&folder, list),
+        "--objects",
+        "gateway.yaml",
+    ]));
     assert_eq!(output.matches("name: sekisho-proxy").count(), 1, "{output}");
 }
 
@@ -95,16 +105,38 @@ fn a_list_has_its_items_looked_at() {
 fn refusals_name_the_file_the_object_and_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let pod = |spec: &str| {
-        format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: a, namespace: shop, labels: {{ sekisho.dev/gateway: outbound }} }}\nspec: {spec}\n")
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: a, namespace: shop, labels: {{ sekisho.dev/gateway: outbound }} }}\nspec: {spec}\n"
+        )
     };
     let good = pod("{ containers: [{ name: a }] }");
     let gateway = fs::read_to_string(self::folder().join("gateway.yaml")).unwrap();
     for (input, objects, why) in [
-        (good.clone(), None, "no MailGateway shop/outbound in the files"),
-        (format!("{good}---\n{}", gateway.replace("2587", "0")), None, "gateway.yaml"),
-        (format!("{good}---\n{}", gateway.replace("Sidecar", "Gateway")), None, "mode Gateway"),
-        (pod("{ hostNetwork: true, containers: [{ name: a }] }"), Some("gateway.yaml"), "Pod shop/a"),
-        (pod("{ containers: [{ name: a, ports: [{ containerPort: 2587 }] }] }"), Some("gateway.yaml"), "has port 2587"),
+        (
+            good.clone(),
+            None,
+            "no MailGateway shop/outbound in the files",
+        ),
+        (
+            format!("{good}---\n{}", gateway.replace("2587", "0")),
+            None,
+            "gateway.yaml",
+        ),
+        (
+            format!("{good}---\n{}", gateway.replace("Sidecar", "Gateway")),
+            None,
+            "mode Gateway",
+        ),
+        (
+            pod("{ hostNetwork: true, containers: [{ name: a }] }"),
+            Some("gateway.yaml"),
+            "Pod shop/a",
+        ),
+        (
+            pod("{ containers: [{ name: a, ports: [{ containerPort: 2587 }] }] }"),
+            Some("gateway.yaml"),
+            "has port 2587",
+        ),
         (pod("{ containers: ["), Some("gateway.yaml"), "file.yaml"),
     ] {
         let file = written(&folder, &input);

@@ -17,6 +17,7 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
         }
         Platform::Standalone => {
             valid::<MailGatewaySpec>(objects).for_each(|view| sidecar(view, out));
+            valid::<MailGatewaySpec>(objects).for_each(|view| placement(view, out));
             shared_ports(objects, out);
         }
     }
@@ -55,6 +56,22 @@ fn sidecar(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
             "a sidecar needs pods to be put into, and there are none outside of a cluster";
         let remedy = "use Gateway, or apply the object to a cluster";
         out.push(view.error(Code::NotAvailable, "mode", message).mend(remedy));
+    }
+}
+
+/// What says where pods run says nothing to one process.
+fn placement(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
+    let spec = view.spec;
+    for (field, is_given) in [
+        ("service", spec.service.is_some()),
+        ("pods", spec.pods.is_some()),
+        ("blockBypass", spec.block_bypass.is_some()),
+    ] {
+        if is_given {
+            let message = "has no effect without a cluster";
+            let diagnostic = view.warning(Code::NotAvailable, field, message);
+            out.push(diagnostic.mend("it takes effect where the object is applied to a cluster"));
+        }
     }
 }
 

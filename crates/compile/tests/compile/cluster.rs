@@ -290,6 +290,36 @@ fn platforms_differ_in_what_they_can_do() {
 }
 
 #[test]
+fn where_pods_run_is_of_no_effect_without_a_cluster() {
+    let mut placed = gateway("mail", "a");
+    placed["spec"]["service"] = json!({ "type": "NodePort" });
+    placed["spec"]["pods"] = json!({ "labels": { "team": "mail" } });
+    placed["spec"]["blockBypass"] = json!({});
+    let mut objects = cluster_of(&[placed]);
+    let warned: Vec<_> = ["service", "pods", "blockBypass"]
+        .map(|field| {
+            let at = format!("MailGateway/mail/a spec.{field}");
+            (Severity::Warning, Code::NotAvailable, at)
+        })
+        .into();
+    for (platform, expected) in [
+        (Platform::Any, vec![]),
+        (Platform::Cluster, vec![]),
+        (Platform::Standalone, warned),
+    ] {
+        objects.platform = platform;
+        let compiled = compile_all(&objects, &none());
+        let mut found = codes(&compiled.diagnostics);
+        let mut expected = expected;
+        found.sort_by(|a, b| a.2.cmp(&b.2));
+        expected.sort_by(|a, b| a.2.cmp(&b.2));
+        assert_eq!(found, expected, "{platform:?}");
+        let key = ObjectKey::new("mail", "a");
+        assert!(compiled.gateways[&key].is_some(), "{platform:?}");
+    }
+}
+
+#[test]
 fn the_networks_of_the_cluster_reach_the_wire() {
     let mut objects = cluster_of(&[gateway("mail", "a")]);
     let key = ObjectKey::new("mail", "a");

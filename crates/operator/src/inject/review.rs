@@ -42,7 +42,8 @@ impl<F: Fn(&str, &str) -> Lookup + Send + Sync + 'static> FindGateway for F {
 
 impl FindGateway for gateways::Gateways {
     fn find(&self, namespace: &str, name: &str) -> Lookup {
-        self.find(namespace, name).map_or(Lookup::Unknown, Lookup::Found)
+        self.find(namespace, name)
+            .map_or(Lookup::Unknown, Lookup::Found)
     }
 }
 
@@ -81,7 +82,11 @@ struct Resource {
 ///
 /// # Errors
 /// What makes the body no AdmissionReview of version 1, for the status 400.
-pub fn review(body: &[u8], gateways: &dyn FindGateway, settings: &Settings) -> Result<Value, String> {
+pub fn review(
+    body: &[u8],
+    gateways: &dyn FindGateway,
+    settings: &Settings,
+) -> Result<Value, String> {
     let question: Question =
         serde_json::from_slice(body).map_err(|error| format!("no AdmissionReview: {error}"))?;
     if question.api_version != API_VERSION || question.kind != "AdmissionReview" {
