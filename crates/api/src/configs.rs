@@ -368,6 +368,70 @@ mod tests {
         assert_eq!(accepts_zstd(&HeaderMap::new()), Accepted::Plain);
     }
 
+    fn envelope(gateway: &str, generation: u64) -> Arc<Envelope> {
+        let snapshot = serde_json::json!({
+            "schema": 1,
+            "gateway": {
+                "object": { "kind": "MailGateway", "namespace": "mail", "name": gateway },
+                "listeners": [],
+                "authentication": { "requirement": "Optional", "backends": ["upstream"], "mechanisms": ["PLAIN"] },
+                "upstream": { "endpoints": [{ "host": "postfix", "port": generation }], "tls": "Off",
+                    "clientIdentity": "None", "recipientCheck": "AtRcpt" },
+                "afterData": 45_000,
+                "onUnavailable": { "config": "Keep", "message": "RouteClean" },
+                "privacy": { "recipients": "Plain", "clientAddressInReceived": "Include" },
+            },
+            "rules": [],
+            "pools": {},
+        });
+        let snapshot = serde_json::from_value(snapshot).unwrap();
+        Arc::new(Envelope::seal(generation, snapshot))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_wakes_those_of_its_gateway_alone() {
+        let woken = async |following: &mut Following| {
+            timeout_at(Instant::now(), following.changed())
+                .await
+                .is_ok()
+        };
+        let configs = Configs::default();
+        let (mut a, mut b) = (configs.follow("mail/a"), configs.follow("mail/b"));
+        assert!(a.now().is_none() && b.now().is_none());
+        configs.publish(envelope("a", 1));
+        assert!(woken(&mut a).await && !woken(&mut b).await);
+        assert_eq!(a.now().unwrap().envelope().generation, 1);
+        configs.publish(envelope("b", 2));
+        assert!(!woken(&mut a).await && woken(&mut b).await);
+        configs.withdraw("mail/a");
+        assert!(woken(&mut a).await && a.now().is_none());
+        assert_eq!(configs.all().len(), 1);
+    }
+
+    #[test]
+    fn what_was_written_is_served_with_what_is_not_known_of_it() {
+        let sealed = envelope("a", 1);
+        let mut body: serde_json::Value = serde_json::to_value(&sealed.snapshot).unwrap();
+        body["later"] = "a description".into();
+        let written = |digest: &str| {
+            serde_json::to_vec(
+                &serde_json::json!({ "generation": 1, "digest": digest, "snapshot": body }),
+            )
+            .unwrap()
+        };
+        let configs = Configs::default();
+        let Err(LoadError::Digest { actual, .. }) = configs.publish_written(written("00")) else {
+            panic!("a wrong digest was taken");
+        };
+        assert!(configs.all().is_empty());
+        let json = written(&actual);
+        configs.publish_written(json.clone()).unwrap();
+        let published = configs.all().remove(0);
+        assert_eq!(published.json, json);
+        let unpacked = zstd::bulk::decompress(&published.zstd, json.len()).unwrap();
+        assert_eq!(unpacked, json);
+    }
+
     #[test]
     fn who_waits_for_nothing_leaves_nothing_behind() {
         let configs = Configs::default();

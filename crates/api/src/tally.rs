@@ -10,8 +10,10 @@ use sekisho_policy::{DecisionId, Timestamp};
 use serde::{Serialize, Serializer};
 
 const LATEST: usize = 20;
-/// Parts of rules that are told apart; the configuration has far fewer.
+/// Parts of rules, and pools, that are told apart; the configuration has far fewer.
 const MOST_PARTS: usize = 1000;
+/// Names of objects and of parts are shorter. Records of other processes may say anything.
+const LONGEST_NAME: usize = 600;
 
 /// Counts records as they go to the ledger. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -87,12 +89,13 @@ impl Tally {
         };
         *count += 1;
         if let End::Delivered(hop) = &record.end {
-            let pool = hop.pool.as_deref().unwrap_or("upstream").to_owned();
+            let pool = short(hop.pool.as_deref().unwrap_or("upstream"));
             let class = record.class;
-            *counted
-                .by_pool_and_class
-                .entry(PoolAndClass { pool, class })
-                .or_default() += 1;
+            let left = PoolAndClass { pool, class };
+            let by = &mut counted.by_pool_and_class;
+            if by.len() < MOST_PARTS || by.contains_key(&left) {
+                *by.entry(left).or_default() += 1;
+            }
         }
         counted.count_effects(record);
         counted.latest.truncate(LATEST - 1);
@@ -101,7 +104,7 @@ impl Tally {
             at: record.at,
             class: record.class,
             end,
-            by: by(record),
+            by: by(record).map(|name| short(&name)),
         });
     }
 
@@ -128,8 +131,8 @@ impl Counted {
                 _ => continue,
             };
             let part = Part {
-                rule: finding.object.to_string(),
-                part: finding.part.to_string(),
+                rule: short(&finding.object.to_string()),
+                part: short(&finding.part),
             };
             if self.by_rule.len() < MOST_PARTS || self.by_rule.contains_key(&part) {
                 *count(self.by_rule.entry(part).or_default()) += 1;
@@ -165,6 +168,14 @@ fn by_rule<S: Serializer>(
         effects: Effects,
     }
     serializer.collect_seq(effects.iter().map(|(of, &effects)| Entry { of, effects }))
+}
+
+fn short(name: &str) -> String {
+    let mut end = LONGEST_NAME.min(name.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_owned()
 }
 
 fn by(record: &Record) -> Option<String> {

@@ -70,6 +70,11 @@ impl Report {
         if json.len() > MAX_REPORT_BYTES {
             return Err(ReportError::TooLong(json.len()));
         }
+        // Each field has a default, so serde would take any list for a report.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(serde::de::Error::custom("it is an object"))
+                .map_err(ReportError::Malformed);
+        }
         let report: Self = serde_json::from_slice(json)?;
         Ok(report.bounded())
     }

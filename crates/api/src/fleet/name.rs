@@ -31,8 +31,11 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// Whether this could be the name of an object: lower-case letters, digits, `-` and `.`.
 pub(super) fn is_part(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-    (1..=LONGEST_PART).contains(&text.len()) && text.bytes().all(allowed)
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    (1..=LONGEST_PART).contains(&text.len())
+        && text.bytes().all(|b| plain(b) || matches!(b, b'-' | b'.'))
+        && ends.into_iter().flatten().all(plain)
 }
 
 #[cfg(test)]
@@ -43,7 +46,8 @@ mod tests {
     fn gateways_are_named_as_their_objects() {
         assert!(is_name("mail/outbound-1"));
         for bad in [
-            "", "/", "mail", "mail/", "/a", "a/b/c", "A/b", "a/b c", "a/é", "a/b\n",
+            "", "/", "mail", "mail/", "/a", "a/b/c", "A/b", "a/b c", "a/é", "a/b\n", "../..",
+            "a/-b",
         ] {
             assert!(!is_name(bad), "{bad:?}");
         }

@@ -269,3 +269,159 @@ impl Drop for Hold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sekisho_policy::report::Revision;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::fleet::wire::Push;
+
+    fn enforcing(generation: u64) -> Report {
+        let digest = String::from("d");
+        Report {
+            in_force: Some(Revision { generation, digest }),
+            ..Report::default()
+        }
+    }
+
+    fn running() -> (Reports, Shutdown) {
+        let (reports, shutdown) = (Reports::new(Metrics::new()), Shutdown::new());
+        let (inside, until) = (reports.clone(), shutdown.clone());
+        tokio::spawn(async move { inside.run(&until).await });
+        (reports, shutdown)
+    }
+
+    /// Lets the register tell what it gathered.
+    async fn told(reports: &Reports) -> Arc<Fleet> {
+        sleep(GATHER * 3).await;
+        reports.fleet().borrow().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_is_connected_while_it_holds_a_poll_and_75_seconds_after() {
+        let (reports, _shutdown) = running();
+        let (first, second) = (reports.hold("m/out", "a"), reports.hold("m/out", "a"));
+        assert_eq!(*told(&reports).await["m/out"]["a"], Report::default());
+        reports.note("m/out", "a", enforcing(3));
+        assert_eq!(*told(&reports).await["m/out"]["a"], enforcing(3));
+        drop(first);
+        sleep(CONNECTED_FOR * 3).await;
+        assert!(told(&reports).await.contains_key("m/out"), "it holds one");
+        drop(second);
+        sleep(CONNECTED_FOR - SWEEP_EVERY).await;
+        assert!(
+            told(&reports).await.contains_key("m/out"),
+            "it may come back"
+        );
+        sleep(SWEEP_EVERY * 2).await;
+        assert!(told(&reports).await.is_empty());
+        let metrics = reports.0.metrics.encode(0);
+        assert!(metrics.contains("sekisho_fleet_proxies_connected{gateway=\"m/out\"} 0"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_reports_are_told_at_once() {
+        let (reports, _shutdown) = running();
+        told(&reports).await;
+        let mut fleet = reports.fleet();
+        let mut changes = 0;
+        for proxy in 0..1000 {
+            reports.note("m/out", &format!("p{proxy}"), enforcing(1));
+            advance(Duration::from_millis(1)).await;
+            if fleet.has_changed().unwrap() {
+                fleet.mark_unchanged();
+                changes += 1;
+            }
+        }
+        assert_eq!(told(&reports).await["m/out"].len(), 1000);
+        assert!((5..=12).contains(&changes), "{changes} within a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_proxies_than_there_can_be_are_not_counted() {
+        let (reports, _shutdown) = running();
+        for proxy in 0..MOST_PROXIES + 5 {
+            reports.note("m/out", &format!("p{proxy}"), Report::default());
+        }
+        let _hold = reports.hold("m/out", "one-more");
+        assert_eq!(told(&reports).await["m/out"].len(), MOST_PROXIES);
+    }
+
+    fn push(json: &str) -> Push {
+        Push::read(json.as_bytes()).unwrap()
+    }
+
+    fn line(proxy: &str, age: u64, generation: u64) -> String {
+        format!(
+            r#"{{"gateway":"m/out","proxy":"{proxy}","ageMs":{age},"report":{{"inForce":{{"generation":{generation},"digest":"d"}}}}}}"#
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_proxy_said_last_counts_wherever_it_said_it() {
+        let (reports, _shutdown) = running();
+        reports.note("m/out", "a", enforcing(5));
+        sleep(Duration::from_secs(10)).await;
+        let table = |age| {
+            push(&format!(
+                r#"{{"epoch":1,"sequence":0,"part":"TableEnd","connected":[{}]}}"#,
+                line("a", age, 6)
+            ))
+        };
+        let tell = |push| reports.with_peers(|peers| peers.take("b".into(), push, Instant::now()));
+        tell(table(20_000)).unwrap();
+        assert_eq!(*told(&reports).await["m/out"]["a"], enforcing(5));
+        tell(table(1_000)).unwrap();
+        assert_eq!(*told(&reports).await["m/out"]["a"], enforcing(6));
+        sleep(Duration::from_secs(52)).await;
+        assert_eq!(
+            *told(&reports).await["m/out"]["a"],
+            enforcing(5),
+            "the other fell silent"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_counts_when_it_is_whole_and_changes_follow_it() {
+        let (reports, _shutdown) = running();
+        let tell = |json: String| {
+            reports.with_peers(|peers| peers.take("b".into(), push(&json), Instant::now()))
+        };
+        let part = |epoch, sequence, part, proxy| {
+            let line = line(proxy, 0, 1);
+            format!(
+                r#"{{"epoch":{epoch},"sequence":{sequence},"part":"{part}","connected":[{line}]}}"#
+            )
+        };
+        assert!(
+            tell(part(1, 1, "Changes", "x")).is_err(),
+            "nothing came before"
+        );
+        tell(part(1, 0, "Table", "a")).unwrap();
+        assert!(told(&reports).await.is_empty(), "half a table");
+        assert!(
+            tell(part(1, 1, "Changes", "x")).is_err(),
+            "the table is not over"
+        );
+        tell(part(1, 1, "TableEnd", "b")).unwrap();
+        assert_eq!(told(&reports).await["m/out"].len(), 2);
+        tell(part(1, 2, "Changes", "c")).unwrap();
+        assert!(tell(part(1, 2, "Changes", "d")).is_err(), "again");
+        assert!(tell(part(2, 3, "Changes", "d")).is_err(), "another epoch");
+        tell(
+            r#"{"epoch":1,"sequence":3,"part":"Changes","gone":[{"gateway":"m/out","proxy":"a"}]}"#
+                .into(),
+        )
+        .unwrap();
+        let names: Vec<_> = told(&reports).await["m/out"].keys().cloned().collect();
+        assert_eq!(names, ["b", "c"]);
+        tell(part(7, 0, "Table", "z")).unwrap();
+        assert_eq!(
+            told(&reports).await["m/out"].len(),
+            2,
+            "the old table stands in"
+        );
+    }
+}

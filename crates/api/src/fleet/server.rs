@@ -127,9 +127,11 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, router: Router, shutdown: &S
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        // Before the answers that draining brings about, so that they tell the peer to connect anew.
+        biased;
+        () = shutdown.draining() => {}
         // A peer that breaks off ends its own connection.
         _ = connection.as_mut() => return,
-        () = shutdown.draining() => {}
         () = sleep(random::between(YOUNGEST_END, OLDEST_END)) => {}
     }
     connection.as_mut().graceful_shutdown();

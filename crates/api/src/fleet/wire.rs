@@ -92,3 +92,50 @@ impl Push {
         Ok(push)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_push_is_refused() {
+        for bad in [
+            "",
+            "[]",
+            r#"{"epoch":1,"sequence":0,"part":"Changes"}"#,
+            r#"{"epoch":1,"sequence":0,"part":"Everything"}"#,
+            r#"{"epoch":1,"sequence":0,"part":"Table","more":1}"#,
+            r#"{"epoch":1,"sequence":0,"part":"Table","gone":[{"gateway":"out","proxy":"a"}]}"#,
+            r#"{"epoch":1,"sequence":0,"part":"Table","gone":[{"gateway":"m/out","proxy":"A"}]}"#,
+        ] {
+            assert!(Push::read(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let gone = r#"{"gateway":"m/out","proxy":"a"}"#;
+        let lines = |n: usize| {
+            let gone = vec![gone; n].join(",");
+            format!(r#"{{"epoch":1,"sequence":0,"part":"Table","gone":[{gone}]}}"#)
+        };
+        assert!(Push::read(lines(MAX_LINES).as_bytes()).is_ok());
+        assert!(matches!(
+            Push::read(lines(MAX_LINES + 1).as_bytes()),
+            Err(PushError::TooLong)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_what_is_read_reads_again(
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            version in ".{0,40}", pending in proptest::collection::vec(".{0,9}", 0..9), age: u64,
+        ) {
+            let _ = Push::read(&noise);
+            let report = Report { version, pending, ..Report::default() };
+            let connected = Connected { gateway: "m/out".into(), proxy: "a".into(), age_ms: age, report };
+            let push = Push { epoch: age, sequence: 0, part: Part::Table, connected: vec![connected], gone: vec![] };
+            let json = serde_json::to_vec(&push).unwrap();
+            prop_assert_eq!(Push::read(&json).unwrap(), push);
+        }
+    }
+}
