@@ -72,8 +72,9 @@ impl Report {
         }
         // Each field has a default, so serde would take any list for a report.
         if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(serde::de::Error::custom("it is an object"))
-                .map_err(ReportError::Malformed);
+            return Err(ReportError::Malformed(serde::de::Error::custom(
+                "it is an object",
+            )));
         }
         let report: Self = serde_json::from_slice(json)?;
         Ok(report.bounded())
