@@ -93,7 +93,10 @@ pub(crate) enum Origin {
 pub(crate) enum Taken {
     InForce,
     Unchanged,
+    /// It is no good here.
     Refused,
+    /// It is older than what is in force; the same rules may come again under a newer generation.
+    Outdated,
 }
 
 /// What the control plane said.
@@ -107,6 +110,8 @@ pub(crate) enum Heard {
 
 /// Why a snapshot is not in force.
 enum Fault {
+    /// Something newer is in force.
+    Outdated(String),
     /// As long as it is this one, it never will be.
     Lasting(String),
     /// Something here is in the way, and may go.
@@ -285,10 +290,13 @@ impl Checkpoint {
             }
             Err(fault) => {
                 let revision = revision(&envelope);
-                let (Fault::Lasting(why) | Fault::Passing(why)) = &fault;
+                let (Fault::Outdated(why) | Fault::Lasting(why) | Fault::Passing(why)) = &fault;
                 self.note_refusal(held, Some(revision), why);
                 held.again = matches!(fault, Fault::Passing(_)).then_some(envelope);
-                Taken::Refused
+                match fault {
+                    Fault::Outdated(_) => Taken::Outdated,
+                    Fault::Lasting(_) | Fault::Passing(_) => Taken::Refused,
+                }
             }
         }
     }
@@ -438,6 +446,7 @@ impl From<Error> for Fault {
             None => error.to_string(),
         };
         match error {
+            Error::Stale { .. } => Self::Outdated(said),
             Error::Bind { .. } | Error::Certificate { .. } | Error::Accounts(_) => {
                 Self::Passing(said)
             }

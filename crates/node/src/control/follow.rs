@@ -152,26 +152,31 @@ impl Follower<'_> {
         let packing = packing(answer)?;
         let taken = match packed::read(packing, &answer.body) {
             Ok(envelope) => {
-                self.answered = Some(envelope.digest.clone());
-                self.checkpoint.offer(envelope, Origin::Control).await
+                let digest = envelope.digest.clone();
+                let taken = self.checkpoint.offer(envelope, Origin::Control).await;
+                // The same rules under a newer generation would be news.
+                self.answered = (taken != Taken::Outdated).then_some(digest);
+                taken
             }
             Err(error) => {
                 let claimed = packed::claimed_revision(packing, &answer.body);
-                let digest = claimed.as_ref().map(|claimed| claimed.digest.clone());
-                self.answered = digest.or_else(|| tag(answer));
-                let claimed = claimed.or_else(|| unknown(answer));
                 let why = format!("what the control plane sent is no snapshot: {error}");
-                self.checkpoint.refuse(claimed, &why).await;
-                if self.answered.is_none() {
-                    // Without a name it would come again at once.
-                    return Err(Trouble::Body(error.to_string()));
-                }
-                Taken::Refused
+                self.checkpoint
+                    .refuse(claimed.or_else(|| unknown(answer)), &why)
+                    .await;
+                // Nothing under that name was seen, so it is asked for again: another replica may have it whole.
+                return Err(Trouble::Body(error.to_string()));
             }
         };
+        if taken == Taken::Outdated {
+            self.told.well();
+            self.checkpoint.heard(Heard::Another).await;
+            sleep(self.backoff.wait(None)).await;
+            return Ok(false);
+        }
         self.well();
         let heard = match taken {
-            Taken::Refused => Heard::Another,
+            Taken::Refused | Taken::Outdated => Heard::Another,
             Taken::InForce | Taken::Unchanged => Heard::Current,
         };
         self.checkpoint.heard(heard).await;

@@ -170,7 +170,7 @@ async fn a_relays_login_that_comes_late_is_used_without_a_restart() {
             "enforcement": "Enforce", "brake": "Default", "rule": "SubmissionPolicy",
             "spec": {
                 "bareNewlines": "Normalize", "envelopeSender": "Any", "headerSender": "Any",
-                "recipientDomains": "Any", "route": { "Clean": { "pool": "relay" } }
+                "recipientDomains": "Any", "route": { "Unclassified": { "pool": "relay" } }
             }
         }]);
     });
