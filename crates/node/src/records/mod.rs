@@ -166,7 +166,7 @@ async fn take_in(
             }
             continue;
         }
-        block_in_place(|| lock(&stock).add(&mut taken));
+        block_in_place(|| lock(&stock).add(taken.drain(..)));
         arrived.notify_one();
     }
 }

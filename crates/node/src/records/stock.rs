@@ -28,8 +28,8 @@ impl Stock {
     }
 
     /// Takes records in. Blocks as long as the disk does.
-    pub(super) fn add(&mut self, records: &mut Vec<Box<Record>>) {
-        for record in records.drain(..) {
+    pub(super) fn add(&mut self, records: impl Iterator<Item = Box<Record>>) {
+        for record in records {
             let Some((kind, line)) = line(&record) else {
                 tracing::warn!(id = %record.id, "a record is too long to be delivered and left out");
                 self.metrics.ledger_records(LedgerResult::Dropped, 1);
