@@ -35,6 +35,9 @@ const DEFAULT_MEMORY_LIMIT: u64 = 512 << 20;
 const DEFAULT_MEMORY_REQUEST: u64 = 128 << 20;
 /// The most memory that messages are held in.
 const MOST_MESSAGE_MEMORY: u64 = 4 << 30;
+/// The last good snapshot, the spool of records, and messages that are held for their verdict, of which a proxy takes no more than
+/// 16 GiB. The kubelet evicts a pod that has more than its limit, so it stands above: many large messages must not end a proxy.
+const STATE_LIMIT: &str = "17Gi";
 const SNAPSHOT: &str = "/etc/sekisho/snapshot";
 const SECRETS: &str = "/etc/sekisho/secrets";
 const TOKEN: &str = "/var/run/secrets/sekisho";
@@ -278,8 +281,7 @@ pub(crate) fn volumes(gateway: &GatewayInput<'_>, secret_mode: i32) -> Vec<Volum
             }),
             ..volume("sekisho-token")
         },
-        // The last good snapshot, the spool of records, and messages that are held for their verdict.
-        empty("sekisho-state", "2Gi"),
+        empty("sekisho-state", STATE_LIMIT),
         empty("sekisho-tmp", "64Mi"),
     ]
 }
