@@ -12,6 +12,7 @@ use crate::decision::Class;
 use crate::id::DecisionId;
 use crate::op::Item;
 use crate::opinion::Opinion;
+pub use crate::report::SourceTrust;
 use crate::snapshot::ObjectRef;
 use crate::time::Timestamp;
 
@@ -98,6 +99,17 @@ pub struct Source {
     /// Forward-confirmed reverse names, in lower case.
     #[serde(default, skip_serializing_if = "Fact::is_unasked")]
     pub reverse_names: Fact<Vec<Box<str>>>,
+    /// Whether the address is the client's own. Where it is not, no rule goes by it, nor by what follows from it.
+    #[serde(default, skip_serializing_if = "SourceTrust::is_trusted")]
+    pub trust: SourceTrust,
+}
+
+impl Source {
+    /// The address, if it is the client's own. Rules ask here, and never for [`Self::ip`].
+    #[must_use]
+    pub fn own_ip(&self) -> Option<IpAddr> {
+        self.trust.is_trusted().then_some(self.ip)
+    }
 }
 
 /// An ISO 3166-1 alpha-2 country code in upper case.

@@ -7,6 +7,9 @@ use crate::event::Event;
 use crate::ruleset::{Armed, Ruleset, Spec};
 use crate::snapshot::{Enforcement, KeyPart, ObjectRef};
 
+/// What is said of a rule that goes by an address that is not the client's own.
+pub(crate) const UNTRUSTED: &str = "not judged: source untrusted";
+
 /// Whether a rule applies to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applicability {
@@ -39,6 +42,8 @@ pub enum Skip {
     Origin,
     /// A part of the limit's key is not known at this stage.
     Subject(KeyPart),
+    /// It goes by the source's address, and that is not the client's own.
+    SourceUntrusted,
 }
 
 impl fmt::Display for Applicability {
@@ -62,6 +67,7 @@ impl fmt::Display for Skip {
             Self::Account => "the account matches none of match.accounts",
             Self::When => "match.when is false",
             Self::WhenUnknown => "match.when asks for what is not known at this stage",
+            Self::SourceUntrusted => UNTRUSTED,
             Self::Origin => "from does not name the source's country",
             Self::Subject(part) => {
                 return write!(f, "no {part:?} to count by is known at this stage");

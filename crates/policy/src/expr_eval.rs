@@ -92,7 +92,10 @@ fn order(field: Field, value: &Value, event: &Event) -> Option<Ordering> {
 fn number(field: Field, event: &Event) -> Option<i64> {
     let clamp = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     match field {
-        Field::SourceAsn => event.session.source.asn.map(i64::from),
+        Field::SourceAsn => {
+            let source = &event.session.source;
+            source.own_ip().and(source.asn).map(i64::from)
+        }
         Field::MessageRecipients => event
             .transaction
             .as_ref()
@@ -168,11 +171,11 @@ fn with_text<R>(field: Field, event: &Event, use_text: impl FnOnce(&Text<'_>) ->
         }),
         Field::SourceAddress => {
             let mut rest = &mut address[..];
-            write!(rest, "{}", source.ip).ok()?;
+            write!(rest, "{}", source.own_ip()?).ok()?;
             let unused = rest.len();
             whole(std::str::from_utf8(&address[..address.len() - unused]).ok()?)
         }
-        Field::SourceCountry => whole(source.country.as_ref()?.as_str()),
+        Field::SourceCountry => whole(source.own_ip().and(source.country.as_ref())?.as_str()),
         Field::SourceListener => whole(&event.session.listener),
         Field::SourceHelo => whole(event.session.helo.as_deref()?),
         Field::SourceTls => whole(match event.session.tls {

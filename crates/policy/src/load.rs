@@ -8,6 +8,7 @@ use crate::error::LoadError;
 use crate::expr_eval;
 use crate::glob;
 use crate::matching::Matcher;
+use crate::netset::Networks;
 use crate::rules::country::Abroad;
 use crate::rules::known_good::Learner;
 use crate::rules::limit::LimitPart;
@@ -42,6 +43,11 @@ impl Ruleset {
             });
         }
         check_set(snapshot)?;
+        check_list(
+            &snapshot.gateway.object,
+            "clusterNetworks",
+            snapshot.gateway.cluster_networks.len(),
+        )?;
         let gateway_ref = Arc::new(snapshot.gateway.object.clone());
         let rules = snapshot
             .rules
@@ -57,6 +63,7 @@ impl Ruleset {
             generation: envelope.generation,
             digest: envelope.digest.as_str().into(),
             gateway: snapshot.gateway.clone(),
+            cluster: Networks::new(&snapshot.gateway.cluster_networks),
             learner: Learner::new(&gateway_ref, known_good(snapshot, &rules)),
             gateway_ref,
             by_stage: ByStage::new(&rules),

@@ -75,15 +75,27 @@ impl Matcher {
         })
     }
 
-    /// Whether the rule applies to `event`, and if not, why.
+    /// Whether the rule applies to `event`, and if not, why. That the source cannot be trusted is said only where nothing
+    /// else speaks against the rule.
     pub(crate) fn check(&self, event: &Event) -> Result<(), Skip> {
-        self.0.iter().try_for_each(|test| test.check(event))
+        let mut result = Ok(());
+        for test in &self.0 {
+            match test.check(event) {
+                Err(Skip::SourceUntrusted) => result = Err(Skip::SourceUntrusted),
+                tested => tested?,
+            }
+        }
+        result
     }
 }
 
 impl Test {
     fn check(&self, event: &Event) -> Result<(), Skip> {
         let session = &event.session;
+        let by_address = matches!(self, Self::Countries(_) | Self::Networks(_));
+        if by_address && !session.source.trust.is_trusted() {
+            return Err(Skip::SourceUntrusted);
+        }
         let (holds, skip) = match self {
             Self::Listeners(names) => (names.contains(&session.listener), Skip::Listener),
             Self::Countries(list) => (
@@ -137,10 +149,11 @@ impl Exemption {
     /// Which list exempts the event's source or account, if one does. A reverse name that could not be looked up exempts nobody.
     pub(crate) fn exempts(&self, event: &Event) -> Option<&'static str> {
         let source = &event.session.source;
-        if self.networks.contains(source.ip) {
+        let ip = source.own_ip();
+        if ip.is_some_and(|ip| self.networks.contains(ip)) {
             Some("exempt.networks names the source")
-        } else if source
-            .asn
+        } else if ip
+            .and(source.asn)
             .is_some_and(|asn| self.asns.binary_search(&asn).is_ok())
         {
             Some("exempt.asns names the source")
@@ -157,12 +170,13 @@ impl Exemption {
     /// Whether only a reverse name, not looked up yet, could still exempt.
     pub(crate) fn asks_reverse_names(&self, event: &Event) -> bool {
         !self.suffixes.is_empty()
+            && event.session.source.trust.is_trusted()
             && event.session.source.reverse_names.is_unasked()
             && self.exempts(event).is_none()
     }
 
     fn by_reverse_name(&self, source: &Source) -> bool {
-        let Fact::Known(names) = &source.reverse_names else {
+        let (Fact::Known(names), Some(_)) = (&source.reverse_names, source.own_ip()) else {
             return false;
         };
         names.iter().any(|name| {

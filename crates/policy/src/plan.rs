@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::decide::decide;
 use crate::decision::{Class, Decision, Reason, Refusal, Said};
 use crate::event::{ConfigState, Event, Stage};
+use crate::explain::{Skip, UNTRUSTED};
 use crate::field_path::FieldPath;
 use crate::key::{Subjects, Tally};
 use crate::op::{Key, Op, Results, Unavailable};
@@ -125,14 +126,17 @@ impl Ruleset {
         };
         plan.ask_gateway();
         for rule in self.rules_at(event) {
-            if let Ok(enforcement) = rule.standing(self, event) {
-                rule.ask(
-                    RuleView {
-                        object: &rule.object,
-                        enforcement,
-                    },
-                    &mut plan,
-                );
+            let view = |enforcement| RuleView {
+                object: &rule.object,
+                enforcement,
+            };
+            match rule.standing(self, event) {
+                Ok(enforcement) => rule.ask(view(enforcement), &mut plan),
+                Err(Skip::SourceUntrusted) => {
+                    let part = rule.part_by_address();
+                    plan.say(view(rule.enforcement), part, Said::Unjudged, UNTRUSTED);
+                }
+                Err(_) => {}
             }
         }
         plan.ask_pool();

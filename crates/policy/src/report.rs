@@ -61,6 +61,14 @@ pub enum SourceTrust {
     Untrusted,
 }
 
+impl SourceTrust {
+    /// Whether rules may go by the addresses.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        matches!(self, Self::Trusted)
+    }
+}
+
 impl Report {
     /// Reads what a proxy sent.
     ///

@@ -1,6 +1,7 @@
 //! A snapshot made ready to judge: bounded patterns, indexes, shared names. Immutable, `Send + Sync`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::by_stage::ByStage;
@@ -10,6 +11,7 @@ use crate::event::{ConfigState, Event, Stage};
 use crate::explain::Skip;
 use crate::matching::Matcher;
 use crate::needs::{Need, Needs};
+use crate::netset::Networks;
 use crate::plan::Plan;
 use crate::route::Route;
 use crate::rules::Stages;
@@ -32,6 +34,7 @@ pub struct Ruleset {
     pub(crate) digest: Arc<str>,
     pub(crate) gateway: Gateway,
     pub(crate) gateway_ref: Arc<ObjectRef>,
+    pub(crate) cluster: Networks,
     pub(crate) rules: Vec<Armed>,
     pub(crate) by_stage: ByStage,
     pub(crate) pools: BTreeMap<Arc<str>, ReadyPool>,
@@ -108,6 +111,18 @@ impl Ruleset {
     #[must_use]
     pub const fn gateway_ref(&self) -> &Arc<ObjectRef> {
         &self.gateway_ref
+    }
+
+    /// Whether an address is one of the cluster's own, and so no client's.
+    #[must_use]
+    pub fn is_of_cluster(&self, ip: IpAddr) -> bool {
+        self.cluster.contains(ip)
+    }
+
+    /// Whether the cluster's own addresses are known.
+    #[must_use]
+    pub fn knows_cluster(&self) -> bool {
+        !self.gateway.cluster_networks.is_empty()
     }
 
     /// The rules' objects in evaluation order.
@@ -303,10 +318,13 @@ impl Armed {
             return Err(Skip::Off);
         }
         self.applies.check(event)?;
-        if let Spec::Country(abroad) = &self.spec
-            && !abroad.is_about(event)
-        {
-            return Err(Skip::Origin);
+        if let Spec::Country(abroad) = &self.spec {
+            if !event.session.source.trust.is_trusted() {
+                return Err(Skip::SourceUntrusted);
+            }
+            if !abroad.is_about(event) {
+                return Err(Skip::Origin);
+            }
         }
         let tripped = self.brake == Brake::Default && event.tripped.contains(&self.object);
         let stale = event.config == ConfigState::Unavailable
@@ -316,6 +334,14 @@ impl Armed {
         } else {
             self.enforcement
         })
+    }
+
+    /// The part of the rule that goes by the source's address.
+    pub(crate) const fn part_by_address(&self) -> &'static str {
+        match self.spec {
+            Spec::Country(_) => "spec.from",
+            Spec::Submission(_) | Spec::Rate(_) | Spec::Login(_) => "spec.match",
+        }
     }
 
     pub(crate) fn ask<'a>(&'a self, view: RuleView<'a>, plan: &mut Plan<'a>) {

@@ -23,6 +23,7 @@ mod received;
 mod session;
 mod shared;
 mod state_folder;
+mod trust;
 mod upstream;
 
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};

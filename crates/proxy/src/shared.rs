@@ -1,12 +1,13 @@
 //! What all sessions of a gateway share, whatever snapshot is in force.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use sekisho_policy::Timestamp;
-use sekisho_policy::event::{ConfigState, Country, Fact, Source};
+use sekisho_policy::event::{ConfigState, Country, Fact, Source, SourceTrust};
 use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::metrics::{GatewayMetrics, MemberState, PoolMembers};
 use sekisho_runtime::{Clock, Shutdown};
@@ -21,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::listener::sources::Connections;
 use crate::live::Live;
+use crate::trust::SourceTally;
 
 /// One for each gateway.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) country: ArcSwap<CountryLookup>,
     pub(crate) live: ArcSwap<Live>,
     pub(crate) config_unavailable: AtomicBool,
+    /// Whether the addresses of sessions are those of clients.
+    pub(crate) sources: SourceTally,
     /// Octets of messages that may still be held in memory.
     pub(crate) message_memory: MessageMemory,
     /// Asks content engines.
@@ -71,7 +75,7 @@ impl Shared {
     }
 
     /// What is known of an address without asking anybody.
-    pub(crate) fn source(&self, ip: std::net::IpAddr) -> Source {
+    pub(crate) fn source(&self, ip: IpAddr) -> Source {
         let ip = ip.to_canonical();
         let place = self.country.load().lookup(ip);
         Source {
@@ -79,6 +83,28 @@ impl Shared {
             country: place.country.and_then(Country::parse),
             asn: place.asn,
             reverse_names: Fact::Unasked,
+            trust: self.trust_in(ip, self.sources.trust()),
+        }
+    }
+
+    /// Counts a session from `ip` among those that show whether addresses are clients', and says whether this one's is.
+    pub(crate) fn weigh(&self, ip: IpAddr) -> SourceTrust {
+        let live = self.live.load();
+        let rules = &live.rules;
+        if !rules.knows_cluster() {
+            return SourceTrust::Trusted;
+        }
+        let whole = self.sources.note(rules.is_of_cluster(ip));
+        self.metrics.source_untrusted(!whole.is_trusted());
+        self.trust_in(ip, whole)
+    }
+
+    /// Where addresses cannot be trusted, one from outside of the cluster still is what it says.
+    fn trust_in(&self, ip: IpAddr, whole: SourceTrust) -> SourceTrust {
+        if whole.is_trusted() || !self.live.load().rules.is_of_cluster(ip) {
+            SourceTrust::Trusted
+        } else {
+            SourceTrust::Untrusted
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use sekisho_policy::event::{Country, Fact, Source};
+use sekisho_policy::event::{Country, Fact, Source, SourceTrust};
 use sekisho_policy::snapshot::{Listener, Snapshot};
 use sekisho_runtime::country::{CountryLookup, Place};
 
@@ -49,5 +49,6 @@ pub(crate) fn source_of(ip: IpAddr, place: Place) -> Source {
         country: place.country.and_then(Country::parse),
         asn: place.asn,
         reverse_names: Fact::Unasked,
+        trust: SourceTrust::Trusted,
     }
 }

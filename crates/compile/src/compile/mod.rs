@@ -124,9 +124,12 @@ impl<'a> Session<'a> {
                 self.diagnostics.append(&mut found);
                 return None;
             };
-            let Err(error) = Ruleset::load(&Envelope::seal(0, snapshot.clone())) else {
-                self.diagnostics.append(&mut found);
-                return Some(snapshot);
+            let error = match loads(snapshot, previous) {
+                Ok(snapshot) => {
+                    self.diagnostics.append(&mut found);
+                    return Some(snapshot);
+                }
+                Err(error) => error,
             };
             let (name, diagnostic) = refused(self.index.objects, gateway, &error);
             self.diagnostics.push(diagnostic);
@@ -142,6 +145,22 @@ impl<'a> Session<'a> {
         sort(&mut self.diagnostics);
         self.diagnostics
     }
+}
+
+/// The snapshot, if the data plane takes it. What is in force already is taken: most gateways are as they were when one
+/// of many changes.
+fn loads(snapshot: Snapshot, previous: Option<&Snapshot>) -> Result<Snapshot, LoadError> {
+    if previous == Some(&snapshot) {
+        return Ok(snapshot);
+    }
+    // Nobody looks at the digest here, and to make it takes as long as all the rest.
+    let envelope = Envelope {
+        generation: 0,
+        digest: String::new(),
+        snapshot,
+    };
+    Ruleset::load(&envelope)?;
+    Ok(envelope.snapshot)
 }
 
 /// What the data plane would refuse, as a finding about the object. The checks before it know all that is known to be

@@ -43,10 +43,11 @@ impl Learner {
     /// Counts the days before a login; a good login adds its own day.
     pub(crate) fn ask<'a>(&'a self, plan: &mut Plan<'a>) {
         let event = plan.event;
-        let Some(account) = account_of(event) else {
+        // A network that many clients share is nobody's, and is not learned as anybody's.
+        let (Some(account), Some(ip)) = (account_of(event), event.session.source.own_ip()) else {
             return;
         };
-        let network = site(event.session.source.ip);
+        let network = site(ip);
         let key = self.scope.key(&Subjects::of(&[
             Subject::Account(account.as_str()),
             Subject::Prefix(network),

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::address::Account;
 use crate::decision::{Reason, Said};
 use crate::event::Stage;
+use crate::explain::UNTRUSTED;
 use crate::glob::Globs;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::{account_of, prefix};
@@ -86,23 +87,36 @@ impl Guard {
 
     pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
         let event = plan.event;
-        let whom = self.whom(event.session.source.ip);
+        let source = event.session.source.own_ip().map(|ip| self.whom(ip));
         match &event.stage {
             Stage::Login { account } => {
-                self.ask_locks(rule, plan, account, whom);
-                self.ask_decoys(rule, plan, account, whom);
+                self.ask_locks(rule, plan, account, source);
+                self.ask_decoys(rule, plan, account, source);
             }
             Stage::LoginSucceeded => {
                 if let Some(account) = account_of(event) {
-                    self.ask_locks(rule, plan, account, whom);
+                    self.ask_locks(rule, plan, account, source);
                 }
             }
             Stage::LoginFailed { account, password } => {
-                let failure = Failure::new(account, *password, whom, event.at);
-                self.ask_failed(rule, plan, account, &failure);
-                self.ask_locks(rule, plan, account, whom);
+                let hidden_by = self.whom(event.session.source.ip);
+                let failure = Failure::new(account, *password, hidden_by, event.at);
+                self.ask_failed(rule, plan, account, source, &failure);
+                self.ask_locks(rule, plan, account, source);
             }
             _ => {}
+        }
+    }
+
+    /// What goes by the source stands still while nobody knows who that is: one guesser would lock out everybody behind
+    /// the same address.
+    fn leave_sources<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let parts = [
+            (self.source.is_some(), "spec.perSource"),
+            (self.pair.is_some(), "spec.perAccountAndSource"),
+        ];
+        for (_, part) in parts.into_iter().filter(|(given, _)| *given) {
+            plan.say(rule, part, Said::Unjudged, UNTRUSTED);
         }
     }
 
@@ -118,7 +132,7 @@ impl Guard {
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
         account: &Account,
-        source: Subject<'_>,
+        source: Option<Subject<'_>>,
     ) {
         let account_subject = Subject::Account(account.as_str());
         if self.account.is_some() {
@@ -132,6 +146,9 @@ impl Guard {
                 KnownGoodPass::Passes,
             );
         }
+        let Some(source) = source else {
+            return self.leave_sources(rule, plan);
+        };
         if self.source.is_some() {
             let key = self.source_lock.key(&Subjects::of(&[source]));
             ask_lock(
@@ -163,7 +180,7 @@ impl Guard {
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
         account: &Account,
-        source: Subject<'_>,
+        source: Option<Subject<'_>>,
     ) {
         if self.decoys.contains(account.as_str()) {
             plan.say(
@@ -172,7 +189,7 @@ impl Guard {
                 Said::Noted(Reason::DecoyTouched),
                 "a decoy account was asked for",
             );
-            if let Some(base) = self.decoy_lock {
+            if let (Some(base), Some(source)) = (self.decoy_lock, source) {
                 let key = self.source_lock.key(&Subjects::of(&[source]));
                 plan.record(self.lock(key, base));
                 plan.say(
@@ -190,9 +207,9 @@ impl Guard {
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
         account: &Account,
+        source: Option<Subject<'_>>,
         failure: &Failure,
     ) {
-        let source = self.whom(plan.event.session.source.ip);
         let account = Subject::Account(account.as_str());
         if let Some((part, scope)) = &self.account {
             let subjects = Subjects::of(&[account]);
@@ -211,6 +228,8 @@ impl Guard {
             };
             ask_tally(rule, plan, "spec.perAccount", count, mark, lock);
         }
+        // That the source is left out is said by the locks that are asked next.
+        let Some(source) = source else { return };
         if let Some((part, accounts, pairs)) = &self.source {
             self.ask_source(
                 rule,

@@ -1,7 +1,8 @@
 //! RateLimit: never more than `count` in any `per`.
 
+use crate::decision::Said;
 use crate::event::{Event, Stage};
-use crate::explain::Skip;
+use crate::explain::{Skip, UNTRUSTED};
 use crate::key::{Subject, Subjects};
 use crate::matching::{Matcher, account_of, site};
 use crate::plan::{Effect, Plan};
@@ -75,22 +76,20 @@ impl Rate {
 
     /// Whether there is something to count by, and something to count.
     pub(crate) fn standing(&self, gateway: &Gateway, event: &Event) -> Result<(), Skip> {
-        if !self
-            .limits_for(event)
-            .iter()
-            .any(|part| cost(part.limit.unit, event).is_some())
-        {
+        if !self.counts(event) {
             return Err(Skip::Stage);
         }
-        self.subjects(gateway, event)
-            .map(drop)
-            .map_err(Skip::Subject)
+        self.subjects(gateway, event).map(drop)
     }
 
     pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
         let event = plan.event;
-        let Ok(subjects) = self.subjects(plan.rules.gateway(), event) else {
-            return;
+        let subjects = match self.subjects(plan.rules.gateway(), event) {
+            Ok(subjects) => subjects,
+            Err(Skip::SourceUntrusted) if self.counts(event) => {
+                return plan.say(rule, "spec.key", Said::Unjudged, UNTRUSTED);
+            }
+            Err(_) => return,
         };
         for part in self.limits_for(event) {
             let Some(cost) = cost(part.limit.unit, event) else {
@@ -99,6 +98,12 @@ impl Rate {
             let effect = Effect::Exceed(self.on_exceed);
             plan.ask_limit(rule, part, &subjects, cost, effect, self.on_unavailable);
         }
+    }
+
+    /// Whether there is something to count.
+    fn counts(&self, event: &Event) -> bool {
+        let mut limits = self.limits_for(event).iter();
+        limits.any(|part| cost(part.limit.unit, event).is_some())
     }
 
     /// The limits of the first override whose match holds, else the rule's own.
@@ -110,13 +115,26 @@ impl Rate {
         special.map_or(&self.limits, |(_, limits)| limits)
     }
 
-    /// What is counted apart, or the part of the key that is not known at this stage.
-    fn subjects(&self, gateway: &Gateway, event: &Event) -> Result<Subjects, KeyPart> {
+    /// What is counted apart, or why that is not known at this stage.
+    fn subjects(&self, gateway: &Gateway, event: &Event) -> Result<Subjects, Skip> {
         let mut subjects = Subjects::default();
         for &part in &self.key {
-            subjects.push(subject(part, gateway, event).ok_or(part)?);
+            if by_address(part) && !event.session.source.trust.is_trusted() {
+                return Err(Skip::SourceUntrusted);
+            }
+            subjects.push(subject(part, gateway, event).ok_or(Skip::Subject(part))?);
         }
         Ok(subjects)
+    }
+}
+
+/// Whether what is counted apart follows from the source's address.
+const fn by_address(part: KeyPart) -> bool {
+    match part {
+        KeyPart::Source | KeyPart::SourcePrefix | KeyPart::Asn | KeyPart::Country => true,
+        KeyPart::Account | KeyPart::SenderDomain | KeyPart::RecipientDomain | KeyPart::Gateway => {
+            false
+        }
     }
 }
 

@@ -12,3 +12,4 @@ mod rate;
 mod routing;
 mod submission;
 mod support;
+mod untrusted;

@@ -218,6 +218,7 @@ pub(crate) fn at(stage: Stage) -> At {
             country: Some(country("JP")),
             asn: Some(64500),
             reverse_names: Fact::Unasked,
+            trust: SourceTrust::Trusted,
         },
         tls: Tls::On,
         helo: Some("client.example".into()),

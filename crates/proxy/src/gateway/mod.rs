@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sekisho_policy::event::ConfigState;
+use sekisho_policy::event::{ConfigState, SourceTrust};
 use sekisho_policy::{Envelope, ObjectRef, Ruleset};
 use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::metrics::{GatewayMetrics, PoolMembers};
@@ -33,6 +33,7 @@ use crate::listener::{self, Door};
 use crate::live::Live;
 use crate::session::Ends;
 use crate::shared::Shared;
+use crate::trust::SourceTally;
 use crate::upstream::{Deadlines, Environment, NextHops};
 pub use certificates::Certificates;
 use components::Components;
@@ -159,7 +160,13 @@ impl Gateway {
         state.country.follow(gateway, &self.shared).await;
         self.shared.engine.brakes.retain(&live.rules);
         self.shared.classifier.retain(live.rules.engines());
+        let networks = &before.rules.gateway().cluster_networks;
+        let others = *networks != gateway.cluster_networks;
         self.shared.live.store(Arc::new(live));
+        if others {
+            self.shared.sources.forget();
+            self.shared.metrics.source_untrusted(false);
+        }
         state.doors.open(prepared, &self.shared);
         Ok(Applied::InForce)
     }
@@ -208,6 +215,12 @@ impl Gateway {
             .await
             .doors
             .reload_certificates(&self.shared);
+    }
+
+    /// Whether the addresses that sessions come from are those of clients, as the last sessions show. Where they are the
+    /// cluster's own, rules that go by them do not act.
+    pub fn source_trust(&self) -> SourceTrust {
+        self.shared.sources.trust()
     }
 
     /// Puts a rule that its brake holds in shadow back in force; whether it was held.
@@ -274,6 +287,7 @@ fn share(
         country: ArcSwap::from_pointee(CountryLookup::embedded()),
         live: ArcSwap::from_pointee(live),
         config_unavailable: false.into(),
+        sources: SourceTally::default(),
         message_memory: services.message_memory,
         classifier: Classifier::new(
             environment.dns.clone(),

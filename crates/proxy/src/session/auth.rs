@@ -100,6 +100,7 @@ impl<S: Transport> Session<S> {
             .default_domain
             .as_deref();
         let claimed = Account::canonical(&credentials.authentication, domain);
+        self.weigh_source();
         let asked = self
             .judge(
                 live,

@@ -21,6 +21,7 @@ impl<S: Transport> Session<S> {
         if !self.may_send(&live) {
             return Ok(self.refuse(Refusal::new(530, (5, 7, 0), "Authentication required")));
         }
+        self.weigh_source();
         let facts = TransactionFacts {
             sender: sender(&command),
             declared_size: command.params.size,

@@ -74,6 +74,8 @@ pub(crate) struct Session<S> {
     /// The client's verified name, where XCLIENT told one.
     name: Told<String>,
     facts: Arc<SessionFacts>,
+    /// Whether the client's address was counted; one that came by XCLIENT was not yet.
+    weighed: bool,
     account: Option<Arc<AccountFacts>>,
     /// Whom we speak for at next hops, and the connection that serves this session alone.
     caller: Caller,
@@ -300,6 +302,19 @@ impl<S: Transport> Session<S> {
             || self.shared.live(),
             |transaction| transaction.live.clone(),
         )
+    }
+
+    /// Counts the client among those that show whether addresses are clients', once it logs in or sends: health checks
+    /// that connect and go say nothing of where clients come from.
+    fn weigh_source(&mut self) {
+        if self.weighed {
+            return;
+        }
+        self.weighed = true;
+        let trust = self.shared.weigh(self.facts.source.ip);
+        if self.facts.source.trust != trust {
+            Arc::make_mut(&mut self.facts).source.trust = trust;
+        }
     }
 
     /// What happens now, as policy sees it.

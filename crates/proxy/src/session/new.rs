@@ -43,6 +43,7 @@ impl<S: Transport> Session<S> {
             ends,
             name: Told::Unavailable,
             facts: Arc::new(facts),
+            weighed: false,
             account: None,
             caller: Caller::new(stranger(ends)),
             transaction: None,

@@ -56,6 +56,7 @@ impl<S: Transport> Session<S> {
     /// The peer has checked the password; whether the account may log in from there is still asked. `Some` if not.
     async fn log_in_as(&mut self, login: &str) -> Option<Flow> {
         let live = self.live();
+        self.weigh_source();
         self.account = None;
         let name = Account::canonical(
             login,
@@ -112,6 +113,7 @@ impl<S: Transport> Session<S> {
         let facts = Arc::make_mut(&mut self.facts);
         if facts.source.ip != source.ip {
             facts.source = source;
+            self.weighed = false;
         }
         match &attributes.helo {
             Some(Told::Known(helo)) => facts.helo = Some(helo.as_str().into()),

@@ -68,6 +68,7 @@ pub(super) struct Families {
     pub(super) hash_shed: IntCounterVec,
     // Configuration
     pub(super) generation: IntGaugeVec,
+    pub(super) source_untrusted: IntGaugeVec,
     pub(super) config_age: GaugeVec,
     pub(super) config_loads: IntCounterVec,
     pub(super) config_invalid: IntGaugeVec,
@@ -236,6 +237,11 @@ impl Families {
                 "sekisho_snapshot_generation",
                 &[object("gateway")],
                 "Generation of the snapshot in force.",
+            ),
+            source_untrusted: r.gauges(
+                "sekisho_gateway_source_untrusted",
+                &[object("gateway")],
+                "1 while most sessions come from the cluster's own addresses: rules that go by addresses or countries do not act on these.",
             ),
             config_age: r.float_gauges(
                 "sekisho_proxy_config_age_seconds",

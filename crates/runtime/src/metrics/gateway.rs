@@ -29,6 +29,7 @@ struct GatewaySeries {
     detections: Series<IntCounterVec, Detection>,
     config_loads: Series<IntCounterVec, Load>,
     generation: IntGauge,
+    source_untrusted: IntGauge,
 }
 
 impl GatewayMetrics {
@@ -48,6 +49,7 @@ impl GatewayMetrics {
             detections,
             config_loads: Series::new(&families.config_loads, &leading),
             generation: families.generation.with_label_values(&[name]),
+            source_untrusted: families.source_untrusted.with_label_values(&[name]),
         });
         Self { metrics, series }
     }
@@ -128,6 +130,11 @@ impl GatewayMetrics {
             .since()
             .config
             .insert(self.series.name.clone(), now_ms);
+    }
+
+    /// Whether the addresses that sessions come from hide the clients.
+    pub fn source_untrusted(&self, untrusted: bool) {
+        self.series.source_untrusted.set(i64::from(untrusted));
     }
 
     /// The rule (`Kind/namespace/name`) is held in shadow from now on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sekisho_policy::decision::Verdict;
 use sekisho_policy::event::{
-    AccountFacts, Fact, Network, SessionFacts, Source, Stage, Tls, TransactionFacts,
+    AccountFacts, Fact, Network, SessionFacts, Source, SourceTrust, Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::record::{End, Hop, Step};
 use sekisho_policy::snapshot::{Enforcement, Kind};
@@ -152,6 +152,7 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
                     country: None,
                     asn: Some(64_500),
                     reverse_names: Fact::Unasked,
+                    trust: SourceTrust::Trusted,
                 },
                 tls: Tls::On,
                 helo: Some("client.example.jp".into()),
