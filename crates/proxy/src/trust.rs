@@ -98,7 +98,9 @@ mod tests {
     use super::*;
 
     fn note(tally: &SourceTally, times: usize, is_of_cluster: bool) -> SourceTrust {
-        (0..times).for_each(|_| drop(tally.note(is_of_cluster)));
+        for _ in 0..times {
+            tally.note(is_of_cluster);
+        }
         tally.trust()
     }
 

@@ -54,6 +54,7 @@ fn event(stage: Stage) -> Event {
         country: Country::parse(*b"BR"),
         asn: Some(64500),
         reverse_names: Fact::Known(vec!["a.google.com".into()]),
+        trust: SourceTrust::Trusted,
     };
     let session = SessionFacts { listener: "submission".into(), source, tls: Tls::On, helo: Some("client".into()) };
     let account = AccountFacts { name: Account::canonical("a@example.jp", None), network: Network::New };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sekisho_policy::event::ConfigState;
+use sekisho_policy::event::{ConfigState, SourceTrust};
 use sekisho_proxy::{Applied, Error};
 use sekisho_testkit::{Peer, Sink};
 use serde_json::json;
@@ -196,4 +196,47 @@ async fn a_drain_ends_idle_sessions_at_once_and_cuts_the_others_short_at_its_dea
         TcpStream::connect(address).await.is_err(),
         "nobody is let in any more"
     );
+}
+
+/// Behind something that rewrites addresses, one client's limit would be everybody's: it stands still, and says so.
+#[tokio::test]
+async fn sources_of_the_cluster_are_not_gone_by() {
+    let sink = Sink::start().await;
+    let mut objects = Objects::new();
+    objects.set(
+        "gateway",
+        "",
+        &json!({ "clusterNetworks": ["127.0.0.0/8"] }),
+    );
+    objects.set(
+        "RateLimit",
+        "by-source",
+        &json!({ "key": ["Source"], "limits": [{ "unit": "Messages", "count": 1, "per": 3_600_000 }],
+            "onExceed": "Reject" }),
+    );
+    let world = started(&mut objects, &sink).await;
+    // Health checks connect and go; they are no evidence.
+    for _ in 0..25 {
+        hello(&world, "submission").await;
+    }
+    assert_eq!(world.gateway.source_trust(), SourceTrust::Trusted);
+    for _ in 0..20 {
+        let mut client = hello(&world, "submission").await;
+        client.ask("MAIL FROM:<taro@example.jp>", 250).await;
+    }
+    assert_eq!(world.gateway.source_trust(), SourceTrust::Untrusted);
+    let gauge = "sekisho_gateway_source_untrusted{gateway=\"mail/outbound\"} 1";
+    let metrics = world.metrics.encode(world.clock.now_ms());
+    assert!(metrics.contains(gauge), "{metrics}");
+    for _ in 0..3 {
+        let mut client = hello(&world, "submission").await;
+        client.ask("MAIL FROM:<taro@example.jp>", 250).await;
+        client.ask("RCPT TO:<hanako@example.net>", 250).await;
+        client.ask("DATA", 354).await;
+        client.send(b"Subject: x\r\n\r\nx\r\n.\r\n").await;
+        client.reply(250).await;
+    }
+    objects.set("gateway", "", &json!({ "clusterNetworks": [] }));
+    world.apply(&mut objects).await.unwrap();
+    assert_eq!(world.gateway.source_trust(), SourceTrust::Trusted);
 }
