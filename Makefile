@@ -4,10 +4,10 @@
 CARGO := cargo
 SECONDS_PER_TARGET ?= 60
 
-.PHONY: help run attack test bench fuzz lint generate setup
+.PHONY: help run attack test bench bench-control fuzz lint generate setup
 
 help: ## Say what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start the quickstart: SMTP on 127.0.0.1:2587 and 2465, HTTP on 127.0.0.1:8080 (Ctrl-C ends it)
 	@.ci/setup run
@@ -24,6 +24,9 @@ test: ## Run every check: format, lints, dependency purity, unit, property, dial
 bench: ## Measure beside HAProxy and Postfix, and print machine, figures and ratios
 	@.ci/setup bench
 	@tests/bench/run
+
+bench-control: ## Measure the control plane with 5,000 policy objects at 200 gateways
+	@tests/bench/control
 
 fuzz: ## Fuzz each parser of foreign bytes for SECONDS_PER_TARGET (60) seconds
 	@.ci/fuzz $(SECONDS_PER_TARGET)

@@ -392,6 +392,9 @@ impl Checkpoint {
         self.report.send_if_modified(|report| {
             let mut next = Report {
                 in_force: running.map(|running| revision(&running.envelope)),
+                sources: running
+                    .map(|running| running.gateway.source_trust())
+                    .unwrap_or_default(),
                 pending: running.map_or_else(Vec::new, |running| {
                     self.base.secrets.pending(&running.envelope.snapshot)
                 }),
