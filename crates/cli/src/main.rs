@@ -12,6 +12,7 @@ mod ledger;
 mod lint;
 mod objects;
 mod output;
+mod ready;
 mod server;
 mod simulate;
 mod test;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> Result<Outcome> {
             .block_on(attack::run(attack))
             .map(|()| Outcome::Done),
         Command::Inject(inject) => inject::run(&inject),
+        Command::Ready(ready) => async_runtime()?.block_on(ready::run(&ready)),
         Command::Crds => crds::run(),
     }
 }

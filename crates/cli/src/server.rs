@@ -64,6 +64,22 @@ impl Server {
         }
     }
 
+    /// Asks `/readyz`.
+    ///
+    /// # Errors
+    /// No answer, or that it is not ready and why.
+    pub(crate) async fn check_readiness(&self) -> Result<()> {
+        let (status, body) = timeout(WITHIN, self.ask("/readyz"))
+            .await
+            .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))?;
+        ensure!(
+            status == StatusCode::OK,
+            "it answers {status}: {}",
+            problem(&body)
+        );
+        Ok(())
+    }
+
     async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes)> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, self.port)).await?;

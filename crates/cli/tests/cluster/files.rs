@@ -47,3 +47,13 @@ pub(crate) fn lint(objects: &str) -> (bool, String) {
         String::from_utf8(output.stdout).unwrap(),
     )
 }
+
+/// What `sekisho lint` prints of a folder.
+pub(crate) fn lint_folder(folder: &Path) -> String {
+    let output = Command::new(SEKISHO)
+        .arg("lint")
+        .arg(folder)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}

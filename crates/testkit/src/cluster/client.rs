@@ -103,6 +103,11 @@ impl ControlPlane {
         run(command, "")
     }
 
+    /// Where helm is, for scripts that run it themselves.
+    pub fn helm_program(&self) -> &Path {
+        &self.shared.assets.helm
+    }
+
     /// The answer to a GET of the API, by the administrator.
     pub fn raw(&self, path: &str) -> Ran {
         self.kubectl(["get", "--raw", path])
