@@ -10,27 +10,15 @@ fn helm(plane: &ControlPlane, arguments: &[&str]) -> String {
     plane.helm(whole).ok()
 }
 
-/// As the operator does it: it owns this field and no other.
+/// As the operator does it.
 fn write_ca(plane: &ControlPlane) {
     let patch = format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {{ name: {WEBHOOK} }}
-webhooks:
-- name: inject.sekisho.dev
-  clientConfig: {{ caBundle: {} }}
-",
+        r#"[{{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "{}"}}]"#,
         ca(plane)
     );
-    let arguments = [
-        "apply",
-        "--server-side",
-        "--field-manager=sekisho",
-        "--filename=-",
-    ];
-    plane
-        .kubectl_as(&plane.admin_kubeconfig(), arguments, &patch)
-        .ok();
+    let what = ["patch", "mutatingwebhookconfiguration", WEBHOOK];
+    let how = ["--type=json", "--field-manager=sekisho", "--patch", &patch];
+    plane.kubectl(what.into_iter().chain(how)).ok();
 }
 
 /// The API server's own authority, in base64 as kubeconfigs have it.
