@@ -118,9 +118,8 @@ mod tests {
     fn a_half_is_not_enough_and_a_third_is_too_much() {
         let tally = SourceTally::default();
         for _ in 0..WINDOW {
-            tally.note(true);
-            tally.note(false);
-            assert_eq!(tally.trust(), Trusted);
+            assert_eq!(tally.note(false), Trusted);
+            assert_eq!(tally.note(true), Trusted);
         }
         assert_eq!(note(&tally, 2, true), Untrusted);
         // 128 + 1 of 256 are inside; each from outside pushes out one of each kind in turn.
