@@ -219,9 +219,12 @@ fn names(config: &Config) -> Vec<String> {
     let Settings {
         namespace, service, ..
     } = &config.settings;
-    vec![
+    let address = config.address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
+    let mut names = vec![
         format!("{service}.{namespace}.svc"),
         format!("{service}.{namespace}.svc.cluster.local"),
         format!("{service}.{namespace}"),
-    ]
+    ];
+    names.extend(address.map(str::to_owned));
+    names
 }

@@ -4,4 +4,6 @@
 mod chart;
 mod crds;
 mod files;
+mod journey;
 mod release;
+mod site;

@@ -34,7 +34,7 @@ impl AdminPolicies {
                 Ok(Self::Present)
             }
             Ok(_) => Ok(Self::Absent),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Self::Absent),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Self::Absent),
             Err(error) => Err(Error::api("asking for the API of AdminNetworkPolicy")(
                 error,
             )),
