@@ -1,13 +1,14 @@
 //! The gateways as the webhook asks for them: changed by the loop, read by whoever injects.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_crd::MailGatewaySpec;
 
 /// A gateway by what a pod's label says of it. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Gateways(Arc<RwLock<Held>>);
+pub struct Gateways(Arc<RwLock<Held>>, Arc<AtomicBool>);
 
 type Held = BTreeMap<String, BTreeMap<String, Arc<Injectable>>>;
 
@@ -25,6 +26,16 @@ impl Gateways {
     pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<Injectable>> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         held.get(namespace)?.get(name).cloned()
+    }
+
+    /// Whether all gateways have been read: before that, one that is not found may well exist.
+    pub fn are_known(&self) -> bool {
+        self.1.load(Ordering::Acquire)
+    }
+
+    /// From now on, what is not found does not exist.
+    pub(crate) fn all_known(&self) {
+        self.1.store(true, Ordering::Release);
     }
 
     /// These are all gateways of a namespace. One that is not valid now stays as it was.

@@ -21,8 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves what is published: the other end is the HTTP server of this replica.
 pub trait Publish: Send + Sync {
-    /// Serves this envelope to its gateway's proxies from now on.
-    fn publish(&self, envelope: Arc<Envelope>);
+    /// Serves this envelope to its gateway's proxies from now on, in the JSON in which it was written.
+    fn publish(&self, envelope: &Arc<Envelope>, written: &Arc<[u8]>);
     /// Serves nothing more for a gateway (`namespace/name`).
     fn withdraw(&self, gateway: &str);
     /// Everything that is there has been published: what is not there does not exist.
@@ -151,7 +151,7 @@ impl Operator {
         let exists = held.is_some_and(|held| held.has_gateway(gateway));
         match held.and_then(|held| held.snapshots.get(gateway)) {
             Some(stored) if exists || !self.index.is_complete() => {
-                self.publisher.publish(stored.envelope.clone())
+                self.publisher.publish(&stored.envelope, &stored.written)
             }
             _ if exists => {}
             _ => self.publisher.withdraw(&format!("{namespace}/{gateway}")),
@@ -196,6 +196,7 @@ impl Operator {
                     .decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
             });
         }
+        self.tools.gateways.all_known();
         if self.leads {
             self.memory.sweep(&self.index, &self.tools);
         }

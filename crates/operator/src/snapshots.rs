@@ -36,6 +36,9 @@ const LEVEL: i32 = 9;
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) envelope: Arc<Envelope>,
+    /// The envelope as it was written. A newer control plane may have put descriptions into it that this one does not know,
+    /// and its digest covers them.
+    pub(crate) written: Arc<[u8]>,
     /// The authorities beside it, as PEM.
     pub(crate) authorities: String,
     pub(crate) resource_version: String,
@@ -121,6 +124,7 @@ pub(crate) fn read(item: &Item) -> Result<(ObjectKey, Stored), String> {
     }
     let stored = Stored {
         envelope: Arc::new(envelope),
+        written: json.into(),
         authorities: item.data["data"][AUTHORITIES]
             .as_str()
             .unwrap_or_default()

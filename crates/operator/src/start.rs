@@ -22,7 +22,7 @@ use crate::lease::{self, Candidate, Leadership};
 use crate::operator::{Ears, Operator, Publish};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{Lifetimes, watches, webhook, writer};
+use crate::{Lifetimes, inject, watches, webhook, writer};
 
 /// What the operator is told by its process.
 #[derive(Clone, Debug)]
@@ -170,7 +170,7 @@ pub async fn start(
         callers: Callers::new(client, &namespace, &config.service_account),
         authorities,
         leadership,
-        webhook: axum::Router::new(),
+        webhook: inject::router(Arc::new(config.settings.clone()), Arc::new(gateways)),
     })
 }
 
@@ -219,7 +219,10 @@ fn names(config: &Config) -> Vec<String> {
     let Settings {
         namespace, service, ..
     } = &config.settings;
-    let address = config.address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
+    let address = config
+        .address
+        .rsplit_once(':')
+        .map(|(host, _)| host.trim_matches(['[', ']']));
     let mut names = vec![
         format!("{service}.{namespace}.svc"),
         format!("{service}.{namespace}.svc.cluster.local"),

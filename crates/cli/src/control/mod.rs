@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Control) -> Result<Outcome> {
 /// Everything that lives as long as the process.
 struct Process {
     args: Control,
+    reports: Reports,
     clock: Clock,
     shutdown: Shutdown,
     fleet: FleetServer,
@@ -112,6 +113,7 @@ impl Process {
             .map_err(explained)?;
         Ok(Self {
             args,
+            reports: base.reports,
             clock: base.clock,
             shutdown: base.shutdown,
             fleet,
@@ -125,6 +127,7 @@ impl Process {
     async fn serve(self) -> Result<()> {
         let Self {
             args,
+            reports,
             clock,
             shutdown,
             fleet,
@@ -135,6 +138,8 @@ impl Process {
         tracing::info!(fleet = %fleet.address(), http = %server.address(), "the control plane serves");
         shutdown.spawn(fleet.run());
         shutdown.spawn(server.run());
+        let (watching, ending) = (reports, shutdown.clone());
+        shutdown.spawn(async move { watching.run(&ending).await });
         if let Some(store) = &store {
             shutdown.spawn(keep_house(
                 store.clone(),
@@ -198,6 +203,7 @@ impl Foundation {
             component,
             store,
             clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
         let running = operator::start(

@@ -6,8 +6,8 @@ use sekisho_api::Configs;
 use sekisho_api::fleet::Ready;
 use sekisho_operator::Publish;
 use sekisho_policy::{Envelope, Timestamp};
-use sekisho_runtime::Clock;
 use sekisho_runtime::health::Component;
+use sekisho_runtime::{Clock, Metrics};
 use sekisho_store::Store;
 use tokio::runtime::Handle;
 
@@ -17,12 +17,17 @@ pub(super) struct Publisher {
     pub(super) component: Component,
     pub(super) store: Option<Store>,
     pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
     pub(super) runtime: Handle,
 }
 
 impl Publish for Publisher {
-    fn publish(&self, envelope: Arc<Envelope>) {
-        self.configs.publish(envelope.clone());
+    fn publish(&self, envelope: &Arc<Envelope>, written: &Arc<[u8]>) {
+        if let Err(error) = self.configs.publish_written(written.to_vec()) {
+            tracing::error!(%error, "a snapshot cannot be served; the one before still is");
+            return;
+        }
+        let envelope = envelope.clone();
         let Some(store) = self.store.clone() else {
             return;
         };
@@ -37,6 +42,7 @@ impl Publish for Publisher {
 
     fn withdraw(&self, gateway: &str) {
         self.configs.withdraw(gateway);
+        self.metrics.forget_fleet(gateway);
     }
 
     fn complete(&self) {

@@ -42,12 +42,28 @@ impl Site {
     /// A cluster with the chart installed; its Deployment has no kubelet that would run it.
     pub(crate) fn install(controllers: Controllers, values: &[&str]) -> Option<Self> {
         let plane = ControlPlane::start(controllers)?;
-        let site = Self { plane, folder: tempfile::tempdir().unwrap() };
+        let site = Self {
+            plane,
+            folder: tempfile::tempdir().unwrap(),
+        };
         let chart = repository("charts/sekisho");
-        let mut arguments = vec!["install", "sekisho", chart.to_str().unwrap(), "--namespace", SYSTEM, "--create-namespace"];
+        let mut arguments = vec![
+            "install",
+            "sekisho",
+            chart.to_str().unwrap(),
+            "--namespace",
+            SYSTEM,
+            "--create-namespace",
+        ];
         arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         site.plane.helm(arguments).ok();
-        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
+        let established = [
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "crd",
+            "--all",
+        ];
         site.plane.kubectl(established).ok();
         assert_eq!(definitions().len(), site.list("crd", "").len());
         Some(site)
@@ -62,28 +78,64 @@ impl Site {
     pub(crate) fn control_at(&self, name: &str, fleet: Port, http: Port, more: &[&str]) -> Control {
         self.pod(SYSTEM, name, "sekisho-control", "{}");
         let token = self.token_file(SYSTEM, "sekisho-control", name);
-        let kubeconfig = self.plane.kubeconfig_for_service_account(SYSTEM, "sekisho-control");
+        let kubeconfig = self
+            .plane
+            .kubeconfig_for_service_account(SYSTEM, "sekisho-control");
         let mut command = Command::new(SEKISHO);
         command
-            .args(["control", "--namespace", SYSTEM, "--pod", name, "--pod-address", "127.0.0.1"])
-            .args(["--deployment", "sekisho-control", "--proxy-image", "sekisho-proxy:test"])
+            .args([
+                "control",
+                "--namespace",
+                SYSTEM,
+                "--pod",
+                name,
+                "--pod-address",
+                "127.0.0.1",
+            ])
+            .args([
+                "--deployment",
+                "sekisho-control",
+                "--proxy-image",
+                "sekisho-proxy:test",
+            ])
             .args(["--webhook-configuration", "sekisho-control"])
-            .args(["--listen", &fleet.address().to_string(), "--http", &http.address().to_string()])
-            .args(["--kubeconfig", kubeconfig.to_str().unwrap(), "--token-file", token.to_str().unwrap()])
+            .args([
+                "--listen",
+                &fleet.address().to_string(),
+                "--http",
+                &http.address().to_string(),
+            ])
+            .args([
+                "--kubeconfig",
+                kubeconfig.to_str().unwrap(),
+                "--token-file",
+                token.to_str().unwrap(),
+            ])
             .args(["--lease-duration", "3s", "--log-format", "text"])
             .args(more);
         let mut process = Process::spawn(command);
         process.wait_for_output("everything that is in the cluster has been read");
         process.wait_for_port(fleet.address());
-        Control { process, fleet, http }
+        Control {
+            process,
+            fleet,
+            http,
+        }
     }
 
     /// Starts a proxy of a gateway as the pod `name`, which knows the control plane at `control`.
     pub(crate) fn proxy(&self, gateway: &str, name: &str, control: SocketAddr) -> Proxy {
         let (namespace, own) = gateway.split_once('/').unwrap();
         let account = format!("sekisho-{own}");
-        self.eventually(&format!("the service account {account}"), || self.find("serviceaccount", namespace, &account));
-        self.pod(namespace, name, &account, &format!("{{ sekisho.dev/proxy-of: {own} }}"));
+        self.eventually(&format!("the service account {account}"), || {
+            self.find("serviceaccount", namespace, &account)
+        });
+        self.pod(
+            namespace,
+            name,
+            &account,
+            &format!("{{ sekisho.dev/proxy-of: {own} }}"),
+        );
         let token = self.token_file(namespace, &account, name);
         let mounts = self.folder.path().join(format!("{namespace}.{name}"));
         self.eventually("the snapshot object", || self.mount(gateway, &mounts));
@@ -91,17 +143,52 @@ impl Site {
     }
 
     /// The same with whatever token.
-    pub(crate) fn proxy_process(&self, gateway: &str, name: &str, control: SocketAddr, token: &Path, mounts: PathBuf) -> Proxy {
+    pub(crate) fn proxy_process(
+        &self,
+        gateway: &str,
+        name: &str,
+        control: SocketAddr,
+        token: &Path,
+        mounts: PathBuf,
+    ) -> Proxy {
         let http = Port::free();
         let path = |name: &str| mounts.join(name).display().to_string();
         let mut command = Command::new(proxy_binary());
         command
-            .args(["--gateway", gateway, "--name", name, "--control", &format!("https://{control}")])
-            .args(["--token-file", token.to_str().unwrap(), "--ca", &path("snapshot/ca.crt")])
-            .args(["--snapshot", &path("snapshot/snapshot.json.zst"), "--secrets", &path("secrets")])
-            .args(["--state", &path("state"), "--listen", "127.0.0.1", "--http", &http.address().to_string()])
+            .args([
+                "--gateway",
+                gateway,
+                "--name",
+                name,
+                "--control",
+                &format!("https://{control}"),
+            ])
+            .args([
+                "--token-file",
+                token.to_str().unwrap(),
+                "--ca",
+                &path("snapshot/ca.crt"),
+            ])
+            .args([
+                "--snapshot",
+                &path("snapshot/snapshot.json.zst"),
+                "--secrets",
+                &path("secrets"),
+            ])
+            .args([
+                "--state",
+                &path("state"),
+                "--listen",
+                "127.0.0.1",
+                "--http",
+                &http.address().to_string(),
+            ])
             .args(["--log-format", "text", "--host-name", "proxy.example"]);
-        Proxy { process: Process::spawn(command), http, mounts }
+        Proxy {
+            process: Process::spawn(command),
+            http,
+            mounts,
+        }
     }
 
     /// Does what the kubelet does with the ConfigMap and the Secret of a gateway; nothing while the ConfigMap is not there.
@@ -109,7 +196,10 @@ impl Site {
         let (namespace, own) = gateway.split_once('/').unwrap();
         let object = format!("sekisho-{own}");
         let snapshot = self.find("configmap", namespace, &object)?;
-        let mut files = vec![("ca.crt".to_owned(), snapshot["data"]["ca.crt"].as_str()?.as_bytes().to_vec())];
+        let mut files = vec![(
+            "ca.crt".to_owned(),
+            snapshot["data"]["ca.crt"].as_str()?.as_bytes().to_vec(),
+        )];
         files.extend(decoded(&snapshot["binaryData"]));
         write_mount(&mounts.join("snapshot"), &files);
         let secret = self.find("secret", namespace, &object).unwrap_or_default();
@@ -128,21 +218,36 @@ impl Site {
     /// A file with a token for the control plane, bound to a Pod.
     pub(crate) fn token_file(&self, namespace: &str, account: &str, pod: &str) -> PathBuf {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let token = self.plane.token(namespace, account, Some(AUDIENCE), BoundTo::Pod(pod));
-        let path = self.folder.path().join(format!("token-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let token = self
+            .plane
+            .token(namespace, account, Some(AUDIENCE), BoundTo::Pod(pod));
+        let path = self
+            .folder
+            .path()
+            .join(format!("token-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         fs::write(&path, token).unwrap();
         path
     }
 
     /// An object, if it is there.
     pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        let ran = self.plane.kubectl(["get", kind, name, "--namespace", namespace, "--output=json", "--ignore-not-found"]);
+        let ran = self.plane.kubectl([
+            "get",
+            kind,
+            name,
+            "--namespace",
+            namespace,
+            "--output=json",
+            "--ignore-not-found",
+        ]);
         serde_json::from_str(&ran.ok()).ok()
     }
 
     /// The objects of a kind in a namespace.
     pub(crate) fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
-        let ran = self.plane.kubectl(["get", kind, "--namespace", namespace, "--output=json"]);
+        let ran = self
+            .plane
+            .kubectl(["get", kind, "--namespace", namespace, "--output=json"]);
         let list: Value = serde_json::from_str(&ran.ok()).unwrap();
         list["items"].as_array().unwrap().clone()
     }
@@ -161,27 +266,42 @@ impl Site {
 
     /// Waits until a condition of an object has this status and reason; its message.
     #[track_caller]
-    pub(crate) fn condition(&self, kind: &str, name: &str, type_: &str, status: &str, reason: &str) -> String {
+    pub(crate) fn condition(
+        &self,
+        kind: &str,
+        name: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> String {
         let (namespace, name) = name.split_once('/').unwrap();
         let mut last = Value::Null;
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until(&format!("{type_}={status} ({reason}) of {kind} {namespace}/{name}"), || {
-                let object = self.find(kind, namespace, name)?;
-                last = object["status"].clone();
-                let conditions = object["status"]["conditions"].as_array()?;
-                let found = conditions.iter().find(|each| each["type"] == type_)?;
-                let is_current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-                (is_current && found["status"] == status && found["reason"] == reason)
-                    .then(|| found["message"].as_str().unwrap_or_default().to_owned())
-            })
+            wait_until(
+                &format!("{type_}={status} ({reason}) of {kind} {namespace}/{name}"),
+                || {
+                    let object = self.find(kind, namespace, name)?;
+                    last = object["status"].clone();
+                    let conditions = object["status"]["conditions"].as_array()?;
+                    let found = conditions.iter().find(|each| each["type"] == type_)?;
+                    let is_current =
+                        object["status"]["observedGeneration"] == object["metadata"]["generation"];
+                    (is_current && found["status"] == status && found["reason"] == reason)
+                        .then(|| found["message"].as_str().unwrap_or_default().to_owned())
+                },
+            )
         }));
-        found.unwrap_or_else(|_| panic!("no {type_}={status} ({reason}) of {kind} {namespace}/{name}: {last:#}"))
+        found.unwrap_or_else(|_| {
+            panic!("no {type_}={status} ({reason}) of {kind} {namespace}/{name}: {last:#}")
+        })
     }
 }
 
 fn decoded(data: &Value) -> Vec<(String, Vec<u8>)> {
     let entries = data.as_object().into_iter().flatten();
-    entries.map(|(key, value)| (key.clone(), BASE64.decode(value.as_str().unwrap()).unwrap())).collect()
+    entries
+        .map(|(key, value)| (key.clone(), BASE64.decode(value.as_str().unwrap()).unwrap()))
+        .collect()
 }
 
 /// As the kubelet does it: a new folder beside the old one, and then one link that points to the new one.
@@ -204,6 +324,10 @@ fn write_mount(mount: &Path, files: &[(String, Vec<u8>)]) {
 /// The other binary, which lies beside ours.
 fn proxy_binary() -> PathBuf {
     let path = Path::new(SEKISHO).with_file_name("sekisho-proxy");
-    assert!(path.exists(), "{} is not there; `cargo build -p sekisho-node` makes it", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there; `cargo build -p sekisho-node` makes it",
+        path.display()
+    );
     path
 }

@@ -42,8 +42,11 @@ impl<F: Fn(&str, &str) -> Lookup + Send + Sync + 'static> FindGateway for F {
 
 impl FindGateway for gateways::Gateways {
     fn find(&self, namespace: &str, name: &str) -> Lookup {
-        self.find(namespace, name)
-            .map_or(Lookup::Unknown, Lookup::Found)
+        match self.find(namespace, name) {
+            Some(gateway) => Lookup::Found(gateway),
+            None if self.are_known() => Lookup::Unknown,
+            None => Lookup::NotReady,
+        }
     }
 }
 
