@@ -1,86 +1,18 @@
 //! What a platform team does on its first day: a gateway, proxies, a rule, a mistake, and its mending.
 
-use std::process::Command;
-
-use sekisho_testkit::{Controllers, Port, Sink, wait_until};
+use sekisho_testkit::wait_until;
 
 use crate::files::lint;
+use crate::mail::{Mail, gateway, one_is_the_most, policy, two_pass};
 use crate::site::Site;
-
-pub(crate) const GATEWAY: &str = "
-apiVersion: sekisho.dev/v1alpha1
-kind: MailGateway
-metadata: { name: outbound, namespace: mail }
-spec:
-  replicas: 2
-  listeners: [{ name: submission, port: PORT, tls: 'Off' }]
-  authentication: { requirement: Optional }
-  upstream: { endpoints: [{ address: '127.0.0.1:UPSTREAM' }], tls: 'Off' }
-";
-
-pub(crate) const POLICY: &str = "
-apiVersion: sekisho.dev/v1alpha1
-kind: SubmissionPolicy
-metadata: { name: policy, namespace: mail }
-spec:
-  targetRefs: [{ group: sekisho.dev, kind: MailGateway, name: outbound }]
-  message: { maxRecipients: MOST }
-";
-
-pub(crate) fn gateway(port: u16, upstream: u16) -> String {
-    GATEWAY
-        .replace("PORT", &port.to_string())
-        .replace("UPSTREAM", &upstream.to_string())
-}
-
-pub(crate) fn policy(most: u32) -> String {
-    POLICY.replace("MOST", &most.to_string())
-}
-
-/// Whether swaks got a message to so many recipients through, and what it says of it.
-pub(crate) fn send(port: u16, recipients: usize) -> (bool, String) {
-    let to: Vec<String> = (0..recipients)
-        .map(|n| format!("r{n}@example.net"))
-        .collect();
-    let ran = Command::new("swaks")
-        .args(["--server", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--helo", "client.example", "--from", "a@example.jp"])
-        .args(["--to", &to.join(","), "--body", "hello"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    (ran.status.success(), said)
-}
-
-/// A message to two recipients goes to both.
-#[track_caller]
-pub(crate) fn two_pass(port: u16) {
-    let (_, said) = send(port, 2);
-    assert!(!said.contains("<** "), "{said}");
-}
-
-/// Of two recipients the second is one too many.
-#[track_caller]
-pub(crate) fn one_is_the_most(port: u16) {
-    let (_, said) = send(port, 2);
-    assert!(said.contains("<** ") && said.contains("4.5.3"), "{said}");
-}
 
 #[test]
 fn a_gateway_enforces_what_is_applied_and_says_what_is_wrong() {
-    let Some(site) = Site::install(Controllers::None, &[]) else {
+    let Some(mail) = Mail::set_up(&[]) else {
         return;
     };
-    if sekisho_testkit::require("swaks").is_none() {
-        return;
-    }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let sink = runtime.block_on(Sink::start());
+    let (site, port) = (&mail.site, mail.port.number());
     let control = site.control("control-0", &[]);
-    let port = Port::free();
-    site.plane.create_namespace("mail");
-    site.plane
-        .apply(&gateway(port.number(), sink.address().port()));
     for kind in [
         "configmap",
         "secret",
@@ -92,18 +24,16 @@ fn a_gateway_enforces_what_is_applied_and_says_what_is_wrong() {
     ] {
         wait_until(kind, || site.find(kind, "mail", "sekisho-outbound"));
     }
-    let outbound = |status, reason| {
-        site.condition("mailgateway", "mail/outbound", "Programmed", status, reason)
-    };
-    outbound("Unknown", "NoProxies");
-    let _proxy = site.proxy("mail/outbound", "outbound-0", control.fleet.address());
-    outbound("True", "Programmed");
-    two_pass(port.number());
+    let outbound = "mail/outbound";
+    site.condition("mailgateway", outbound, "Programmed", "Unknown", "NoProxies");
+    let _proxy = site.proxy(outbound, "outbound-0", control.fleet.address());
+    site.programmed("mailgateway", outbound);
+    two_pass(port);
 
     site.plane.apply(&policy(1));
     site.programmed("submissionpolicy", "mail/policy");
-    one_is_the_most(port.number());
-    a_mistake_is_told_and_mended(&site, port.number());
+    one_is_the_most(port);
+    a_mistake_is_told_and_mended(site, port);
 }
 
 /// The schema admits it, the compiler does not: the author is told, and the last good rules stay.
@@ -129,8 +59,7 @@ fn a_mistake_is_told_and_mended(site: &Site, port: u16) {
         };
         events.iter().any(told).then_some(())
     });
-    site.plane
-        .apply(&policy(5).replace("spec:", "spec:\n  match: null"));
+    site.plane.apply(&policy(5));
     site.programmed("submissionpolicy", "mail/policy");
     two_pass(port);
 }

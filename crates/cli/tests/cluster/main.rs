@@ -4,6 +4,11 @@
 mod chart;
 mod crds;
 mod files;
+mod certificates;
+mod failures;
 mod journey;
+mod mail;
+mod sidecars;
+mod tokens;
 mod release;
 mod site;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::files::{SEKISHO, definitions, repository};
 
 pub(crate) const SYSTEM: &str = "sekisho-system";
+pub(crate) const WEBHOOK: &str = "sekisho-system-sekisho-control";
 const AUDIENCE: &str = "sekisho-control";
 
 pub(crate) struct Site {
@@ -98,7 +99,7 @@ impl Site {
                 "--proxy-image",
                 "sekisho-proxy:test",
             ])
-            .args(["--webhook-configuration", "sekisho-control"])
+            .args(["--webhook-configuration", WEBHOOK])
             .args([
                 "--listen",
                 &fleet.address().to_string(),
@@ -227,6 +228,22 @@ impl Site {
             .join(format!("token-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         fs::write(&path, token).unwrap();
         path
+    }
+
+    /// A file with a text.
+    pub(crate) fn file(&self, text: &str) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.path().join(format!("file-{number}"));
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// What a replica answers over plain HTTP.
+    pub(crate) fn http(&self, control: &Control, path: &str) -> String {
+        let url = format!("http://{}{path}", control.http.address());
+        let output = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output();
+        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     }
 
     /// An object, if it is there.
