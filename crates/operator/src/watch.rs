@@ -19,9 +19,6 @@ use tokio::time::sleep;
 /// The first pause after an error; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// After so many errors in a row the list is read anew. A server that was restored from an older backup refuses, for as long
-/// as its clock of versions is behind ours, to go on from where we were.
-const ERRORS_BEFORE_ANEW: u32 = 3;
 
 /// An object as the API server holds it.
 #[derive(Clone, Debug)]
@@ -105,7 +102,8 @@ enum Listener {
     Gone,
 }
 
-/// One stream, from its first list until it fails for good.
+/// One stream, from its first list until its first error. Then everything is listed anew: a server that was restored from an
+/// older backup lets a watch go on from where we were, which is in its future, and says nothing of what it holds until then.
 async fn once<K, L>(
     api: &Api<K>,
     config: &watcher::Config,
@@ -119,19 +117,14 @@ where
 {
     let mut stream = pin!(watcher(api.clone(), config.clone()));
     let mut listed = Vec::new();
-    let mut errors = 0;
     loop {
         let change = match stream.next().await {
             None => return Listener::There,
             Some(Err(error)) => {
-                errors += 1;
                 tracing::warn!(watch = ?label, %error, "a watch failed");
                 sleep(*pause).await;
                 *pause = (*pause * 2).min(LONGEST_PAUSE);
-                if errors >= ERRORS_BEFORE_ANEW {
-                    return Listener::There;
-                }
-                continue;
+                return Listener::There;
             }
             Some(Ok(event)) => match event {
                 Event::Init => {
@@ -147,7 +140,6 @@ where
                 Event::Delete(object) => Change::Deleted(Box::new(object.into())),
             },
         };
-        errors = 0;
         *pause = FIRST_PAUSE;
         if sink.send((label.clone(), change)).await.is_err() {
             return Listener::Gone;

@@ -14,6 +14,9 @@ use crate::wait::{PATIENCE, wait_until};
 /// How long a process that is dropped gets to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// So many lines of what a program wrote are shown when a test fails.
+const LAST_LINES: usize = 60;
+
 /// A running program. Dropping it asks it to end (SIGTERM) and, if it does not, ends it (SIGKILL), by its id.
 #[derive(Debug)]
 pub struct Process {
@@ -148,6 +151,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The test failed: what the program said last is likely to tell why.
+            let output = self.output();
+            let last: Vec<&str> = output.lines().rev().take(LAST_LINES).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            eprintln!(
+                "--- the end of what {} wrote:\n{}\n---",
+                self.name,
+                last.join("\n")
+            );
+        }
         // Not reaped yet, so the id cannot have become somebody else's.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process(self.pid(), Signal::TERM);

@@ -34,7 +34,8 @@ pub(crate) async fn run(args: Control) -> Result<Outcome> {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,
     };
-    logs::init(format, &args.log)?;
+    // What these crates say of failures we say ourselves, with the thing that failed; `--log kube_client=...` brings it back.
+    logs::init(format, &format!("kube_client=off,kube_runtime=off,{}", args.log))?;
     let process = Process::prepare(args).await?;
     process.serve().await?;
     Ok(Outcome::Done)

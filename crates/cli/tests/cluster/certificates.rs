@@ -35,25 +35,40 @@ fn a_pair_that_does_not_match_is_told_and_the_one_before_stays() {
     };
     let site = &mail.site;
     let _control = site.control("control-0", &[]);
-    let with_tls = gateway(mail.port.number(), mail.sink.address().port())
-        .replace("tls: 'Off' }]\n  authentication", "tls: StartTls, certificateRefs: [{ name: mail-tls }] }]\n  authentication");
+    let with_tls = gateway(mail.port.number(), mail.sink.address().port()).replace(
+        "tls: 'Off' }]\n  authentication",
+        "tls: StartTls, certificateRefs: [{ name: mail-tls }] }]\n  authentication",
+    );
     site.plane.apply(&with_tls);
-    let refs = |status, reason| site.condition("mailgateway", "mail/outbound", "ResolvedRefs", status, reason);
+    let refs = |status, reason| {
+        site.condition(
+            "mailgateway",
+            "mail/outbound",
+            "ResolvedRefs",
+            status,
+            reason,
+        )
+    };
     assert!(refs("False", "InvalidCertificateRef").contains("mail-tls"));
 
     let (first, first_key) = pair("mail.example.jp");
-    site.plane.apply(&tls_secret("mail-tls", &first, &first_key));
+    site.plane
+        .apply(&tls_secret("mail-tls", &first, &first_key));
     refs("True", "ResolvedRefs");
     let good = wait_until("the certificate", || owned(site, "mail-tls_tls.crt"));
 
     let (second, second_key) = pair("mail.example.jp");
-    site.plane.apply(&tls_secret("mail-tls", &second, &first_key));
+    site.plane
+        .apply(&tls_secret("mail-tls", &second, &first_key));
     assert!(refs("False", "InvalidCertificateRef").contains("does not belong"));
     assert_eq!(owned(site, "mail-tls_tls.crt"), Some(good.clone()));
 
-    site.plane.apply(&tls_secret("mail-tls", &second, &second_key));
+    site.plane
+        .apply(&tls_secret("mail-tls", &second, &second_key));
     refs("True", "ResolvedRefs");
-    wait_until("the new certificate", || owned(site, "mail-tls_tls.crt").filter(|now| *now != good));
+    wait_until("the new certificate", || {
+        owned(site, "mail-tls_tls.crt").filter(|now| *now != good)
+    });
 }
 
 /// Which authority signs.
@@ -61,7 +76,9 @@ fn signer(site: &Site) -> Option<String> {
     use base64::Engine as _;
     let secret = site.find("secret", SYSTEM, "sekisho-authority")?;
     let keyring = secret["data"]["keyring.json"].as_str()?;
-    let keyring = base64::engine::general_purpose::STANDARD.decode(keyring).ok()?;
+    let keyring = base64::engine::general_purpose::STANDARD
+        .decode(keyring)
+        .ok()?;
     let keyring: Value = serde_json::from_slice(&keyring).ok()?;
     keyring["current"]["name"].as_str().map(str::to_owned)
 }
@@ -73,9 +90,12 @@ fn the_authority_is_replaced_and_no_proxy_is_lost() {
     };
     let site = &mail.site;
     let short = [
-        "--authority-lifetime", "30s",
-        "--authority-propagation", "5s",
-        "--certificate-lifetime", "5s",
+        "--authority-lifetime",
+        "30s",
+        "--authority-propagation",
+        "5s",
+        "--certificate-lifetime",
+        "5s",
     ];
     let control = site.control("control-0", &short);
     let proxy = site.proxy("mail/outbound", "outbound-0", control.fleet.address());

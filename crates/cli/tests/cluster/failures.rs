@@ -20,7 +20,9 @@ fn the_holder_of_the_lease_dies_and_the_other_replica_writes() {
     };
     let (site, port) = (&mail.site, mail.port.number());
     let first = site.control("control-0", &[]);
-    wait_until("a holder", || holder(site).filter(|holder| holder == "control-0"));
+    wait_until("a holder", || {
+        holder(site).filter(|holder| holder == "control-0")
+    });
     let second = site.control("control-1", &[]);
     // It asks the replica that does not write, which tells the one that does.
     let _proxy = site.proxy("mail/outbound", "outbound-0", second.fleet.address());
@@ -30,14 +32,18 @@ fn the_holder_of_the_lease_dies_and_the_other_replica_writes() {
 
     first.process.signal(Signal::KILL);
     site.plane.apply(&policy(5));
-    wait_until("another holder", || holder(site).filter(|holder| holder == "control-1"));
+    wait_until("another holder", || {
+        holder(site).filter(|holder| holder == "control-1")
+    });
     site.programmed("submissionpolicy", "mail/policy");
     two_pass(port);
 
     // One that ends in order gives the lease back, and does not keep the others waiting.
     let third = site.control("control-2", &[]);
     assert!(second.process.terminate().success());
-    wait_until("the third holder", || holder(site).filter(|holder| holder == "control-2"));
+    wait_until("the third holder", || {
+        holder(site).filter(|holder| holder == "control-2")
+    });
     assert!(third.process.output().contains("writes=true"));
 }
 
@@ -58,7 +64,11 @@ fn the_api_server_dies_and_comes_back() {
     site.plane.apply(&policy(5));
     site.programmed("submissionpolicy", "mail/policy");
     two_pass(port);
-    assert!(control.process.try_wait().is_none(), "{}", control.process.output());
+    assert!(
+        control.process.try_wait().is_none(),
+        "{}",
+        control.process.output()
+    );
 }
 
 #[test]
@@ -122,11 +132,23 @@ fn a_proxy_that_does_not_take_a_snapshot_says_why() {
     let upstream = mail.sink.address().port();
     let two = gateway(port, upstream).replace(
         "listeners: [",
-        &format!("listeners: [{{ name: second, port: {}, tls: 'Off' }}, ", taken.number()),
+        &format!(
+            "listeners: [{{ name: second, port: {}, tls: 'Off' }}, ",
+            taken.number()
+        ),
     );
     site.plane.apply(&two);
-    let told = site.condition("mailgateway", "mail/outbound", "Programmed", "False", "Rejected");
-    assert!(told.contains("outbound-0") && told.contains(&taken.number().to_string()), "{told}");
+    let told = site.condition(
+        "mailgateway",
+        "mail/outbound",
+        "Programmed",
+        "False",
+        "Rejected",
+    );
+    assert!(
+        told.contains("outbound-0") && told.contains(&taken.number().to_string()),
+        "{told}"
+    );
     two_pass(port);
 
     site.plane.apply(&gateway(port, upstream));

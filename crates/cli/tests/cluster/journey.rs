@@ -25,7 +25,13 @@ fn a_gateway_enforces_what_is_applied_and_says_what_is_wrong() {
         wait_until(kind, || site.find(kind, "mail", "sekisho-outbound"));
     }
     let outbound = "mail/outbound";
-    site.condition("mailgateway", outbound, "Programmed", "Unknown", "NoProxies");
+    site.condition(
+        "mailgateway",
+        outbound,
+        "Programmed",
+        "Unknown",
+        "NoProxies",
+    );
     let _proxy = site.proxy(outbound, "outbound-0", control.fleet.address());
     site.programmed("mailgateway", outbound);
     two_pass(port);

@@ -28,8 +28,14 @@ impl Mail {
         let sink = runtime.block_on(Sink::start());
         let port = Port::free();
         site.plane.create_namespace("mail");
-        site.plane.apply(&gateway(port.number(), sink.address().port()));
-        Some(Self { site, port, sink, _runtime: runtime })
+        site.plane
+            .apply(&gateway(port.number(), sink.address().port()));
+        Some(Self {
+            site,
+            port,
+            sink,
+            _runtime: runtime,
+        })
     }
 }
 
@@ -92,4 +98,3 @@ pub(crate) fn one_is_the_most(port: u16) {
     let (_, said) = send(port, 2);
     assert!(said.contains("<** ") && said.contains("4.5.3"), "{said}");
 }
-

@@ -242,7 +242,9 @@ impl Site {
     /// What a replica answers over plain HTTP.
     pub(crate) fn http(&self, control: &Control, path: &str) -> String {
         let url = format!("http://{}{path}", control.http.address());
-        let output = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output();
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "20", &url])
+            .output();
         String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     }
 

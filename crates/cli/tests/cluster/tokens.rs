@@ -32,19 +32,29 @@ fn ask(site: &Site, control: &Control, gateway: &str, token: Option<&str>) -> St
 
 #[test]
 fn a_token_opens_the_configuration_of_its_own_pods_gateway() {
-    let Some(mail) = Mail::set_up(&[]) else {
+    let Some(mail) = Mail::set_up(&["webhook.enabled=false"]) else {
         return;
     };
     let site = &mail.site;
     let control = site.control("control-0", &[]);
     let account = "sekisho-outbound";
-    site.eventually("the service account", || site.find("serviceaccount", "mail", account));
+    site.eventually("the service account", || {
+        site.find("serviceaccount", "mail", account)
+    });
     site.eventually("the snapshot", || site.find("configmap", "mail", account));
     site.pod("mail", "own", account, "{ sekisho.dev/proxy-of: outbound }");
-    site.pod("mail", "sidecar", account, "{ sekisho.dev/gateway: outbound }");
+    site.pod(
+        "mail",
+        "sidecar",
+        account,
+        "{ sekisho.dev/gateway: outbound }",
+    );
     site.pod("mail", "other", account, "{ sekisho.dev/proxy-of: other }");
     site.pod("mail", "none", account, "{ app: web }");
-    let token = |pod, audience| site.plane.token("mail", account, audience, BoundTo::Pod(pod));
+    let token = |pod, audience| {
+        site.plane
+            .token("mail", account, audience, BoundTo::Pod(pod))
+    };
     let ours = Some("sekisho-control");
     let gateway = "mail/outbound";
     let table = [
@@ -58,18 +68,34 @@ fn a_token_opens_the_configuration_of_its_own_pods_gateway() {
         (Some(token("none", ours)), gateway, "403"),
         (Some(token("own", ours)), "mail/inbound", "403"),
         (Some(token("own", ours)), "other/outbound", "403"),
-        (Some(site.plane.token("mail", account, ours, BoundTo::Account)), gateway, "403"),
-        (Some(site.plane.token(SYSTEM, "sekisho-control", ours, BoundTo::Pod("control-0"))), gateway, "403"),
+        (
+            Some(site.plane.token("mail", account, ours, BoundTo::Account)),
+            gateway,
+            "403",
+        ),
+        (
+            Some(
+                site.plane
+                    .token(SYSTEM, "sekisho-control", ours, BoundTo::Pod("control-0")),
+            ),
+            gateway,
+            "403",
+        ),
     ];
     for (index, (token, gateway, status)) in table.iter().enumerate() {
         let said = ask(site, &control, gateway, token.as_deref());
-        assert!(said.starts_with(status), "{index}: {status} was expected of {gateway}, not {said}");
+        assert!(
+            said.starts_with(status),
+            "{index}: {status} was expected of {gateway}, not {said}"
+        );
         assert!(*status == "200" || !said.contains("listeners"), "{said}");
     }
 
     // A pod that is gone takes its token along.
     let late = token("own", ours);
-    site.plane.kubectl(["delete", "pod", "own", "--namespace", "mail", "--now"]).ok();
+    site.plane
+        .kubectl(["delete", "pod", "own", "--namespace", "mail", "--now"])
+        .ok();
     let said = ask(site, &control, gateway, Some(&late));
     assert!(said.starts_with("401") || said.starts_with("200"), "{said}");
 }
