@@ -1,6 +1,6 @@
 //! Which rules attach to which gateway, gathered once for all gateways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{CountryRuleSpec, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec};
 
@@ -23,16 +23,22 @@ pub(crate) struct Attachments<'a, S> {
     by_gateway: BTreeMap<&'a str, BTreeMap<&'a str, Vec<View<'a, S>>>>,
     /// Those that are not valid: to what they attach is known from the last snapshot alone.
     invalid: Vec<(&'a ObjectKey, &'a Object<S>)>,
+    /// The valid ones that name a gateway that does not exist, by namespace: it may be a typo for one that does.
+    adrift: BTreeMap<&'a str, Vec<View<'a, S>>>,
 }
 
 impl<'a> Index<'a> {
     pub(crate) fn of(objects: &'a Objects) -> Self {
+        let gateways = objects.gateways.keys();
+        let gateways: Gateways<'_> = gateways
+            .map(|key| (key.namespace.as_str(), key.name.as_str()))
+            .collect();
         Self {
             objects,
-            submission_policies: Attachments::of(objects),
-            country_rules: Attachments::of(objects),
-            rate_limits: Attachments::of(objects),
-            login_guards: Attachments::of(objects),
+            submission_policies: Attachments::of(objects, &gateways),
+            country_rules: Attachments::of(objects, &gateways),
+            rate_limits: Attachments::of(objects, &gateways),
+            login_guards: Attachments::of(objects, &gateways),
         }
     }
 
@@ -49,21 +55,49 @@ impl<'a> Index<'a> {
     pub(crate) fn invalid<S: RuleKind>(&self) -> &[(&'a ObjectKey, &'a Object<S>)] {
         &S::attachments(self).invalid
     }
+
+    /// The valid rules of a kind that name a gateway that does not exist, and do not name this one.
+    pub(crate) fn adrift<S: RuleKind>(
+        &self,
+        gateway: &ObjectKey,
+    ) -> impl Iterator<Item = View<'a, S>> {
+        let of_namespace = S::attachments(self).adrift.get(gateway.namespace.as_str());
+        let is_attached = |view: &View<'_, S>| {
+            view.spec
+                .targets()
+                .iter()
+                .any(|to| to.name.as_str() == gateway.name)
+        };
+        of_namespace
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(move |view| !is_attached(view))
+    }
 }
 
+/// The gateways that exist, by namespace and name.
+type Gateways<'a> = BTreeSet<(&'a str, &'a str)>;
+
 impl<'a, S: RuleKind> Attachments<'a, S> {
-    fn of(objects: &'a Objects) -> Self {
+    fn of(objects: &'a Objects, gateways: &Gateways<'a>) -> Self {
         let mut by_gateway = BTreeMap::<_, BTreeMap<_, Vec<View<'a, S>>>>::new();
         let mut invalid = Vec::new();
+        let mut adrift = BTreeMap::<_, Vec<View<'a, S>>>::new();
         for (key, object) in S::table(objects) {
             let Some(spec) = object.spec() else {
                 invalid.push((key, object));
                 continue;
             };
             let view = View { key, object, spec };
+            let namespace = key.namespace.as_str();
+            let exists = |name: &str| gateways.contains(&(namespace, name));
+            if spec.targets().iter().any(|to| !exists(to.name.as_str())) {
+                adrift.entry(namespace).or_default().push(view);
+            }
             for target in spec.targets() {
                 let of_gateway = by_gateway
-                    .entry(key.namespace.as_str())
+                    .entry(namespace)
                     .or_default()
                     .entry(target.name.as_str())
                     .or_default();
@@ -76,6 +110,7 @@ impl<'a, S: RuleKind> Attachments<'a, S> {
         Self {
             by_gateway,
             invalid,
+            adrift,
         }
     }
 }

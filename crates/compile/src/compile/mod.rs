@@ -1,7 +1,7 @@
 //! Objects and the last snapshot to the next one.
 //!
-//! An object that is invalid keeps the rules that it had in the last snapshot; deleting it removes them. So a typo never
-//! deletes a limit.
+//! An object that is invalid keeps the rules that it had in the last snapshot, and so does one that names a gateway that does
+//! not exist; deleting it removes them, and so does leading it to another gateway. So a typo never deletes a limit.
 
 mod rule;
 mod run;

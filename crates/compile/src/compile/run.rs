@@ -102,6 +102,10 @@ impl<'a> Run<'a> {
             let rule = self.kept::<S>(key);
             candidates.extend(rule.map(|rule| Candidate::of(rule, key, object)));
         }
+        for view in self.index.adrift::<S>(self.gateway) {
+            let rule = self.kept_adrift::<S>(view.key);
+            candidates.extend(rule.map(|rule| Candidate::of(rule, view.key, view.object)));
+        }
         candidates.extend(self.unread::<S>());
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         match S::NUMBER {
@@ -139,15 +143,27 @@ impl<'a> Run<'a> {
 
     /// The rule that an object had in the last snapshot.
     fn kept<S: Spec>(&mut self, key: &ObjectKey) -> Option<Rule> {
-        let object = object_ref::<S>(key);
-        let rule = self
-            .previous?
-            .rules
-            .iter()
-            .find(|rule| rule.object == object)?
-            .clone();
+        let rule = self.former::<S>(key)?;
         self.note_kept::<S>(key);
         Some(rule)
+    }
+
+    /// The rule that an object had here, if it leads elsewhere now and there is no such place: a typo in the name of a gateway
+    /// takes no limit away.
+    fn kept_adrift<S: Spec>(&mut self, key: &ObjectKey) -> Option<Rule> {
+        let rule = self.former::<S>(key)?;
+        let message = format!(
+            "names a gateway that does not exist, and keeps the rules that it had at MailGateway/{}",
+            self.gateway.name
+        );
+        self.note::<S>(key, message);
+        Some(rule)
+    }
+
+    fn former<S: Spec>(&self, key: &ObjectKey) -> Option<Rule> {
+        let object = object_ref::<S>(key);
+        let mut rules = self.previous?.rules.iter();
+        rules.find(|rule| rule.object == object).cloned()
     }
 
     /// The last snapshot's rules of objects that are not here, while not everything could be read.
@@ -263,6 +279,11 @@ impl<'a> Run<'a> {
             (None, Completeness::Partial) => "could not be read and keeps the rules that it had",
             (None, Completeness::Complete) => "is gone, and stays until no route leads to it",
         };
+        self.note::<S>(key, message);
+    }
+
+    fn note<S: Spec>(&mut self, key: &ObjectKey, message: impl Into<String>) {
+        let object = S::table(self.objects).get(key);
         let position = object.and_then(|object| object.position(&FieldPath::root()));
         self.out.push(
             Diagnostic::warning(Code::KeptPrevious, message)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use sekisho_compile::{
     Code, Diagnostic, ObjectKey, Objects, Platform, SecretKeys, Severity, cluster, compile,
     compile_all,
@@ -217,6 +218,111 @@ fn a_namespace_alone_gives_what_all_together_give() {
         let alone = compile(&cluster_of(&[of("x"), of("y")].concat()), key, None);
         assert_eq!(alone.snapshot, *snapshot, "{key:?}");
         assert_eq!(alone.diagnostics, all.diagnostics);
+    }
+}
+
+/// The bodies of rules by name, at each gateway.
+fn counts(of: &BTreeMap<ObjectKey, Option<Snapshot>>, gateway: &str) -> Vec<(String, String)> {
+    let snapshot = of[&ObjectKey::new("mail", gateway)].as_ref().unwrap();
+    let rules = snapshot.rules.iter();
+    rules
+        .map(|rule| (rule.object.name.clone(), json!(rule.spec).to_string()))
+        .collect()
+}
+
+fn aimed(name: &str, gateways: &[&str], count: u32) -> Value {
+    let mut limit = limit("mail", name, "", json!(count));
+    limit["spec"]["targetRefs"] = gateways
+        .iter()
+        .map(|name| json!({ "name": name }))
+        .collect();
+    limit
+}
+
+#[test]
+fn a_rule_leaves_a_gateway_for_one_that_exists_alone() {
+    let gateways = [
+        gateway("mail", "a"),
+        gateway("mail", "b"),
+        gateway("mail", "c"),
+    ];
+    let with = |limit: Value| cluster_of(&[&gateways[..], &[limit]].concat());
+    let before = compile_all(&with(aimed("limit", &["a", "b"], 10)), &none()).gateways;
+    let was = counts(&before, "a");
+    for (what, targets, at) in [
+        ("one is mistyped", &["a", "bb"][..], ["new", "old", ""]),
+        ("both are", &["aa", "bb"], ["old", "old", ""]),
+        ("led elsewhere", &["c"], ["", "", "new"]),
+        (
+            "led elsewhere and nowhere",
+            &["c", "d"],
+            ["old", "old", "new"],
+        ),
+        ("no longer at one", &["a"], ["new", "", ""]),
+    ] {
+        let objects = with(aimed("limit", targets, 20));
+        let after = compile_all(&objects, &before_of(&before));
+        let mut kept = Vec::new();
+        for (name, expected) in ["a", "b", "c"].into_iter().zip(at) {
+            let found = counts(&after.gateways, name);
+            match expected {
+                "old" => assert_eq!(found, was, "{what}: {name}"),
+                "new" => assert!(found.len() == 1 && found != was, "{what}: {name}"),
+                _ => assert_eq!(found, [], "{what}: {name}"),
+            }
+            if expected == "old" {
+                kept.push(name);
+            }
+        }
+        let noted = after
+            .diagnostics
+            .iter()
+            .filter(|d| d.code == Code::KeptPrevious);
+        assert_eq!(noted.count(), kept.len(), "{what}");
+        // It stays so from then on, until it is mended or deleted.
+        let again = compile_all(&objects, &before_of(&after.gateways));
+        assert_eq!(again, after, "{what}");
+        let gone = compile_all(&cluster_of(&gateways), &before_of(&after.gateways));
+        assert!(
+            ["a", "b", "c"]
+                .iter()
+                .all(|name| counts(&gone.gateways, name).is_empty())
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// All gateways at once get what each alone gets, whatever rules were aimed at and are aimed at now.
+    #[test]
+    fn all_at_once_is_each_alone(
+        then in proptest::collection::vec(proptest::sample::subsequence(vec!["a", "b", "c", "d", "e"], 1..4), 4),
+        now in proptest::collection::vec(proptest::sample::subsequence(vec!["a", "b", "c", "d", "e"], 1..4), 4),
+    ) {
+        let with = |targets: &[Vec<&str>], count| {
+            let gateways = ["a", "b", "c"].map(|name| gateway("mail", name));
+            let limits = targets.iter().enumerate();
+            let limits = limits.map(|(n, to)| aimed(&format!("limit-{n}"), to, count));
+            cluster_of(&gateways.into_iter().chain(limits).collect::<Vec<_>>())
+        };
+        let before = compile_all(&with(&then, 10), &none()).gateways;
+        let objects = with(&now, 20);
+        let all = compile_all(&objects, &before_of(&before));
+        for (key, snapshot) in &all.gateways {
+            let alone = compile(&objects, key, before[key].as_ref());
+            prop_assert_eq!(&alone.snapshot, snapshot);
+            for diagnostic in &alone.diagnostics {
+                prop_assert!(all.diagnostics.contains(diagnostic), "{}", diagnostic);
+            }
+            for (n, (then, now)) in then.iter().zip(&now).enumerate() {
+                let is_adrift = now.iter().any(|to| ["d", "e"].contains(to));
+                let [was, is] = [then, now].map(|to| to.contains(&key.name.as_str()));
+                let name = format!("limit-{n}");
+                let has = snapshot.as_ref().unwrap().rules.iter().any(|rule| rule.object.name == name);
+                prop_assert_eq!(has, is || (was && is_adrift), "{} at {}", name, key.name);
+            }
+        }
     }
 }
 

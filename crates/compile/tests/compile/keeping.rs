@@ -144,6 +144,37 @@ fn an_object_of_which_there_are_two_keeps_its_rules() {
 }
 
 #[test]
+fn a_typo_in_the_name_of_a_gateway_takes_nothing_away() {
+    let before = snapshot(OBJECTS);
+    for (kind, object) in [
+        ("RateLimit", "RateLimit/per-account"),
+        ("SubmissionPolicy", "SubmissionPolicy/submission"),
+        ("CountryRule", "CountryRule/abroad"),
+        ("LoginGuard", "LoginGuard/passwords"),
+    ] {
+        let kind = format!("kind: {kind}\n");
+        let document = OBJECTS
+            .split("---\n")
+            .find(|text| text.contains(&kind))
+            .unwrap();
+        let mistyped = document.replacen("outbound", "outbuond", 1);
+        assert_ne!(mistyped, document);
+        // What else it says now is not in force here either.
+        let mistyped = mistyped.replace("count: 200,", "count: 999999,");
+        let compiled = again(&OBJECTS.replace(document, &mistyped), &before);
+        let after = compiled.snapshot.as_ref().unwrap();
+        assert_eq!(after.canonical(), before.canonical(), "{object}");
+        assert_eq!(kept(&compiled), [object]);
+        assert!(
+            compiled
+                .diagnostics
+                .iter()
+                .any(|d| d.code == Code::TargetNotFound)
+        );
+    }
+}
+
+#[test]
 fn a_pool_that_a_policy_needs_stays() {
     let before = snapshot(OBJECTS);
     let compiled = again(&without("name: spam-pool }"), &before);
