@@ -16,6 +16,7 @@ mod port;
 mod postfix;
 mod process;
 mod rspamd;
+pub mod scene;
 mod sink;
 mod smtp_sink;
 mod spamd;
