@@ -55,12 +55,7 @@ fn gateway(namespace: &str, number: usize) -> Value {
         "upstream": { "endpoints": [{ "address": format!("postfix-{number}:25") }] },
         "home": ["JP"],
     });
-    object(
-        "MailGateway",
-        namespace,
-        gateway_name(number),
-        spec,
-    )
+    object("MailGateway", namespace, gateway_name(number), spec)
 }
 
 fn policy(namespace: &str, number: usize) -> Value {
@@ -164,10 +159,5 @@ fn pool(namespace: &str, number: usize, name: &str) -> Value {
     let spec = json!({
         "members": [{ "name": "a", "relay": { "address": format!("relay-{name}-{number}:25") } }],
     });
-    object(
-        "EgressPool",
-        namespace,
-        format!("{name}-{number}"),
-        spec,
-    )
+    object("EgressPool", namespace, format!("{name}-{number}"), spec)
 }

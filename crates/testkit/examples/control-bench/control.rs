@@ -110,7 +110,12 @@ impl Control {
     pub(crate) fn cpu(&self) -> f64 {
         let text = self.read("stat");
         // After the name, which ends in a parenthesis, come the state and ten more; Linux counts hundredths.
-        let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        let fields: Vec<&str> = text
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
         let ticks: u32 = fields[11..13]
             .iter()
             .map(|field| field.parse::<u32>().unwrap())

@@ -20,8 +20,8 @@ impl Figures {
         self.missed += usize::from(!is_good);
     }
 
-    /// How long changes took, of which 99 of 100 must take less than a second.
-    pub(crate) fn delays(&mut self, what: &str, mut delays: Vec<Delay>) {
+    /// How long changes took, of which 99 of 100 must take less than the bound, if there is one.
+    pub(crate) fn delays(&mut self, what: &str, mut delays: Vec<Delay>, bound: Option<Duration>) {
         delays.sort_by_key(|delay| delay.enforced);
         let enforced: Vec<Duration> = delays.iter().map(|delay| delay.enforced).collect();
         let mut acknowledged: Vec<Duration> =
@@ -35,8 +35,13 @@ impl Figures {
             ms(rank(&acknowledged, 99)),
             delays.len()
         );
-        let is_good = rank(&enforced, 99) < Duration::from_secs(1);
-        self.bound(what, &figure, "p99 1000 ms", is_good);
+        match bound {
+            None => self.tell(what, &figure),
+            Some(bound) => {
+                let is_good = rank(&enforced, 99) < bound;
+                self.bound(what, &figure, &format!("p99 {}", ms(bound)), is_good);
+            }
+        }
     }
 }
 

@@ -50,7 +50,8 @@ impl Fleet {
     /// Makes Pods and their tokens, and connects a proxy for each.
     pub(crate) async fn connect(api: &Arc<Api>, control: &Control) -> Self {
         let server = Server::new(control.address(), &authorities(api).await);
-        let pods = (0..GATEWAYS * PROXIES).map(|number| (core(&namespace_of(number % GATEWAYS), "pods"), pod(number)));
+        let pods = (0..GATEWAYS * PROXIES)
+            .map(|number| (core(&namespace_of(number % GATEWAYS), "pods"), pod(number)));
         let pods = api.create(pods.collect()).await;
         let requests = pods.iter().enumerate().map(|(number, pod)| {
             let gateway = number % GATEWAYS;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use hyper::{Method, Request, StatusCode};
 use sekisho_policy::report::Revision;
-use sekisho_policy::snapshot::{RuleSpec, SCHEMA};
+use sekisho_policy::snapshot::{RuleSpec, SCHEMA, Unit};
 use sekisho_policy::{Envelope, Report, Ruleset};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -18,7 +18,7 @@ const LARGEST: usize = 32 << 20;
 /// After a lost connection.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a proxy enforces: the first count of each limit, by name.
+/// What a proxy enforces: how many recipients each limit allows, by name.
 pub(crate) type Enforced = BTreeMap<String, Since>;
 
 /// A count, and since when it is enforced and acknowledged.
@@ -101,7 +101,13 @@ impl Proxy {
                 let RuleSpec::RateLimit(limit) = &rule.spec else {
                     continue;
                 };
-                let count = limit.limits[0].count;
+                let mut limits = limit.limits.iter();
+                let Some(count) = limits
+                    .find(|limit| limit.unit == Unit::Recipients)
+                    .map(|limit| limit.count)
+                else {
+                    continue;
+                };
                 let known = enforced.get(&rule.object.name);
                 if known.is_none_or(|known| known.count != count) {
                     let since = Since {
