@@ -2,7 +2,12 @@
 //! 1,000 simulated proxies. Ends with an error where a figure is over its bound, or an update is lost.
 //!
 //! Arguments: the program, and for how many seconds nothing is changed.
-#![expect(clippy::unwrap_used, reason = "a bench may panic like a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench prints its figures, and may panic like a test"
+)]
 
 mod api;
 mod control;
