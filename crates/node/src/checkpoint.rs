@@ -108,6 +108,9 @@ pub(crate) enum Heard {
     Another,
 }
 
+/// A generation is a time in milliseconds; one that is more than a day ahead was not made by a control plane.
+const FUTURE_MS: u64 = 86_400_000;
+
 /// Why a snapshot is not in force.
 enum Fault {
     /// Something newer is in force.
@@ -302,6 +305,13 @@ impl Checkpoint {
     }
 
     async fn put_in_force(&self, held: &mut Held, envelope: &Envelope) -> Result<Applied, Fault> {
+        let now_ms = self.base.clock.now_ms();
+        if envelope.generation > now_ms.saturating_add(FUTURE_MS) {
+            let generation = envelope.generation;
+            return Err(Fault::Passing(format!(
+                "the generation {generation} lies more than a day ahead of this machine's clock, and nothing could replace it"
+            )));
+        }
         if let Some(running) = &held.running {
             return Ok(running.gateway.apply(envelope).await?);
         }

@@ -12,10 +12,12 @@ pub enum Error {
         why: String,
     },
     /// The API server did not do what was asked.
-    #[error("{what}: {source}")]
+    #[error("{what}: {why}")]
     Api {
         /// What was asked of it.
         what: String,
+        /// What it said, for people.
+        why: String,
         /// What it said.
         source: Box<kube::Error>,
     },
@@ -27,6 +29,9 @@ pub enum Error {
         "{0} is there already and is not the gateway's; delete it, or give the gateway another name"
     )]
     NotOurs(String),
+    /// Something of ours cannot be put into words for the API server.
+    #[error("it cannot be written: {0}")]
+    Unwritable(String),
     /// Another replica holds the lease.
     #[error("another replica writes now")]
     NotHolder,
@@ -52,6 +57,10 @@ impl Error {
         let what = what.into();
         |source| Self::Api {
             what,
+            why: match &source {
+                kube::Error::Api(status) => status.message.clone(),
+                other => other.to_string(),
+            },
             source: Box::new(source),
         }
     }

@@ -47,9 +47,18 @@ pub struct Leadership {
     pub address: Option<String>,
     /// Until when this replica itself may write; it renews long before.
     until: Option<Instant>,
+    /// When writes that began before must have ended: others may hold it soon after.
+    ends: Option<Instant>,
 }
 
 impl Leadership {
+    /// How long a write that begins now may take; nothing if this replica may not write.
+    #[must_use]
+    pub fn time_to_write(&self) -> Option<Duration> {
+        let ends = self.ends.filter(|_| self.may_write())?;
+        Some(ends.saturating_duration_since(Instant::now()))
+    }
+
     /// Whether this replica may write now.
     #[must_use]
     pub fn may_write(&self) -> bool {
@@ -214,6 +223,7 @@ impl Campaign {
             holder: Some(self.candidate.identity.clone()),
             address: Some(self.candidate.address.clone()),
             until: Some(until),
+            ends: Some(begun + self.candidate.duration * 9 / 10),
         });
     }
 
@@ -223,6 +233,7 @@ impl Campaign {
             holder: holder(lease).cloned(),
             address: annotations.and_then(|all| all.get(ADDRESS)).cloned(),
             until: None,
+            ends: None,
         });
     }
 

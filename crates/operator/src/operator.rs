@@ -9,7 +9,7 @@ use sekisho_runtime::{Clock, Metrics, Shutdown};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::decide::{Memory, Tools};
+use crate::decide::{Memory, Tools, Writes};
 use crate::index::{Index, Label, Touched, Watched};
 use crate::lease::Leadership;
 use crate::watch::Change;
@@ -17,7 +17,12 @@ use crate::writer::Done;
 
 /// Changes are gathered until it is quiet for so long, and no longer than that.
 const QUIET: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// So long the first lists may take before what cannot be read is complained of, again and again.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// A proxy that lost its replica tries another within 15 seconds.
+const SETTLES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Serves what is published: the other end is the HTTP server of this replica.
 pub trait Publish: Send + Sync {
@@ -50,7 +55,11 @@ pub(crate) struct Operator {
     pub(crate) metrics: Metrics,
     pub(crate) dirty: Dirty,
     pub(crate) leads: bool,
+    /// When every proxy will have been heard of since this replica leads.
+    pub(crate) settled: Option<Instant>,
     pub(crate) said_complete: bool,
+    /// When those namespaces that can be read are no longer kept waiting by those that cannot.
+    pub(crate) impatient: Option<Instant>,
 }
 
 /// What is to be looked at, and when.
@@ -99,7 +108,7 @@ impl Operator {
     /// Runs until the process drains.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
         loop {
-            let due = self.dirty.due.filter(|_| self.index.is_complete());
+            let due = self.dirty.due;
             tokio::select! {
                 seen = self.ears.seen.recv() => match seen {
                     Some((label, change)) => self.take(&label, change),
@@ -119,6 +128,11 @@ impl Operator {
                     }
                 }
                 () = until(due) => self.decide(),
+                () = until(self.impatient) => self.give_up_waiting(),
+                () = until(self.settled) => {
+                    self.settled = None;
+                    self.everything();
+                }
                 () = shutdown.draining() => return,
             }
         }
@@ -128,7 +142,7 @@ impl Operator {
         let Touched {
             namespaces,
             snapshots,
-        } = self.index.take(label, change);
+        } = self.index.take(label, change, self.clock.now_ms());
         for (namespace, gateway) in snapshots {
             self.serve(&namespace, &gateway);
         }
@@ -138,10 +152,41 @@ impl Operator {
         }
         self.dirty.add(namespaces);
         if !self.said_complete && self.index.is_complete() {
-            self.said_complete = true;
             tracing::info!("everything that is in the cluster has been read");
-            self.publisher.complete();
-            self.everything();
+            self.complete();
+        } else if let Some(namespace) = &label.namespace
+            && self.index.is_read(namespace)
+        {
+            self.dirty.add([namespace.clone()]);
+        }
+    }
+
+    fn complete(&mut self) {
+        self.said_complete = true;
+        self.impatient = None;
+        self.publisher.complete();
+        self.everything();
+    }
+
+    /// Goes on with the namespaces that could be read, if there are any.
+    fn give_up_waiting(&mut self) {
+        let awaited: Vec<String> = self
+            .index
+            .awaited()
+            .map(|label| format!("{label:?}"))
+            .collect();
+        let any = self
+            .index
+            .namespaces
+            .keys()
+            .any(|namespace| self.index.is_read(namespace));
+        tracing::error!(
+            awaited = awaited.join(", "),
+            "not everything can be read; what cannot is left as it is"
+        );
+        self.impatient = Some(Instant::now() + PATIENCE);
+        if any && !self.said_complete {
+            self.complete();
         }
     }
 
@@ -149,10 +194,8 @@ impl Operator {
     fn serve(&self, namespace: &str, gateway: &str) {
         let held = self.index.namespaces.get(namespace);
         let exists = held.is_some_and(|held| held.has_gateway(gateway));
-        match held.and_then(|held| held.snapshots.get(gateway)) {
-            Some(stored) if exists || !self.index.is_complete() => {
-                self.publisher.publish(&stored.envelope, &stored.written)
-            }
+        match held.and_then(|held| held.snapshots.of(gateway)) {
+            Some(stored) if exists => self.publisher.publish(&stored.envelope, &stored.written),
             _ if exists => {}
             _ => self.publisher.withdraw(&format!("{namespace}/{gateway}")),
         }
@@ -169,6 +212,7 @@ impl Operator {
         let leads = self.ears.leadership.borrow_and_update().may_write();
         if leads != self.leads {
             self.leads = leads;
+            self.settled = leads.then(|| Instant::now() + SETTLES_WITHIN);
             self.metrics.leads(leads);
             // What was wished for as another holder's is decided anew, from what is there now.
             self.memory = Memory::default();
@@ -190,14 +234,25 @@ impl Operator {
     fn decide(&mut self) {
         let started = Instant::now();
         let now_ms = self.clock.now_ms();
-        for namespace in self.dirty.take() {
+        let writes = match self.settled {
+            _ if !self.leads => Writes::No,
+            Some(at) if Instant::now() < at => Writes::Settling,
+            _ => Writes::Yes,
+        };
+        let all = self.dirty.take();
+        for namespace in all
+            .into_iter()
+            .filter(|namespace| self.index.is_read(namespace))
+        {
             tokio::task::block_in_place(|| {
                 self.memory
-                    .decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
+                    .decide(&self.index, &namespace, &self.tools, writes, now_ms);
             });
         }
-        self.tools.gateways.all_known();
-        if self.leads {
+        if self.said_complete {
+            self.tools.gateways.all_known();
+        }
+        if self.leads && self.index.is_complete() {
             self.memory.sweep(&self.index, &self.tools);
         }
         self.metrics.invalid_objects(self.memory.invalid());

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -15,6 +16,7 @@ use sekisho_compile::ObjectKey;
 use sekisho_policy::Snapshot;
 use sekisho_runtime::Clock;
 use sekisho_runtime::tls::Identity;
+use sha2::Sha256;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::error::Error;
@@ -22,7 +24,7 @@ use crate::labels;
 use crate::snapshots::name_of;
 
 /// The Secret of the control plane's namespace that holds the fleet's key, and the key's name there and in owned Secrets.
-const FLEET_SECRET: &str = "sekisho-fleet";
+const FLEET_SECRET: &str = "sekisho.fleet";
 const FLEET_KEY: &str = "_fleet.key";
 /// No value is larger; a Secret has at most 1 MiB as a whole.
 const MAX_VALUE: usize = 128 * 1024;
@@ -111,9 +113,9 @@ impl Secrets {
     ) -> Result<(), Error> {
         let api: Api<Secret> = Api::namespaced(self.0.client.clone(), &gateway.namespace);
         let name = name_of(&gateway.name);
-        let before = read(&api, &name).await?.unwrap_or_default();
-        let mut data =
-            BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(self.fleet_key().await?))]);
+        let before = self.own(&api, &name, &owner).await?;
+        let key = gateway_key(&self.fleet_key().await?, &gateway);
+        let mut data = BTreeMap::from([(FLEET_KEY.to_owned(), ByteString(key))]);
         let mut problems = Vec::new();
         for source in &needed.certificates {
             let found = read(&api, source).await?;
@@ -155,6 +157,24 @@ impl Secrets {
         // Nobody listens any more once the process ends.
         let _ = self.0.findings.send(Finding { gateway, problems });
         Ok(())
+    }
+
+    /// What the owned Secret holds now.
+    async fn own(
+        &self,
+        api: &Api<Secret>,
+        name: &str,
+        owner: &OwnerReference,
+    ) -> Result<Values, Error> {
+        let found = api.get_opt(name).await;
+        let Some(secret) = found.map_err(Error::api(format!("reading the Secret {name}")))? else {
+            return Ok(Values::new());
+        };
+        let mut owners = secret.metadata.owner_references.iter().flatten();
+        if !owners.any(|each| each.controller == Some(true) && each.uid == owner.uid) {
+            return Err(Error::NotOurs(format!("the Secret {name}")));
+        }
+        Ok(secret.data.unwrap_or_default())
     }
 
     async fn apply(
@@ -215,14 +235,19 @@ impl Secrets {
                 .map(|key| key.0.clone())
                 .filter(|key| key.len() == 32)
         };
-        if let Some(key) = read(&api, FLEET_SECRET).await?.as_ref().and_then(key_of) {
-            return Ok(key);
+        if let Some(values) = read(&api, FLEET_SECRET).await? {
+            return key_of(&values).ok_or_else(|| {
+                Error::Unwritable(format!(
+                    "the Secret {}/{FLEET_SECRET} holds no key of 32 octets; delete it, and a new one is made",
+                    self.0.namespace
+                ))
+            });
         }
         let mut key = vec![0; 32];
         rustls::crypto::aws_lc_rs::default_provider()
             .secure_random
             .fill(&mut key)
-            .map_err(|_| Error::Certificates("the system has no randomness to give".to_owned()))?;
+            .map_err(|_| Error::Unwritable("the system has no randomness to give".to_owned()))?;
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(FLEET_SECRET.to_owned()),
@@ -253,6 +278,15 @@ async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Values>, Error> {
         .await
         .map_err(Error::api(format!("reading the Secret {name}")))?;
     Ok(found.map(|secret| secret.data.unwrap_or_default()))
+}
+
+/// The key of one gateway, made from that of the fleet: whoever reads a gateway's Secret learns nothing of the others'.
+fn gateway_key(fleet: &[u8], gateway: &ObjectKey) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(fleet).expect("HMAC takes keys of any length");
+    mac.update(gateway.namespace.as_bytes());
+    mac.update(b"/");
+    mac.update(gateway.name.as_bytes());
+    mac.finalize().into_bytes().to_vec()
 }
 
 fn login(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {

@@ -27,8 +27,9 @@ const AUTHORITIES: &str = "ca.crt";
 
 /// An object has at most 1 MiB, and metadata and base64 need their part of it.
 pub(crate) const MAX_PACKED: usize = 900 * 1024;
-/// Nobody writes a body that is larger unpacked; what claims to be is not looked at.
-const MAX_UNPACKED: u64 = 32 * 1024 * 1024;
+/// Nobody writes a body that is larger unpacked, or needs a larger window (a power of two); what claims to is not looked at.
+const MAX_UNPACKED: u64 = 8 * 1024 * 1024;
+const WINDOW_LOG_MAX: u32 = 23;
 /// Snapshots are read far more often than written, and are small.
 const LEVEL: i32 = 9;
 
@@ -64,7 +65,7 @@ impl Wanted {
     /// [`Error::SnapshotTooLarge`].
     pub(crate) fn object(&self) -> Result<ConfigMap, Error> {
         let json = serde_json::to_vec(&*self.envelope)
-            .map_err(|error| Error::Certificates(error.to_string()))?;
+            .map_err(|error| Error::Unwritable(error.to_string()))?;
         let packed = pack(&json);
         if packed.len() > MAX_PACKED {
             return Err(Error::SnapshotTooLarge {
@@ -135,7 +136,11 @@ pub(crate) fn read(item: &Item) -> Result<(ObjectKey, Stored), String> {
 }
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
-    let decoder = zstd::stream::read::Decoder::new(packed).map_err(|error| error.to_string())?;
+    let mut decoder =
+        zstd::stream::read::Decoder::new(packed).map_err(|error| error.to_string())?;
+    decoder
+        .window_log_max(WINDOW_LOG_MAX)
+        .map_err(|error| error.to_string())?;
     let mut json = Vec::new();
     decoder
         .take(MAX_UNPACKED + 1)
@@ -145,4 +150,84 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
         return Err(format!("it is larger than {MAX_UNPACKED} octets unpacked"));
     }
     Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_compile::{Objects, cluster, compile_all};
+    use sekisho_crd::Kind;
+    use sekisho_policy::Snapshot;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn envelope() -> Arc<Envelope> {
+        let mut objects = Objects::default();
+        let gateway = json!({
+            "apiVersion": sekisho_crd::API_VERSION, "kind": "MailGateway",
+            "metadata": { "namespace": "mail", "name": "outbound" },
+            "spec": { "listeners": [{ "name": "submission", "port": 587 }], "upstream": { "endpoints": [{ "address": "mta:25" }] } },
+        });
+        let findings = cluster::read(Kind::MailGateway, &gateway)
+            .unwrap()
+            .put(&mut objects);
+        assert_eq!(findings, []);
+        let none: BTreeMap<ObjectKey, Snapshot> = BTreeMap::new();
+        let body = compile_all(&objects, &none).gateways.into_values().next();
+        Arc::new(Envelope::seal(7, body.flatten().unwrap()))
+    }
+
+    fn item() -> Item {
+        let wanted = Wanted {
+            gateway: ObjectKey::new("mail", "outbound"),
+            owner: OwnerReference::default(),
+            envelope: envelope(),
+            authorities: "PEM".to_owned(),
+            replaces: None,
+        };
+        let object = wanted.object().unwrap();
+        let mut data = serde_json::to_value(&object).unwrap();
+        data.as_object_mut().unwrap().remove("metadata");
+        Item {
+            metadata: object.metadata,
+            data,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (key, stored) = read(&item()).unwrap();
+        assert_eq!(key, ObjectKey::new("mail", "outbound"));
+        assert_eq!(stored.envelope, envelope());
+        assert_eq!(stored.authorities, "PEM");
+        assert_eq!(Envelope::read(&stored.written).unwrap(), *envelope());
+    }
+
+    #[test]
+    fn what_others_wrote_is_not_believed() {
+        let with = |packed: &[u8]| {
+            let mut item = item();
+            item.data["binaryData"][FILE] = Value::String(BASE64.encode(packed));
+            read(&item).unwrap_err()
+        };
+        assert!(with(b"no zstd").len() > 3);
+        assert!(with(&pack(b"{}")).contains("generation"));
+        let forged = serde_json::to_string(&*envelope())
+            .unwrap()
+            .replace("587", "588");
+        assert!(with(&pack(forged.as_bytes())).contains("digest"));
+        let bomb = pack(&vec![b' '; 9 << 20]);
+        assert!(with(&bomb).contains("larger than"));
+
+        let mut other = item();
+        other.metadata.namespace = Some("shop".to_owned());
+        assert!(
+            read(&other)
+                .unwrap_err()
+                .contains("it holds the snapshot of")
+        );
+        let mut renamed = item();
+        renamed.metadata.name = Some("sekisho-inbound".to_owned());
+        assert!(read(&renamed).unwrap_err().contains("its label names"));
+    }
 }

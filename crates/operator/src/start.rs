@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use sekisho_policy::Fleet;
 use sekisho_runtime::{Clock, Metrics, Shutdown};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::authority::{Authorities, Keeper, Source};
 use crate::callers::Callers;
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::gateways::Gateways;
 use crate::index::Index;
 use crate::lease::{self, Candidate, Leadership};
-use crate::operator::{Ears, Operator, Publish};
+use crate::operator::{Ears, Operator, PATIENCE, Publish};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::{Lifetimes, inject, watches, webhook, writer};
@@ -117,7 +118,11 @@ pub async fn start(
         owner,
         findings,
     );
-    let admin_policies = AdminPolicies::discover(&client).await?;
+    let admin_policies = match config.namespaces.as_slice() {
+        [] => AdminPolicies::discover(&client).await?,
+        // They are of the whole cluster, and our rights are not.
+        _ => AdminPolicies::Absent,
+    };
     let (seen, begun) = watches::begin(&client, &config.namespaces, &shutdown);
     let gateways = Gateways::default();
     let connected = fleet.borrow().clone();
@@ -163,7 +168,9 @@ pub async fn start(
         metrics,
         dirty: Default::default(),
         leads: false,
+        settled: None,
         said_complete: false,
+        impatient: Some(Instant::now() + PATIENCE),
     };
     shutdown.spawn(operator.run(shutdown.clone()));
     Ok(Running {

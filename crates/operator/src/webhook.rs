@@ -86,7 +86,7 @@ async fn look(
         })
         .collect();
     let patch: json_patch::Patch = serde_json::from_value(Value::Array(steps))
-        .map_err(|error| Error::Certificates(error.to_string()))?;
+        .map_err(|error| Error::Unwritable(error.to_string()))?;
     let params = PatchParams {
         field_manager: Some(labels::FIELD_MANAGER.to_owned()),
         ..PatchParams::default()

@@ -3,7 +3,7 @@
 //! Whoever decides never waits for the API server. Wishes are done in the order of their keys, so snapshots come before
 //! statuses, and only by the holder of the lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,11 +58,18 @@ pub(crate) struct Done {
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(mpsc::UnboundedSender<(Key, Wish)>);
 
-struct Wish(Job);
+enum Wish {
+    Do(Job),
+    /// For the thing of this name and those below it, whatever they are.
+    Cancel,
+}
 
 impl std::fmt::Debug for Wish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wish")
+        f.write_str(match self {
+            Self::Do(_) => "Do",
+            Self::Cancel => "Cancel",
+        })
     }
 }
 
@@ -76,7 +83,17 @@ impl Writer {
         let job: Job = Arc::new(move || Box::pin(job()));
         let name = name.into();
         // Nobody listens any more once the process ends.
-        let _ = self.0.send((Key { what, name }, Wish(job)));
+        let _ = self.0.send((Key { what, name }, Wish::Do(job)));
+    }
+
+    /// Takes back what was wished for the thing of this name, and for those below it, unless it is under way.
+    pub(crate) fn cancel(&self, name: &str) {
+        let key = Key {
+            what: What::Object,
+            name: name.to_owned(),
+        };
+        // Nobody listens any more once the process ends.
+        let _ = self.0.send((key, Wish::Cancel));
     }
 }
 
@@ -93,6 +110,7 @@ pub(crate) fn start(
         waiting: BTreeMap::new(),
         running: JoinSet::new(),
         busy: BTreeMap::new(),
+        cancelled: BTreeSet::new(),
         done,
     };
     shutdown.spawn(queue.run(wished, shutdown.clone()));
@@ -104,7 +122,9 @@ struct Queue {
     waiting: BTreeMap<Key, Entry>,
     running: JoinSet<(Key, Entry, Result<(), Error>)>,
     /// What is under way: nothing is done twice at once.
-    busy: BTreeMap<Key, ()>,
+    busy: BTreeMap<Key, tokio::task::Id>,
+    /// What was cancelled while it was under way: it is not tried again.
+    cancelled: BTreeSet<String>,
     done: mpsc::UnboundedSender<Done>,
 }
 
@@ -122,15 +142,23 @@ impl Queue {
             let next = self.next_due();
             tokio::select! {
                 wish = wished.recv() => match wish {
-                    Some((key, Wish(job))) => {
+                    Some((key, Wish::Do(job))) => {
                         self.waiting.insert(key, Entry { job, tries: 0, due: Instant::now() });
+                    }
+                    Some((key, Wish::Cancel)) => {
+                        let below = format!("{}/", key.name);
+                        self.waiting
+                            .retain(|each, _| each.name != key.name && !each.name.starts_with(&below));
+                        self.cancelled.insert(key.name);
                     }
                     None => return,
                 },
                 Some(ended) = self.running.join_next() => match ended {
                     Ok((key, entry, outcome)) => self.ended(key, entry, outcome),
-                    // Its key stays busy, which a restart mends; the panic itself was logged.
-                    Err(error) => tracing::error!(%error, "a write ended in a panic"),
+                    Err(error) => {
+                        tracing::error!(%error, "a write ended in a panic");
+                        self.busy.retain(|_, task| *task != error.id());
+                    }
                 },
                 () = until(next) => {}
                 () = shutdown.draining() => return,
@@ -142,13 +170,14 @@ impl Queue {
         if self.waiting.is_empty() {
             return;
         }
-        if !self.leadership.borrow().may_write() {
+        let Some(time) = self.leadership.borrow().time_to_write() else {
             // Whoever holds it next decides anew, from what is there then.
             for (key, _) in std::mem::take(&mut self.waiting) {
                 self.tell(key, Err(Error::NotHolder));
             }
             return;
-        }
+        };
+        let within = WITHIN.min(time);
         let now = Instant::now();
         while self.running.len() < AT_ONCE {
             let due = self
@@ -161,24 +190,26 @@ impl Queue {
             let Some(entry) = self.waiting.remove(&key) else {
                 return;
             };
-            self.busy.insert(key.clone(), ());
-            self.running.spawn(async move {
-                let outcome = match timeout(WITHIN, (entry.job)()).await {
+            let name = key.clone();
+            let task = self.running.spawn(async move {
+                let outcome = match timeout(within, (entry.job)()).await {
                     Ok(outcome) => outcome,
-                    Err(_) => Err(Error::Late(WITHIN)),
+                    Err(_) => Err(Error::Late(within)),
                 };
                 (key, entry, outcome)
             });
+            self.busy.insert(name, task.id());
         }
     }
 
     fn ended(&mut self, key: Key, entry: Entry, outcome: Result<(), Error>) {
         self.busy.remove(&key);
+        let is_cancelled = self.is_cancelled(&key.name);
         if let Err(error) = &outcome
             && !error.is_passing()
         {
             tracing::warn!(what = ?key.what, name = key.name, %error, "a write failed");
-            if key.what != What::Event {
+            if key.what != What::Event && !is_cancelled {
                 let tries = entry.tries + 1;
                 let pause = FIRST_PAUSE
                     .saturating_mul(1 << tries.min(8))
@@ -192,6 +223,18 @@ impl Queue {
             }
         }
         self.tell(key, outcome);
+    }
+
+    /// Whether the thing, or one above it, was cancelled; that holds for what was under way then, and no longer.
+    fn is_cancelled(&mut self, name: &str) -> bool {
+        let cancelled = self
+            .cancelled
+            .iter()
+            .any(|of| name == of || name.starts_with(&format!("{of}/")));
+        if self.busy.is_empty() {
+            self.cancelled.clear();
+        }
+        cancelled
     }
 
     fn tell(&self, key: Key, outcome: Result<(), Error>) {

@@ -35,7 +35,10 @@ pub(crate) async fn run(args: Control) -> Result<Outcome> {
         LogFormat::Json => logs::Format::Json,
     };
     // What these crates say of failures we say ourselves, with the thing that failed; `--log kube_client=...` brings it back.
-    logs::init(format, &format!("kube_client=off,kube_runtime=off,{}", args.log))?;
+    logs::init(
+        format,
+        &format!("kube_client=off,kube_runtime=off,{}", args.log),
+    )?;
     let process = Process::prepare(args).await?;
     process.serve().await?;
     Ok(Outcome::Done)

@@ -74,7 +74,7 @@ fn a_pair_that_does_not_match_is_told_and_the_one_before_stays() {
 /// Which authority signs.
 fn signer(site: &Site) -> Option<String> {
     use base64::Engine as _;
-    let secret = site.find("secret", SYSTEM, "sekisho-authority")?;
+    let secret = site.find("secret", SYSTEM, "sekisho.authority")?;
     let keyring = secret["data"]["keyring.json"].as_str()?;
     let keyring = base64::engine::general_purpose::STANDARD
         .decode(keyring)
@@ -106,6 +106,18 @@ fn the_authority_is_replaced_and_no_proxy_is_lost() {
         site.mount("mail/outbound", &proxy.mounts);
         signer(site).filter(|now| *now != first)
     });
+    // A new connection: the replica shows what the new authority signed, and the pod has learned of that in time.
+    assert!(proxy.process.terminate().success());
+    site.mount("mail/outbound", &proxy.mounts);
+    let token = site.token_file("mail", "sekisho-outbound", "outbound-0");
+    let address = control.fleet.address();
+    let _again = site.proxy_process(
+        "mail/outbound",
+        "outbound-0",
+        address,
+        &token,
+        proxy.mounts.clone(),
+    );
     site.plane.apply(&policy(1));
     wait_until("the rule at the proxy", || {
         site.mount("mail/outbound", &proxy.mounts);

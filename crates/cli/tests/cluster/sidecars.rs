@@ -114,7 +114,7 @@ fn other_ways_out_are_shut_and_what_reopens_them_is_named() {
         "{plain}  blockBypass: {{ namespaces: Labelled }}\n"
     ));
     wait_until("a policy in the gateway's namespace", || {
-        site.find("networkpolicy", "mail", "sekisho-bypass-outbound")
+        site.find("networkpolicy", "mail", "sekisho-bypass.outbound")
     });
     wait_until("a policy in the namespace that agreed", || {
         site.find("networkpolicy", "shop", "sekisho-bypass-mail.outbound")
@@ -140,7 +140,7 @@ fn other_ways_out_are_shut_and_what_reopens_them_is_named() {
 
     site.plane.apply(&plain);
     for (namespace, name) in [
-        ("mail", "sekisho-bypass-outbound"),
+        ("mail", "sekisho-bypass.outbound"),
         ("shop", "sekisho-bypass-mail.outbound"),
     ] {
         wait_until("the policy to go", || {

@@ -9,8 +9,20 @@ pub(super) fn mend(definition: &mut Value) {
     if let Some(schema) = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         mend_schema(schema);
         bound_names(schema);
+        not_observed_yet(schema);
     }
     add_columns(definition);
+}
+
+/// An object that nobody has looked at yet has a status that says so, or kstatus, and with it `helm install --wait`, takes it
+/// for done.
+fn not_observed_yet(schema: &mut Value) {
+    if let Some(status) = schema
+        .pointer_mut("/properties/status")
+        .and_then(Value::as_object_mut)
+    {
+        status.insert("default".to_owned(), json!({ "observedGeneration": -1 }));
+    }
 }
 
 /// What `kubectl get` shows of every kind, after what the kind itself shows. The wide ones say why.
@@ -18,15 +30,19 @@ fn add_columns(definition: &mut Value) {
     let Some(version) = definition.pointer_mut("/spec/versions/0") else {
         return;
     };
-    let reason = |name: &str, condition: &str| {
+    let reason = |name: &str, condition: &str, priority: u8| {
         let path = format!(".status.conditions[?(@.type=='{condition}')].reason");
-        json!({ "name": name, "type": "string", "jsonPath": path, "priority": 1 })
+        let mut column = json!({ "name": name, "type": "string", "jsonPath": path });
+        if priority > 0 {
+            column["priority"] = json!(priority);
+        }
+        column
     };
     let common = [
         json!({ "name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status" }),
         json!({ "name": "Programmed", "type": "string", "jsonPath": ".status.programmed" }),
-        reason("Reason", condition_type::ACCEPTED),
-        reason("Programmed reason", condition_type::PROGRAMMED),
+        reason("Reason", condition_type::ACCEPTED, 1),
+        reason("State", condition_type::PROGRAMMED, 0),
         json!({ "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" }),
     ];
     if let Some(columns) = version["additionalPrinterColumns"].as_array_mut() {

@@ -15,9 +15,9 @@ pub mod condition_type {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status speaks of; -1 until somebody has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
     /// Accepted: the object is valid and attached. Programmed: the proxies enforce it. Others say what to look at.

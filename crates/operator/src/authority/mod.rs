@@ -24,7 +24,7 @@ use crate::lease::Leadership;
 use keyring::Keyring;
 
 /// The Secret that holds the authority.
-const SECRET: &str = "sekisho-authority";
+const SECRET: &str = "sekisho.authority";
 /// Its key for us, and that for people.
 const KEYRING: &str = "keyring.json";
 const BUNDLE: &str = "ca.crt";
@@ -158,7 +158,16 @@ impl Keeper {
             }
             Source::Own { lifetimes, .. } => *lifetimes,
         };
-        let (mut keyring, secret) = match self.read().await? {
+        let is_fresh = state.renew_at_ms > now_ms;
+        let read = match self.read().await {
+            // What we hold goes on signing, whatever became of the Secret.
+            Err(error) if !is_fresh => {
+                tracing::error!(%error, "the authority cannot be read; certificates are renewed by what is known of it");
+                None
+            }
+            read => read?,
+        };
+        let (mut keyring, secret) = match read {
             Some(found) => found,
             None if self.leadership.borrow().may_write() => {
                 // Somebody deleted it: what we hold goes on, or every proxy would lose us.
@@ -168,7 +177,13 @@ impl Keeper {
                 self.write(&kept, None).await?;
                 return Ok(None);
             }
-            None => return Ok(None),
+            None if is_fresh => return Ok(None),
+            None => {
+                let Some(kept) = state.keyring.clone() else {
+                    return Ok(None);
+                };
+                return State::of_keyring(kept, &self.names, lifetimes, now_ms).map(Some);
+            }
         };
         if self.leadership.borrow().may_write()
             && let Some(renewed) = keyring.renewed(lifetimes, now_ms)?
@@ -178,7 +193,6 @@ impl Keeper {
                 .await?;
             keyring = renewed;
         }
-        let is_fresh = state.renew_at_ms > now_ms;
         if is_fresh && state.keyring.as_ref() == Some(&keyring) {
             return Ok(None);
         }

@@ -52,10 +52,10 @@ pub fn chosen<'a>(
 }
 
 /// The name of what blocks bypasses in a namespace. Gateways and namespaces have no dots in their names, so nobody can
-/// give a gateway a name by which it meets the policies of another.
+/// give a gateway a name by which it meets the policies, or anything else, of another.
 fn name_in(gateway: &GatewayInput<'_>, namespace: &str) -> String {
     if namespace == gateway.namespace {
-        format!("sekisho-bypass-{}", gateway.name)
+        format!("sekisho-bypass.{}", gateway.name)
     } else {
         admin_name(gateway)
     }

@@ -69,7 +69,7 @@ fn only_the_gateways_namespace_has_its_owner() {
     assert_eq!(
         owners,
         [
-            ("sekisho-bypass-outbound", true),
+            ("sekisho-bypass.outbound", true),
             ("sekisho-bypass-mail.outbound", false)
         ]
     );
@@ -208,7 +208,7 @@ fn policies_that_concern_nobody_who_is_kept_reopen_nothing() {
         ),
         (
             "its own",
-            "sekisho-bypass-outbound",
+            "sekisho-bypass.outbound",
             json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": all }),
             false,
         ),

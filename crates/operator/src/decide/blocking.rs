@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
-use sekisho_crd::{ConditionStatus, MailGatewaySpec};
+use sekisho_crd::{ConditionStatus, Kind, MailGatewaySpec};
 
 use super::{Memory, Tools, Turn, print};
 use crate::bypass::{self, Possible};
@@ -65,7 +65,12 @@ impl Turn<'_> {
     }
 
     /// What a gateway's status says of it.
-    pub(super) fn bypass(&self, name: &str, spec: &MailGatewaySpec) -> Option<Aspect> {
+    pub(super) fn bypass(
+        &self,
+        name: &str,
+        spec: &MailGatewaySpec,
+        denied: AdminPolicies,
+    ) -> Option<Aspect> {
         let gateway = GatewayInput {
             namespace: self.namespace,
             name,
@@ -76,7 +81,7 @@ impl Turn<'_> {
         let held = chosen
             .iter()
             .filter_map(|namespace| self.index.namespaces.get(namespace));
-        let policies: Vec<NetworkPolicy> = match self.tools.admin_policies {
+        let policies: Vec<NetworkPolicy> = match denied {
             // No NetworkPolicy reopens what an AdminNetworkPolicy denies.
             AdminPolicies::Present => Vec::new(),
             AdminPolicies::Absent => held
@@ -121,12 +126,16 @@ impl Memory {
 
     /// Deletes what no gateway has any more. To be called when every namespace was looked at.
     pub(crate) fn sweep(&mut self, index: &Index, tools: &Tools) {
+        self.forget_what_is_long_gone();
         self.strewn
             .retain(|namespace, _| index.namespaces.contains_key(namespace));
+        let unsure = self.unsure();
         let kept: Strewn = self.strewn.values().flatten().cloned().collect();
         for (namespace, held) in &index.namespaces {
             for (name, policy) in &held.policies {
-                let Some(uid) = stray(policy) else { continue };
+                let Some(uid) = stray(policy, &unsure) else {
+                    continue;
+                };
                 if !kept.contains(&(Some(namespace.clone()), name.clone())) {
                     let resource = ApiResource::erase::<NetworkPolicy>(&());
                     self.delete(tools, resource, Some(namespace), name, &uid);
@@ -139,39 +148,61 @@ impl Memory {
                 .filter(|(namespace, _)| namespace.is_none())
                 .map(|(_, name)| name)
                 .collect();
-            self.sweep_admin_policies(tools, names);
+            self.sweep_admin_policies(tools, names, unsure);
         }
     }
 
-    fn sweep_admin_policies(&mut self, tools: &Tools, kept: BTreeSet<String>) {
-        let names: Vec<&str> = kept.iter().map(String::as_str).collect();
+    /// The gateways (as labels name them) that are not accepted now: what was made for them when they were stays.
+    fn unsure(&self) -> BTreeSet<String> {
+        let invalid = self
+            .invalid
+            .iter()
+            .flat_map(|(namespace, objects)| objects.iter().map(move |object| (namespace, object)));
+        invalid
+            .filter(|(_, (kind, _))| *kind == Kind::MailGateway)
+            .map(|(namespace, (_, name))| labels::dotted(namespace, name))
+            .collect()
+    }
+
+    fn sweep_admin_policies(
+        &mut self,
+        tools: &Tools,
+        kept: BTreeSet<String>,
+        unsure: BTreeSet<String>,
+    ) {
+        let names: Vec<&str> = kept.iter().chain(&unsure).map(String::as_str).collect();
         let path = "-/-/AdminNetworkPolicy";
         if !self.is_new(What::Object, path, print(&[names.join("\n").as_bytes()])) {
             return;
         }
         let client = tools.client.clone();
         tools.writer.put(What::Object, path, move || {
-            delete_others(client.clone(), kept.clone())
+            delete_others(client.clone(), kept.clone(), unsure.clone())
         });
     }
 }
 
 /// The uid of a policy that the operator strewed into a namespace that is not its gateway's.
-fn stray(policy: &serde_json::Value) -> Option<String> {
+fn stray(policy: &serde_json::Value, unsure: &BTreeSet<String>) -> Option<String> {
     let metadata = &policy["metadata"];
-    let labelled = metadata["labels"][labels::BYPASS_OF].is_string();
+    let of = metadata["labels"][labels::BYPASS_OF].as_str();
+    let labelled = of.is_some_and(|of| !unsure.contains(of));
     let ours = labelled
         && metadata["labels"]["app.kubernetes.io/managed-by"] == "sekisho"
         && metadata["name"]
             .as_str()
-            .is_some_and(|name| name.starts_with("sekisho-bypass-"));
+            .is_some_and(|name| name.starts_with("sekisho-bypass"));
     // In its gateway's own namespace the owner reference takes it along.
     let is_owned = metadata["ownerReferences"].is_array();
     let uid = metadata["uid"].as_str()?;
     (ours && !is_owned).then(|| uid.to_owned())
 }
 
-async fn delete_others(client: Client, kept: BTreeSet<String>) -> Result<(), Error> {
+async fn delete_others(
+    client: Client,
+    kept: BTreeSet<String>,
+    unsure: BTreeSet<String>,
+) -> Result<(), Error> {
     let api: Api<DynamicObject> = Api::all_with(client, &bypass::admin_resource());
     let params = ListParams::default().labels(&format!(
         "app.kubernetes.io/managed-by=sekisho,{}",
@@ -182,6 +213,14 @@ async fn delete_others(client: Client, kept: BTreeSet<String>) -> Result<(), Err
         .await
         .map_err(Error::api("listing AdminNetworkPolicies"))?;
     for policy in found {
+        let of = policy
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|all| all.get(labels::BYPASS_OF));
+        if of.is_some_and(|of| unsure.contains(of)) {
+            continue;
+        }
         let name = policy.metadata.name.unwrap_or_default();
         if !kept.contains(&name) {
             let deleted = api.delete(&name, &DeleteParams::default()).await;

@@ -15,7 +15,7 @@ const LONGEST: usize = 1024;
 impl Memory {
     /// Tells what the new status says that the old one did not.
     pub(super) fn tell_events(
-        &self,
+        &mut self,
         turn: &Turn<'_>,
         kind: Kind,
         name: &str,
@@ -30,9 +30,26 @@ impl Memory {
             uid: Some(known.uid.clone()),
             ..ObjectReference::default()
         };
-        for event in news(known.status.as_ref(), wanted) {
+        let mut events = news(known.status.as_ref(), wanted);
+        events.extend(self.programmed(known, wanted));
+        for event in events {
             turn.publish(event, reference.clone());
         }
+    }
+}
+
+impl Memory {
+    /// Said once for each generation of an object, however often proxies come and go.
+    fn programmed(&mut self, known: &KnownObject, wanted: &Status) -> Option<Event> {
+        let is_true = |condition: &&Condition| condition.status == ConditionStatus::True;
+        let now = condition(Some(wanted), "Programmed").filter(is_true)?;
+        let generation = wanted.observed_generation?;
+        let before = condition(known.status.as_ref(), "Programmed").filter(is_true);
+        let known_before =
+            before.is_some_and(|before| before.observed_generation == Some(generation));
+        let told = self.told_programmed.insert(known.uid.clone(), generation);
+        (told != Some(generation) && !known_before)
+            .then(|| event(EventType::Normal, "Program", "Programmed", &now.message))
     }
 }
 
@@ -99,28 +116,16 @@ fn news(before: Option<&Status>, after: &Status) -> Vec<Event> {
         condition(before, "Programmed"),
         condition(Some(after), "Programmed"),
     );
-    if let Some(is) = is {
-        let same = was.is_some_and(|was| (was.status, &was.reason) == (is.status, &is.reason));
-        let newer = was.is_none_or(|was| was.observed_generation != is.observed_generation);
-        match (is.status, is.reason.as_str()) {
-            (_, "Rejected" | "WriteFailed") if !same => {
-                events.push(event(
-                    EventType::Warning,
-                    "Program",
-                    &is.reason,
-                    &is.message,
-                ));
-            }
-            (ConditionStatus::True, _) if !same || newer => {
-                events.push(event(
-                    EventType::Normal,
-                    "Program",
-                    "Programmed",
-                    &is.message,
-                ));
-            }
-            _ => {}
-        }
+    if let Some(is) = is
+        && matches!(is.reason.as_str(), "Rejected" | "WriteFailed")
+        && was.is_none_or(|was| was.reason != is.reason)
+    {
+        events.push(event(
+            EventType::Warning,
+            "Program",
+            &is.reason,
+            &is.message,
+        ));
     }
     events
 }

@@ -58,9 +58,18 @@ pub(crate) struct Memory {
     invalid: BTreeMap<String, BTreeSet<(Kind, String)>>,
     /// What each namespace's gateways have elsewhere.
     strewn: BTreeMap<String, blocking::Strewn>,
+    /// When a proxy that was ahead of each gateway's snapshot was last overtaken, in milliseconds since 1970.
+    overtaken: BTreeMap<String, u64>,
+    /// With which generation each object, by its uid, was last said to be enforced.
+    told_programmed: BTreeMap<String, i64>,
+    /// The gateways that each namespace had when it was last looked at.
+    gateways: BTreeMap<String, BTreeSet<String>>,
     /// Pods that were said to lack their sidecar, by their uid.
     told_pods: BTreeSet<String>,
 }
+
+/// So many uids are remembered.
+const REMEMBERED: usize = 100_000;
 
 pub(crate) type Print = [u8; 32];
 
@@ -80,10 +89,26 @@ pub(crate) struct Turn<'a> {
     pub(crate) index: &'a Index,
     pub(crate) tools: &'a Tools,
     pub(crate) now_ms: u64,
+    pub(crate) settling: Settling,
     /// The next body of each gateway; none while it is not valid and never was.
     pub(crate) bodies: &'a BTreeMap<String, Option<Snapshot>>,
     /// What is wrong, by object.
     pub(crate) findings: &'a BTreeMap<(Kind, String), Vec<&'a Diagnostic>>,
+}
+
+/// Whether this replica writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    No,
+    Settling,
+    Yes,
+}
+
+/// Whether this replica began to write a moment ago, and may not have heard of all proxies yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settling {
+    Yes,
+    No,
 }
 
 /// The last good snapshot, as `compile` borrows it.
@@ -102,18 +127,20 @@ impl Memory {
         index: &Index,
         namespace: &str,
         tools: &Tools,
-        leads: bool,
+        writes: Writes,
         now_ms: u64,
     ) {
         let Some(held) = index.namespaces.get(namespace) else {
             self.invalid.remove(namespace);
+            self.forget_gateways(tools, namespace, &BTreeSet::new());
+            tools.metrics.pods_without_sidecar(namespace, 0);
             tools.gateways.replace(namespace, BTreeMap::new());
             return;
         };
         let gateways: Vec<ObjectKey> = held.objects.gateways.keys().cloned().collect();
         let last: BTreeMap<ObjectKey, Last> = gateways
             .iter()
-            .filter_map(|key| Some((key.clone(), Last(held.last(&key.name)?.clone()))))
+            .filter_map(|key| Some((key.clone(), Last(held.snapshots.last(&key.name)?.clone()))))
             .collect();
         let compiled = compile_all(&held.objects, &last);
         let bodies = compiled
@@ -128,24 +155,53 @@ impl Memory {
             .filter(|(_, all)| has_error(all))
             .map(|(key, _)| key.clone());
         self.invalid.insert(namespace.to_owned(), invalid.collect());
+        let settling = match writes {
+            Writes::Settling => Settling::Yes,
+            _ => Settling::No,
+        };
         let turn = Turn {
             namespace,
             held,
             index,
             tools,
             now_ms,
+            settling,
             bodies: &bodies,
             findings: &findings,
         };
         tools.gateways.replace(namespace, turn.injectable());
-        if !leads {
+        if writes == Writes::No {
             return;
         }
+        self.forget_gateways(
+            tools,
+            namespace,
+            &gateways.iter().map(|key| key.name.clone()).collect(),
+        );
         self.snapshots(&turn);
         self.secrets(&turn);
         self.workloads(&turn);
         self.pods(&turn);
         self.statuses(&turn);
+    }
+
+    /// What was wished for a gateway that is gone is wished no more.
+    fn forget_gateways(&mut self, tools: &Tools, namespace: &str, there: &BTreeSet<String>) {
+        let before = self
+            .gateways
+            .insert(namespace.to_owned(), there.clone())
+            .unwrap_or_default();
+        for gone in before.difference(there) {
+            let path = format!("{namespace}/{gone}");
+            tools.writer.cancel(&path);
+            let below = format!("{path}/");
+            self.wished
+                .retain(|key, _| key.name != path && !key.name.starts_with(&below));
+            let key = ObjectKey::new(namespace, &**gone);
+            self.secret_findings.remove(&key);
+            self.write_failures.remove(&key);
+            self.overtaken.remove(&path);
+        }
     }
 
     /// The objects that are not accepted: kind, namespace and name.
@@ -155,6 +211,16 @@ impl Memory {
                 .iter()
                 .map(|(kind, name)| (kind.as_str(), namespace.as_str(), name.as_str()))
         })
+    }
+
+    /// Uids are never used again; those of objects that are gone must not gather for ever.
+    fn forget_what_is_long_gone(&mut self) {
+        if self.told_programmed.len() > REMEMBERED {
+            self.told_programmed.clear();
+        }
+        if self.told_pods.len() > REMEMBERED {
+            self.told_pods.clear();
+        }
     }
 
     /// Whether a wish is another one than the last for this thing.

@@ -10,21 +10,36 @@ use sekisho_policy::{Envelope, Snapshot};
 
 use super::{Memory, Turn, print};
 use crate::error::Error;
+use crate::index::FUTURE_MS;
 use crate::snapshots::{Wanted, name_of};
 use crate::writer::What;
 
-/// A proxy whose generation is further in the future than this is not believed: its clock, or it, is false.
-const FUTURE: u64 = 86_400_000;
+/// A proxy that claims to be ahead is overtaken no more often, in milliseconds: one that lies must not make us write all day.
+const OVERTAKE_EVERY: u64 = 30_000;
 
 impl Memory {
     pub(super) fn snapshots(&mut self, turn: &Turn<'_>) {
         for (gateway, body) in turn.bodies {
-            let (Some(body), Some(owner)) = (body, turn.owner(gateway)) else {
+            let Some(owner) = turn.owner(gateway) else {
                 continue;
             };
             let path = turn.path(gateway);
-            let stored = turn.held.snapshots.get(gateway);
-            let envelope = turn.next(gateway, body);
+            let stored = turn.held.snapshots.of(gateway);
+            let may_overtake = self
+                .overtaken
+                .get(&path)
+                .is_none_or(|last| turn.now_ms.saturating_sub(*last) >= OVERTAKE_EVERY);
+            let (envelope, overtakes) = match body {
+                Some(body) => turn.next(gateway, body, may_overtake),
+                // The rules stay as they are; the authorities beside them must not.
+                None => match turn.held.snapshots.last(gateway) {
+                    Some(last) => (last.clone(), false),
+                    None => continue,
+                },
+            };
+            if overtakes {
+                self.overtaken.insert(path.clone(), turn.now_ms);
+            }
             let is_there = stored.is_some_and(|stored| {
                 stored.envelope == envelope && stored.authorities == turn.tools.authorities
             });
@@ -66,20 +81,25 @@ impl Memory {
 
 impl Turn<'_> {
     /// The envelope that is to be in force: the last one if its body is the same and no proxy is ahead of it.
-    fn next(&self, gateway: &str, body: &Snapshot) -> Arc<Envelope> {
-        let last = self.held.last(gateway);
-        let ahead = self.generation_ahead(gateway, last);
+    fn next(&self, gateway: &str, body: &Snapshot, may_overtake: bool) -> (Arc<Envelope>, bool) {
+        let last = self.held.snapshots.last(gateway);
+        let ahead = self
+            .generation_ahead(gateway, last)
+            .filter(|_| may_overtake);
         if let Some(last) = last
             && last.snapshot == *body
             && ahead.is_none()
         {
-            return last.clone();
+            return (last.clone(), false);
         }
         let after = last
             .map_or(0, |last| last.generation)
             .max(ahead.unwrap_or_default());
         let generation = after.saturating_add(1).max(self.now_ms);
-        Arc::new(Envelope::seal(generation, body.clone()))
+        (
+            Arc::new(Envelope::seal(generation, body.clone())),
+            ahead.is_some(),
+        )
     }
 
     /// The generation of a proxy that enforces something later than what is published, as it is after the cluster was restored
@@ -93,23 +113,33 @@ impl Turn<'_> {
         reported
             .map(|revision| revision.generation)
             .filter(|generation| {
-                *generation > published && *generation < self.now_ms.saturating_add(FUTURE)
+                *generation > published && *generation < self.now_ms.saturating_add(FUTURE_MS)
             })
             .max()
     }
 }
 
 async fn write(client: Client, wanted: Wanted) -> Result<(), Error> {
-    let object = wanted.object()?;
+    let mut object = wanted.object()?;
     let api: Api<ConfigMap> = Api::namespaced(client, &wanted.gateway.namespace);
     let name = name_of(&wanted.gateway.name);
+    let what = format!("the ConfigMap {}/{name}", wanted.gateway.namespace);
+    let writing = || Error::api(format!("writing {what}"));
     let params = PostParams::default();
-    let written = match wanted.replaces {
-        Some(_) => api.replace(&name, &params, &object).await,
-        None => api.create(&params, &object).await,
-    };
-    written.map(drop).map_err(Error::api(format!(
-        "writing the ConfigMap {}/{name}",
-        wanted.gateway.namespace
-    )))
+    if wanted.replaces.is_none() {
+        match api.create(&params, &object).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(writing()(error)),
+        }
+        // It is there without our label: ours that somebody spoilt, or somebody else's.
+        let found = api.get_metadata(&name).await.map_err(writing())?;
+        let mut owners = found.metadata.owner_references.iter().flatten();
+        if !owners.any(|each| each.controller == Some(true) && each.uid == wanted.owner.uid) {
+            return Err(Error::NotOurs(what));
+        }
+        object.metadata.resource_version = found.metadata.resource_version;
+    }
+    let replaced = api.replace(&name, &params, &object).await;
+    replaced.map(drop).map_err(writing())
 }

@@ -11,11 +11,11 @@ use sekisho_policy::snapshot;
 use sekisho_policy::{ObjectRef, Snapshot};
 use serde_json::json;
 
-use super::{Memory, Turn, print};
+use super::{AdminPolicies, Memory, Settling, Turn, print};
 use crate::error::Error;
 use crate::kinds;
 use crate::labels;
-use crate::status::{Aspect, Known, Pace, Progress, Since, progress, status};
+use crate::status::{Aspect, Known, Needs, Pace, Progress, Since, hold_progress, progress, status};
 use crate::writer::What;
 
 impl Memory {
@@ -37,22 +37,28 @@ impl Memory {
             } else {
                 Vec::new()
             };
-            let own_pods = spec.is_some_and(|spec| spec.mode == GatewayMode::Gateway);
-            let wanted = status(
+            let own_pods = spec
+                .filter(|spec| spec.mode == GatewayMode::Gateway)
+                .map(|spec| spec.replicas.map_or(1, |replicas| replicas as usize));
+            let mut wanted = status(
                 &Known {
                     generation: known.generation,
                     findings: findings.map_or(&[], Vec::as_slice),
                     progress: progresses.get(&object).cloned(),
-                    pace: if own_pods {
-                        Pace::WaitsForProxies
-                    } else {
-                        Pace::WaitsForNobody
+                    pace: match own_pods {
+                        Some(pods) => Pace::WaitsFor(pods),
+                        None => Pace::WaitsForNobody,
                     },
                     more,
                 },
                 known.status.as_ref(),
                 &now,
             );
+            if turn.settling == Settling::Yes
+                && let Some(before) = &known.status
+            {
+                hold_progress(before, &mut wanted);
+            }
             let path = format!("{}/{}/{}", turn.namespace, kind.as_str(), name);
             if known.status.as_ref() == Some(&wanted) {
                 self.is_settled(What::Status, &path);
@@ -109,11 +115,24 @@ impl Memory {
                     "every Secret that is named is there and serves",
                 ),
             });
+        } else {
+            // Nobody has looked yet since this replica writes: what was found before stands.
+            more.extend(turn.before(name, "ResolvedRefs"));
         }
         more.extend(turn.untrusted(name));
+        let admin_fails = self.write_failures.get(&key).is_some_and(|failures| {
+            failures
+                .keys()
+                .any(|failed| failed.name.contains("/AdminNetworkPolicy/"))
+        });
+        let denied = if admin_fails {
+            AdminPolicies::Absent
+        } else {
+            turn.tools.admin_policies
+        };
         more.extend(
             turn.gateway_spec(name)
-                .and_then(|spec| turn.bypass(name, spec)),
+                .and_then(|spec| turn.bypass(name, spec, denied)),
         );
         more
     }
@@ -131,8 +150,9 @@ impl Turn<'_> {
         for (gateway, body) in self.bodies {
             let Some(body) = body else { continue };
             let proxies = self.tools.fleet.get(&self.path(gateway));
+            let newest = self.held.snapshots.last(gateway).map(|last| &**last);
             for (object, since) in self.since(gateway, body) {
-                let progress = progress(since, proxies);
+                let progress = progress(since, newest, proxies, needs_secrets(&object));
                 let sum = match all.remove(&object) {
                     Some(before) => before.and(progress),
                     None => progress,
@@ -145,9 +165,10 @@ impl Turn<'_> {
 
     /// Since which generation each object of a gateway is as it is to be; that of one which is on its way is never reached.
     fn since(&self, gateway: &str, body: &Snapshot) -> Vec<(ObjectRef, u64)> {
-        let published = self.held.since.get(gateway);
+        let published = self.held.snapshots.since(gateway);
         let is_published = self
             .held
+            .snapshots
             .last(gateway)
             .is_some_and(|last| last.snapshot == *body);
         match published {
@@ -158,6 +179,29 @@ impl Turn<'_> {
                 wanted.all().collect()
             }
         }
+    }
+
+    /// A condition of a gateway as its status says it now.
+    fn before(&self, gateway: &str, type_: &'static str) -> Option<Aspect> {
+        let known = self
+            .held
+            .known
+            .get(&(Kind::MailGateway, gateway.to_owned()))?;
+        let conditions = &known.status.as_ref()?.conditions;
+        let before = conditions.iter().find(|each| each.type_ == type_)?;
+        let reasons = [
+            "ResolvedRefs",
+            "InvalidCertificateRef",
+            "CredentialsPending",
+        ];
+        Some(Aspect {
+            type_,
+            status: before.status,
+            reason: reasons
+                .into_iter()
+                .find(|reason| *reason == before.reason)?,
+            message: before.message.clone(),
+        })
     }
 
     fn untrusted(&self, gateway: &str) -> Option<Aspect> {
@@ -177,6 +221,14 @@ impl Turn<'_> {
                 ),
             )
         })
+    }
+}
+
+/// A gateway without its certificates or logins is not what its author asked for; a rule is.
+fn needs_secrets(object: &ObjectRef) -> Needs {
+    match object.kind {
+        snapshot::Kind::MailGateway => Needs::RuleAndSecrets,
+        _ => Needs::Rule,
     }
 }
 

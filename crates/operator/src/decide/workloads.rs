@@ -8,6 +8,8 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::{Api, Client};
 
+use sekisho_compile::ObjectKey;
+
 use super::{Memory, Tools, Turn, print};
 use crate::error::Error;
 use crate::gateways::Injectable;
@@ -39,6 +41,7 @@ impl Memory {
                 .map(|each| (each.resource.kind.clone(), each.name.clone()))
                 .collect();
             everything.extend(desired.iter().cloned());
+            self.forget_failures(turn, &name, &desired);
             for each in desired {
                 self.apply(turn, &name, uid, each);
             }
@@ -54,11 +57,7 @@ impl Memory {
     }
 
     fn apply(&mut self, turn: &Turn<'_>, gateway: &str, uid: &str, desired: Desired) {
-        let namespace = desired.namespace.clone().unwrap_or_default();
-        let path = format!(
-            "{}/{gateway}/{}/{namespace}/{}",
-            turn.namespace, desired.resource.kind, desired.name
-        );
+        let path = path(turn, gateway, &desired);
         let body = serde_json::to_vec(&desired.body).unwrap_or_default();
         let seen = turn.seen(&desired);
         if !self.is_new(
@@ -73,6 +72,28 @@ impl Memory {
         turn.tools.writer.put(What::Object, path, move || {
             apply(client.clone(), desired.clone(), uid.clone())
         });
+    }
+
+    /// What could not be written and is not wanted any more is no failure.
+    fn forget_failures(&mut self, turn: &Turn<'_>, gateway: &str, desired: &[Desired]) {
+        let key = ObjectKey::new(turn.namespace, gateway);
+        let Some(failures) = self.write_failures.get_mut(&key) else {
+            return;
+        };
+        let wanted: BTreeSet<String> = desired
+            .iter()
+            .map(|each| path(turn, gateway, each))
+            .collect();
+        failures.retain(|failed, _| {
+            let is_wanted = failed.what != What::Object || wanted.contains(&failed.name);
+            if !is_wanted {
+                turn.tools.writer.cancel(&failed.name);
+            }
+            is_wanted
+        });
+        if failures.is_empty() {
+            self.write_failures.remove(&key);
+        }
     }
 
     /// Deletes what the gateway had and has no more, as when it became a sidecar.
@@ -193,6 +214,16 @@ impl Turn<'_> {
     }
 }
 
+/// Names the write of an object of a gateway.
+fn path(turn: &Turn<'_>, gateway: &str, desired: &Desired) -> String {
+    let namespace = desired.namespace.as_deref().unwrap_or_default();
+    let Desired { resource, name, .. } = desired;
+    format!(
+        "{}/{gateway}/{}/{namespace}/{name}",
+        turn.namespace, resource.kind
+    )
+}
+
 fn owned_resource(kind: OwnedKind) -> ApiResource {
     use k8s_openapi::api::{apps, core, policy};
     match kind {
@@ -231,7 +262,7 @@ async fn apply(client: Client, desired: Desired, uid: String) -> Result<(), Erro
         .await
         .map_err(Error::api(format!("reading the {what}")))?;
     if let Some(there) = there
-        && !is_ours(&there.metadata, &uid)
+        && !is_ours(&there.metadata, &uid, &body)
     {
         return Err(Error::NotOurs(format!("the {what}")));
     }
@@ -243,17 +274,19 @@ async fn apply(client: Client, desired: Desired, uid: String) -> Result<(), Erro
 }
 
 /// Ours is what the gateway owns; what lies in another namespace, or in none, cannot be owned and bears our label.
-fn is_ours(there: &ObjectMeta, uid: &str) -> bool {
+fn is_ours(there: &ObjectMeta, uid: &str, wanted: &serde_json::Value) -> bool {
     let owned = there
         .owner_references
         .iter()
         .flatten()
         .any(|owner| owner.controller == Some(true) && owner.uid == uid);
-    let labelled = there
+    let label = wanted["metadata"]["labels"][labels::BYPASS_OF].as_str();
+    let has_owner = wanted["metadata"]["ownerReferences"].is_array();
+    let there = there
         .labels
         .as_ref()
-        .is_some_and(|all| all.contains_key(labels::BYPASS_OF));
-    owned || labelled
+        .and_then(|all| all.get(labels::BYPASS_OF));
+    owned || (!has_owner && label.is_some() && there.map(String::as_str) == label)
 }
 
 async fn delete(

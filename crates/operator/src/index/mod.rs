@@ -2,6 +2,7 @@
 
 mod bystanders;
 mod namespace;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use sekisho_crd::Kind;
 use crate::watch::{Change, Item};
 pub(crate) use bystanders::{LabelledPod, OwnedKind};
 pub(crate) use namespace::{KnownObject, Namespace};
+pub(crate) use stored::FUTURE_MS;
 
 /// What a watch is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +46,8 @@ pub(crate) struct Index {
     cluster_networks: Vec<IpNet>,
     /// The watches that were begun and have not said yet what there is.
     awaited: BTreeSet<Label>,
+    /// What was said of snapshot objects before it was known which gateways there are.
+    early: Vec<(Label, Change)>,
 }
 
 /// What a change touches.
@@ -64,9 +68,23 @@ impl Index {
         }
     }
 
-    /// Whether every watch has said what there is. Before that nothing is decided: what was not seen yet is not gone.
+    /// Whether every watch has said what there is.
     pub(crate) fn is_complete(&self) -> bool {
         self.awaited.is_empty()
+    }
+
+    /// Whether every watch has said what there is of a namespace. Before that nothing is decided about it: what was not seen yet
+    /// is not gone. Where namespaces are watched one by one, one that may not be read any more holds up no other.
+    pub(crate) fn is_read(&self, namespace: &str) -> bool {
+        !self
+            .awaited
+            .iter()
+            .any(|label| label.namespace.as_deref().is_none_or(|of| of == namespace))
+    }
+
+    /// The watches that have not said anything yet.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = &Label> {
+        self.awaited.iter()
     }
 
     /// The namespaces with a gateway that blocks bypasses.
@@ -84,23 +102,43 @@ impl Index {
     }
 
     /// Takes note of what a watch says.
-    pub(crate) fn take(&mut self, label: &Label, change: Change) -> Touched {
+    pub(crate) fn take(&mut self, label: &Label, change: Change, now_ms: u64) -> Touched {
         let mut touched = Touched::default();
-        match change {
-            Change::Applied(item) => self.apply(label.of, *item, &mut touched),
-            Change::Deleted(item) => {
-                self.delete(label.of, item.namespace(), item.name(), &mut touched)
-            }
-            Change::All(items) => {
-                self.reset(label, items, &mut touched);
-                self.awaited.remove(label);
+        let gateways = Label {
+            of: Watched::Kind(Kind::MailGateway),
+            namespace: label.namespace.clone(),
+        };
+        if label.of == Watched::Snapshots && self.awaited.contains(&gateways) {
+            self.early.push((label.clone(), change));
+            return touched;
+        }
+        self.take_now(label, change, now_ms, &mut touched);
+        if *label == gateways && !self.awaited.contains(&gateways) {
+            let early = std::mem::take(&mut self.early);
+            let (ours, others) = early
+                .into_iter()
+                .partition(|(early, _)| early.namespace == label.namespace);
+            self.early = others;
+            for (label, change) in ours {
+                self.take_now(&label, change, now_ms, &mut touched);
             }
         }
         touched
     }
 
+    fn take_now(&mut self, label: &Label, change: Change, now_ms: u64, touched: &mut Touched) {
+        match change {
+            Change::Applied(item) => self.apply(label.of, *item, now_ms, touched),
+            Change::Deleted(item) => self.delete(label.of, item.namespace(), item.name(), touched),
+            Change::All(items) => {
+                self.reset(label, items, now_ms, touched);
+                self.awaited.remove(label);
+            }
+        }
+    }
+
     /// These are all there are: those that are not among them are gone.
-    fn reset(&mut self, label: &Label, items: Vec<Item>, touched: &mut Touched) {
+    fn reset(&mut self, label: &Label, items: Vec<Item>, now_ms: u64, touched: &mut Touched) {
         let there: BTreeSet<(String, String)> = items
             .iter()
             .map(|item| (item.namespace().to_owned(), item.name().to_owned()))
@@ -113,7 +151,7 @@ impl Index {
             self.delete(label.of, &namespace, &name, touched);
         }
         for item in items {
-            self.apply(label.of, item, touched);
+            self.apply(label.of, item, now_ms, touched);
         }
     }
 
@@ -139,7 +177,7 @@ impl Index {
         }))
     }
 
-    fn apply(&mut self, of: Watched, item: Item, touched: &mut Touched) {
+    fn apply(&mut self, of: Watched, item: Item, now_ms: u64, touched: &mut Touched) {
         if of == Watched::Namespaces {
             let labels = item.metadata.labels.clone().unwrap_or_default();
             let before = self
@@ -147,7 +185,7 @@ impl Index {
                 .insert(item.name().to_owned(), labels.clone());
             if before.is_none_or(|before| before != labels) {
                 // A namespace that asks for, or no longer asks for, a gateway of another namespace.
-                touched.namespaces.extend(self.namespaces.keys().cloned());
+                touched.namespaces.extend(self.blocking());
             }
             return;
         }
@@ -157,13 +195,13 @@ impl Index {
             .namespaces
             .entry(namespace.clone())
             .or_insert_with(|| Namespace::new(networks.clone()));
-        held.apply(of, item, touched);
+        held.apply(of, item, now_ms, touched);
     }
 
     fn delete(&mut self, of: Watched, namespace: &str, name: &str, touched: &mut Touched) {
         if of == Watched::Namespaces {
             self.namespace_labels.remove(name);
-            touched.namespaces.extend(self.namespaces.keys().cloned());
+            touched.namespaces.extend(self.blocking());
             return;
         }
         if let Some(held) = self.namespaces.get_mut(namespace) {
@@ -174,3 +212,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

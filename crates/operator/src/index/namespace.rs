@@ -1,18 +1,17 @@
 //! One namespace: what is compiled together, since no reference leaves it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ipnet::IpNet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sekisho_compile::{Diagnostic, ObjectKey, Objects, Platform, SecretKeys, cluster};
 use sekisho_crd::{Kind, Status};
-use sekisho_policy::Envelope;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use super::stored::Snapshots;
 use super::{LabelledPod, OwnedKind, Touched, Watched};
 use crate::labels;
-use crate::snapshots::{self, Stored};
-use crate::status::Since;
 use crate::watch::Item;
 
 /// What is known of one namespace.
@@ -22,12 +21,8 @@ pub(crate) struct Namespace {
     pub(crate) objects: Objects,
     /// What else is known of each object.
     pub(crate) known: BTreeMap<(Kind, String), KnownObject>,
-    /// The snapshot objects, by gateway.
-    pub(crate) snapshots: BTreeMap<String, Stored>,
-    /// What lay in snapshot objects that somebody deleted: their rules are still the last good ones.
-    pub(crate) lost: BTreeMap<String, Arc<Envelope>>,
-    /// Since which generation each gateway's objects are as they are.
-    pub(crate) since: BTreeMap<String, Since>,
+    /// The snapshot objects.
+    pub(crate) snapshots: Snapshots,
     /// The resource version of each Secret.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) owned: BTreeMap<(OwnedKind, String), OwnedSeen>,
@@ -41,10 +36,17 @@ pub(crate) struct Namespace {
 pub(crate) struct KnownObject {
     pub(crate) uid: String,
     pub(crate) generation: i64,
+    /// Of the spec: in a cluster that was restored from a backup, the same generation may come twice.
+    print: Print,
     pub(crate) status: Option<Status>,
     /// What is wrong with it alone.
     pub(crate) findings: Vec<Diagnostic>,
 }
+
+type Print = [u8; 32];
+
+/// No NetworkPolicy that people write is larger, in octets of JSON.
+const LARGEST_POLICY: usize = 64 * 1024;
 
 /// One object that the operator made, as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +68,7 @@ impl Namespace {
                 ..Objects::default()
             },
             known: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
-            lost: BTreeMap::new(),
-            since: BTreeMap::new(),
+            snapshots: Snapshots::default(),
             secrets: BTreeMap::new(),
             owned: BTreeMap::new(),
             pods: BTreeMap::new(),
@@ -79,12 +79,6 @@ impl Namespace {
     pub(crate) fn has_gateway(&self, name: &str) -> bool {
         self.known
             .contains_key(&(Kind::MailGateway, name.to_owned()))
-    }
-
-    /// The last good snapshot of a gateway.
-    pub(crate) fn last(&self, gateway: &str) -> Option<&Arc<Envelope>> {
-        let stored = self.snapshots.get(gateway).map(|stored| &stored.envelope);
-        stored.or_else(|| self.lost.get(gateway))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -102,11 +96,7 @@ impl Namespace {
                 let same = self.known.keys().filter(|(each, _)| *each == kind);
                 same.map(|(_, name)| name.clone()).collect()
             }
-            Watched::Snapshots => self
-                .snapshots
-                .keys()
-                .map(|gateway| snapshots::name_of(gateway))
-                .collect(),
+            Watched::Snapshots => self.snapshots.names(),
             Watched::Secrets => self.secrets.keys().cloned().collect(),
             Watched::Owned(kind) => {
                 let same = self.owned.keys().filter(|(each, _)| *each == kind);
@@ -118,11 +108,25 @@ impl Namespace {
         }
     }
 
-    pub(super) fn apply(&mut self, of: Watched, item: Item, touched: &mut Touched) {
+    pub(super) fn apply(&mut self, of: Watched, item: Item, now_ms: u64, touched: &mut Touched) {
         let (namespace, name) = (item.namespace().to_owned(), item.name().to_owned());
         let changed = match of {
-            Watched::Kind(kind) => self.apply_object(kind, name, item),
-            Watched::Snapshots => return self.apply_snapshot(&item, touched),
+            Watched::Kind(kind) => {
+                let before = self
+                    .known
+                    .get(&(kind, name.clone()))
+                    .map(|known| known.uid.clone());
+                let changed = self.apply_object(kind, name.clone(), item);
+                let after = self
+                    .known
+                    .get(&(kind, name.clone()))
+                    .map(|known| &known.uid);
+                if kind == Kind::MailGateway && before.as_ref() != after {
+                    self.gateway_came(&namespace, &name, now_ms, touched);
+                }
+                changed
+            }
+            Watched::Snapshots => return self.apply_snapshot(item, now_ms, touched),
             Watched::Secrets => {
                 let version = item.metadata.resource_version.clone().unwrap_or_default();
                 let key = ObjectKey::new(&*namespace, &*name);
@@ -139,7 +143,7 @@ impl Namespace {
                 None => self.pods.remove(&name).is_some(),
             },
             Watched::NetworkPolicies => {
-                let policy = json!({ "metadata": item.metadata, "spec": item.data["spec"] });
+                let policy = kept_policy(&item);
                 let spec = |policy: &Value| policy["spec"].clone();
                 let before = self.policies.insert(name, policy.clone());
                 before.is_none_or(|before| spec(&before) != spec(&policy))
@@ -157,11 +161,13 @@ impl Namespace {
         let known = KnownObject {
             uid: item.metadata.uid.clone().unwrap_or_default(),
             generation: item.metadata.generation.unwrap_or_default(),
+            print: Sha256::digest(item.data["spec"].to_string()).into(),
             status,
             findings: Vec::new(),
         };
         if let Some(before) = self.known.get_mut(&(kind, name.clone()))
-            && (&before.uid, before.generation) == (&known.uid, known.generation)
+            && (&before.uid, before.generation, before.print)
+                == (&known.uid, known.generation, known.print)
         {
             // Only the status or the metadata are other ones; somebody may have spoilt the status.
             let changed = before.status != known.status;
@@ -179,40 +185,6 @@ impl Namespace {
         true
     }
 
-    fn apply_snapshot(&mut self, item: &Item, touched: &mut Touched) {
-        let namespace = item.namespace().to_owned();
-        match snapshots::read(item) {
-            Ok((key, stored)) => {
-                let gateway = key.name;
-                let since = self.since.entry(gateway.clone()).or_default();
-                since.note(&stored.envelope.snapshot, stored.envelope.generation);
-                self.lost.remove(&gateway);
-                let before = self.snapshots.insert(gateway.clone(), stored);
-                let after = &self.snapshots[&gateway];
-                if before.is_none_or(|before| before.envelope != after.envelope) {
-                    touched.snapshots.insert((namespace.clone(), gateway));
-                }
-                touched.namespaces.insert(namespace);
-            }
-            Err(why) => {
-                tracing::error!(
-                    namespace,
-                    name = item.name(),
-                    why,
-                    "a snapshot object cannot be read; it is written anew"
-                );
-                let gateway = item.label(snapshots::LABEL).unwrap_or_default().to_owned();
-                if let Some(stored) = self.snapshots.get_mut(&gateway) {
-                    // What it held is still served; that it lies there no more makes the holder write it again.
-                    stored.authorities.clear();
-                    stored.resource_version =
-                        item.metadata.resource_version.clone().unwrap_or_default();
-                }
-                touched.namespaces.insert(namespace);
-            }
-        }
-    }
-
     pub(super) fn delete(
         &mut self,
         of: Watched,
@@ -226,29 +198,10 @@ impl Namespace {
                 self.known.remove(&(kind, name.to_owned()));
                 self.objects.remove(kind, &key);
                 if kind == Kind::MailGateway {
-                    self.lost.remove(name);
-                    self.since.remove(name);
-                    // Nobody waits for the garbage collector to stop serving it.
-                    touched
-                        .snapshots
-                        .insert((namespace.to_owned(), name.to_owned()));
+                    self.gateway_went(namespace, name, touched);
                 }
             }
-            Watched::Snapshots => {
-                let gateway = self
-                    .snapshots
-                    .keys()
-                    .find(|gateway| snapshots::name_of(gateway) == name)
-                    .cloned();
-                if let Some(gateway) = gateway
-                    && let Some(stored) = self.snapshots.remove(&gateway)
-                {
-                    if self.has_gateway(&gateway) {
-                        self.lost.insert(gateway.clone(), stored.envelope);
-                    }
-                    touched.snapshots.insert((namespace.to_owned(), gateway));
-                }
-            }
+            Watched::Snapshots => self.delete_snapshot(namespace, name, touched),
             Watched::Secrets => {
                 self.secrets.remove(name);
                 self.objects.secrets.remove(&key);
@@ -266,6 +219,31 @@ impl Namespace {
         }
         touched.namespaces.insert(namespace.to_owned());
     }
+}
+
+/// A NetworkPolicy, as far as it is of use. One that is very large is kept as one that allows everything: that counts as
+/// reopening what it might.
+fn kept_policy(item: &Item) -> Value {
+    let spec = &item.data["spec"];
+    let is_large = spec.to_string().len() > LARGEST_POLICY;
+    let all = json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{}] });
+    let ObjectMeta {
+        name,
+        namespace,
+        labels,
+        uid,
+        owner_references,
+        ..
+    } = item.metadata.clone();
+    let metadata = ObjectMeta {
+        name,
+        namespace,
+        labels,
+        uid,
+        owner_references,
+        ..ObjectMeta::default()
+    };
+    json!({ "metadata": metadata, "spec": if is_large { &all } else { spec } })
 }
 
 impl OwnedSeen {

@@ -8,8 +8,10 @@ mod progress;
 use sekisho_compile::{Code, Diagnostic};
 use sekisho_crd::{Condition, ConditionStatus, Status};
 
-pub(crate) use progress::{Progress, Since, progress};
+pub(crate) use progress::{Needs, Progress, Since, progress};
 
+/// The schema takes no more conditions.
+const MOST: usize = 16;
 /// So many findings stand in one message.
 const SHOWN: usize = 8;
 /// No message is longer, in octets; the schema allows 32 KiB.
@@ -33,8 +35,8 @@ pub(crate) struct Known<'a> {
 /// Whether an object waits for proxies to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// A gateway with pods of its own is not ready before they are.
-    WaitsForProxies,
+    /// A gateway with so many pods of its own is not ready before they are.
+    WaitsFor(usize),
     /// A rule is done where nobody is there to enforce it.
     WaitsForNobody,
 }
@@ -87,27 +89,82 @@ pub(crate) fn status(known: &Known<'_>, before: Option<&Status>, now: &str) -> S
     }
 }
 
+/// Takes the progress back to what it was if fewer proxies are connected than were: right after this replica began to write, it
+/// has not heard of all of them.
+pub(crate) fn hold_progress(before: &Status, wanted: &mut Status) {
+    let connected = |status: &Status| -> Option<usize> {
+        let (_, connected) = status.programmed.as_deref()?.split_once('/')?;
+        connected.parse().ok()
+    };
+    let is_trouble = wanted.conditions.iter().any(|condition| {
+        condition.type_ == "Stalled"
+            || matches!(condition.reason.as_str(), "Rejected" | "WriteFailed")
+    });
+    if is_trouble
+        || before.observed_generation != wanted.observed_generation
+        || connected(before) <= connected(wanted)
+    {
+        return;
+    }
+    let is_progress =
+        |condition: &Condition| matches!(condition.type_.as_str(), "Programmed" | "Reconciling");
+    wanted.programmed.clone_from(&before.programmed);
+    wanted
+        .conditions
+        .retain(|condition| !is_progress(condition));
+    let held = before
+        .conditions
+        .iter()
+        .filter(|condition| is_progress(condition));
+    wanted.conditions.extend(held.cloned());
+    wanted
+        .conditions
+        .sort_by(|a, b| (rank(&a.type_), &a.type_).cmp(&(rank(&b.type_), &b.type_)));
+}
+
 fn aspects(known: &Known<'_>) -> Vec<Aspect> {
     let accepted = accepted(known.findings);
-    let programmed = programmed(known, &accepted);
-    let mut aspects = known.more.clone();
-    let waits = known.pace == Pace::WaitsForProxies || programmed.reason != "NoProxies";
+    let own = |type_: &str| known.more.iter().find(|aspect| aspect.type_ == type_);
+    // What cannot be written is worse than what proxies have not taken yet.
+    let programmed = own("Programmed")
+        .cloned()
+        .unwrap_or_else(|| programmed(known, &accepted));
+    let mut aspects: Vec<Aspect> = known
+        .more
+        .iter()
+        .filter(|aspect| aspect.type_ != "Programmed")
+        .cloned()
+        .collect();
+    let unresolved = own("ResolvedRefs").filter(|refs| refs.status == ConditionStatus::False);
     let is_accepted = accepted.status == ConditionStatus::True;
     if !is_accepted {
         let message = "the object has errors and does not take effect as it is; see Accepted";
         aspects.push(Aspect::holds("Stalled", accepted.reason, message));
-    } else if programmed.status != ConditionStatus::True && waits {
+    } else if let Some(because) = reconciling(known, &programmed).or(unresolved) {
         aspects.push(Aspect::holds(
             "Reconciling",
-            programmed.reason,
-            programmed.message.clone(),
+            because.reason,
+            because.message.clone(),
         ));
     }
     aspects.extend([accepted, programmed]);
     aspects.extend(warnings(known.findings));
     aspects.sort_by_key(|aspect| (rank(aspect.type_), aspect.type_));
     aspects.dedup_by_key(|aspect| aspect.type_);
+    aspects.truncate(MOST);
     aspects
+}
+
+/// What is still on its way, if anything is.
+fn reconciling<'a>(known: &Known<'_>, programmed: &'a Aspect) -> Option<&'a Aspect> {
+    let connected = known
+        .progress
+        .as_ref()
+        .map_or(0, |progress| progress.connected);
+    let is_awaited = matches!(known.pace, Pace::WaitsFor(pods) if connected < pods);
+    let is_on_its_way =
+        programmed.status != ConditionStatus::True && programmed.reason != "NoProxies";
+    (is_awaited || is_on_its_way).then_some(programmed)
 }
 
 /// Those that everybody looks for come first.
@@ -160,7 +217,12 @@ fn programmed(known: &Known<'_>, accepted: &Aspect) -> Aspect {
             )
         },
         Some(progress) if progress.enforcing < progress.connected => {
-            let message = format!("{progress} of the connected proxies enforce it");
+            let mut message = format!("{progress} of the connected proxies enforce it");
+            if let Some(secret) = &progress.lacks {
+                message.push_str(&format!(
+                    "; the Secret {secret} is not there or does not serve"
+                ));
+            }
             Aspect::fails("Programmed", "Pending", message)
         }
         Some(progress) => Aspect::holds(
@@ -236,3 +298,6 @@ fn dated(aspect: Aspect, generation: i64, before: Option<&Status>, now: &str) ->
             .map_or_else(|| now.to_owned(), |same| same.last_transition_time.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

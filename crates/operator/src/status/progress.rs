@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use sekisho_policy::{ObjectRef, Report, Snapshot};
+use sekisho_policy::report::Revision;
+use sekisho_policy::{Envelope, ObjectRef, Report, Snapshot};
 use sha2::{Digest as _, Sha256};
 
 /// Of the connected proxies so many enforce it.
@@ -14,6 +15,8 @@ pub(crate) struct Progress {
     pub(crate) connected: usize,
     /// Which proxy refused it, and why.
     pub(crate) refused: Option<String>,
+    /// A Secret that a proxy waits for.
+    pub(crate) lacks: Option<String>,
 }
 
 impl fmt::Display for Progress {
@@ -28,21 +31,49 @@ impl Progress {
         self.enforcing += other.enforcing;
         self.connected += other.connected;
         self.refused = self.refused.or(other.refused);
+        self.lacks = self.lacks.or(other.lacks);
         self
     }
 }
 
-/// Who of `proxies` enforces what came with the generation `since`.
-pub(crate) fn progress(since: u64, proxies: Option<&BTreeMap<String, Arc<Report>>>) -> Progress {
+/// What a proxy must have to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Rule,
+    RuleAndSecrets,
+}
+
+/// Who of `proxies` enforces what came with the generation `since`. One that claims the newest generation must have its digest.
+pub(crate) fn progress(
+    since: u64,
+    newest: Option<&Envelope>,
+    proxies: Option<&BTreeMap<String, Arc<Report>>>,
+    needs: Needs,
+) -> Progress {
     let mut progress = Progress::default();
     for (name, report) in proxies.into_iter().flatten() {
         progress.connected += 1;
+        let is_true = |revision: &&Revision| {
+            newest.is_none_or(|newest| {
+                newest.generation != revision.generation || newest.digest == revision.digest
+            })
+        };
         if report
             .in_force
             .as_ref()
+            .filter(is_true)
             .is_some_and(|revision| revision.generation >= since)
         {
-            progress.enforcing += 1;
+            match report
+                .pending
+                .first()
+                .filter(|_| needs == Needs::RuleAndSecrets)
+            {
+                None => progress.enforcing += 1,
+                Some(secret) => {
+                    progress.lacks.get_or_insert_with(|| secret.clone());
+                }
+            }
         } else if let Some(refused) = report
             .refused
             .as_ref()
