@@ -171,6 +171,7 @@ pub async fn start(
         settled: None,
         said_complete: false,
         impatient: Some(Instant::now() + PATIENCE),
+        spent: Duration::ZERO,
     };
     shutdown.spawn(operator.run(shutdown.clone()));
     Ok(Running {

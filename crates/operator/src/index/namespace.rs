@@ -59,6 +59,15 @@ pub(crate) struct OwnedSeen {
     pub(crate) version: String,
 }
 
+/// What is new about an object of our kinds.
+enum News {
+    Nothing,
+    /// Its status alone.
+    Status,
+    /// What it says.
+    Said,
+}
+
 impl Namespace {
     pub(super) fn new(cluster_networks: Vec<IpNet>) -> Self {
         Self {
@@ -112,19 +121,23 @@ impl Namespace {
         let (namespace, name) = (item.namespace().to_owned(), item.name().to_owned());
         let changed = match of {
             Watched::Kind(kind) => {
-                let before = self
-                    .known
-                    .get(&(kind, name.clone()))
-                    .map(|known| known.uid.clone());
-                let changed = self.apply_object(kind, name.clone(), item);
-                let after = self
-                    .known
-                    .get(&(kind, name.clone()))
-                    .map(|known| &known.uid);
-                if kind == Kind::MailGateway && before.as_ref() != after {
+                let uid = |held: &Self| {
+                    let known = held.known.get(&(kind, name.clone()));
+                    known.map(|known| known.uid.clone())
+                };
+                let before = uid(self);
+                let news = self.apply_object(kind, name.clone(), item);
+                if kind == Kind::MailGateway && before != uid(self) {
                     self.gateway_came(&namespace, &name, now_ms, touched);
                 }
-                changed
+                match news {
+                    News::Nothing => false,
+                    News::Said => true,
+                    News::Status => {
+                        touched.echoes.insert(namespace);
+                        return;
+                    }
+                }
             }
             Watched::Snapshots => return self.apply_snapshot(item, now_ms, touched),
             Watched::Secrets => {
@@ -136,7 +149,10 @@ impl Namespace {
             }
             Watched::Owned(kind) => {
                 let seen = OwnedSeen::of(&item);
-                self.owned.insert((kind, name), seen.clone()) != Some(seen)
+                if self.owned.insert((kind, name), seen.clone()) != Some(seen) {
+                    touched.echoes.insert(namespace);
+                }
+                return;
             }
             Watched::Pods => match labelled(&item) {
                 Some(pod) => self.pods.insert(name, pod.clone()) != Some(pod),
@@ -155,8 +171,7 @@ impl Namespace {
         }
     }
 
-    /// Whether anything but its status changed.
-    fn apply_object(&mut self, kind: Kind, name: String, item: Item) -> bool {
+    fn apply_object(&mut self, kind: Kind, name: String, item: Item) -> News {
         let status = serde_json::from_value(item.data["status"].clone()).ok();
         let known = KnownObject {
             uid: item.metadata.uid.clone().unwrap_or_default(),
@@ -172,7 +187,7 @@ impl Namespace {
             // Only the status or the metadata are other ones; somebody may have spoilt the status.
             let changed = before.status != known.status;
             before.status = known.status;
-            return changed;
+            return if changed { News::Status } else { News::Nothing };
         }
         let mut object = json!({ "apiVersion": sekisho_crd::API_VERSION, "kind": kind.as_str(), "metadata": item.metadata });
         object["spec"] = item.data["spec"].clone();
@@ -182,7 +197,7 @@ impl Namespace {
         };
         self.known
             .insert((kind, name), KnownObject { findings, ..known });
-        true
+        News::Said
     }
 
     pub(super) fn delete(

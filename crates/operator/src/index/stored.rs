@@ -79,7 +79,7 @@ impl Namespace {
             }
             return;
         };
-        touched.namespaces.insert(namespace.clone());
+        touched.echoes.insert(namespace.clone());
         if !is_owned(&item, &known.uid) {
             tracing::warn!(
                 namespace,
