@@ -5,7 +5,7 @@
 //! said is remembered for a minute by the token's hash, so a deleted pod is out within that time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -22,7 +22,8 @@ pub const AUDIENCE: &str = "sekisho-control";
 /// What was said of a good token holds so long, and of a bad one so long.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 const BAD_FOR: Duration = Duration::from_secs(10);
-/// So many answers are remembered; beyond it the ones that are over go, and then all.
+/// So many answers of each sort are remembered; beyond it the ones that are over go, and then all of the sort. Wrong tokens are
+/// made up at will, and so never take the place of right ones.
 const REMEMBERED: usize = 20_000;
 /// The API server has so long.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -67,7 +68,14 @@ struct Inner {
     client: ClientBox,
     /// `system:serviceaccount:NAMESPACE:NAME` of the control plane itself.
     control: String,
-    remembered: Mutex<HashMap<Print, (Instant, Result<Identity, NotAdmitted>)>>,
+    remembered: Mutex<Remembered>,
+}
+
+/// What the API server said, and until when it holds.
+#[derive(Debug, Default)]
+struct Remembered {
+    good: HashMap<Print, (Instant, Identity)>,
+    bad: HashMap<Print, (Instant, NotAdmitted)>,
 }
 
 struct ClientBox(Client);
@@ -94,33 +102,56 @@ enum Identity {
     },
 }
 
-impl Callers {
-    /// Checks tokens against the API server of `client`; `service_account` is the control plane's own, in `namespace`.
-    pub fn new(client: Client, namespace: &str, service_account: &str) -> Self {
-        Self(Arc::new(Inner {
-            client: ClientBox(client),
-            control: format!("system:serviceaccount:{namespace}:{service_account}"),
-            remembered: Mutex::default(),
-        }))
+fn print_of(token: &str) -> Print {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl Remembered {
+    fn answer(&self, print: &Print) -> Option<Result<Identity, NotAdmitted>> {
+        let now = Instant::now();
+        if let Some((until, identity)) = self.good.get(print) {
+            return (*until > now).then(|| Ok(identity.clone()));
+        }
+        let (until, why) = self.bad.get(print)?;
+        (*until > now).then(|| Err(why.clone()))
     }
 
-    /// Who it is that shows `token` and asks for `gateway` (`namespace/name`); the other replicas ask for none.
-    ///
-    /// # Errors
-    /// Why the call is not served.
-    pub async fn identify(
-        &self,
-        token: &str,
-        gateway: Option<&str>,
-    ) -> Result<Caller, NotAdmitted> {
-        let identity = self.identity(token).await?;
-        match (identity, gateway) {
-            (Identity::Control { pod }, None) => Ok(Caller::Replica { pod }),
-            (Identity::Control { .. }, Some(_)) => Err(NotAdmitted::Forbidden(
+    fn put(&mut self, print: Print, answer: &Result<Identity, NotAdmitted>) {
+        match answer {
+            Ok(identity) => {
+                self.bad.remove(&print);
+                insert(&mut self.good, print, GOOD_FOR, identity.clone());
+            }
+            Err(NotAdmitted::Unavailable(_)) => {}
+            Err(why) => {
+                self.good.remove(&print);
+                insert(&mut self.bad, print, BAD_FOR, why.clone());
+            }
+        }
+    }
+}
+
+fn insert<T>(into: &mut HashMap<Print, (Instant, T)>, print: Print, held: Duration, what: T) {
+    let now = Instant::now();
+    if into.len() >= REMEMBERED {
+        into.retain(|_, (until, _)| *until > now);
+        if into.len() >= REMEMBERED {
+            into.clear();
+        }
+    }
+    into.insert(print, (now + held, what));
+}
+
+impl Identity {
+    /// Who that is, if it may ask for `gateway`.
+    fn admit(self, gateway: Option<&str>) -> Result<Caller, NotAdmitted> {
+        match (self, gateway) {
+            (Self::Control { pod }, None) => Ok(Caller::Replica { pod }),
+            (Self::Control { .. }, Some(_)) => Err(NotAdmitted::Forbidden(
                 "the control plane's own token is not a proxy's".to_owned(),
             )),
             (
-                Identity::Pod {
+                Self::Pod {
                     namespace,
                     name,
                     gateway: own,
@@ -140,7 +171,7 @@ impl Callers {
                 )))
             }
             (
-                Identity::Pod {
+                Self::Pod {
                     namespace, name, ..
                 },
                 None,
@@ -149,10 +180,44 @@ impl Callers {
             ))),
         }
     }
+}
 
-    async fn identity(&self, token: &str) -> Result<Identity, NotAdmitted> {
-        let print: Print = Sha256::digest(token.as_bytes()).into();
-        if let Some(known) = self.remembered(&print) {
+impl Callers {
+    /// Checks tokens against the API server of `client`; `service_account` is the control plane's own, in `namespace`.
+    pub fn new(client: Client, namespace: &str, service_account: &str) -> Self {
+        Self(Arc::new(Inner {
+            client: ClientBox(client),
+            control: format!("system:serviceaccount:{namespace}:{service_account}"),
+            remembered: Mutex::default(),
+        }))
+    }
+
+    /// What is remembered of whoever shows `token` and asks for `gateway` (`namespace/name`); the other replicas ask for none.
+    /// Nobody is asked.
+    pub fn recall(
+        &self,
+        token: &str,
+        gateway: Option<&str>,
+    ) -> Option<Result<Caller, NotAdmitted>> {
+        let known = self.remembered().answer(&print_of(token))?;
+        Some(known.and_then(|identity| identity.admit(gateway)))
+    }
+
+    /// Whether `token` was good when the API server was asked last, however long ago that was.
+    pub fn was_good(&self, token: &str) -> bool {
+        self.remembered().good.contains_key(&print_of(token))
+    }
+
+    /// Who it is that shows `token` and asks for `gateway`, as for [`Self::recall`].
+    ///
+    /// # Errors
+    /// Why the call is not served.
+    pub async fn identify(
+        &self,
+        token: &str,
+        gateway: Option<&str>,
+    ) -> Result<Caller, NotAdmitted> {
+        if let Some(known) = self.recall(token, gateway) {
             return known;
         }
         let answer = match timeout(WITHIN, self.ask(token)).await {
@@ -161,37 +226,13 @@ impl Callers {
                 "no answer within {WITHIN:?}"
             ))),
         };
-        if !matches!(answer, Err(NotAdmitted::Unavailable(_))) {
-            self.remember(print, answer.clone());
-        }
-        answer
+        self.remembered().put(print_of(token), &answer);
+        answer?.admit(gateway)
     }
 
-    fn remembered(&self, print: &Print) -> Option<Result<Identity, NotAdmitted>> {
-        let remembered = self
-            .0
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (until, answer) = remembered.get(print)?;
-        (*until > Instant::now()).then(|| answer.clone())
-    }
-
-    fn remember(&self, print: Print, answer: Result<Identity, NotAdmitted>) {
-        let now = Instant::now();
-        let until = now + if answer.is_ok() { GOOD_FOR } else { BAD_FOR };
-        let mut remembered = self
-            .0
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            remembered.retain(|_, (until, _)| *until > now);
-            if remembered.len() >= REMEMBERED {
-                remembered.clear();
-            }
-        }
-        remembered.insert(print, (until, answer));
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        let remembered = self.0.remembered.lock();
+        remembered.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, token: &str) -> Result<Identity, NotAdmitted> {
@@ -248,10 +289,13 @@ impl Callers {
             .flatten()
             .any(|audience| audience == AUDIENCE);
         if status.authenticated != Some(true) || !ours {
-            let why = status.error.filter(|error| !error.is_empty());
-            return Err(NotAdmitted::Unauthenticated(why.unwrap_or_else(|| {
-                format!("the token is not valid for the audience {AUDIENCE}")
-            })));
+            // The API server's words tell whoever tries tokens what is wrong with them.
+            if let Some(why) = status.error.filter(|error| !error.is_empty()) {
+                tracing::debug!(why, "a token was refused");
+            }
+            return Err(NotAdmitted::Unauthenticated(format!(
+                "the token is not valid for the audience {AUDIENCE}"
+            )));
         }
         status
             .user
@@ -278,5 +322,59 @@ impl Callers {
             .get(labels::PROXY_OF)
             .or_else(|| pod_labels.get(labels::GATEWAY));
         Ok(own.cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(n: usize) -> Print {
+        print_of(&n.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_tokens_push_no_right_one_out() {
+        let mut remembered = Remembered::default();
+        let own = Identity::Pod {
+            namespace: "mail".to_owned(),
+            name: "a".to_owned(),
+            gateway: Some("out".to_owned()),
+        };
+        remembered.put(print(0), &Ok(own.clone()));
+        let why = NotAdmitted::Unauthenticated("no".to_owned());
+        for n in 1..=REMEMBERED * 2 + 5 {
+            remembered.put(print(n), &Err(why.clone()));
+        }
+        assert_eq!(remembered.answer(&print(0)), Some(Ok(own.clone())));
+        assert!(remembered.bad.len() <= REMEMBERED);
+        assert_eq!(
+            remembered.answer(&print(REMEMBERED * 2 + 5)),
+            Some(Err(why.clone()))
+        );
+        tokio::time::advance(GOOD_FOR).await;
+        assert_eq!(remembered.answer(&print(0)), None);
+        assert!(remembered.good.contains_key(&print(0)));
+        remembered.put(print(0), &Err(NotAdmitted::Unavailable("away".to_owned())));
+        assert!(remembered.good.contains_key(&print(0)));
+        remembered.put(print(0), &Err(why.clone()));
+        assert!(remembered.good.is_empty());
+        assert_eq!(remembered.answer(&print(0)), Some(Err(why)));
+    }
+
+    #[test]
+    fn a_pod_has_its_own_gateway_alone() {
+        let own = Identity::Pod {
+            namespace: "mail".to_owned(),
+            name: "a".to_owned(),
+            gateway: Some("out".to_owned()),
+        };
+        let proxy = Caller::Proxy {
+            pod: "a".to_owned(),
+        };
+        assert_eq!(own.clone().admit(Some("mail/out")), Ok(proxy));
+        for other in [Some("mail/in"), Some("other/out"), Some("out"), None] {
+            assert!(own.clone().admit(other).is_err(), "{other:?}");
+        }
     }
 }

@@ -10,7 +10,8 @@ use sekisho_crd::MailGatewaySpec;
 #[derive(Clone, Debug, Default)]
 pub struct Gateways(Arc<RwLock<Held>>, Arc<AtomicBool>);
 
-type Held = BTreeMap<String, BTreeMap<String, Arc<Injectable>>>;
+/// By namespace and name; nothing of those that exist and were never valid.
+type Held = BTreeMap<String, BTreeMap<String, Option<Arc<Injectable>>>>;
 
 /// A gateway that pods can ask for.
 #[derive(Debug)]
@@ -22,10 +23,17 @@ pub struct Injectable {
 }
 
 impl Gateways {
-    /// The gateway of that name.
+    /// The gateway of that name, if it is valid or ever was.
     pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<Injectable>> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        held.get(namespace)?.get(name).cloned()
+        held.get(namespace)?.get(name)?.clone()
+    }
+
+    /// Whether there is a gateway of that name, valid or not.
+    pub fn exists(&self, namespace: &str, name: &str) -> bool {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.get(namespace)
+            .is_some_and(|of_namespace| of_namespace.contains_key(name))
     }
 
     /// Whether all gateways have been read: before that, one that is not found may well exist.
@@ -44,16 +52,42 @@ impl Gateways {
         let before = held.remove(namespace).unwrap_or_default();
         let after: BTreeMap<_, _> = now
             .into_iter()
-            .filter_map(|(name, gateway)| {
+            .map(|(name, gateway)| {
                 let gateway = match gateway {
-                    Some(gateway) => Arc::new(gateway),
-                    None => before.get(&name)?.clone(),
+                    Some(gateway) => Some(Arc::new(gateway)),
+                    None => before.get(&name).cloned().flatten(),
                 };
-                Some((name, gateway))
+                (name, gateway)
             })
             .collect();
         if !after.is_empty() {
             held.insert(namespace.to_owned(), after);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_is_not_valid_is_there_all_the_same() {
+        let gateways = Gateways::default();
+        let valid = || Injectable {
+            uid: "uid".to_owned(),
+            spec: crate::testing::spec(serde_json::json!({})),
+        };
+        let now = |valid: Option<Injectable>| {
+            let all = [("a".to_owned(), valid), ("never".to_owned(), None)];
+            gateways.replace("mail", all.into());
+        };
+        now(Some(valid()));
+        now(None);
+        assert!(gateways.find("mail", "a").is_some());
+        assert!(gateways.find("mail", "never").is_none());
+        assert!(gateways.exists("mail", "never"));
+        assert!(!gateways.exists("mail", "b") && !gateways.exists("other", "never"));
+        gateways.replace("mail", BTreeMap::new());
+        assert!(gateways.find("mail", "a").is_none() && !gateways.exists("mail", "never"));
     }
 }

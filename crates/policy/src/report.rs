@@ -88,7 +88,8 @@ impl Report {
         Ok(report.bounded())
     }
 
-    /// With texts and lists cut to what a report may hold, so that one proxy cannot fill a status.
+    /// With texts and lists cut to what a report may hold, so that one proxy cannot fill a status, and without the control
+    /// characters by which a text could play with the terminal that shows it.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         cut(&mut self.version);
@@ -108,6 +109,7 @@ impl Report {
 }
 
 fn cut(text: &mut String) {
+    text.retain(|c| !c.is_control());
     let mut end = MAX_TEXT.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -146,6 +148,23 @@ mod tests {
         assert_eq!(report.sources, SourceTrust::Untrusted);
         let again = serde_json::to_vec(&report).unwrap();
         assert_eq!(Report::read(&again).unwrap(), report);
+    }
+
+    #[test]
+    fn no_text_of_a_report_moves_a_cursor() {
+        let bad = r#"a\u001b[2J\n\u0000\u009bb"#;
+        let json = format!(
+            r#"{{"version":"{bad}","schema":1,"inForce":{{"generation":7,"digest":"{bad}"}},"pending":["{bad}"],
+                "refused":{{"revision":{{"generation":8,"digest":"{bad}"}},"why":"{bad}"}}}}"#
+        );
+        let report = Report::read(json.as_bytes()).unwrap();
+        let refused = report.refused.unwrap();
+        let texts = [report.version, report.in_force.unwrap().digest, refused.why];
+        let texts = texts
+            .iter()
+            .chain(&report.pending)
+            .chain([&refused.revision.digest]);
+        assert_eq!(texts.collect::<Vec<_>>(), ["a[2Jb"; 5]);
     }
 
     #[test]

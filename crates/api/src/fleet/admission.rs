@@ -20,6 +20,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Knows callers by their tokens. In a cluster that is the API server's TokenReview; whoever implements it keeps the
 /// answers for a while, since each request is asked about.
 pub trait Callers: Send + Sync {
+    /// What is remembered of the token. It waits for nobody, so that a flood of wrong tokens does not keep out those whose
+    /// tokens are known.
+    fn recall(&self, _token: &str, _wanted: Wanted<'_>) -> Option<Result<Caller, NotAdmitted>> {
+        None
+    }
+
+    /// Whether the token was good when it was last asked about, even if that is forgotten by now or does not hold any more.
+    fn was_good(&self, _token: &str) -> bool {
+        false
+    }
+
     /// Whose token this is, if it may do what is wanted.
     fn identify<'a>(
         &'a self,
@@ -76,7 +87,10 @@ impl From<NotAdmitted> for Problem {
 /// The door.
 pub(super) struct Admission {
     callers: Arc<dyn Callers>,
+    /// For tokens that nobody has vouched for yet.
     turns: Semaphore,
+    /// For those that were good a while ago: wrong ones do not stand in their way.
+    renewals: Semaphore,
 }
 
 impl Admission {
@@ -84,6 +98,7 @@ impl Admission {
         Self {
             callers,
             turns: Semaphore::new(ASKED_AT_ONCE),
+            renewals: Semaphore::new(ASKED_AT_ONCE),
         }
     }
 
@@ -113,8 +128,15 @@ impl Admission {
 
     async fn identify(&self, headers: &HeaderMap, wanted: Wanted<'_>) -> Result<Caller, Problem> {
         let token = shown_token(headers)?;
+        if let Some(known) = self.callers.recall(token, wanted) {
+            return Ok(known?);
+        }
         let busy = || Problem::unavailable("too many callers are being identified", 2);
-        let turn = timeout(TURN_WITHIN, self.turns.acquire()).await;
+        let turns = match self.callers.was_good(token) {
+            true => &self.renewals,
+            false => &self.turns,
+        };
+        let turn = timeout(TURN_WITHIN, turns.acquire()).await;
         // The semaphore is never closed.
         let Ok(Ok(_turn)) = turn else {
             return Err(busy());
@@ -162,6 +184,60 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    /// Knows one token, knew another, and never comes to an end with those that it is asked about, but for that.
+    struct Slow;
+
+    impl Callers for Slow {
+        fn recall(&self, token: &str, _: Wanted<'_>) -> Option<Result<Caller, NotAdmitted>> {
+            let name = "a".to_owned();
+            (token == "known").then_some(Ok(Caller::Proxy { name }))
+        }
+
+        fn was_good(&self, token: &str) -> bool {
+            token == "renewed"
+        }
+
+        fn identify<'a>(
+            &'a self,
+            token: &'a str,
+            _: Wanted<'a>,
+        ) -> Answer<'a, Result<Caller, NotAdmitted>> {
+            Box::pin(async move {
+                if token != "renewed" {
+                    std::future::pending::<()>().await;
+                }
+                let name = "b".to_owned();
+                Ok(Caller::Proxy { name })
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_tokens_keep_no_right_one_waiting() {
+        let admission = Arc::new(Admission::new(Arc::new(Slow)));
+        let shown = |token: &str| {
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+        };
+        for n in 0..ASKED_AT_ONCE * 4 {
+            let (admission, headers) = (admission.clone(), shown(&format!("wrong-{n}")));
+            tokio::spawn(async move { admission.proxy(&headers, "mail/out").await.map(drop) });
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(admission.turns.available_permits(), 0);
+        let begun = tokio::time::Instant::now();
+        for (token, name) in [("known", "a"), ("renewed", "b")] {
+            let admitted = admission.proxy(&shown(token), "mail/out").await;
+            assert_eq!(admitted.unwrap(), name);
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let stranger = admission
+            .proxy(&shown("new"), "mail/out")
+            .await
+            .unwrap_err();
+        assert_eq!(stranger.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 
     #[test]
     fn tokens_are_read_strictly() {

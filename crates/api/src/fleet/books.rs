@@ -1,6 +1,7 @@
 //! The way of records into the ledger: what was there already is left out, what is missing is counted, what does not fit is
 //! sent back. A batch is acknowledged when it is written.
 
+mod room;
 mod series;
 mod writer;
 
@@ -11,19 +12,16 @@ use sekisho_policy::{Record, Timestamp};
 use sekisho_runtime::metrics::FleetRecords;
 use sekisho_runtime::{Clock, Metrics};
 use sekisho_store::Store;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use self::room::{MOST_BATCHES, Room};
 pub(super) use self::series::Series;
 use self::series::{AllSeries, Place};
 pub use self::writer::BooksWriter;
 use self::writer::Waiting;
 use crate::tally::Tally;
 
-/// Batches that wait for the store.
-const MOST_BATCHES: usize = 1024;
-/// What waits for the store takes no more octets, as they were sent unpacked; in memory it is a few times that.
-const MOST_OCTETS: usize = 64 << 20;
 /// How long a batch is waited for before the proxy is told to send it again.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,7 +42,7 @@ struct Shared {
 #[derive(Debug)]
 struct Ledger {
     batches: mpsc::Sender<Waiting>,
-    octets: Arc<Semaphore>,
+    room: Room,
 }
 
 /// What a proxy sent at once.
@@ -59,7 +57,7 @@ pub(super) struct Batch {
 /// Why a batch is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotKept {
-    /// There is no room for it.
+    /// There is no room for it, or its gateway has no more.
     Full,
     /// There is, and it was not written in time.
     NotYet,
@@ -83,7 +81,7 @@ impl Books {
         let (batches, waiting) = mpsc::channel(MOST_BATCHES);
         let ledger = Ledger {
             batches,
-            octets: Arc::new(Semaphore::new(MOST_OCTETS)),
+            room: Room::default(),
         };
         let writer = BooksWriter::new(store, waiting, metrics.clone());
         (Self::new(Some(ledger), tally, clock, metrics), writer)
@@ -137,9 +135,8 @@ impl Books {
             all.take(&batch.series, end).written(end);
             return Ok(None);
         };
-        let octets = u32::try_from(batch.octets).unwrap_or(u32::MAX);
-        let room = ledger.octets.clone().try_acquire_many_owned(octets.max(1));
-        let (Ok(room), Ok(place_in_queue)) = (room, ledger.batches.try_reserve()) else {
+        let room = ledger.room.take(&gateway, batch.octets);
+        let (Some(room), Ok(place_in_queue)) = (room, ledger.batches.try_reserve()) else {
             return Err(NotKept::Full);
         };
         batch.records.iter().for_each(|r| shared.tally.count(r));

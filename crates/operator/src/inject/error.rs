@@ -10,6 +10,11 @@ pub enum InjectError {
         "no MailGateway {0}, which the label {GATEWAY} asks for; create it in the pod's namespace, or correct the label"
     )]
     UnknownGateway(String),
+    /// There is one, and it was never valid as far as this process knows.
+    #[error(
+        "MailGateway {0}, which the label {GATEWAY} asks for, has errors; its status says which, and the pod is made when they are mended"
+    )]
+    Unusable(String),
     /// The gateway runs elsewhere.
     #[error(
         "MailGateway {0} is of mode Gateway and has no sidecars; remove the label {GATEWAY}, or give it mode Sidecar"
@@ -43,6 +48,19 @@ pub enum InjectError {
     /// A container of the pod has the name of the sidecar.
     #[error("a container of the pod is called {0}, which is the sidecar's name; give it another")]
     NameTaken(&'static str),
+    /// Another container of the pod would see what is the sidecar's alone.
+    #[error(
+        "container {container} mounts the volume {volume}, which is the sidecar's; give its own volume another name"
+    )]
+    VolumeTaken {
+        /// The volume.
+        volume: String,
+        /// The container that mounts it.
+        container: String,
+    },
+    /// The pod is larger than any that is meant.
+    #[error("the pod has more than {0} values")]
+    TooLarge(usize),
     /// The pod keeps low ports from processes without rights.
     #[error(
         "the pod sets the sysctl {sysctl} to {value:?}, and the gateway has a listener on port {port}; set it to {port} or less, or remove it"

@@ -1,6 +1,7 @@
 //! Puts a gateway's proxy into pods, as a native sidecar: an init container that starts first and ends last (KEP-753).
 
 mod error;
+mod object;
 mod pod;
 mod review;
 mod templates;

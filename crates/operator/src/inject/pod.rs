@@ -2,7 +2,7 @@
 //!
 //! It is kept as JSON, so that fields of newer Kubernetes versions go through as they are.
 
-use k8s_openapi::api::core::v1::{Container, ContainerPort, Volume};
+use k8s_openapi::api::core::v1::{Container, ContainerPort};
 use sekisho_crd::GatewayMode;
 use serde_json::{Map, Value, json};
 
@@ -43,16 +43,19 @@ pub fn inject(
     let mut shape = Shape::read(pod)?;
     shape.refuse_unfit(gateway)?;
     let wanted = sidecar(gateway, settings, &shape.ports(gateway)?);
-    if shape.has(pod, &wanted, gateway) {
+    let wanted = json_of(&wanted);
+    let volumes = proxy::volumes(gateway, proxy::SECRET_MODE_OF_ANY);
+    let volumes: Vec<_> = volumes.iter().map(json_of).collect();
+    shape.refuse_sharing(&volumes)?;
+    if shape.has(pod, &wanted, &volumes) {
         return Ok(Injected::AlreadyInjected);
     }
     shape
         .init_containers
         .retain(|one| name_of(one) != CONTAINER);
-    shape.init_containers.insert(0, json_of(&wanted));
-    let volumes = proxy::volumes(gateway, proxy::SECRET_MODE_OF_ANY);
+    shape.init_containers.insert(0, wanted);
     shape.volumes.retain(|one| !is_ours(one, &volumes));
-    shape.volumes.extend(volumes.iter().map(json_of));
+    shape.volumes.extend(volumes);
     shape.open_low_ports(gateway)?;
     shape.write(pod)?;
     Ok(Injected::Injected)
@@ -138,33 +141,38 @@ impl Shape {
         Ok(taken)
     }
 
-    /// Whether the pod has this very sidecar, and its volumes. A pod's author may have written the annotation, so the
-    /// container itself is looked at.
-    fn has(&self, pod: &Value, wanted: &Container, gateway: &GatewayInput<'_>) -> bool {
+    /// The sidecar's volumes hold credentials, the fleet's key and the token by which it is known.
+    fn refuse_sharing(&self, volumes: &[Value]) -> Result<(), InjectError> {
+        let others = self.init_containers.iter().chain(&self.containers);
+        for container in others.filter(|one| name_of(one) != CONTAINER) {
+            let mounts = container.get("volumeMounts").and_then(Value::as_array);
+            let mut mounts = mounts.into_iter().flatten();
+            if let Some(mount) = mounts.find(|mount| is_ours(mount, volumes)) {
+                return Err(InjectError::VolumeTaken {
+                    volume: name_of(mount).to_owned(),
+                    container: name_of(container).to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pod has this very sidecar in the first place, and its volumes. A pod's author may have written all of it, so
+    /// everything is compared, and nothing may be there that is not the API server's own.
+    fn has(&self, pod: &Value, wanted: &Value, volumes: &[Value]) -> bool {
         let annotated = pod
             .get("metadata")
             .and_then(|metadata| metadata.get("annotations")?.get(INJECTED))
             .is_some_and(|version| version == VERSION);
-        let mut present = self
-            .init_containers
-            .iter()
-            .filter(|one| name_of(one) == CONTAINER);
-        let (Some(present), None) = (present.next(), present.next()) else {
-            return false;
+        let mut named = self.init_containers.iter();
+        let is_first = named.next().is_some_and(|first| is_same(first, wanted));
+        let is_only = named.all(|one| name_of(one) != CONTAINER);
+        let has_volume = |volume: &Value| {
+            let mut named = self.volumes.iter();
+            let mut named = named.by_ref().filter(|one| name_of(one) == name_of(volume));
+            named.next() == Some(volume) && named.next().is_none()
         };
-        let wanted = json_of(wanted);
-        let same = ["image", "command", "args", "restartPolicy"]
-            .iter()
-            .all(|field| present.get(field) == wanted.get(field));
-        let volumes = proxy::volumes(gateway, proxy::SECRET_MODE_OF_ANY);
-        let has_volume = |volume: &Volume| {
-            let named = self
-                .volumes
-                .iter()
-                .filter(|one| name_of(one) == volume.name);
-            named.count() == 1
-        };
-        annotated && same && volumes.iter().all(has_volume)
+        annotated && is_first && is_only && volumes.iter().all(has_volume)
     }
 
     /// What the pod already says of low ports, if the gateway needs them.
@@ -260,8 +268,50 @@ fn name_of(value: &Value) -> &str {
         .unwrap_or_default()
 }
 
-fn is_ours(volume: &Value, ours: &[Volume]) -> bool {
-    ours.iter().any(|one| name_of(volume) == one.name)
+fn is_ours(volume: &Value, ours: &[Value]) -> bool {
+    ours.iter().any(|one| name_of(volume) == name_of(one))
+}
+
+/// Whether a container is the one that was wanted, but for what the API server writes into it by itself.
+fn is_same(present: &Value, wanted: &Value) -> bool {
+    let (Some(present), Some(wanted)) = (present.as_object(), wanted.as_object()) else {
+        return false;
+    };
+    let fields = present.keys().chain(wanted.keys());
+    fields.into_iter().all(|field| {
+        match (field.as_str(), present.get(field), wanted.get(field)) {
+            ("startupProbe" | "livenessProbe" | "readinessProbe", Some(probe), Some(wanted)) => {
+                let mut probe = probe.clone();
+                if let Some(probe) = probe
+                    .as_object_mut()
+                    .filter(|one| one.get("successThreshold") == Some(&json!(1)))
+                {
+                    probe.remove("successThreshold");
+                }
+                probe == *wanted
+            }
+            // A LimitRange of the namespace adds to them.
+            ("resources", Some(resources), Some(wanted)) => has_resources(resources, wanted),
+            ("terminationMessagePath", Some(path), None) => path == "/dev/termination-log",
+            (_, present, wanted) => present == wanted,
+        }
+    })
+}
+
+fn has_resources(present: &Value, wanted: &Value) -> bool {
+    let amounts = |resources: &Value, list: &str| -> Map<String, Value> {
+        let amounts = resources.get(list).and_then(Value::as_object);
+        amounts.cloned().unwrap_or_default()
+    };
+    let has = |list: &str| {
+        let present = amounts(present, list);
+        let wanted = amounts(wanted, list);
+        wanted
+            .iter()
+            .all(|(name, amount)| present.get(name) == Some(amount))
+    };
+    let mut lists = present.as_object().into_iter().flat_map(Map::keys);
+    lists.all(|list| list == "limits" || list == "requests") && has("limits") && has("requests")
 }
 
 /// A list of the spec; empty where it is absent or null.

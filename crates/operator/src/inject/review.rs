@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{InjectError, gateway_of, inject};
+use super::object::{Labelled, MOST_VALUES, Size};
+use super::{InjectError, inject};
 use crate::gateways::{self, Injectable};
 use crate::settings::{GatewayInput, Settings};
 
@@ -22,6 +24,8 @@ const MAX_UID: usize = 128;
 pub enum Lookup {
     /// This gateway.
     Found(Arc<Injectable>),
+    /// It exists, has errors, and was never without since this process began.
+    Unusable,
     /// None of that name.
     Unknown,
     /// Nothing yet, because the gateways have not been read.
@@ -44,23 +48,25 @@ impl FindGateway for gateways::Gateways {
     fn find(&self, namespace: &str, name: &str) -> Lookup {
         match self.find(namespace, name) {
             Some(gateway) => Lookup::Found(gateway),
+            None if self.exists(namespace, name) => Lookup::Unusable,
             None if self.are_known() => Lookup::Unknown,
             None => Lookup::NotReady,
         }
     }
 }
 
+/// The question, with as much of the object as is looked at. Its text is read once for each: the label, then the size, then all.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Question {
+struct Question<O> {
     api_version: String,
     kind: String,
-    request: Request,
+    request: Request<O>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
+struct Request<O> {
     uid: String,
     #[serde(default)]
     namespace: String,
@@ -68,8 +74,8 @@ struct Request {
     resource: Resource,
     #[serde(default)]
     sub_resource: String,
-    #[serde(default)]
-    object: Value,
+    #[serde(default = "Option::default")]
+    object: Option<O>,
 }
 
 #[derive(Deserialize)]
@@ -90,16 +96,20 @@ pub fn review(
     gateways: &dyn FindGateway,
     settings: &Settings,
 ) -> Result<Value, String> {
-    let question: Question =
-        serde_json::from_slice(body).map_err(|error| format!("no AdmissionReview: {error}"))?;
+    let question: Question<Labelled> = read(body)?;
     if question.api_version != API_VERSION || question.kind != "AdmissionReview" {
         return Err(format!("no AdmissionReview of {API_VERSION}"));
     }
-    let request = question.request;
+    let mut request = question.request;
     if request.uid.is_empty() || request.uid.len() > MAX_UID {
         return Err(format!("request.uid must have 1 to {MAX_UID} characters"));
     }
-    let answer = match judge(&request, gateways, settings) {
+    let asked = request.object.take().and_then(Labelled::gateway);
+    let judged = match asked.filter(|_| request.is_new_pod()) {
+        Some(name) => judge(body, &request.namespace, &name, gateways, settings)?,
+        None => Ok(None),
+    };
+    let answer = match judged {
         Ok(None) => json!({ "uid": request.uid, "allowed": true }),
         Ok(Some(patch)) => json!({
             "uid": request.uid,
@@ -112,40 +122,50 @@ pub fn review(
     Ok(json!({ "apiVersion": API_VERSION, "kind": "AdmissionReview", "response": answer }))
 }
 
+fn read<O: DeserializeOwned>(body: &[u8]) -> Result<Question<O>, String> {
+    serde_json::from_slice(body).map_err(|error| format!("no AdmissionReview: {error}"))
+}
+
+impl<O> Request<O> {
+    fn is_new_pod(&self) -> bool {
+        let resource = &self.resource;
+        resource.group.is_empty()
+            && resource.version == "v1"
+            && resource.resource == "pods"
+            && self.sub_resource.is_empty()
+            && self.operation == "CREATE"
+    }
+}
+
 /// The patch that puts the sidecar in; none where there is nothing to do.
 fn judge(
-    request: &Request,
+    body: &[u8],
+    namespace: &str,
+    name: &str,
     gateways: &dyn FindGateway,
     settings: &Settings,
-) -> Result<Option<Patch>, InjectError> {
-    let resource = &request.resource;
-    let is_new_pod = resource.group.is_empty()
-        && resource.version == "v1"
-        && resource.resource == "pods"
-        && request.sub_resource.is_empty()
-        && request.operation == "CREATE";
-    let Some(name) = gateway_of(&request.object).filter(|_| is_new_pod) else {
-        return Ok(None);
-    };
-    let gateway = match gateways.find(&request.namespace, name) {
+) -> Result<Result<Option<Patch>, InjectError>, String> {
+    let key = || format!("{namespace}/{name}");
+    let gateway = match gateways.find(namespace, name) {
         Lookup::Found(gateway) => gateway,
-        Lookup::NotReady => return Err(InjectError::NotReady),
-        Lookup::Unknown => {
-            return Err(InjectError::UnknownGateway(format!(
-                "{}/{name}",
-                request.namespace
-            )));
-        }
+        Lookup::NotReady => return Ok(Err(InjectError::NotReady)),
+        Lookup::Unusable => return Ok(Err(InjectError::Unusable(key()))),
+        Lookup::Unknown => return Ok(Err(InjectError::UnknownGateway(key()))),
     };
+    let size = read::<Size>(body)?.request.object.unwrap_or_default();
+    if size.0 > MOST_VALUES {
+        return Ok(Err(InjectError::TooLarge(MOST_VALUES)));
+    }
+    let before = read::<Value>(body)?.request.object.unwrap_or_default();
     let gateway = GatewayInput {
-        namespace: &request.namespace,
+        namespace,
         name,
         uid: &gateway.uid,
         spec: &gateway.spec,
     };
-    let mut pod = request.object.clone();
-    inject(&mut pod, &gateway, settings)?;
-    Ok(difference(&request.object, &pod))
+    let mut pod = before.clone();
+    let outcome = inject(&mut pod, &gateway, settings);
+    Ok(outcome.map(|_| difference(&before, &pod)))
 }
 
 /// What of a pod injection changes, each part as a whole: that a member is added where one is replaces it (RFC 6902, 4.1).

@@ -141,6 +141,133 @@ fn another_version_or_a_forged_one_is_replaced() {
 }
 
 #[test]
+fn a_sidecar_with_anything_more_is_replaced() {
+    let good = injected(pod(
+        json!({ "volumes": [{ "name": "data", "emptyDir": {} }] }),
+    ))
+    .unwrap();
+    let first = "/spec/initContainers/0";
+    let token = json!({ "name": "data", "mountPath": "/etc/sekisho/extra" });
+    let with = |path: &str, field: &str, value: Value| {
+        let mut forged = good.clone();
+        forged.pointer_mut(path).unwrap()[field] = value;
+        forged
+    };
+    let mut mounts = good.pointer(first).unwrap()["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .clone();
+    mounts.push(token);
+    let security = format!("{first}/securityContext");
+    let secrets = good["spec"]["volumes"].as_array().unwrap();
+    let secrets = secrets
+        .iter()
+        .position(|one| one["name"] == "sekisho-secrets")
+        .unwrap();
+    let secrets = format!("/spec/volumes/{secrets}");
+    let mut second = good.clone();
+    second["spec"]["initContainers"]
+        .as_array_mut()
+        .unwrap()
+        .swap(0, 1);
+    for (what, mut forged) in [
+        ("privileged", with(&security, "privileged", json!(true))),
+        ("root", with(&security, "runAsUser", json!(0))),
+        (
+            "with capabilities",
+            with(
+                &format!("{security}/capabilities"),
+                "add",
+                json!(["NET_ADMIN"]),
+            ),
+        ),
+        (
+            "a variable",
+            with(
+                first,
+                "env",
+                json!([{ "name": "LD_PRELOAD", "value": "/x.so" }]),
+            ),
+        ),
+        (
+            "variables of a Secret",
+            with(first, "envFrom", json!([{ "secretRef": { "name": "x" } }])),
+        ),
+        ("a mount", with(first, "volumeMounts", json!(mounts))),
+        (
+            "a hook",
+            with(
+                first,
+                "lifecycle",
+                json!({ "postStart": { "exec": { "command": ["sh"] } } }),
+            ),
+        ),
+        ("a directory", with(first, "workingDir", json!("/etc"))),
+        ("no probe", with(first, "readinessProbe", Value::Null)),
+        (
+            "an easier probe",
+            with(
+                &format!("{first}/readinessProbe"),
+                "failureThreshold",
+                json!(99),
+            ),
+        ),
+        (
+            "less memory",
+            with(&format!("{first}/resources/limits"), "memory", json!("1Mi")),
+        ),
+        (
+            "claims",
+            with(
+                &format!("{first}/resources"),
+                "claims",
+                json!([{ "name": "x" }]),
+            ),
+        ),
+        (
+            "messages elsewhere",
+            with(first, "terminationMessagePath", json!("/tmp/x")),
+        ),
+        (
+            "another Secret",
+            with(&format!("{secrets}/secret"), "secretName", json!("other")),
+        ),
+        ("not in the first place", second),
+    ] {
+        let outcome = inject(&mut forged, &gateway(&sidecar()), &settings());
+        assert_eq!(outcome, Ok(Injected::Injected), "{what}");
+        let sidecar = forged.pointer(first);
+        assert_eq!(sidecar, good.pointer(first), "{what}");
+        let named = |name: &str| {
+            let volumes = forged["spec"]["volumes"].as_array().unwrap().clone();
+            volumes.into_iter().find(|one| one["name"] == name)
+        };
+        assert_eq!(
+            named("sekisho-secrets").as_ref(),
+            good.pointer(&secrets),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn what_the_api_server_writes_by_itself_is_no_forgery() {
+    let mut defaulted = injected(pod(json!({}))).unwrap();
+    let first = &mut defaulted["spec"]["initContainers"][0];
+    first["terminationMessagePath"] = json!("/dev/termination-log");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        first[probe]["successThreshold"] = json!(1);
+    }
+    first["resources"]["limits"]["cpu"] = json!("2");
+    let before = defaulted.clone();
+    let outcome = inject(&mut defaulted, &gateway(&sidecar()), &settings());
+    assert_eq!(
+        (outcome, defaulted),
+        (Ok(Injected::AlreadyInjected), before)
+    );
+}
+
+#[test]
 fn metrics_step_aside_for_the_application() {
     let ports = json!({ "containers": [{ "name": "prometheus", "ports": [{ "containerPort": 9090 }, { "containerPort": 9091, "protocol": "UDP" }] }] });
     assert_eq!(
@@ -199,6 +326,14 @@ fn pods_that_cannot_have_it_are_told_why_and_left_alone() {
             json!({ "containers": [{ "name": "sekisho-proxy" }] }),
             "the sidecar's name",
         ),
+        (
+            json!({ "containers": [{ "name": "thief", "volumeMounts": [{ "name": "sekisho-secrets", "mountPath": "/x" }] }] }),
+            "container thief mounts the volume sekisho-secrets",
+        ),
+        (
+            json!({ "initContainers": [{ "name": "thief", "volumeMounts": [{ "name": "a" }, { "name": "sekisho-token", "mountPath": "/x" }] }] }),
+            "container thief mounts the volume sekisho-token",
+        ),
         (json!({ "containers": [] }), "containers"),
         (json!({ "containers": "x" }), "containers"),
         (json!({ "volumes": 1 }), "volumes"),
@@ -223,6 +358,7 @@ fn lookup(namespace: &str, name: &str) -> Lookup {
     match (namespace, name) {
         ("mail", "outbound") => Lookup::Found(Arc::new(found("Sidecar"))),
         ("mail", "own") => Lookup::Found(Arc::new(found("Gateway"))),
+        ("mail", "broken") => Lookup::Unusable,
         ("starting", _) => Lookup::NotReady,
         _ => Lookup::Unknown,
     }
@@ -303,6 +439,13 @@ fn refusals_say_why() {
     for (namespace, pod, code, why) in [
         ("mail", named("none"), 422, "no MailGateway mail/none"),
         ("mail", named("own"), 422, "mode Gateway"),
+        ("mail", named("broken"), 422, "has errors"),
+        (
+            "mail",
+            pod(json!({ "many": vec![Value::Null; 40_000] })),
+            422,
+            "more than 32768 values",
+        ),
         ("starting", named("outbound"), 503, "has not read"),
         (
             "mail",
@@ -425,4 +568,44 @@ async fn the_webhook_bounds_and_checks_what_it_reads() {
         let answer = router.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), status, "{what}");
     }
+}
+
+/// A body that sends nothing until it is told to.
+fn slow(until: tokio::sync::oneshot::Receiver<()>, then: String) -> Body {
+    Body::from_stream(futures_util::stream::once(async move {
+        let _ = until.await;
+        Ok::<_, std::io::Error>(then)
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_questions_hold_no_more_than_their_places_and_not_for_long() {
+    use tower::ServiceExt as _;
+    let router = router(Arc::new(settings()), Arc::new(lookup));
+    let good = question("mail", pod(json!({}))).to_string();
+    let ask = |body: Body| {
+        let request = Request::post(PATH).header("content-type", "application/json");
+        router.clone().oneshot(request.body(body).unwrap())
+    };
+    let mut never = Vec::new();
+    let slow_ones = (0..16).map(|_| {
+        let (told, until) = tokio::sync::oneshot::channel();
+        never.push(told);
+        tokio::spawn(ask(slow(until, good.clone())))
+    });
+    let slow_ones: Vec<_> = slow_ones.collect();
+    tokio::task::yield_now().await;
+    let begun = tokio::time::Instant::now();
+    let refused = ask(Body::from(good.clone())).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    for slow in slow_ones {
+        let answer = slow.await.unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(
+        ask(Body::from(good)).await.unwrap().status(),
+        StatusCode::OK
+    );
 }

@@ -6,9 +6,10 @@ use sekisho_policy::Record;
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::LedgerResult;
 use sekisho_store::{Store, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
+use super::room;
 use super::series::Mark;
 
 /// Records of one transaction, at least of the batches that wait.
@@ -24,7 +25,7 @@ pub(super) struct Waiting {
     pub(super) end: u64,
     pub(super) records: Vec<Record>,
     pub(super) told: oneshot::Sender<()>,
-    pub(super) _room: OwnedSemaphorePermit,
+    pub(super) _room: room::Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
