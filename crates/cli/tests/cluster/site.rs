@@ -34,7 +34,8 @@ pub(crate) struct Control {
 /// One proxy.
 pub(crate) struct Proxy {
     pub(crate) process: Process,
-    pub(crate) http: Port,
+    /// Its metrics and health are there.
+    _http: Port,
     /// What the pod mounts.
     pub(crate) mounts: PathBuf,
 }
@@ -187,7 +188,7 @@ impl Site {
             .args(["--log-format", "text", "--host-name", "proxy.example"]);
         Proxy {
             process: Process::spawn(command),
-            http,
+            _http: http,
             mounts,
         }
     }
