@@ -224,8 +224,9 @@ mod tests {
             let (admission, headers) = (admission.clone(), shown(&format!("wrong-{n}")));
             tokio::spawn(async move { admission.proxy(&headers, "mail/out").await.map(drop) });
         }
-        tokio::task::yield_now().await;
-        assert_eq!(admission.turns.available_permits(), 0);
+        while admission.turns.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
         let begun = tokio::time::Instant::now();
         for (token, name) in [("known", "a"), ("renewed", "b")] {
             let admitted = admission.proxy(&shown(token), "mail/out").await;

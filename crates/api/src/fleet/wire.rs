@@ -131,7 +131,7 @@ mod tests {
             version in ".{0,40}", pending in proptest::collection::vec(".{0,9}", 0..9), age: u64,
         ) {
             let _ = Push::read(&noise);
-            let report = Report { version, pending, ..Report::default() };
+            let report = Report { version, pending, ..Report::default() }.bounded();
             let connected = Connected { gateway: "m/out".into(), proxy: "a".into(), age_ms: age, report };
             let push = Push { epoch: age, sequence: 0, part: Part::Table, connected: vec![connected], gone: vec![] };
             let json = serde_json::to_vec(&push).unwrap();
