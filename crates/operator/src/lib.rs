@@ -9,6 +9,7 @@ pub mod bypass;
 mod callers;
 mod client;
 mod decide;
+mod dirty;
 mod error;
 mod gateways;
 mod index;

@@ -1,6 +1,7 @@
 //! The loop: takes what the watches say, and decides when it is quiet for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::decide::{Memory, Tools};
+use crate::dirty::Dirty;
 use crate::index::{Index, Label, Touched, Watched};
 use crate::lease::Leadership;
 use crate::watch::Change;
 use crate::writer::Done;
-
-/// Changes are gathered until it is quiet for so long, and no longer than that.
-const QUIET: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves what is published: the other end is the HTTP server of this replica.
 pub trait Publish: Send + Sync {
@@ -51,55 +49,15 @@ pub(crate) struct Operator {
     pub(crate) dirty: Dirty,
     pub(crate) leads: bool,
     pub(crate) said_complete: bool,
-}
-
-/// What is to be looked at, and when.
-#[derive(Debug, Default)]
-pub(crate) struct Dirty {
-    namespaces: BTreeSet<String>,
-    first: Option<Instant>,
-    due: Option<Instant>,
-}
-
-impl Dirty {
-    /// Objects changed: more of the same is likely to come.
-    fn add(&mut self, namespaces: impl IntoIterator<Item = String>) {
-        if self.extend(namespaces) {
-            let now = Instant::now();
-            let first = *self.first.get_or_insert(now);
-            self.due = Some((now + QUIET).min(first + LONGEST_WAIT));
-        }
-    }
-
-    /// What is said about objects changed: that never puts off what objects wait for.
-    fn add_calmly(&mut self, namespaces: impl IntoIterator<Item = String>) {
-        if self.extend(namespaces) {
-            let now = Instant::now();
-            self.first.get_or_insert(now);
-            self.due.get_or_insert(now + QUIET);
-        }
-    }
-
-    fn extend(&mut self, namespaces: impl IntoIterator<Item = String>) -> bool {
-        let mut any = false;
-        for namespace in namespaces {
-            any = true;
-            self.namespaces.insert(namespace);
-        }
-        any
-    }
-
-    fn take(&mut self) -> BTreeSet<String> {
-        (self.first, self.due) = (None, None);
-        std::mem::take(&mut self.namespaces)
-    }
+    /// How long the turns took that were given together.
+    pub(crate) spent: Duration,
 }
 
 impl Operator {
     /// Runs until the process drains.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
         loop {
-            let due = self.dirty.due.filter(|_| self.index.is_complete());
+            let due = self.dirty.due().filter(|_| self.index.is_complete());
             tokio::select! {
                 seen = self.ears.seen.recv() => match seen {
                     Some((label, change)) => self.take(&label, change),
@@ -118,7 +76,8 @@ impl Operator {
                         self.dirty.add_calmly([namespace]);
                     }
                 }
-                () = until(due) => self.decide(),
+                () = until(due) => self.dirty.give_turns(),
+                () = ready(()), if self.dirty.has_turns() => self.decide_next(),
                 () = shutdown.draining() => return,
             }
         }
@@ -127,6 +86,7 @@ impl Operator {
     fn take(&mut self, label: &Label, change: Change) {
         let Touched {
             namespaces,
+            echoes,
             snapshots,
         } = self.index.take(label, change);
         for (namespace, gateway) in snapshots {
@@ -137,11 +97,14 @@ impl Operator {
             self.dirty.add_calmly(self.index.blocking());
         }
         self.dirty.add(namespaces);
+        self.dirty.add_calmly(echoes);
         if !self.said_complete && self.index.is_complete() {
             self.said_complete = true;
             tracing::info!("everything that is in the cluster has been read");
             self.publisher.complete();
             self.everything();
+            // Together, since after these turns every gateway is known.
+            self.dirty.give_all_turns();
         }
     }
 
@@ -187,21 +150,29 @@ impl Operator {
         self.dirty.add(all);
     }
 
-    fn decide(&mut self) {
+    /// Looks at one namespace: what is heard meanwhile, snapshots above all, does not wait for the others.
+    fn decide_next(&mut self) {
         let started = Instant::now();
         let now_ms = self.clock.now_ms();
-        for namespace in self.dirty.take() {
+        if let Some(namespace) = self.dirty.next() {
             tokio::task::block_in_place(|| {
                 self.memory
                     .decide(&self.index, &namespace, &self.tools, self.leads, now_ms);
             });
         }
+        self.spent += started.elapsed();
+        if !self.dirty.has_turns() {
+            self.all_decided();
+        }
+    }
+
+    fn all_decided(&mut self) {
         self.tools.gateways.all_known();
         if self.leads {
             self.memory.sweep(&self.index, &self.tools);
         }
         self.metrics.invalid_objects(self.memory.invalid());
-        self.metrics.decided(started.elapsed());
+        self.metrics.decided(std::mem::take(&mut self.spent));
     }
 }
 

@@ -164,6 +164,7 @@ pub async fn start(
         dirty: Default::default(),
         leads: false,
         said_complete: false,
+        spent: Duration::ZERO,
     };
     shutdown.spawn(operator.run(shutdown.clone()));
     Ok(Running {

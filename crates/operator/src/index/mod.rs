@@ -49,8 +49,10 @@ pub(crate) struct Index {
 /// What a change touches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Touched {
-    /// Namespaces to be looked at anew.
+    /// Namespaces in which somebody changed something.
     pub(crate) namespaces: BTreeSet<String>,
+    /// Namespaces of which we hear what, as a rule, we wrote ourselves: statuses, snapshots, what is made for gateways.
+    pub(crate) echoes: BTreeSet<String>,
     /// Gateways (namespace, name) whose snapshot object is another one, or gone.
     pub(crate) snapshots: BTreeSet<(String, String)>,
 }

@@ -57,6 +57,15 @@ pub(crate) struct OwnedSeen {
     pub(crate) version: String,
 }
 
+/// What is new about an object of our kinds.
+enum News {
+    Nothing,
+    /// Its status alone.
+    Status,
+    /// What it says.
+    Said,
+}
+
 impl Namespace {
     pub(super) fn new(cluster_networks: Vec<IpNet>) -> Self {
         Self {
@@ -121,7 +130,14 @@ impl Namespace {
     pub(super) fn apply(&mut self, of: Watched, item: Item, touched: &mut Touched) {
         let (namespace, name) = (item.namespace().to_owned(), item.name().to_owned());
         let changed = match of {
-            Watched::Kind(kind) => self.apply_object(kind, name, item),
+            Watched::Kind(kind) => match self.apply_object(kind, name, item) {
+                News::Nothing => false,
+                News::Said => true,
+                News::Status => {
+                    touched.echoes.insert(namespace);
+                    return;
+                }
+            },
             Watched::Snapshots => return self.apply_snapshot(&item, touched),
             Watched::Secrets => {
                 let version = item.metadata.resource_version.clone().unwrap_or_default();
@@ -132,7 +148,10 @@ impl Namespace {
             }
             Watched::Owned(kind) => {
                 let seen = OwnedSeen::of(&item);
-                self.owned.insert((kind, name), seen.clone()) != Some(seen)
+                if self.owned.insert((kind, name), seen.clone()) != Some(seen) {
+                    touched.echoes.insert(namespace);
+                }
+                return;
             }
             Watched::Pods => match labelled(&item) {
                 Some(pod) => self.pods.insert(name, pod.clone()) != Some(pod),
@@ -151,8 +170,7 @@ impl Namespace {
         }
     }
 
-    /// Whether anything but its status changed.
-    fn apply_object(&mut self, kind: Kind, name: String, item: Item) -> bool {
+    fn apply_object(&mut self, kind: Kind, name: String, item: Item) -> News {
         let status = serde_json::from_value(item.data["status"].clone()).ok();
         let known = KnownObject {
             uid: item.metadata.uid.clone().unwrap_or_default(),
@@ -166,7 +184,7 @@ impl Namespace {
             // Only the status or the metadata are other ones; somebody may have spoilt the status.
             let changed = before.status != known.status;
             before.status = known.status;
-            return changed;
+            return if changed { News::Status } else { News::Nothing };
         }
         let mut object = json!({ "apiVersion": sekisho_crd::API_VERSION, "kind": kind.as_str(), "metadata": item.metadata });
         object["spec"] = item.data["spec"].clone();
@@ -176,7 +194,7 @@ impl Namespace {
         };
         self.known
             .insert((kind, name), KnownObject { findings, ..known });
-        true
+        News::Said
     }
 
     fn apply_snapshot(&mut self, item: &Item, touched: &mut Touched) {
@@ -192,7 +210,7 @@ impl Namespace {
                 if before.is_none_or(|before| before.envelope != after.envelope) {
                     touched.snapshots.insert((namespace.clone(), gateway));
                 }
-                touched.namespaces.insert(namespace);
+                touched.echoes.insert(namespace);
             }
             Err(why) => {
                 tracing::error!(
@@ -208,7 +226,7 @@ impl Namespace {
                     stored.resource_version =
                         item.metadata.resource_version.clone().unwrap_or_default();
                 }
-                touched.namespaces.insert(namespace);
+                touched.echoes.insert(namespace);
             }
         }
     }
