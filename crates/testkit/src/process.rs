@@ -149,18 +149,25 @@ impl Process {
     }
 }
 
+impl Process {
+    /// The test failed: what the program said last is likely to tell why.
+    #[expect(clippy::print_stderr, reason = "for whoever reads why a test failed")]
+    fn show_last_lines(&self) {
+        let output = self.output();
+        let mut last: Vec<&str> = output.lines().rev().take(LAST_LINES).collect();
+        last.reverse();
+        let name = &self.name;
+        eprintln!(
+            "--- the end of what {name} wrote:\n{}\n---",
+            last.join("\n")
+        );
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The test failed: what the program said last is likely to tell why.
-            let output = self.output();
-            let last: Vec<&str> = output.lines().rev().take(LAST_LINES).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
-            eprintln!(
-                "--- the end of what {} wrote:\n{}\n---",
-                self.name,
-                last.join("\n")
-            );
+            self.show_last_lines();
         }
         // Not reaped yet, so the id cannot have become somebody else's.
         if matches!(self.child.try_wait(), Ok(None)) {
