@@ -22,6 +22,7 @@ use tokio::sync::{OnceCell, mpsc};
 use crate::error::Error;
 use crate::labels;
 use crate::snapshots::name_of;
+use crate::workload;
 
 /// The Secret of the control plane's namespace that holds the fleet's key, and the key's name there and in owned Secrets.
 const FLEET_SECRET: &str = "sekisho.fleet";
@@ -170,8 +171,7 @@ impl Secrets {
         let Some(secret) = found.map_err(Error::api(format!("reading the Secret {name}")))? else {
             return Ok(Values::new());
         };
-        let mut owners = secret.metadata.owner_references.iter().flatten();
-        if !owners.any(|each| each.controller == Some(true) && each.uid == owner.uid) {
+        if !workload::is_own(&secret.metadata, &owner.uid) {
             return Err(Error::NotOurs(format!("the Secret {name}")));
         }
         Ok(secret.data.unwrap_or_default())

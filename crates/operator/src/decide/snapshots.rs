@@ -12,6 +12,7 @@ use super::{Memory, Turn, print};
 use crate::error::Error;
 use crate::index::FUTURE_MS;
 use crate::snapshots::{Wanted, name_of};
+use crate::workload;
 use crate::writer::What;
 
 /// A proxy that claims to be ahead is overtaken no more often, in milliseconds: one that lies must not make us write all day.
@@ -134,8 +135,7 @@ async fn write(client: Client, wanted: Wanted) -> Result<(), Error> {
         }
         // It is there without our label: ours that somebody spoilt, or somebody else's.
         let found = api.get_metadata(&name).await.map_err(writing())?;
-        let mut owners = found.metadata.owner_references.iter().flatten();
-        if !owners.any(|each| each.controller == Some(true) && each.uid == wanted.owner.uid) {
+        if !workload::is_own(&found.metadata, &wanted.owner.uid) {
             return Err(Error::NotOurs(what));
         }
         object.metadata.resource_version = found.metadata.resource_version;

@@ -275,11 +275,7 @@ async fn apply(client: Client, desired: Desired, uid: String) -> Result<(), Erro
 
 /// Ours is what the gateway owns; what lies in another namespace, or in none, cannot be owned and bears our label.
 fn is_ours(there: &ObjectMeta, uid: &str, wanted: &serde_json::Value) -> bool {
-    let owned = there
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.controller == Some(true) && owner.uid == uid);
+    let owned = workload::is_own(there, uid);
     let label = wanted["metadata"]["labels"][labels::BYPASS_OF].as_str();
     let has_owner = wanted["metadata"]["ownerReferences"].is_array();
     let there = there

@@ -13,6 +13,7 @@ use super::{Namespace, Touched};
 use crate::snapshots::{self, Stored};
 use crate::status::Since;
 use crate::watch::Item;
+use crate::workload;
 
 /// Snapshot objects that came before their gateway; more are not kept, and are written anew.
 const MOST_EARLY: usize = 64;
@@ -80,7 +81,7 @@ impl Namespace {
             return;
         };
         touched.echoes.insert(namespace.clone());
-        if !is_owned(&item, &known.uid) {
+        if !workload::is_own(&item.metadata, &known.uid) {
             tracing::warn!(
                 namespace,
                 name = item.name(),
@@ -154,11 +155,6 @@ impl Namespace {
             .snapshots
             .insert((namespace.to_owned(), gateway.to_owned()));
     }
-}
-
-fn is_owned(item: &Item, uid: &str) -> bool {
-    let mut owners = item.metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 fn believable(read: (sekisho_compile::ObjectKey, Stored), now_ms: u64) -> Result<Stored, String> {

@@ -58,14 +58,14 @@ pub fn desired(gateway: &GatewayInput<'_>, settings: &Settings) -> Vec<Desired> 
     }
 }
 
-/// Whether an object that is already there is the gateway's own. One of the same name that is somebody else's, such as the
-/// control plane's own Service where a gateway is called `control`, is not to be written.
-pub fn is_own(existing: &ObjectMeta, gateway: &GatewayInput<'_>) -> bool {
+/// Whether an object that is already there is the own one of the gateway with this uid. One of the same name that is somebody
+/// else's, such as the control plane's own Service where a gateway is called `control`, is not to be written.
+pub fn is_own(existing: &ObjectMeta, uid: &str) -> bool {
     existing
         .owner_references
         .iter()
         .flatten()
-        .any(|owner| owner.controller == Some(true) && owner.uid == gateway.uid)
+        .any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// The metadata that all objects of a gateway share.

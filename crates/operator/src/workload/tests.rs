@@ -237,11 +237,11 @@ fn what_is_somebody_elses_is_not_written() {
     let spec = spec(json!({}));
     let gateway = gateway(&spec);
     let mut existing = metadata(&gateway);
-    assert!(is_own(&existing, &gateway));
+    assert!(is_own(&existing, gateway.uid));
     existing.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
-    assert!(!is_own(&existing, &gateway));
+    assert!(!is_own(&existing, gateway.uid));
     existing.owner_references = None;
-    assert!(!is_own(&existing, &gateway));
+    assert!(!is_own(&existing, gateway.uid));
 }
 
 #[test]
