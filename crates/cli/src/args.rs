@@ -199,6 +199,16 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
+impl From<PullPolicy> for sekisho_operator::PullPolicy {
+    fn from(policy: PullPolicy) -> Self {
+        match policy {
+            PullPolicy::IfNotPresent => Self::IfNotPresent,
+            PullPolicy::Always => Self::Always,
+            PullPolicy::Never => Self::Never,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
@@ -250,8 +260,8 @@ pub(crate) struct Inject {
     #[arg(long, value_name = "IMAGE")]
     pub(crate) proxy_image: String,
     /// When nodes fetch that image.
-    #[arg(long, value_enum, default_value_t = ProxyPullPolicy::IfNotPresent)]
-    pub(crate) proxy_pull_policy: ProxyPullPolicy,
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    pub(crate) proxy_pull_policy: PullPolicy,
     /// The namespace of the control plane.
     #[arg(long, default_value = "sekisho-system", value_name = "NAME")]
     pub(crate) control_namespace: String,
@@ -261,13 +271,6 @@ pub(crate) struct Inject {
 }
 
 /// When nodes fetch an image, in the words of Kubernetes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub(crate) enum ProxyPullPolicy {
-    IfNotPresent,
-    Always,
-    Never,
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct Lint {

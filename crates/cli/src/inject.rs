@@ -9,10 +9,10 @@ use sekisho_compile::files::{self, Loaded, Source};
 use sekisho_compile::{Diagnostic, ObjectKey, State};
 use sekisho_crd::{Kind, MailGatewaySpec};
 use sekisho_operator::inject::{self, Injected};
-use sekisho_operator::{GatewayInput, PullPolicy, Settings};
+use sekisho_operator::{GatewayInput, Settings};
 use serde_json::Value;
 
-use crate::args::{Inject, ProxyPullPolicy};
+use crate::args::Inject;
 use crate::{Outcome, output};
 
 /// Prints every document, those whose pods ask for a sidecar with one. Others keep their very text.
@@ -24,11 +24,7 @@ pub(crate) fn run(args: &Inject) -> Result<Outcome> {
             namespace: args.control_namespace.clone(),
             service: args.control_service.clone(),
             proxy_image: args.proxy_image.clone(),
-            pull_policy: match args.proxy_pull_policy {
-                ProxyPullPolicy::IfNotPresent => PullPolicy::IfNotPresent,
-                ProxyPullPolicy::Always => PullPolicy::Always,
-                ProxyPullPolicy::Never => PullPolicy::Never,
-            },
+            pull_policy: args.proxy_pull_policy.into(),
         },
         namespace: args.namespace.as_deref(),
         gateways: [files::load_sources(&sources), files::load(&args.objects)],

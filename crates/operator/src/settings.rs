@@ -75,13 +75,18 @@ impl GatewayInput<'_> {
 
     /// What ends an object together with the gateway.
     pub fn owner(&self) -> OwnerReference {
-        OwnerReference {
-            api_version: API_VERSION.to_owned(),
-            kind: Kind::MailGateway.as_str().to_owned(),
-            name: self.name.to_owned(),
-            uid: self.uid.to_owned(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }
+        owner_of(self.name, self.uid)
+    }
+}
+
+/// What ends an object together with the gateway of this name and uid.
+pub(crate) fn owner_of(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: API_VERSION.to_owned(),
+        kind: Kind::MailGateway.as_str().to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
     }
 }

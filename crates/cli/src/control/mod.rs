@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use self::callers::Reviewed;
 use self::publish::Publisher;
 use crate::Outcome;
-use crate::args::{self, Control, LogFormat, PullPolicy};
+use crate::args::{self, Control, LogFormat};
 use crate::up::{explained, housekeeping, read_token};
 
 /// How long the last records may take to be written.
@@ -251,11 +251,7 @@ fn config(args: &Control) -> operator::Config {
             namespace: args.namespace.clone(),
             service: args.service.clone(),
             proxy_image: args.proxy_image.clone(),
-            pull_policy: match args.proxy_pull_policy {
-                PullPolicy::IfNotPresent => operator::PullPolicy::IfNotPresent,
-                PullPolicy::Always => operator::PullPolicy::Always,
-                PullPolicy::Never => operator::PullPolicy::Never,
-            },
+            pull_policy: args.proxy_pull_policy.into(),
         },
         pod: args.pod.clone(),
         address: std::net::SocketAddr::new(args.pod_address, args.listen.port()).to_string(),

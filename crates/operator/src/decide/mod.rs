@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::index::{Index, Namespace};
 use crate::secrets::{Finding, Secrets};
-use crate::settings::Settings;
+use crate::settings::{Settings, owner_of};
 use crate::writer::{Done, Key, What, Writer};
 
 /// What wishes are made with.
@@ -320,13 +320,6 @@ impl Turn<'_> {
             .held
             .known
             .get(&(Kind::MailGateway, gateway.to_owned()))?;
-        Some(OwnerReference {
-            api_version: sekisho_crd::API_VERSION.to_owned(),
-            kind: Kind::MailGateway.as_str().to_owned(),
-            name: gateway.to_owned(),
-            uid: known.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        })
+        Some(owner_of(gateway, &known.uid))
     }
 }

@@ -14,4 +14,6 @@ pub use templates::{gateway_of, template_of};
 pub use web::{MAX_REVIEW_BYTES, PATH, router};
 
 #[cfg(test)]
+mod review_tests;
+#[cfg(test)]
 mod tests;

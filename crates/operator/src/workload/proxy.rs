@@ -27,8 +27,6 @@ pub(crate) const LOW_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
 pub(crate) const SECRET_MODE_OF_GROUP: i32 = 0o440;
 /// Secrets of a pod that has a group of its own, or none: the volume is mounted in the proxy's container and nowhere else.
 pub(crate) const SECRET_MODE_OF_ANY: i32 = 0o444;
-/// The audience of the tokens by which proxies say who they are.
-pub(crate) const AUDIENCE: &str = "sekisho-control";
 
 const FIRST_HTTP_PORT: u16 = 9090;
 const DEFAULT_MEMORY_LIMIT: u64 = 512 << 20;
@@ -272,7 +270,7 @@ pub(crate) fn volumes(gateway: &GatewayInput<'_>, secret_mode: i32) -> Vec<Volum
                 default_mode: Some(secret_mode),
                 sources: Some(vec![VolumeProjection {
                     service_account_token: Some(ServiceAccountTokenProjection {
-                        audience: Some(AUDIENCE.to_owned()),
+                        audience: Some(crate::AUDIENCE.to_owned()),
                         expiration_seconds: Some(3600),
                         path: "token".to_owned(),
                     }),
