@@ -2,6 +2,7 @@
 
 mod aliases;
 mod applies;
+mod costs;
 mod countries;
 mod engines;
 mod expressions;
@@ -31,6 +32,7 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
         pools::check,
         aliases::check,
         secrets::check,
+        costs::check,
         countries::check,
         replicas::check,
         platform::check,

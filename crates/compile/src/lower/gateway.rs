@@ -32,6 +32,7 @@ pub(crate) fn gateway(
             crd::VerdictHeader::Omit => VerdictHeader::Omit,
             crd::VerdictHeader::Include => VerdictHeader::Include,
         },
+        limits: super::limits::limits(&spec.limits),
         country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),
         asn_database: database(geo.and_then(|geo| geo.asn_database.as_ref())),
         cluster_networks: sorted(cluster_networks.iter().map(IpNet::trunc)),

@@ -3,6 +3,7 @@
 
 mod country_rule;
 mod gateway;
+mod limits;
 mod login_guard;
 mod pool;
 mod rate_limit;

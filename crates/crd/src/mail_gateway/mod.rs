@@ -2,6 +2,7 @@
 
 mod authentication;
 mod headers;
+mod limits;
 mod listener;
 mod pods;
 mod service;
@@ -9,6 +10,7 @@ mod upstream;
 
 pub use authentication::*;
 pub use headers::*;
+pub use limits::*;
 pub use listener::*;
 pub use pods::*;
 pub use service::*;
@@ -115,6 +117,10 @@ pub struct MailGatewaySpec {
     /// Header fields that the gateway writes.
     #[serde(default)]
     pub headers: GatewayHeaders,
+
+    /// What clients may cost: connections, errors, time, memory.
+    #[serde(default)]
+    pub limits: GatewayLimits,
 
     /// The Service in front of the proxies of mode Gateway. Of no effect without a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

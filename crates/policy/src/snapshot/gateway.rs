@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{HostPort, ObjectRef};
+use super::{GatewayLimits, HostPort, ObjectRef};
 use crate::event::Country;
 use crate::time::Millis;
 
@@ -31,6 +31,9 @@ pub struct Gateway {
     /// Whether messages carry a field with their class and pool.
     #[serde(default)]
     pub verdict_header: VerdictHeader,
+    /// What clients may cost.
+    #[serde(default, skip_serializing_if = "GatewayLimits::is_default")]
+    pub limits: GatewayLimits,
     /// Path of a MaxMind-format country database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country_database: Option<String>,

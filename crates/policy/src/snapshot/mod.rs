@@ -6,6 +6,7 @@
 
 mod country_rule;
 mod gateway;
+mod limits;
 mod login_guard;
 mod pool;
 mod rate_limit;
@@ -22,6 +23,7 @@ use crate::expr::Expr;
 
 pub use country_rule::*;
 pub use gateway::*;
+pub use limits::*;
 pub use login_guard::*;
 pub use pool::*;
 pub use rate_limit::*;

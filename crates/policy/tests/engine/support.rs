@@ -47,6 +47,7 @@ pub(crate) fn gateway() -> Gateway {
         after_data: Millis(45_000),
         on_unavailable: OnUnavailable::default(),
         verdict_header: VerdictHeader::Omit,
+        limits: GatewayLimits::default(),
         privacy: Privacy::default(),
         country_database: None,
         asn_database: None,
