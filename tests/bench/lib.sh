@@ -45,3 +45,9 @@ median() { sort -n | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] 
 need() {
     command -v "$1" >/dev/null || { echo "bench: $1 is missing; 'make setup' installs it (Debian package $2)" >&2; exit 2; }
 }
+
+# Milliseconds of CPU that a process has used.
+cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) * 1000 / hz }' "/proc/$1/stat"; }
+
+# The value of KEY in the `key=value` pairs on standard input.
+field() { tr ' ' '\n' | sed -n "s/^$1=//p"; }
