@@ -45,7 +45,7 @@ pub enum LineStep<'a> {
 }
 
 /// Finds lines in a buffer that the caller owns, without copying.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LineReader {
     /// Octets at the front of the buffer that are known to hold no line end.
     scanned: usize,

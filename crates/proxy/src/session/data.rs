@@ -1,11 +1,12 @@
-//! DATA: the client sends its message, and is told what became of it: 250 only after the next hop's 250.
+//! DATA: the client sends its message, and is told what became of it: 250 only after the next hop's 250. What BDAT does at
+//! the end of a message is the same.
 
 use sekisho_policy::record::{End, Hop};
 use sekisho_runtime::metrics::{Detection, PoolMetrics};
 use sekisho_smtp::Reply;
 
 use super::io::Gone;
-use super::message::Stop;
+use super::message::{Carriage, Stop};
 use super::stream::Transport;
 use super::{Flow, Session};
 use crate::upstream;
@@ -21,8 +22,13 @@ pub(super) struct Sent {
 impl<S: Transport> Session<S> {
     pub(super) async fn data(&mut self) -> Result<Flow, Gone> {
         self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
+        self.receive(Carriage::Dots).await
+    }
+
+    /// Takes the message, passes it on, and answers.
+    pub(super) async fn receive(&mut self, carriage: Carriage) -> Result<Flow, Gone> {
         let live = self.live();
-        let mut intake = self.intake(&live);
+        let mut intake = self.intake(&live, carriage);
         let passed = self.pass(&live, &mut intake).await;
         if intake.saw_bare_newlines() {
             self.shared.metrics.detected(Detection::BareNewline);
@@ -33,6 +39,10 @@ impl<S: Transport> Session<S> {
         match passed {
             Ok(sent) => self.answer(sent, intake.octets()).await,
             Err(Stop::Gone(gone)) => Err(gone),
+            Err(Stop::Dropped) => {
+                self.abandon().await;
+                Ok(Flow::On)
+            }
             Err(Stop::Uncertain { mut hop }) => {
                 hop.reply = "the proxy was shut down before the next hop answered".to_owned();
                 self.end_transaction(End::Uncertain(hop)).await;

@@ -67,7 +67,7 @@ impl<S: Transport> Session<S> {
             dsn: true,
             starttls: self.grammar.offers_starttls(),
             enhanced_status_codes: true,
-            chunking: false,
+            chunking: true,
             auth: auth
                 .iter()
                 .map(|mechanism| mechanism_name(*mechanism).to_owned())

@@ -35,6 +35,9 @@ pub(crate) enum Gone {
     /// Not the client: the process ends.
     #[error("the proxy shuts down")]
     Draining,
+    /// The last reply was given, and it closes the connection.
+    #[error("the session was ended")]
+    Finished,
     /// Nothing that could be answered would be surely true.
     #[error("the client is left without an answer")]
     Unanswered,
@@ -112,6 +115,18 @@ impl<S> Wire<S> {
             };
             self.consume(consumed);
             return taken;
+        }
+    }
+
+    /// Looks at the next line, if it is complete, and leaves it where it is.
+    pub(crate) fn peek_line<T>(
+        &self,
+        expect: Expect,
+        parse: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        match self.lines.clone().next(self.received(), expect) {
+            LineStep::Line { line, .. } => Some(parse(line)),
+            LineStep::Fault { .. } | LineStep::NeedMore { .. } => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! Each verb has its own file; what they share is here.
 
 mod auth;
+mod bdat;
 mod data;
 mod ehlo;
 mod forward;
@@ -151,16 +152,16 @@ impl<S: Transport> Session<S> {
         if self.hop_rests_at() <= Instant::now() {
             self.rest_hop();
         }
-        let buffered = if self.wire.received().is_empty() {
-            Buffered::Nothing
-        } else {
-            Buffered::More
-        };
-        let checked =
-            parsed.and_then(|command| self.grammar.check(&command, buffered).map(|()| command));
-        let flow = match checked {
+        let buffered = Buffered::of(self.wire.received());
+        let flow = match parsed {
             Err(refusal) => Ok(self.refuse_command(verb, refusal)),
-            Ok(command) => self.dispatch(command).await,
+            Ok(command) => match self.grammar.check(&command, buffered) {
+                Ok(()) => self.dispatch(command).await,
+                Err(refusal) => match command {
+                    Command::Bdat(chunk) => Box::pin(self.refuse_chunk(chunk, refusal)).await,
+                    _ => Ok(self.refuse_command(verb, refusal)),
+                },
+            },
         };
         self.shared.metrics.command(verb, self.said);
         Ok(self.enough().unwrap_or(flow?))
@@ -176,14 +177,13 @@ impl<S: Transport> Session<S> {
             Command::Mail(mail) => Box::pin(self.mail(mail)).await,
             Command::Rcpt(rcpt) => Box::pin(self.rcpt(rcpt)).await,
             Command::Data => Box::pin(self.data()).await,
+            Command::Bdat(chunk) => Box::pin(self.bdat(chunk)).await,
             Command::Rset => Box::pin(self.rset()).await,
             Command::Xclient(attributes) => Box::pin(self.xclient(*attributes)).await,
             Command::Noop => Ok(self.noop()),
             Command::Vrfy(_) => Ok(self.vrfy()),
             Command::Help => Ok(self.help()),
             Command::Quit => Ok(self.quit()),
-            // The grammar refuses it: CHUNKING is not offered.
-            Command::Bdat(_) => Ok(Flow::Close),
         }
     }
 
@@ -248,7 +248,7 @@ impl<S: Transport> Session<S> {
         let reply = match gone {
             Gone::Silent => Reply::new(421, (4, 4, 2), "Timeout; closing the connection"),
             Gone::Draining => Reply::new(421, (4, 3, 2), "Shutting down; please try again"),
-            Gone::Closed | Gone::Stalled | Gone::Unanswered => return,
+            Gone::Closed | Gone::Stalled | Gone::Finished | Gone::Unanswered => return,
         };
         self.wire.reply(&reply);
     }

@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub(super) idle_commands: u32,
     pub(super) failed_logins: u32,
     pub(super) refused_recipients: u32,
+    /// Octets of chunks that were refused.
+    pub(super) drained: u64,
 }
 
 impl Tally {
@@ -18,6 +20,7 @@ impl Tally {
     pub(super) fn message_sent(&mut self) {
         self.idle_commands = 0;
         self.refused_recipients = 0;
+        self.drained = 0;
     }
 
     /// The last reply, if any bound is reached.

@@ -1,4 +1,4 @@
-//! BDAT (RFC 3030). We do not offer CHUNKING; the command is parsed so that its octets can be swallowed.
+//! BDAT (RFC 3030): so many octets of the message follow the line, whatever they are.
 
 use std::fmt;
 

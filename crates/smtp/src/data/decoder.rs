@@ -1,4 +1,5 @@
-//! From the wire to the message: finds the end, takes the stuffed dots out, mends or refuses what is not CRLF.
+//! From the wire to the message: finds the end, takes the stuffed dots out, mends or refuses what is not CRLF. The chunks
+//! of BDAT have no dots and no end of their own; all else is the same.
 
 use super::scan::{Stop, next_stop};
 use crate::reply::Refusal;
@@ -39,6 +40,15 @@ pub struct Stats {
     pub eight_bit: bool,
 }
 
+/// How a message lies on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// After DATA: dots are stuffed, and one alone is the end.
+    Dots,
+    /// In chunks: a dot is text, and whoever counts the octets says where the end is.
+    Chunks,
+}
+
 /// Where the decoder stands. "Line" means what CRLF delimits on the wire: dots after a bare newline are text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -57,6 +67,7 @@ enum State {
 #[derive(Debug, Clone)]
 pub struct Decoder {
     policy: BareNewlines,
+    framing: Framing,
     state: State,
     /// Octets of the line so far.
     line: u64,
@@ -66,8 +77,19 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that stands right after the 354.
     pub fn new(policy: BareNewlines) -> Self {
+        Self::framed(policy, Framing::Dots)
+    }
+
+    /// A decoder for a message that comes by BDAT (RFC 3030): give it the octets of all chunks, then call
+    /// [`Decoder::finish`]. Where one chunk ends and the next begins makes no difference.
+    pub fn of_chunks(policy: BareNewlines) -> Self {
+        Self::framed(policy, Framing::Chunks)
+    }
+
+    fn framed(policy: BareNewlines, framing: Framing) -> Self {
         Self {
             policy,
+            framing,
             state: State::LineStart,
             line: 0,
             stats: Stats::default(),
@@ -82,7 +104,7 @@ impl Decoder {
         while let Some(&byte) = input.get(at) {
             match (self.state, byte) {
                 (State::Ended, _) => return DataProgress::End { consumed: 0 },
-                (State::LineStart, b'.') => {
+                (State::LineStart, b'.') if self.framing == Framing::Dots => {
                     self.state = State::Dot;
                     at += 1;
                 }
@@ -114,6 +136,14 @@ impl Decoder {
     /// [`Decoder::decode`] into a vector.
     pub fn decode_into(&mut self, input: &[u8], out: &mut Vec<u8>) -> DataProgress {
         self.decode(input, |piece| out.extend_from_slice(piece))
+    }
+
+    /// Ends a message of chunks: a CR that was its last octet is a line end. One that ended by itself is left as it is.
+    pub fn finish(&mut self, mut sink: impl FnMut(&[u8])) {
+        if self.state == State::Cr {
+            self.mend_newline(&mut sink);
+        }
+        self.state = State::Ended;
     }
 
     /// Takes text and line ends from `start`, where a line stands without a dot to look at, up to the next dot at the

@@ -49,6 +49,19 @@ fn decode(wire: &[u8], sizes: &[usize], policy: BareNewlines) -> (Vec<u8>, Optio
     (out, None, decoder)
 }
 
+fn decode_chunks(
+    message: &[u8],
+    sizes: &[usize],
+    policy: BareNewlines,
+) -> (Vec<u8>, Decoder) {
+    let (mut decoder, mut out) = (Decoder::of_chunks(policy), Vec::new());
+    for chunk in chunks(message, sizes) {
+        assert_eq!(decoder.decode_into(chunk, &mut out), DataProgress::More);
+    }
+    decoder.finish(|piece| out.extend_from_slice(piece));
+    (out, decoder)
+}
+
 fn encode(message: &[u8], sizes: &[usize]) -> Vec<u8> {
     let (mut encoder, mut wire) = (Encoder::new(), Vec::new());
     for chunk in chunks(message, sizes) {
@@ -158,6 +171,29 @@ fn a_clean_message_is_handed_on_in_one_piece() {
 }
 
 #[test]
+fn chunks_have_no_dots_and_no_end() {
+    let table: [(&[u8], &[u8]); 8] = [
+        (b"", b""),
+        (b".\r\n", b".\r\n"),
+        (b"a\r\n.\r\nb", b"a\r\n.\r\nb"),
+        (b"..a\r\n..b\r\n", b"..a\r\n..b\r\n"),
+        (b"a\n.\nb", b"a\r\n.\r\nb"),
+        (b"a\r", b"a\r\n"),
+        (b"\xE7\x94\xA8\r\n", b"\xE7\x94\xA8\r\n"),
+        (b"a\r\n.\0\r\n", b"a\r\n.\r\n"),
+    ];
+    for (message, expected) in table {
+        for size in 1..=message.len().max(1) {
+            let (out, decoder) = decode_chunks(message, &[size], BareNewlines::Normalize);
+            assert_eq!(out, expected, "{} by {size}", message.escape_ascii());
+            assert_eq!(decoder.stats().octets, expected.len() as u64);
+        }
+    }
+    let (_, decoder) = decode_chunks(b"a\r", &[1], BareNewlines::Reject);
+    assert!(decoder.refusal().is_some(), "the last CR stands alone");
+}
+
+#[test]
 fn counts_what_it_sees() {
     let (_, _, decoder) = decode(
         b"abc\r\n\xE9\0\nlonger line\r\n.\r\n",
@@ -244,5 +280,19 @@ proptest! {
             let wire = encode(content, &second);
             prop_assert_eq!(lax_ends(&wire), vec![wire.len() - 3], "{}", wire.escape_ascii());
         }
+    }
+
+    /// One message in, the same message out, whether it came by DATA or by BDAT, and however it was cut.
+    #[test]
+    fn chunks_and_dots_carry_the_same(message in hostile(24), first in sizes(), second in sizes(), third in sizes()) {
+        let (out, decoder) = decode_chunks(&message, &first, BareNewlines::Normalize);
+        prop_assert_eq!(out.escape_ascii().to_string(), normalize(&message).escape_ascii().to_string());
+        prop_assert_eq!(decoder.stats().octets, out.len() as u64);
+        prop_assert_eq!(decoder.clone().decode(b"x", |_| {}), DataProgress::End { consumed: 0 });
+        let onward = encode(&out, &second);
+        prop_assert_eq!(lax_ends(&onward), vec![onward.len() - 3]);
+        let (by_dots, _, _) = decode(&onward, &third, BareNewlines::Reject);
+        let whole = if out.is_empty() || out.ends_with(b"\r\n") { out } else { [out.as_slice(), b"\r\n"].concat() };
+        prop_assert_eq!(by_dots, whole);
     }
 }

@@ -65,6 +65,17 @@ pub enum Buffered {
     More,
 }
 
+impl Buffered {
+    /// Whether `received`, what came after the command, is nothing.
+    pub fn of(received: &[u8]) -> Self {
+        if received.is_empty() {
+            Self::Nothing
+        } else {
+            Self::More
+        }
+    }
+}
+
 /// How a client greeted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Greeting {
@@ -89,6 +100,8 @@ pub struct Session {
 struct Transaction {
     smtputf8: bool,
     accepted: u32,
+    /// A part of the message has come by BDAT.
+    chunked: bool,
 }
 
 impl Session {
@@ -118,8 +131,8 @@ impl Session {
             Command::Rcpt(rcpt) => self.check_rcpt(rcpt),
             Command::Data => self.check_data(),
             Command::Xclient(_) => self.check_xclient(),
-            // CHUNKING is not offered; its octets follow all the same.
-            Command::Bdat(_) => Err(Refusal::closing(502, (5, 5, 1), "BDAT is not offered")),
+            // Its octets follow, whatever the answer: the caller must read them as nothing else.
+            Command::Bdat(_) => self.check_bdat(),
             Command::Ehlo(_)
             | Command::Helo(_)
             | Command::Rset
@@ -189,6 +202,9 @@ impl Session {
         let Some(transaction) = self.transaction else {
             return Err(sequence("Send MAIL first"));
         };
+        if transaction.chunked {
+            return Err(sequence("The message has begun"));
+        }
         if !rcpt.is_ascii() && !transaction.smtputf8 {
             return Err(Refusal::new(
                 553,
@@ -205,6 +221,21 @@ impl Session {
     fn check_data(&self) -> Result<(), Refusal> {
         match self.transaction {
             None => Err(sequence("Send MAIL first")),
+            Some(Transaction { chunked: true, .. }) => Err(sequence("The message comes by BDAT")),
+            Some(Transaction { accepted: 0, .. }) => {
+                Err(Refusal::new(554, (5, 5, 1), "No valid recipients"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// RFC 3030, section 2.
+    fn check_bdat(&self) -> Result<(), Refusal> {
+        match self.transaction {
+            None => Err(sequence("Send MAIL first")),
+            Some(_) if self.greeting != Some(Greeting::Ehlo) => {
+                Err(Refusal::new(502, (5, 5, 1), "BDAT needs EHLO"))
+            }
             Some(Transaction { accepted: 0, .. }) => {
                 Err(Refusal::new(554, (5, 5, 1), "No valid recipients"))
             }
@@ -261,6 +292,7 @@ impl Session {
         self.transaction = Some(Transaction {
             smtputf8: command.params.smtputf8,
             accepted: 0,
+            chunked: false,
         });
     }
 
@@ -268,6 +300,13 @@ impl Session {
     pub fn recipient_accepted(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             transaction.accepted = transaction.accepted.saturating_add(1);
+        }
+    }
+
+    /// A chunk of the message is coming.
+    pub fn chunk_begun(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.chunked = true;
         }
     }
 

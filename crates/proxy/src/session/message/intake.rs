@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sekisho_policy::event::{EndFacts, Newlines, Scan};
 use sekisho_policy::{ContentNeeds, Ruleset};
+use sekisho_smtp::command::BdatCommand;
 use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
 use sekisho_smtp::header::{HeaderProgress, HeaderReader};
 use sekisho_smtp::mime::Walker;
@@ -20,6 +21,7 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(in crate::session) struct Intake {
     decoder: Decoder,
+    carriage: Carriage,
     header: Header,
     walker: Option<Walker>,
     needs: ContentNeeds,
@@ -36,6 +38,32 @@ pub(in crate::session) struct Intake {
     pub(super) until: Instant,
 }
 
+/// How the client sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Carriage {
+    /// By DATA, to its final dot.
+    Dots,
+    /// By BDAT, and so the state of the chunk that was announced last.
+    Chunks(Chunk),
+}
+
+/// One chunk (RFC 3030).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Chunk {
+    announced: BdatCommand,
+    /// Octets of it that have not come.
+    left: u64,
+}
+
+impl From<BdatCommand> for Chunk {
+    fn from(announced: BdatCommand) -> Self {
+        Self {
+            announced,
+            left: announced.size,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Header {
     Reading(HeaderReader),
@@ -44,12 +72,22 @@ enum Header {
 }
 
 impl Intake {
-    pub(super) fn new(shared: &Shared, max_size: Option<u64>, needs: ContentNeeds) -> Self {
+    pub(super) fn new(
+        shared: &Shared,
+        carriage: Carriage,
+        max_size: Option<u64>,
+        needs: ContentNeeds,
+    ) -> Self {
         let limits = &shared.limits;
+        // Whether bare newlines are refused is policy's to say at the end; here they are always mended, so that none
+        // ever goes on.
+        let decoder = match carriage {
+            Carriage::Dots => Decoder::new(BareNewlines::Normalize),
+            Carriage::Chunks(_) => Decoder::of_chunks(BareNewlines::Normalize),
+        };
         Self {
-            // Whether bare newlines are refused is policy's to say at the end; here they are always mended, so
-            // that none ever goes on.
-            decoder: Decoder::new(BareNewlines::Normalize),
+            decoder,
+            carriage,
             header: Header::Reading(HeaderReader::default()),
             walker: content::walker(needs),
             needs,
@@ -69,8 +107,14 @@ impl Intake {
 
     /// Takes octets of the message; answers with how many of `input` belonged to it.
     pub(super) fn take(&mut self, input: &[u8]) -> usize {
+        let input = self.part_of_chunk(input);
         let before = self.held.memory_len();
         let progress = self.decoder.decode_into(input, self.held.memory());
+        let taken = self.conclude(progress, input.len());
+        if self.ended && self.is_chunked() {
+            let memory = self.held.memory();
+            self.decoder.finish(|piece| memory.extend_from_slice(piece));
+        }
         let fresh = &self.held.memory()[before..];
         if let Some(walker) = &mut self.walker {
             walker.feed(fresh);
@@ -85,24 +129,76 @@ impl Intake {
             let progress = reader.feed(fresh);
             self.advance_header(progress);
         }
-        self.conclude(progress, input.len())
+        if self.ended {
+            // A message may be all header.
+            self.advance_header(HeaderProgress::Complete { consumed: 0 });
+        }
+        taken
     }
 
-    /// Follows the message to its end without keeping it.
+    /// Follows the message to its end, or to that of the chunk, without keeping it.
     pub(super) fn skip(&mut self, input: &[u8]) -> usize {
+        let input = self.part_of_chunk(input);
         let progress = self.decoder.decode(input, |_| {});
         self.conclude(progress, input.len())
     }
 
+    fn part_of_chunk<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        match self.carriage {
+            Carriage::Dots => input,
+            Carriage::Chunks(chunk) => {
+                let left = usize::try_from(chunk.left).unwrap_or(usize::MAX);
+                &input[..input.len().min(left)]
+            }
+        }
+    }
+
     fn conclude(&mut self, progress: DataProgress, offered: usize) -> usize {
-        match progress {
+        let taken = match progress {
             DataProgress::More => offered,
             DataProgress::End { consumed } => {
                 self.ended = true;
-                // A message may be all header.
-                self.advance_header(HeaderProgress::Complete { consumed });
                 consumed
             }
+        };
+        if let Carriage::Chunks(chunk) = &mut self.carriage {
+            chunk.left -= taken as u64;
+            self.ended = chunk.left == 0 && chunk.announced.last;
+        }
+        taken
+    }
+
+    fn is_chunked(&self) -> bool {
+        matches!(self.carriage, Carriage::Chunks(_))
+    }
+
+    /// The chunk that has come in full, if the message goes on after it: the client waits to hear so.
+    pub(super) fn complete_chunk(&self) -> Option<BdatCommand> {
+        match self.carriage {
+            Carriage::Chunks(chunk) if chunk.left == 0 && !self.ended => Some(chunk.announced),
+            Carriage::Chunks(_) | Carriage::Dots => None,
+        }
+        .filter(|announced| !announced.last)
+    }
+
+    /// Goes on with the next chunk.
+    pub(super) fn begin_chunk(&mut self, announced: BdatCommand) {
+        self.carriage = Carriage::Chunks(announced.into());
+    }
+
+    /// Whether octets are needed to go on: a last chunk may have none.
+    pub(super) fn wants_octets(&self) -> bool {
+        match self.carriage {
+            Carriage::Dots => !self.ended,
+            Carriage::Chunks(chunk) => chunk.left > 0,
+        }
+    }
+
+    /// How many octets the client will surely send before it can send a command.
+    pub(super) fn octets_announced(&self) -> u64 {
+        match self.carriage {
+            Carriage::Dots => 0,
+            Carriage::Chunks(chunk) => chunk.left,
         }
     }
 

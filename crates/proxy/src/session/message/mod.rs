@@ -1,6 +1,7 @@
 //! The way of a message: its header is read and judged, the next hop is chosen, then it passes on. It is held until its end
 //! where something at its end can still choose another way; otherwise what is longer than a window streams.
 
+mod chunks;
 mod intake;
 mod send;
 mod verdict;
@@ -26,7 +27,7 @@ use crate::classify::Inquiry;
 use crate::content;
 use crate::held::Content;
 use crate::live::Live;
-pub(super) use intake::Intake;
+pub(super) use intake::{Carriage, Intake};
 
 /// Octets that are read ahead before the next hop is bothered: a message that fits is judged whole.
 const WINDOW: usize = 64 * 1024;
@@ -36,6 +37,8 @@ const WINDOW: usize = 64 * 1024;
 pub(super) enum Stop {
     /// Nobody is there to be told.
     Gone(Gone),
+    /// The client gave the message up between two chunks; the command that says so has not been taken.
+    Dropped,
     /// The final dot was sent, and the process ended before its reply came.
     Uncertain { hop: Hop },
     /// The client is told this; it has its id already.
@@ -57,11 +60,11 @@ impl Stop {
 }
 
 impl<S: Transport> Session<S> {
-    pub(super) fn intake(&self, live: &Live) -> Intake {
+    pub(super) fn intake(&self, live: &Live, carriage: Carriage) -> Intake {
         let event = self.event(Stage::Mail);
         let limits = live.rules.message_limits(&event);
         let needs = live.rules.content(&event);
-        Intake::new(&self.shared, limits.max_size, needs)
+        Intake::new(&self.shared, carriage, limits.max_size, needs)
     }
 
     /// Takes the message from the client and passes it on.
@@ -91,7 +94,10 @@ impl<S: Transport> Session<S> {
 
     /// Takes in what the client sent, and waits for it if need be.
     pub(super) async fn take_in(&mut self, intake: &mut Intake) -> Result<(), Stop> {
-        if self.wire.received().is_empty() {
+        if let Some(chunk) = intake.complete_chunk() {
+            self.next_chunk(intake, chunk).await?;
+        }
+        if intake.wants_octets() && self.wire.received().is_empty() {
             let until = self.until(self.shared.limits.data_block).min(intake.until);
             self.more_in_transaction(until).await?;
         }
@@ -251,11 +257,14 @@ impl<S: Transport> Session<S> {
         Stop::setback(setback, id)
     }
 
-    /// Reads a refused message to its end; `false` if it is too long for that.
+    /// Reads a refused message to its end, or to that of its chunk; `false` if it is too long for that.
     pub(super) async fn drain(&mut self, intake: &mut Intake) -> Result<bool, Gone> {
         intake.held.clear();
+        if !self.may_drain(intake.octets_announced()) {
+            return Ok(false);
+        }
         let most = intake.octets().saturating_add(self.shared.limits.drained);
-        while !intake.has_ended() {
+        while intake.wants_octets() {
             if intake.octets() >= most {
                 return Ok(false);
             }
