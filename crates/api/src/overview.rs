@@ -181,6 +181,7 @@ fn backend(backend: &AuthBackend) -> &'static str {
     match backend {
         AuthBackend::Upstream => "Upstream",
         AuthBackend::AccountsFile(_) => "AccountsFile",
+        AuthBackend::DovecotSasl(_) => "DovecotSasl",
     }
 }
 

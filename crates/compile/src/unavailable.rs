@@ -53,9 +53,7 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
     for (index, mechanism) in spec.authentication.mechanisms.iter().enumerate() {
         let name = match mechanism {
             Mechanism::Plain | Mechanism::Login => continue,
-            Mechanism::ScramSha256 => "SCRAM-SHA-256",
-            Mechanism::Xoauth2 => "XOAUTH2",
-            Mechanism::Oauthbearer => "OAUTHBEARER",
+            refused => crate::lower::mechanism(*refused).name(),
         };
         let field = format!("authentication.mechanisms[{index}]");
         refuse(

@@ -23,6 +23,11 @@ pub enum Error {
         "`{0}` is no address: write host:port, like postfix.mail:25, 192.0.2.1:25 or [2001:db8::1]:25"
     )]
     HostPort(String),
+    /// Neither `unix:` with an absolute path nor `host:port`.
+    #[error(
+        "`{0}` is no address of a service: write unix: and an absolute path of at most 107 octets, like unix:/run/dovecot/auth-client, or host:port"
+    )]
+    ServiceAddress(String),
     /// No kind of this group has that name.
     #[error("`{0}` is no kind of sekisho.dev")]
     UnknownKind(String),

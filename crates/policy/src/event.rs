@@ -227,9 +227,11 @@ pub enum Stage {
     },
     /// The backend said no. The decision is always the 535 of a wrong password; what it records may lock.
     LoginFailed {
-        /// The canonical account that was claimed, existing or not.
-        account: Account,
-        /// A keyed hash of the wrong password; `None` where the mechanism hides it.
+        /// The canonical account that was claimed, existing or not; `None` where a token names nobody and was not
+        /// accepted, so that only the source is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<Account>,
+        /// A keyed hash of the wrong password; `None` where the mechanism hides it, and for tokens.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         password: Option<Item>,
     },

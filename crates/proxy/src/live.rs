@@ -45,6 +45,12 @@ impl Live {
         }
     }
 
+    /// The domain of logins that name none.
+    pub(crate) fn default_domain(&self) -> Option<&str> {
+        let authentication = &self.rules.gateway().authentication;
+        authentication.default_domain.as_deref()
+    }
+
     /// Counts what each rule said of an event.
     pub(crate) fn count(&self, event: &Event, decision: &Decision) {
         let stage = stage_label(&event.stage);

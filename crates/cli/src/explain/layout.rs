@@ -244,9 +244,10 @@ fn heading(event: &Event) -> String {
     match &event.stage {
         Stage::Connect => "connect".to_owned(),
         Stage::Login { account } => format!("AUTH as {account}"),
-        Stage::LoginFailed { account, .. } => {
-            format!("AUTH as {account}: wrong password or no such account")
-        }
+        Stage::LoginFailed { account, .. } => match account {
+            Some(account) => format!("AUTH as {account}: wrong password or no such account"),
+            None => "AUTH with a token that names nobody: not accepted".to_owned(),
+        },
         Stage::LoginSucceeded => "AUTH accepted".to_owned(),
         Stage::Mail => {
             let sender = event.transaction.as_ref().and_then(|t| t.sender.as_ref());

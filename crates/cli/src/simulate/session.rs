@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn fail_to_log_in(&mut self, account: &Account, password: Item) {
         let (name, password) = (account.clone(), Some(password));
         if self.judge(Stage::Login { account: name }).await {
-            let account = account.clone();
+            let account = Some(account.clone());
             self.judge(Stage::LoginFailed { account, password }).await;
         }
     }

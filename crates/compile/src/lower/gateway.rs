@@ -5,7 +5,7 @@ use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
     AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls, Mechanism,
     ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy, ReceivedPrivacy,
-    RecipientCheck, RecipientPrivacy, Requirement, Upstream, VerdictHeader,
+    RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress, Upstream, VerdictHeader,
 };
 
 use super::shared::{countries, host_port, millis, networks, sorted, tls};
@@ -62,23 +62,7 @@ fn listener(spec: &crd::Listener) -> Listener {
 }
 
 fn authentication(spec: &crd::Authentication) -> Option<Authentication> {
-    let backend = |backend: &crd::Backend| match (backend.type_, &backend.accounts_file) {
-        (BackendType::Upstream, None) => Some(AuthBackend::Upstream),
-        (BackendType::AccountsFile, Some(file)) => {
-            Some(AuthBackend::AccountsFile(file.path.clone()))
-        }
-        _ => None,
-    };
-    let mechanism = |mechanism: &crd::Mechanism| match mechanism {
-        crd::Mechanism::Plain => Some(Mechanism::Plain),
-        crd::Mechanism::Login => Some(Mechanism::Login),
-        crd::Mechanism::ScramSha256 | crd::Mechanism::Xoauth2 | crd::Mechanism::Oauthbearer => None,
-    };
-    let mechanisms: Vec<Mechanism> = spec
-        .mechanisms
-        .iter()
-        .map(mechanism)
-        .collect::<Option<_>>()?;
+    let mechanisms = spec.mechanisms.iter().copied().map(mechanism);
     Some(Authentication {
         requirement: match spec.requirement {
             crd::Requirement::Required => Requirement::Required,
@@ -91,6 +75,40 @@ fn authentication(spec: &crd::Authentication) -> Option<Authentication> {
             .as_ref()
             .map(|domain| domain.as_str().to_ascii_lowercase()),
     })
+}
+
+fn backend(spec: &crd::Backend) -> Option<AuthBackend> {
+    match spec.type_ {
+        BackendType::Upstream => Some(AuthBackend::Upstream),
+        BackendType::AccountsFile => {
+            let file = spec.accounts_file.as_ref()?;
+            Some(AuthBackend::AccountsFile(file.path.clone()))
+        }
+        BackendType::DovecotSasl => {
+            let service = spec.dovecot_sasl.as_ref()?;
+            Some(AuthBackend::DovecotSasl(service_address(&service.address)))
+        }
+        BackendType::Http | BackendType::Oidc | BackendType::ServiceAccount => None,
+    }
+}
+
+pub(crate) fn mechanism(mechanism: crd::Mechanism) -> Mechanism {
+    match mechanism {
+        crd::Mechanism::Plain => Mechanism::Plain,
+        crd::Mechanism::Login => Mechanism::Login,
+        crd::Mechanism::ScramSha256 => Mechanism::ScramSha256,
+        crd::Mechanism::ScramSha256Plus => Mechanism::ScramSha256Plus,
+        crd::Mechanism::CramMd5 => Mechanism::CramMd5,
+        crd::Mechanism::Xoauth2 => Mechanism::Xoauth2,
+        crd::Mechanism::Oauthbearer => Mechanism::Oauthbearer,
+    }
+}
+
+fn service_address(address: &crd::ServiceAddress) -> ServiceAddress {
+    match address {
+        crd::ServiceAddress::Unix(path) => ServiceAddress::Unix(path.clone()),
+        crd::ServiceAddress::Tcp(address) => ServiceAddress::Tcp(host_port(address)),
+    }
 }
 
 fn upstream(spec: &crd::Upstream) -> Upstream {

@@ -11,7 +11,7 @@ mod shared;
 mod submission_policy;
 
 pub(crate) use country_rule::country_rule;
-pub(crate) use gateway::gateway;
+pub(crate) use gateway::{gateway, mechanism};
 pub(crate) use login_guard::login_guard;
 pub(crate) use pool::pool;
 pub(crate) use rate_limit::rate_limit;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::DomainName;
+use crate::{DomainName, ServiceAddress};
 
 /// Who may come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +19,9 @@ pub struct Authentication {
     #[schemars(length(min = 1, max = 8))]
     pub backends: Vec<Backend>,
 
-    /// The SASL mechanisms that are offered.
+    /// The SASL mechanisms that are offered. Each needs a backend that can serve it: PLAIN and LOGIN any that checks passwords,
+    /// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS an AccountsFile with verifiers. Upstream and DovecotSasl serve SCRAM-SHA-256 and CRAM-MD5
+    /// while the server behind them offers them. SCRAM-SHA-256-PLUS is offered under TLS only.
     #[serde(default = "Authentication::default_mechanisms")]
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub mechanisms: Vec<Mechanism>,
@@ -34,6 +36,7 @@ impl Authentication {
         vec![Backend {
             type_: BackendType::Upstream,
             accounts_file: None,
+            dovecot_sasl: None,
         }]
     }
 
@@ -69,6 +72,9 @@ pub enum Requirement {
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.type == 'AccountsFile' ? has(self.accountsFile) : !has(self.accountsFile)",
     "message": "accountsFile belongs to type AccountsFile, which needs it, and to no other",
+}, {
+    "rule": "self.type == 'DovecotSasl' ? has(self.dovecotSasl) : !has(self.dovecotSasl)",
+    "message": "dovecotSasl belongs to type DovecotSasl, which needs it, and to no other",
 }]))]
 pub struct Backend {
     /// Upstream: AUTH is relayed to the next hop. AccountsFile: a file of accounts and password hashes. DovecotSasl:
@@ -80,6 +86,10 @@ pub struct Backend {
     /// With type AccountsFile: the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts_file: Option<AccountsFile>,
+
+    /// With type DovecotSasl: the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dovecot_sasl: Option<DovecotSasl>,
 }
 
 /// The kinds of places where passwords are checked.
@@ -109,6 +119,15 @@ pub struct AccountsFile {
     pub path: String,
 }
 
+/// Dovecot's authentication service: what `service auth` listens on in its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DovecotSasl {
+    /// `unix:/run/dovecot/auth-client`, a socket in the proxy's container or machine, or `host:port`. Its protocol has no
+    /// encryption: let host:port be on a network that nobody can listen to.
+    pub address: ServiceAddress,
+}
+
 /// SASL mechanisms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mechanism {
@@ -121,6 +140,12 @@ pub enum Mechanism {
     /// RFC 7677.
     #[serde(rename = "SCRAM-SHA-256")]
     ScramSha256,
+    /// The same, bound to the TLS connection.
+    #[serde(rename = "SCRAM-SHA-256-PLUS")]
+    ScramSha256Plus,
+    /// RFC 2195, for old clients.
+    #[serde(rename = "CRAM-MD5")]
+    CramMd5,
     /// Google's form of OAuth.
     #[serde(rename = "XOAUTH2")]
     Xoauth2,

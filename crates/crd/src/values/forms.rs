@@ -13,6 +13,7 @@ pub(crate) const DURATION: &str = r"^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$
 pub(crate) const BYTE_SIZE: &str = r"^[1-9][0-9]{0,9}([kMG]|[KMG]i)?$";
 pub(crate) const HOST_PORT: &str =
     r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$";
+pub(crate) const SERVICE_ADDRESS: &str = r"^(unix:/[^\s:]{1,106}|\[[0-9a-fA-F:.]+\]:[1-9][0-9]{0,4}|[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9])?:[1-9][0-9]{0,4})$";
 pub(crate) const SECRET_NAME: &str =
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 pub(crate) const EXTENSION: &str = r"^[a-z0-9_-]+$";
@@ -24,7 +25,7 @@ pub(crate) const LABEL_VALUE: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?
 pub(crate) const QUALIFIED: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
-const FORMS: [(&str, &str); 18] = [
+const FORMS: [(&str, &str); 19] = [
     (NAME, "small letters, digits and hyphens, like clean-pool"),
     (COUNTRY, "two capital letters of ISO 3166-1, like JP"),
     (
@@ -55,6 +56,10 @@ const FORMS: [(&str, &str); 18] = [
     (
         HOST_PORT,
         "host:port, like postfix.mail:25 or [2001:db8::1]:25",
+    ),
+    (
+        SERVICE_ADDRESS,
+        "unix: and an absolute path, like unix:/run/dovecot/auth-client, or host:port",
     ),
     (
         SECRET_NAME,

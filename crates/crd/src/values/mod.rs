@@ -5,6 +5,7 @@ mod cidr;
 mod duration;
 pub(crate) mod forms;
 mod host_port;
+mod service_address;
 mod text;
 
 pub use byte_size::ByteSize;
@@ -12,6 +13,7 @@ pub use cidr::Cidr;
 pub use duration::Duration;
 pub use forms::form_of;
 pub use host_port::{Host, HostPort};
+pub use service_address::ServiceAddress;
 pub use text::{
     AccountGlob, AccountName, AliasAddress, CountryCode, DomainName, Name, ReverseSuffix,
 };

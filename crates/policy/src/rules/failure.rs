@@ -15,14 +15,15 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Where the mechanism hides the password, failures are one item for each account, source and minute.
+    /// Where the mechanism hides the password, failures are one item for each account, source and minute. Failures that name
+    /// no account are those of one account without a name.
     pub(crate) fn new(
-        account: &Account,
+        account: Option<&Account>,
         password: Option<Item>,
         source: Subject<'_>,
         at: Timestamp,
     ) -> Self {
-        let name = Subjects::of(&[Subject::Account(account.as_str())]);
+        let name = Subjects::of(&[Subject::Account(account.map_or("", Account::as_str))]);
         let password = password.unwrap_or_else(|| {
             let minute = at.0 / Millis::MINUTE.0;
             digest(&[

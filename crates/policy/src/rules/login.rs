@@ -90,16 +90,17 @@ impl Guard {
         let source = event.session.source.own_ip().map(|ip| self.whom(ip));
         match &event.stage {
             Stage::Login { account } => {
-                self.ask_locks(rule, plan, account, source);
+                self.ask_locks(rule, plan, Some(account), source);
                 self.ask_decoys(rule, plan, account, source);
             }
             Stage::LoginSucceeded => {
                 if let Some(account) = account_of(event) {
-                    self.ask_locks(rule, plan, account, source);
+                    self.ask_locks(rule, plan, Some(account), source);
                 }
             }
             Stage::LoginFailed { account, password } => {
                 let hidden_by = self.whom(event.session.source.ip);
+                let account = account.as_ref();
                 let failure = Failure::new(account, *password, hidden_by, event.at);
                 self.ask_failed(rule, plan, account, source, &failure);
                 self.ask_locks(rule, plan, account, source);
@@ -131,12 +132,12 @@ impl Guard {
         &'a self,
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
-        account: &Account,
+        account: Option<&Account>,
         source: Option<Subject<'_>>,
     ) {
-        let account_subject = Subject::Account(account.as_str());
-        if self.account.is_some() {
-            let key = self.account_lock.key(&Subjects::of(&[account_subject]));
+        let account = account.map(|account| Subject::Account(account.as_str()));
+        if let (Some(_), Some(account)) = (&self.account, account) {
+            let key = self.account_lock.key(&Subjects::of(&[account]));
             ask_lock(
                 rule,
                 plan,
@@ -160,10 +161,8 @@ impl Guard {
                 KnownGoodPass::Passes,
             );
         }
-        if self.pair.is_some() {
-            let key = self
-                .pair_lock
-                .key(&Subjects::of(&[account_subject, source]));
+        if let (Some(_), Some(account)) = (&self.pair, account) {
+            let key = self.pair_lock.key(&Subjects::of(&[account, source]));
             ask_lock(
                 rule,
                 plan,
@@ -206,12 +205,12 @@ impl Guard {
         &'a self,
         rule: RuleView<'a>,
         plan: &mut Plan<'a>,
-        account: &Account,
+        account: Option<&Account>,
         source: Option<Subject<'_>>,
         failure: &Failure,
     ) {
-        let account = Subject::Account(account.as_str());
-        if let Some((part, scope)) = &self.account {
+        let account = account.map(|account| Subject::Account(account.as_str()));
+        if let (Some((part, scope)), Some(account)) = (&self.account, account) {
             let subjects = Subjects::of(&[account]);
             let key = scope.key(&subjects);
             let lock = self.account_lock.key(&subjects);
@@ -239,7 +238,7 @@ impl Guard {
                 (part, accounts, pairs),
             );
         }
-        if let Some((part, scope)) = &self.pair {
+        if let (Some((part, scope)), Some(account)) = (&self.pair, account) {
             let subjects = Subjects::of(&[account, source]);
             let key = scope.key(&subjects);
             let lock = self.pair_lock.key(&subjects);

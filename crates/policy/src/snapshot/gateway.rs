@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayLimits, HostPort, ObjectRef};
+use super::{Authentication, GatewayLimits, HostPort, ObjectRef};
 use crate::event::Country;
 use crate::time::Millis;
 
@@ -75,49 +75,6 @@ pub enum ListenerTls {
     StartTls,
     Implicit,
     Off,
-}
-
-/// Who may send.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Authentication {
-    /// Whether MAIL needs a login.
-    pub requirement: Requirement,
-    /// Asked in order.
-    pub backends: Vec<AuthBackend>,
-    /// Offered mechanisms.
-    pub mechanisms: Vec<Mechanism>,
-    /// Added to logins without a domain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_domain: Option<String>,
-}
-
-/// Whether MAIL needs a login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the words of the YAML")]
-pub enum Requirement {
-    #[default]
-    Required,
-    Optional,
-}
-
-/// Where passwords are checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AuthBackend {
-    /// The upstream MTA is asked.
-    Upstream,
-    /// A file of `account:hash` lines at this path.
-    AccountsFile(String),
-}
-
-/// SASL mechanisms of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the mechanisms' names")]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Mechanism {
-    Plain,
-    Login,
 }
 
 /// The default next hop.

@@ -4,6 +4,7 @@
 //! No limiter, cache, clock or secret value inside; secrets are named. A rule of an unknown kind is refused
 //! by [`crate::Ruleset::load`]; an unknown field is a description and is ignored.
 
+mod authentication;
 mod country_rule;
 mod gateway;
 mod limits;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Country;
 use crate::expr::Expr;
 
+pub use authentication::*;
 pub use country_rule::*;
 pub use gateway::*;
 pub use limits::*;

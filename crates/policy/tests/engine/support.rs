@@ -259,7 +259,7 @@ pub(crate) fn login(account: &str) -> At {
 
 pub(crate) fn failed(account: &str, password: Option<u8>) -> At {
     at(Stage::LoginFailed {
-        account: Account::canonical(account, None),
+        account: Some(Account::canonical(account, None)),
         password: password.map(|byte| [byte; 16]),
     })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sekisho_policy::event::Stage;
-use sekisho_policy::snapshot::Mechanism;
 use sekisho_smtp::command::ClientName;
 use sekisho_smtp::ehlo::{Limits, SizeLimit};
 use sekisho_smtp::grammar::Greeting;
@@ -44,11 +43,10 @@ impl<S: Transport> Session<S> {
     fn offers(&self) -> Capabilities {
         let live = self.live();
         let limits = live.rules.message_limits(&self.event(Stage::Mail));
-        let mechanisms = &live.rules.gateway().authentication.mechanisms;
         let auth = if self.grammar.offers_auth() {
-            mechanisms.as_slice()
+            self.mechanisms(&live)
         } else {
-            &[]
+            Vec::new()
         };
         let xclient = if self.grammar.offers_xclient() {
             xclient::ATTRIBUTES.as_slice()
@@ -70,7 +68,7 @@ impl<S: Transport> Session<S> {
             chunking: true,
             auth: auth
                 .iter()
-                .map(|mechanism| mechanism_name(*mechanism).to_owned())
+                .map(|mechanism| mechanism.name().to_owned())
                 .collect(),
             xclient: xclient
                 .iter()
@@ -81,12 +79,5 @@ impl<S: Transport> Session<S> {
                 ..Limits::default()
             },
         }
-    }
-}
-
-pub(super) const fn mechanism_name(mechanism: Mechanism) -> &'static str {
-    match mechanism {
-        Mechanism::Plain => "PLAIN",
-        Mechanism::Login => "LOGIN",
     }
 }

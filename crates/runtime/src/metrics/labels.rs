@@ -110,6 +110,11 @@ labels! {
     Mechanism {
         Plain => "PLAIN",
         Login => "LOGIN",
+        ScramSha256 => "SCRAM-SHA-256",
+        ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+        CramMd5 => "CRAM-MD5",
+        Xoauth2 => "XOAUTH2",
+        Oauthbearer => "OAUTHBEARER",
         Unknown => "unknown",
     }
 

@@ -1,20 +1,26 @@
-//! SASL as SMTP carries it (RFC 4954): PLAIN (RFC 4616) and LOGIN, as a server and as a client.
+//! SASL as SMTP carries it (RFC 4954): PLAIN (RFC 4616) and LOGIN, as a server and as a client; what the tokens of XOAUTH2 and
+//! OAUTHBEARER (RFC 7628) come in.
 
 mod client;
+mod gs2;
+mod identity;
 mod secret;
 mod server;
+mod token;
 
 pub use client::{ClientExchange, ClientStep};
 pub use secret::Secret;
 pub use server::{ServerExchange, ServerStep};
+pub use token::{BearerToken, TokenMechanism};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Error;
+use crate::line::MAX_AUTH;
 use crate::reply::Refusal;
 
-/// The mechanisms that run here.
+/// The mechanisms that carry a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mechanism {
     /// PLAIN (RFC 4616).
@@ -65,6 +71,20 @@ pub fn decode_base64(line: &[u8]) -> Result<Secret, Error> {
             Err(Error::Base64)
         }
     }
+}
+
+/// Reads a client's answer to a 334: a line without its CRLF.
+///
+/// # Errors
+/// [`Error::SaslCancelled`], [`Error::LineTooLong`], [`Error::Base64`].
+pub fn read_response(line: &[u8]) -> Result<Secret, Error> {
+    if line == b"*" {
+        return Err(Error::SaslCancelled);
+    }
+    if line.len() + 2 > MAX_AUTH {
+        return Err(Error::LineTooLong);
+    }
+    decode_base64(line)
 }
 
 /// Encodes a line of base64.

@@ -1,8 +1,8 @@
 //! The server's side of PLAIN and LOGIN.
 
-use super::{Credentials, Mechanism, Secret, decode_base64};
+use super::identity::identity;
+use super::{Credentials, Mechanism, Secret};
 use crate::Error;
-use crate::line::MAX_AUTH;
 
 /// What the server does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,26 +54,12 @@ impl ServerExchange {
         Ok((exchange, step))
     }
 
-    /// Takes the client's answer to a 334: a line without its CRLF.
+    /// Takes the client's decoded answer to a 334, as [`super::read_response`] gives it.
     ///
     /// # Errors
-    /// [`Error::SaslCancelled`], [`Error::LineTooLong`], [`Error::Base64`], [`Error::SaslResponse`]. The exchange is over.
-    pub fn respond(&mut self, line: &[u8]) -> Result<ServerStep, Error> {
-        let step = self.try_respond(line);
-        if step.is_err() {
-            self.state = State::Over;
-        }
-        step
-    }
-
-    fn try_respond(&mut self, line: &[u8]) -> Result<ServerStep, Error> {
-        if line == b"*" {
-            return Err(Error::SaslCancelled);
-        }
-        if line.len() + 2 > MAX_AUTH {
-            return Err(Error::LineTooLong);
-        }
-        self.take(&decode_base64(line)?)
+    /// [`Error::SaslResponse`]. The exchange is over.
+    pub fn respond(&mut self, response: &Secret) -> Result<ServerStep, Error> {
+        self.take(response)
     }
 
     fn take(&mut self, response: &Secret) -> Result<ServerStep, Error> {
@@ -115,17 +101,6 @@ fn parse_plain(message: &[u8]) -> Result<Credentials, Error> {
         authentication: identity(authentication)?,
         password: password(secret)?,
     })
-}
-
-/// An identity: UTF-8, not empty, at most 255 octets (RFC 4616 section 2), without control characters.
-fn identity(octets: &[u8]) -> Result<String, Error> {
-    let text = std::str::from_utf8(octets).map_err(|_| Error::SaslResponse)?;
-    let valid = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        Err(Error::SaslResponse)
-    }
 }
 
 /// A password: any octets but NUL, since old clients send whatever charset it was typed in. An empty one is refused:

@@ -95,7 +95,7 @@ pub(crate) fn guessing(number: u64, claimed: &[&str], at: u64) -> Record {
     record.account = None;
     let failed = |(n, name): (usize, &&str)| {
         let stage = Stage::LoginFailed {
-            account: account(name),
+            account: Some(account(name)),
             password: Some([7; 16]),
         };
         let mut step = step(

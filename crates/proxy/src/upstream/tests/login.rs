@@ -1,7 +1,7 @@
 //! Logins asked of the upstream, and the backends around them.
 
 use super::*;
-use crate::auth::{Backends, HashPool, Verdict};
+use crate::auth::{Backends, HashPool, Presented, Verdict};
 use crate::upstream::{End, Fault, LoginAnswer};
 use sekisho_policy::snapshot::Authentication;
 use sekisho_smtp::sasl::{Credentials, Secret};
@@ -176,10 +176,10 @@ fn backends(backends: Value, previous: Option<&Backends>) -> Backends {
 async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password: &str) -> Verdict {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
-    let credentials = Credentials {
+    let presented = Presented::Password(Credentials {
         authentication: login.to_owned(),
         ..credentials(password)
-    };
+    });
     let serve = async {
         let Some(said) = said else { return };
         let mut peer = hop.serve(AUTH).await;
@@ -188,7 +188,7 @@ async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password:
     };
     let ((), verdict) = tokio::join!(
         serve,
-        backends.check(&credentials, &stage.caller, &stage.hops, in_time())
+        backends.check(&presented, &stage.caller, &stage.hops, in_time())
     );
     assert!(hop.is_quiet().await, "the upstream was asked");
     verdict

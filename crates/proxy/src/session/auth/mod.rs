@@ -1,0 +1,280 @@
+//! AUTH: the exchange, the judgement before what the client shows is looked at, the check, the judgement after it.
+
+mod exchange;
+
+use std::sync::Arc;
+
+use sekisho_policy::event::{AccountFacts, Event, Network, Stage};
+use sekisho_policy::record::End;
+use sekisho_policy::snapshot::Mechanism;
+use sekisho_policy::{Account, Item, Reason};
+use sekisho_runtime::metrics::{AuthResult, Mechanism as Label};
+use sekisho_smtp::command::AuthCommand;
+use sekisho_smtp::sasl::{self, TokenMechanism};
+use sekisho_smtp::{Error, Refusal, Reply};
+
+use super::io::Gone;
+use super::stream::Transport;
+use super::{Flow, Session, refused};
+use crate::auth::{Failure, Presented, Verdict};
+use crate::engine::Judged;
+use crate::live::Live;
+
+impl<S: Transport> Session<S> {
+    pub(super) async fn auth(&mut self, command: AuthCommand) -> Result<Flow, Gone> {
+        let live = self.live();
+        let offered = self.mechanisms(&live);
+        let asked = offered.into_iter().find(|m| m.name() == command.mechanism);
+        let Some(mechanism) = asked else {
+            self.shared
+                .metrics
+                .auth(Label::Unknown, AuthResult::Malformed);
+            return Ok(self.refuse(Refusal::new(
+                504,
+                (5, 5, 4),
+                "Unknown authentication mechanism",
+            )));
+        };
+        let presented = match self.exchange(mechanism, command.initial).await? {
+            Ok(presented) => presented,
+            Err(error) => return Ok(self.break_off(mechanism, error)),
+        };
+        let (result, flow) = self.log_in(&live, &presented).await?;
+        self.shared.metrics.auth(label(mechanism), result);
+        Ok(flow)
+    }
+
+    /// The mechanisms that work now, on this connection.
+    pub(super) fn mechanisms(&self, live: &Live) -> Vec<Mechanism> {
+        let listed = &live.rules.gateway().authentication.mechanisms;
+        let works = |mechanism: &Mechanism| live.backends.serve(*mechanism);
+        listed.iter().copied().filter(works).collect()
+    }
+
+    /// The exchange ends without anything to check.
+    fn break_off(&mut self, mechanism: Mechanism, error: Error) -> Flow {
+        let result = if error == Error::SaslCancelled {
+            AuthResult::Cancelled
+        } else {
+            AuthResult::Malformed
+        };
+        self.shared.metrics.auth(label(mechanism), result);
+        self.refuse(sasl::refusal(error))
+    }
+
+    async fn log_in(
+        &mut self,
+        live: &Live,
+        presented: &Presented,
+    ) -> Result<(AuthResult, Flow), Gone> {
+        let claimed = presented.claims(live.default_domain());
+        self.weigh_source();
+        let Some(claimed) = claimed else {
+            return self.log_in_by_token(live, presented).await;
+        };
+        let asked = self.ask_to_log_in(live, &claimed).await;
+        if asked.verdict().refusal().is_some() {
+            return self.turn_away_politely(live, presented, asked).await;
+        }
+        if presented.acts_for_another(&claimed, live.default_domain()) {
+            // Nobody may act for others here. The password is not looked at, and the reply does not say so.
+            let judged = self.judge_failure(live, Some(claimed), None).await;
+            return self.turn_away_politely(live, presented, judged).await;
+        }
+        match self.check(live, presented).await {
+            Verdict::Accepted(name) => {
+                let network = asked.decision().network;
+                self.succeed(live, presented, name, network).await
+            }
+            Verdict::Refused => {
+                let fingerprint = presented
+                    .password()
+                    .map(|password| self.shared.key.fingerprint(&claimed, password.expose()));
+                let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
+                self.turn_away_politely(live, presented, judged).await
+            }
+            Verdict::Unavailable(failure) => Ok(self.put_off(live, &failure, asked)),
+        }
+    }
+
+    /// A login whose account nobody knows before the token is verified: the judgement that comes before the check elsewhere
+    /// comes after it. Only who has a good token learns what it says.
+    async fn log_in_by_token(
+        &mut self,
+        live: &Live,
+        presented: &Presented,
+    ) -> Result<(AuthResult, Flow), Gone> {
+        match self.check(live, presented).await {
+            Verdict::Accepted(name) => {
+                let asked = self.ask_to_log_in(live, &name).await;
+                if asked.verdict().refusal().is_some() {
+                    return self.turn_away_politely(live, presented, asked).await;
+                }
+                let network = asked.decision().network;
+                self.succeed(live, presented, name, network).await
+            }
+            Verdict::Refused => {
+                let judged = self.judge_failure(live, None, None).await;
+                self.turn_away_politely(live, presented, judged).await
+            }
+            Verdict::Unavailable(failure) => {
+                tracing::warn!(%failure, "a token could not be checked");
+                Ok((AuthResult::Unavailable, self.say(&failure.reply())))
+            }
+        }
+    }
+
+    /// The judgement before anything that was shown is looked at.
+    async fn ask_to_log_in(&mut self, live: &Live, claimed: &Account) -> Judged {
+        let account = claimed.clone();
+        let asked = self.judge(live, self.event(Stage::Login { account })).await;
+        self.pause(&asked).await;
+        asked
+    }
+
+    async fn check(&self, live: &Live, presented: &Presented) -> Verdict {
+        let deadline = tokio::time::Instant::now() + self.shared.limits.login;
+        live.backends
+            .check(presented, &self.caller, &live.hops, deadline)
+            .await
+    }
+
+    /// Nobody could say whether it is right.
+    fn put_off(&mut self, live: &Live, failure: &Failure, asked: Judged) -> (AuthResult, Flow) {
+        tracing::warn!(%failure, "a login could not be checked");
+        let reply = failure.reply().tagged(asked.id());
+        let end = End::Failed {
+            why: failure.to_string(),
+            reply: reply.to_string(),
+        };
+        let flow = self.say(&reply);
+        self.record_alone(live, asked.step, end);
+        (AuthResult::Unavailable, flow)
+    }
+
+    async fn succeed(
+        &mut self,
+        live: &Live,
+        presented: &Presented,
+        name: Account,
+        network: Network,
+    ) -> Result<(AuthResult, Flow), Gone> {
+        match self.admit(live, name, network).await {
+            Ok(()) => Ok((AuthResult::Accepted, self.accept())),
+            Err(judged) => self.turn_away_politely(live, presented, *judged).await,
+        }
+    }
+
+    fn accept(&mut self) -> Flow {
+        self.grammar.authenticated();
+        self.identify();
+        self.say(&Reply::new(235, (2, 7, 0), "Authentication succeeded"))
+    }
+
+    /// Judges a login that was proven, here or by a trusted peer.
+    pub(super) async fn admit(
+        &mut self,
+        live: &Live,
+        name: Account,
+        network: Network,
+    ) -> Result<(), Box<Judged>> {
+        let account = Arc::new(AccountFacts { name, network });
+        let event = Event {
+            account: Some(account.clone()),
+            ..self.event(Stage::LoginSucceeded)
+        };
+        let judged = self.judge(live, event).await;
+        self.pause(&judged).await;
+        if judged.verdict().refusal().is_some() {
+            return Err(Box::new(judged));
+        }
+        let network = judged.decision().network;
+        self.account = Some(if account.network == network {
+            account
+        } else {
+            Arc::new(AccountFacts {
+                name: account.name.clone(),
+                network,
+            })
+        });
+        Ok(())
+    }
+
+    async fn judge_failure(
+        &mut self,
+        live: &Live,
+        account: Option<Account>,
+        password: Option<Item>,
+    ) -> Judged {
+        let stage = Stage::LoginFailed { account, password };
+        let judged = self.judge(live, self.event(stage)).await;
+        self.pause(&judged).await;
+        judged
+    }
+
+    /// Refuses a login in the way that its mechanism has for it. A token that policy does not want is refused as a bad one is.
+    async fn turn_away_politely(
+        &mut self,
+        live: &Live,
+        presented: &Presented,
+        judged: Judged,
+    ) -> Result<(AuthResult, Flow), Gone> {
+        let refusal = judged.verdict().refusal();
+        let result = match &judged.step.event.stage {
+            Stage::LoginFailed { .. } => AuthResult::BadCredentials,
+            _ => refusal.map_or(AuthResult::Refused, |refusal| auth_result(refusal.reason)),
+        };
+        let is_final = refusal.is_none_or(|refusal| refusal.code == 535);
+        let heard = match presented.token_mechanism() {
+            Some(mechanism) if is_final => self.say_why(mechanism).await,
+            _ => Ok(()),
+        };
+        let flow = self.turn_away(live, judged);
+        heard.map(|()| (result, flow))
+    }
+
+    /// The challenge before the refusal of a token; what the client answers says nothing.
+    async fn say_why(&mut self, mechanism: TokenMechanism) -> Result<(), Gone> {
+        self.say(&Reply::plain(334, mechanism.refusal()));
+        self.response().await.map(drop)
+    }
+
+    /// Refuses a login, with a record of why.
+    pub(super) fn turn_away(&mut self, live: &Live, judged: Judged) -> Flow {
+        // Whatever the rules made of it, a login that did not succeed is refused.
+        let reply = refused(&judged).unwrap_or_else(|| {
+            Reply::new(535, (5, 7, 8), "Authentication credentials invalid").tagged(judged.id())
+        });
+        self.tally.failed_logins += 1;
+        let flow = self.say(&reply);
+        self.record_alone(
+            live,
+            judged.step,
+            End::RefusedByPolicy {
+                reply: reply.to_string(),
+            },
+        );
+        flow
+    }
+}
+
+const fn label(mechanism: Mechanism) -> Label {
+    match mechanism {
+        Mechanism::Plain => Label::Plain,
+        Mechanism::Login => Label::Login,
+        Mechanism::ScramSha256 => Label::ScramSha256,
+        Mechanism::ScramSha256Plus => Label::ScramSha256Plus,
+        Mechanism::CramMd5 => Label::CramMd5,
+        Mechanism::Xoauth2 => Label::Xoauth2,
+        Mechanism::Oauthbearer => Label::Oauthbearer,
+    }
+}
+
+fn auth_result(reason: Reason) -> AuthResult {
+    match reason {
+        Reason::AccountLocked => AuthResult::AccountLocked,
+        Reason::SourceLocked => AuthResult::SourceLocked,
+        Reason::CountryRefused => AuthResult::CountryRefused,
+        _ => AuthResult::Refused,
+    }
+}
