@@ -119,11 +119,7 @@ impl<S> Wire<S> {
     }
 
     /// Looks at the next line, if it is complete, and leaves it where it is.
-    pub(crate) fn peek_line<T>(
-        &self,
-        expect: Expect,
-        parse: impl FnOnce(&[u8]) -> T,
-    ) -> Option<T> {
+    pub(crate) fn peek_line<T>(&self, expect: Expect, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
         match self.lines.clone().next(self.received(), expect) {
             LineStep::Line { line, .. } => Some(parse(line)),
             LineStep::Fault { .. } | LineStep::NeedMore { .. } => None,

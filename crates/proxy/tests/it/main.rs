@@ -4,6 +4,8 @@
 mod dialogue;
 mod gateway;
 mod hostile;
+mod oracle;
+mod sessions;
 mod smuggling;
 mod world;
 

@@ -159,6 +159,11 @@ impl Sink {
         self.state().commands.clone()
     }
 
+    /// Takes the command lines out.
+    pub fn take_commands(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().commands)
+    }
+
     /// How many connections there were.
     pub fn connections(&self) -> u64 {
         self.state().connections
