@@ -1,9 +1,11 @@
 //! `sekisho accounts`: a file of `account:hash` lines. A password is read without echo, never taken from the command line.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use sekisho_policy::Account;
+use sekisho_proxy::FleetKey;
 use sekisho_proxy::accounts_file::{self, Added, Removed};
 
 use crate::Outcome;
@@ -42,6 +44,7 @@ pub(crate) fn run(command: &Accounts) -> Result<Outcome> {
                 .collect();
             output::print(&names)?;
         }
+        Accounts::Hash { key, file, account } => hash(key, file.as_deref(), account)?,
         Accounts::Remove { file, account } => {
             let account = canonical(account)?;
             if accounts_file::remove(file, &account)? == Removed::NotThere {
@@ -51,6 +54,23 @@ pub(crate) fn run(command: &Accounts) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Where a report brings a field X-Sekisho-Account: the accounts that it may be about, each with its own.
+fn hash(key: &Path, file: Option<&Path>, accounts: &[String]) -> Result<()> {
+    let key = FleetKey::read(key).with_context(|| key.display().to_string())?;
+    let mut named = match file {
+        Some(file) => accounts_file::list(file)?,
+        None => Vec::new(),
+    };
+    for account in accounts {
+        named.push(canonical(account)?);
+    }
+    let lines: String = named
+        .iter()
+        .map(|name| format!("{} {}\n", key.account_tag(name), visible(name.as_str())))
+        .collect();
+    output::print(&lines)
 }
 
 /// The account as the file and every rule name it. A file is read with the gateway's default domain, so a name without a

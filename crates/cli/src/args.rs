@@ -369,6 +369,17 @@ pub(crate) enum Accounts {
     List { file: PathBuf },
     /// Take an account out of a file.
     Remove { file: PathBuf, account: String },
+    /// Print what X-Sekisho-Account says of accounts, a line for each: with --file, grep finds whose a report's is.
+    Hash {
+        /// The key of the installation: in the state folder of `sekisho up`; in a cluster, that of the gateway.
+        #[arg(long, value_name = "FILE", default_value = "./data/fleet.key")]
+        key: PathBuf,
+        /// Print those of every account of this file.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[arg(required_unless_present = "file")]
+        account: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

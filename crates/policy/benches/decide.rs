@@ -158,6 +158,7 @@ fn strict() -> SubmissionPolicy {
         max_recipients: Some(100),
         max_visible_recipients: Some(30),
         bare_newlines: BareNewlines::Reject,
+        missing_headers: MissingHeaders::Keep,
         envelope_sender: SenderCheck::MustMatchAccount,
         header_sender: SenderCheck::MustMatchAccount,
         recipient_domains: RecipientDomains::MustResolve,

@@ -23,8 +23,8 @@ use crate::rules::rate::Rate;
 use crate::rules::submission::{Submission, Target};
 use crate::senders::Senders;
 use crate::snapshot::{
-    BareNewlines, Brake, Enforcement, Engine, Gateway, ObjectRef, OnConfigUnavailable, Pool,
-    RecipientDomains,
+    BareNewlines, Brake, Enforcement, Engine, Gateway, MissingHeaders, ObjectRef,
+    OnConfigUnavailable, Pool, RecipientDomains,
 };
 
 /// One gateway's rules, in force.
@@ -86,6 +86,8 @@ pub struct MessageLimits {
     pub max_recipients: Option<u32>,
     /// What happens to a bare CR or LF.
     pub bare_newlines: BareNewlines,
+    /// What happens to a message without Message-ID or Date.
+    pub missing_headers: MissingHeaders,
 }
 
 impl Ruleset {
@@ -221,6 +223,7 @@ impl Ruleset {
                 max_size: policy.max_size,
                 max_recipients: policy.max_recipients,
                 bare_newlines: policy.bare_newlines,
+                missing_headers: policy.missing_headers,
             })
     }
 

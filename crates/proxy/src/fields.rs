@@ -1,24 +1,14 @@
-//! The fields of one name in a message that passes in chunks: taken out, or given another name.
+//! The fields of one name in a message that passes in chunks are given another name.
 
 use std::borrow::Cow;
 
-/// What becomes of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Edit {
-    /// They go, with all lines that continue them.
-    Remove,
-    /// They are called this.
-    Rename(&'static str),
-}
-
-/// Edits the fields of one name in a message whose lines end with CRLF. It needs no more memory than the name has octets, so a
+/// Renames the fields of one name in a message whose lines end with CRLF. It needs no more memory than the name has octets, so a
 /// header section of any length is looked at in full.
 #[derive(Debug)]
-pub(crate) struct FieldEditor {
+pub(crate) struct FieldRenamer {
     name: &'static str,
-    edit: Edit,
+    to: &'static str,
     at: At,
-    fate: Fate,
     /// The beginning of a line of which too little came to tell.
     begun: Vec<u8>,
 }
@@ -30,31 +20,21 @@ enum At {
     Body,
 }
 
-/// What becomes of a field with all lines that continue it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Goes,
-}
-
 /// How a line begins.
 enum Begins {
     /// With the end of the header section.
     Body,
-    /// With white space: it continues the field before it, and shares its fate.
-    Continued,
     /// With a field of the name, or of another one.
     Named,
     Other,
 }
 
-impl FieldEditor {
-    pub(crate) fn new(name: &'static str, edit: Edit) -> Self {
+impl FieldRenamer {
+    pub(crate) fn new(name: &'static str, to: &'static str) -> Self {
         Self {
             name,
-            edit,
+            to,
             at: At::LineStart,
-            fate: Fate::Stays,
             begun: Vec::new(),
         }
     }
@@ -84,9 +64,7 @@ impl FieldEditor {
                 At::Line => {
                     let end = memchr::memchr(b'\n', ahead).map(|at| at + 1);
                     let line = &ahead[..end.unwrap_or(ahead.len())];
-                    if self.fate == Fate::Stays {
-                        passed.extend_from_slice(line);
-                    }
+                    passed.extend_from_slice(line);
                     if end.is_some() {
                         self.at = At::LineStart;
                     }
@@ -113,7 +91,7 @@ impl FieldEditor {
         match ahead {
             [b'\r'] => return None,
             [b'\r', b'\n', ..] => return Some(Begins::Body),
-            [b' ' | b'\t', ..] => return Some(Begins::Continued),
+            [b' ' | b'\t', ..] => return Some(Begins::Other),
             _ if !ahead[..compared].eq_ignore_ascii_case(&name[..compared]) => {
                 return Some(Begins::Other);
             }
@@ -132,13 +110,11 @@ impl FieldEditor {
     /// Goes into a line; answers with how many octets of it were seen to already.
     fn enter(&mut self, begins: &Begins, passed: &mut Vec<u8>) -> usize {
         self.at = At::Line;
-        match (begins, self.edit) {
-            (Begins::Body, _) => self.at = At::Body,
-            (Begins::Continued, _) => {}
-            (Begins::Other, _) => self.fate = Fate::Stays,
-            (Begins::Named, Edit::Remove) => self.fate = Fate::Goes,
-            (Begins::Named, Edit::Rename(to)) => {
-                passed.extend_from_slice(to.as_bytes());
+        match begins {
+            Begins::Body => self.at = At::Body,
+            Begins::Other => {}
+            Begins::Named => {
+                passed.extend_from_slice(self.to.as_bytes());
                 return self.name.len();
             }
         }
@@ -152,77 +128,14 @@ mod tests {
 
     use super::*;
 
-    fn edit(name: &'static str, edit: Edit, message: &[u8], chunk: usize) -> Vec<u8> {
-        let mut editor = FieldEditor::new(name, edit);
-        let mut passed = Vec::new();
-        for chunk in message.chunks(chunk) {
-            passed.extend_from_slice(&editor.pass(chunk));
-        }
-        passed.extend(editor.finish());
-        passed
-    }
-
-    fn scrub(message: &[u8], chunk: usize) -> Vec<u8> {
-        edit("X-Sekisho-Verdict", Edit::Remove, message, chunk)
-    }
-
     fn pass(message: &[u8], chunk: usize) -> Vec<u8> {
-        edit("Received", Edit::Rename("X-Former"), message, chunk)
-    }
-
-    #[test]
-    fn forged_fields_go_however_they_are_written_and_cut() {
-        let table = [
-            (
-                "X-Sekisho-Verdict: class=clean\r\nA: b\r\n\r\nc\r\n",
-                "A: b\r\n\r\nc\r\n",
-            ),
-            (
-                "A: b\r\nx-sekISHO-verdict: class=clean\r\n\r\n",
-                "A: b\r\n\r\n",
-            ),
-            ("X-Sekisho-Verdict \t : x\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
-            ("X-Sekisho-Verdict\r\n : x\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
-            (
-                "X-Sekisho-Verdict:\r\n x;\r\n\ty\r\nA: b\r\n c\r\n\r\n",
-                "A: b\r\n c\r\n\r\n",
-            ),
-            (
-                "X-Sekisho-Verdict: x\r\nX-Sekisho-Verdict: y\r\n\r\n",
-                "\r\n",
-            ),
-            ("X-Sekisho-Verdict: x\r\n", ""),
-            // Another name, another place.
-            (
-                "X-Sekisho-Verdicts: x\r\n\r\n",
-                "X-Sekisho-Verdicts: x\r\n\r\n",
-            ),
-            ("X-Sekisho: x\r\n\r\n", "X-Sekisho: x\r\n\r\n"),
-            (
-                "A: b\r\n X-Sekisho-Verdict: x\r\n\r\n",
-                "A: b\r\n X-Sekisho-Verdict: x\r\n\r\n",
-            ),
-            (
-                "A: b\r\n\r\nX-Sekisho-Verdict: x\r\n",
-                "A: b\r\n\r\nX-Sekisho-Verdict: x\r\n",
-            ),
-            (
-                "\r\nX-Sekisho-Verdict: x\r\n",
-                "\r\nX-Sekisho-Verdict: x\r\n",
-            ),
-            ("X-Sekisho-Verd", "X-Sekisho-Verd"),
-            ("", ""),
-        ];
-        for (message, expected) in table {
-            for chunk in 1..=message.len().max(1) {
-                let passed = scrub(message.as_bytes(), chunk);
-                assert_eq!(
-                    String::from_utf8_lossy(&passed),
-                    expected,
-                    "{message:?} in chunks of {chunk}"
-                );
-            }
+        let mut renamer = FieldRenamer::new("Received", "X-Former");
+        let mut passed = Vec::new();
+        for chunk in message.chunks(chunk.max(1)) {
+            passed.extend_from_slice(&renamer.pass(chunk));
         }
+        passed.extend(renamer.finish());
+        passed
     }
 
     #[test]
@@ -263,14 +176,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn nothing_else_is_lost(
-            lines in prop::collection::vec("[ -~]{0,40}", 0..20), chunk in 1usize..50
-        ) {
-            let message: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-            prop_assert_eq!(scrub(message.as_bytes(), chunk), message.as_bytes());
-        }
-
         #[test]
         fn it_is_as_long_as_before_and_the_cuts_make_no_difference(
             parts in prop::collection::vec(prop::sample::select(vec!["Received", "received", ":", " ", "\r\n", "x", "\r"]), 0..40),

@@ -24,6 +24,9 @@ pub struct Limits {
     /// For a client within a transaction to keep its connection to the next hop. Those are few, and whoever thinks longer
     /// gets one again when it goes on; otherwise one idle account could hold all of a pool's.
     pub hop: Duration,
+    /// After which next hops that nobody has talked to are asked what they offer, once or twice this long after a new
+    /// snapshot.
+    pub probe: Duration,
     /// For which a content engine that fails again and again is left alone at first.
     pub engine_pause: Duration,
     /// For a password to be checked, the wait for its turn included.
@@ -61,6 +64,7 @@ impl Default for Limits {
             session: 12 * 60 * MINUTE,
             envelope: MINUTE,
             hop: Duration::from_secs(10),
+            probe: Duration::from_secs(1),
             engine_pause: Duration::from_secs(1),
             login: Duration::from_secs(30),
             errors: 10,

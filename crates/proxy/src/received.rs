@@ -1,4 +1,4 @@
-//! The Received field that we add to each message (RFC 5321 4.4, RFC 3848, RFC 6531 4.3).
+//! The Received field that we add to each message (RFC 5321 4.4, RFC 3848, RFC 6531 4.3, RFC 8314 4.3).
 
 use std::net::IpAddr;
 
@@ -14,6 +14,8 @@ pub(crate) struct Received<'a> {
     pub(crate) privacy: ReceivedPrivacy,
     pub(crate) host_name: &'a str,
     pub(crate) protocol: Protocol,
+    /// The cipher suite, where TLS is ours.
+    pub(crate) cipher: Option<&'static str>,
     pub(crate) id: DecisionId,
     pub(crate) at: Timestamp,
 }
@@ -58,11 +60,18 @@ impl Received<'_> {
             ReceivedPrivacy::Omit => "client.invalid".to_owned(),
         };
         let protocol = self.protocol.name();
+        let tls = self.cipher.map_or_else(String::new, |cipher| {
+            // IANA's names do not tell the version.
+            match cipher.strip_prefix("TLS13_") {
+                Some(suite) => format!(" tls TLS_{suite}"),
+                None => format!(" tls {cipher}"),
+            }
+        });
         let Self {
             host_name, id, at, ..
         } = self;
         format!(
-            "Received: from {from}\r\n\tby {host_name} (Sekisho) with {protocol} id {id};\r\n\t{}\r\n",
+            "Received: from {from}\r\n\tby {host_name} (Sekisho) with {protocol} id {id}{tls};\r\n\t{}\r\n",
             date(*at)
         )
     }
@@ -89,7 +98,7 @@ fn atoms(helo: &str) -> String {
 }
 
 /// `Sat, 21 Nov 2026 22:27:20 +0000` (RFC 5322 3.3).
-fn date(at: Timestamp) -> String {
+pub(crate) fn date(at: Timestamp) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -137,6 +146,7 @@ mod tests {
                 authenticated: true,
                 smtputf8: false,
             },
+            cipher: Some("TLS13_AES_256_GCM_SHA384"),
             id: "7Q2M-X4K9-0B3T".parse().unwrap(),
             at: Timestamp(1_795_300_040_000),
         }
@@ -146,7 +156,7 @@ mod tests {
     fn it_says_from_whom_by_whom_how_and_when() {
         let field = sample().field();
         let expected = "Received: from pc.example.jp ([203.0.113.9])\r\n\
-            \tby mail.example.jp (Sekisho) with ESMTPSA id 7Q2M-X4K9-0B3T;\r\n\
+            \tby mail.example.jp (Sekisho) with ESMTPSA id 7Q2M-X4K9-0B3T tls TLS_AES_256_GCM_SHA384;\r\n\
             \tSat, 21 Nov 2026 22:27:20 +0000\r\n";
         assert_eq!(field, expected);
     }

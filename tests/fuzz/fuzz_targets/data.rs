@@ -52,6 +52,23 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(strict.2.refusal().is_some(), mended);
     assert!(mended || strict.0 == message);
 
+    // The same octets by BDAT: mended alike, and the cuts make no difference.
+    let by_chunks = |size: usize| {
+        let (mut decoder, mut out) = (Decoder::of_chunks(BareNewlines::Normalize), Vec::new());
+        for chunk in wire.chunks(size) {
+            assert_eq!(decoder.decode_into(chunk, &mut out), DataProgress::More);
+        }
+        decoder.finish(|piece| out.extend_from_slice(piece));
+        assert_eq!(decoder.stats().octets, out.len() as u64);
+        out
+    };
+    let chunked = by_chunks(usize::MAX);
+    assert_eq!(by_chunks(first), chunked);
+    assert_eq!(lax_ends(&encode(&chunked, second)), 1);
+    if !wire.starts_with(b".") && memchr::memmem::find(wire, b"\r\n.").is_none() && wire.last() != Some(&b'\r') {
+        assert_eq!(chunked, message, "without dots at line starts both ways carry the same");
+    }
+
     for content in [message.as_slice(), wire] {
         let sent = encode(content, first);
         assert_eq!(sent, encode(content, usize::MAX));

@@ -3,9 +3,10 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls, Mechanism,
-    ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy, ReceivedPrivacy,
-    RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress, Upstream, VerdictHeader,
+    AccountHeader, AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls,
+    Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy,
+    ReceivedPrivacy, RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress, Upstream,
+    VerdictHeader,
 };
 
 use super::shared::{countries, host_port, millis, networks, sorted, tls};
@@ -31,6 +32,10 @@ pub(crate) fn gateway(
         verdict_header: match spec.headers.verdict {
             crd::VerdictHeader::Omit => VerdictHeader::Omit,
             crd::VerdictHeader::Include => VerdictHeader::Include,
+        },
+        account_header: match spec.headers.account {
+            crd::AccountHeader::Omit => AccountHeader::Omit,
+            crd::AccountHeader::Hashed => AccountHeader::Hashed,
         },
         limits: super::limits::limits(&spec.limits),
         country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),

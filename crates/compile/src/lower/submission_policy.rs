@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sekisho_crd::{EngineType, RouteAction, RouteTo as To, SubmissionPolicySpec};
 use sekisho_policy::Class;
 use sekisho_policy::snapshot::{
-    Alias, BareNewlines, Classify, ContentRule, Engine, EngineProtocol, RecipientDomains, RouteTo,
-    SubmissionPolicy,
+    Alias, BareNewlines, Classify, ContentRule, Engine, EngineProtocol, MissingHeaders,
+    RecipientDomains, RouteTo, SubmissionPolicy,
 };
 
 use super::shared::{Context, host_port, millis, sender, sorted};
@@ -27,6 +27,10 @@ pub(crate) fn submission_policy(
         bare_newlines: match spec.message.bare_newlines {
             sekisho_crd::BareNewlines::Normalize => BareNewlines::Normalize,
             sekisho_crd::BareNewlines::Reject => BareNewlines::Reject,
+        },
+        missing_headers: match spec.message.missing_headers {
+            sekisho_crd::MissingHeaders::Keep => MissingHeaders::Keep,
+            sekisho_crd::MissingHeaders::Add => MissingHeaders::Add,
         },
         envelope_sender: sender(spec.sender.envelope),
         header_sender: sender(spec.sender.header),

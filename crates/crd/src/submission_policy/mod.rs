@@ -107,6 +107,11 @@ pub struct MessageBounds {
     /// refused.
     #[serde(default)]
     pub bare_newlines: BareNewlines,
+
+    /// What happens to a message without Message-ID or Date (RFC 6409, section 8). Keep: it goes on as it is. Add: what is
+    /// missing is added above it, unless a DKIM signature covers that it is not there.
+    #[serde(default)]
+    pub missing_headers: MissingHeaders,
 }
 
 impl MessageBounds {
@@ -126,6 +131,7 @@ impl Default for MessageBounds {
             max_recipients: Self::default_max_recipients(),
             max_visible_recipients: None,
             bare_newlines: BareNewlines::default(),
+            missing_headers: MissingHeaders::default(),
         }
     }
 }
@@ -138,6 +144,16 @@ pub enum BareNewlines {
     Normalize,
     /// The message is refused.
     Reject,
+}
+
+/// What happens to a message without Message-ID or Date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum MissingHeaders {
+    /// It goes on as it is.
+    #[default]
+    Keep,
+    /// They are added.
+    Add,
 }
 
 /// To whom sender addresses must belong.

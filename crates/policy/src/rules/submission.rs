@@ -18,8 +18,8 @@ use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::saw;
 use crate::snapshot::{
-    BareNewlines, Enforcement, OnMessageUnexamined, RecipientDomains, RouteTo, SenderCheck,
-    SubmissionPolicy,
+    BareNewlines, Enforcement, MissingHeaders, OnMessageUnexamined, RecipientDomains, RouteTo,
+    SenderCheck, SubmissionPolicy,
 };
 
 /// A [`SubmissionPolicy`] made ready.
@@ -28,6 +28,7 @@ pub(crate) struct Submission {
     pub(crate) max_size: Option<u64>,
     pub(crate) max_recipients: Option<u32>,
     pub(crate) bare_newlines: BareNewlines,
+    pub(crate) missing_headers: MissingHeaders,
     pub(crate) recipient_domains: RecipientDomains,
     pub(crate) classify: Option<Classification>,
     max_visible_recipients: Option<u32>,
@@ -63,6 +64,7 @@ impl Submission {
             max_size: spec.max_size,
             max_recipients: spec.max_recipients,
             bare_newlines: spec.bare_newlines,
+            missing_headers: spec.missing_headers,
             recipient_domains: spec.recipient_domains,
             classify: classify.transpose()?,
             max_visible_recipients: spec.max_visible_recipients,

@@ -31,6 +31,9 @@ pub struct Gateway {
     /// Whether messages carry a field with their class and pool.
     #[serde(default)]
     pub verdict_header: VerdictHeader,
+    /// Whether messages carry a keyed hash of their account.
+    #[serde(default, skip_serializing_if = "AccountHeader::is_omitted")]
+    pub account_header: AccountHeader,
     /// What clients may cost.
     #[serde(default, skip_serializing_if = "GatewayLimits::is_default")]
     pub limits: GatewayLimits,
@@ -212,6 +215,22 @@ pub enum VerdictHeader {
     /// They do not.
     #[default]
     Omit,
-    /// They do, and a client's own fields of that name are removed.
+    /// They do.
     Include,
+}
+
+/// Whether messages carry a keyed hash of their account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountHeader {
+    /// They do not.
+    #[default]
+    Omit,
+    /// They do, in `X-Sekisho-Account`.
+    Hashed,
+}
+
+impl AccountHeader {
+    fn is_omitted(&self) -> bool {
+        *self == Self::Omit
+    }
 }

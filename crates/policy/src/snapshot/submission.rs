@@ -23,6 +23,9 @@ pub struct SubmissionPolicy {
     pub max_visible_recipients: Option<u32>,
     /// What happens to a bare CR or LF in a message.
     pub bare_newlines: BareNewlines,
+    /// What happens to a message without Message-ID or Date.
+    #[serde(default, skip_serializing_if = "MissingHeaders::is_kept")]
+    pub missing_headers: MissingHeaders,
     /// Whether the envelope sender must be the account's.
     pub envelope_sender: SenderCheck,
     /// Whether the header From must be the account's.
@@ -50,6 +53,22 @@ pub enum BareNewlines {
     #[default]
     Normalize,
     Reject,
+}
+
+/// What happens to a message without Message-ID or Date (RFC 6409 section 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MissingHeaders {
+    /// It goes on as it is.
+    #[default]
+    Keep,
+    /// They are added.
+    Add,
+}
+
+impl MissingHeaders {
+    fn is_kept(&self) -> bool {
+        *self == Self::Keep
+    }
 }
 
 /// Whether a sender address must belong to the account.

@@ -38,6 +38,14 @@ impl FleetKey {
         }
     }
 
+    /// Reads the key in `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no key.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Self::from_octets(path, &std::fs::read(path)?)
+    }
+
     fn create(path: &Path) -> io::Result<Self> {
         let mut key = [0; LENGTH];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
@@ -74,6 +82,13 @@ impl FleetKey {
     #[must_use]
     pub fn fingerprint(&self, account: &Account, password: &[u8]) -> Item {
         self.item("password", &[account.as_str().as_bytes(), password])
+    }
+
+    /// What `X-Sekisho-Account` says of an account: 32 hexadecimal digits.
+    #[must_use]
+    pub fn account_tag(&self, account: &Account) -> String {
+        let item = self.item("account header", &[account.as_str().as_bytes()]);
+        item.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
     /// Stands for anything else that is not to be read, such as a recipient's local part.

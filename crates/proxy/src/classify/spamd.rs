@@ -9,7 +9,7 @@ use super::engine::Time;
 use super::trouble::Trouble;
 use super::{Inquiry, answer};
 use crate::dns::Dns;
-use crate::fields::{Edit, FieldEditor};
+use crate::fields::FieldRenamer;
 
 /// Octets of an answer: the names of all rules that there are fit in.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -50,7 +50,7 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), inquiry: &Inquiry<'_>) -> Resu
     to.write_all(head.as_bytes()).await.map_err(broken)?;
     let mut reader = message.reader();
     // As long as before, since the length was told.
-    let mut editor = FieldEditor::new("Received", Edit::Rename("X-Former"));
+    let mut editor = FieldRenamer::new("Received", "X-Former");
     loop {
         let chunk = reader.next().await.map_err(|_| Trouble::Unreadable)?;
         if chunk.is_empty() {

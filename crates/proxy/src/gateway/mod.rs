@@ -6,6 +6,7 @@ mod config;
 mod country;
 mod credentials;
 mod doors;
+mod hops;
 mod status;
 
 use std::net::SocketAddr;
@@ -107,6 +108,7 @@ impl Gateway {
             .snapshot_loaded(first.generation, shared.clock.now_ms());
         let watching = watch_accounts(shared.clone(), components.accounts.clone());
         shared.shutdown.spawn(watching);
+        shared.shutdown.spawn(hops::watch(shared.clone()));
         let state = Mutex::new(State {
             doors,
             country,

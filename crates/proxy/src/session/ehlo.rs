@@ -12,6 +12,7 @@ use super::io::Gone;
 use super::stream::Transport;
 use super::{Flow, Session};
 use crate::received::literal;
+use crate::upstream::least;
 
 impl<S: Transport> Session<S> {
     pub(super) async fn ehlo(&mut self, name: ClientName) -> Result<Flow, Gone> {
@@ -53,16 +54,15 @@ impl<S: Transport> Session<S> {
         } else {
             &[]
         };
+        // What a next hop lacks and we cannot make up for is not offered.
+        let hops = live.hops.offers();
+        let size = least(limits.max_size, hops.size);
         Capabilities {
-            size: Some(
-                limits
-                    .max_size
-                    .map_or(SizeLimit::Unstated, SizeLimit::Octets),
-            ),
+            size: Some(size.map_or(SizeLimit::Unstated, SizeLimit::Octets)),
             pipelining: true,
-            eight_bit_mime: true,
-            smtputf8: true,
-            dsn: true,
+            eight_bit_mime: hops.eight_bit_mime,
+            smtputf8: hops.smtputf8,
+            dsn: hops.dsn,
             starttls: self.grammar.offers_starttls(),
             enhanced_status_codes: true,
             chunking: true,
@@ -75,8 +75,9 @@ impl<S: Transport> Session<S> {
                 .map(|attribute| (*attribute).to_owned())
                 .collect(),
             limits: Limits {
-                rcpt: limits.max_recipients,
-                ..Limits::default()
+                mail: Some(live.rules.gateway().limits.transactions_per_session),
+                rcpt: least(limits.max_recipients, hops.recipients),
+                rcpt_domain: None,
             },
         }
     }

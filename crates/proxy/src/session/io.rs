@@ -79,6 +79,11 @@ impl<S> Wire<S> {
         (self.stream, self.input.len() - self.taken)
     }
 
+    /// The connection.
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// What was received and not dealt with.
     pub(crate) fn received(&self) -> &[u8] {
         &self.input[self.taken..]

@@ -21,6 +21,14 @@ impl<S: Transport> Session<S> {
         if !self.may_send(&live) {
             return Ok(self.refuse(Refusal::new(530, (5, 7, 0), "Authentication required")));
         }
+        self.tally.transactions += 1;
+        if self.tally.transactions > live.rules.gateway().limits.transactions_per_session {
+            return Ok(self.say(&Reply::new(
+                421,
+                (4, 7, 0),
+                "No more messages in this session; please connect again",
+            )));
+        }
         self.weigh_source();
         let facts = TransactionFacts {
             sender: sender(&command),

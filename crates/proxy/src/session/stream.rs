@@ -26,6 +26,13 @@ pub(crate) enum Stream<S> {
 }
 
 impl<S: Transport> Stream<S> {
+    /// The name of the cipher suite in use, as rustls has it.
+    pub(crate) fn cipher_suite(&self) -> Option<&'static str> {
+        let Self::Tls(tls) = self else { return None };
+        let (_, connection) = tls.get_ref();
+        connection.negotiated_cipher_suite()?.suite().as_str()
+    }
+
     /// Lets the client begin TLS.
     ///
     /// # Errors

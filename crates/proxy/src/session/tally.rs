@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub(super) idle_commands: u32,
     pub(super) failed_logins: u32,
     pub(super) refused_recipients: u32,
+    /// MAIL commands.
+    pub(super) transactions: u32,
     /// Octets of chunks that were refused.
     pub(super) drained: u64,
 }

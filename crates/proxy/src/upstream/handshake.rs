@@ -110,6 +110,7 @@ impl Attempt<'_> {
             }
             logged_in?;
         }
+        self.lane.seen.note(&capabilities);
         let now = Instant::now();
         Ok(Connection {
             wire,
@@ -144,7 +145,7 @@ impl Attempt<'_> {
         Ok(done)
     }
 
-    async fn dial(self) -> Result<(Stream, SocketAddr), Fault> {
+    pub(super) async fn dial(self) -> Result<(Stream, SocketAddr), Fault> {
         let key = &self.lane.key;
         let lookup = self.environment.dns.addresses(&key.address.host);
         let addresses = match timeout_at(self.deadline, lookup).await {
@@ -184,7 +185,11 @@ impl Attempt<'_> {
     }
 
     /// EHLO, and HELO where that is not known.
-    async fn hello(self, wire: &mut Wire, name: &ClientName) -> Result<Capabilities, Fault> {
+    pub(super) async fn hello(
+        self,
+        wire: &mut Wire,
+        name: &ClientName,
+    ) -> Result<Capabilities, Fault> {
         wire.check_silence()?;
         let reply = wire
             .ask(&line(&Command::Ehlo(name.clone()))?, self.until())
@@ -206,7 +211,11 @@ impl Attempt<'_> {
     }
 
     /// STARTTLS as the lane asks for it; whether TLS is on now.
-    async fn secure(self, wire: &mut Wire, capabilities: &Capabilities) -> Result<bool, Fault> {
+    pub(super) async fn secure(
+        self,
+        wire: &mut Wire,
+        capabilities: &Capabilities,
+    ) -> Result<bool, Fault> {
         let required = self.lane.key.tls == UpstreamTls::Required;
         if !self.lane.wants_tls() {
             return Ok(false);

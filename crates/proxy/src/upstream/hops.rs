@@ -157,6 +157,11 @@ impl NextHops {
         &self.environment
     }
 
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        let pools = self.pools.values().map(|group| &**group);
+        std::iter::once(self.upstream()).chain(pools)
+    }
+
     pub(super) fn upstream(&self) -> &Group {
         &self.upstream
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::failure::Fault;
 use super::health::{Health, REFUSED, UNREACHABLE};
+use super::offers::Seen;
 use crate::gateway::{Credentials, Login};
 
 /// How long an endpoint whose TLS does not work is used without it, where TLS is opportunistic.
@@ -37,6 +38,8 @@ pub(super) struct Lane {
     address: Health,
     plain_until: Mutex<Option<Instant>>,
     login: Mutex<LoginState>,
+    /// What it offered last.
+    pub(super) seen: Seen,
 }
 
 /// What became of the lane's login.
@@ -73,6 +76,7 @@ impl Lane {
             address: Health::new(REFUSED),
             plain_until: Mutex::default(),
             login: Mutex::default(),
+            seen: Seen::default(),
         }
     }
 

@@ -139,6 +139,8 @@ impl Objects {
             session: millis("session", defaults.session),
             envelope: millis("envelope", defaults.envelope),
             hop: millis("hop", defaults.hop),
+            // Dialogues write down who connects to a next hop, so nobody else does.
+            probe: millis("probe", Duration::from_secs(3600)),
             engine_pause: millis("enginePause", defaults.engine_pause),
             errors: count("errors", defaults.errors),
             idle_commands: count("idleCommands", defaults.idle_commands),

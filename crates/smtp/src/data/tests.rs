@@ -49,11 +49,7 @@ fn decode(wire: &[u8], sizes: &[usize], policy: BareNewlines) -> (Vec<u8>, Optio
     (out, None, decoder)
 }
 
-fn decode_chunks(
-    message: &[u8],
-    sizes: &[usize],
-    policy: BareNewlines,
-) -> (Vec<u8>, Decoder) {
+fn decode_chunks(message: &[u8], sizes: &[usize], policy: BareNewlines) -> (Vec<u8>, Decoder) {
     let (mut decoder, mut out) = (Decoder::of_chunks(policy), Vec::new());
     for chunk in chunks(message, sizes) {
         assert_eq!(decoder.decode_into(chunk, &mut out), DataProgress::More);

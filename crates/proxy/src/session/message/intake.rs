@@ -6,7 +6,7 @@ use sekisho_policy::event::{EndFacts, Newlines, Scan};
 use sekisho_policy::{ContentNeeds, Ruleset};
 use sekisho_smtp::command::BdatCommand;
 use sekisho_smtp::data::{BareNewlines, DataProgress, Decoder};
-use sekisho_smtp::header::{HeaderProgress, HeaderReader};
+use sekisho_smtp::header::{Edits, HeaderProgress, HeaderReader};
 use sekisho_smtp::mime::Walker;
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
@@ -23,6 +23,8 @@ pub(in crate::session) struct Intake {
     decoder: Decoder,
     carriage: Carriage,
     header: Header,
+    /// What is to be done with the header section.
+    pub(super) edits: Edits,
     walker: Option<Walker>,
     needs: ContentNeeds,
     /// Names of the patterns that were found so far.
@@ -89,6 +91,7 @@ impl Intake {
             decoder,
             carriage,
             header: Header::Reading(HeaderReader::default()),
+            edits: Edits::UNKNOWN,
             walker: content::walker(needs),
             needs,
             matched: Vec::new(),

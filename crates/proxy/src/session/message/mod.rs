@@ -1,6 +1,7 @@
 //! The way of a message: its header is read and judged, the next hop is chosen, then it passes on. It is held until its end
 //! where something at its end can still choose another way; otherwise what is longer than a window streams.
 
+mod added;
 mod chunks;
 mod intake;
 mod send;
@@ -15,6 +16,7 @@ use sekisho_policy::record::{End, Hop};
 use sekisho_policy::snapshot::{Gateway, ReceivedPrivacy, VerdictHeader};
 use sekisho_policy::{DecisionId, Need, Opinion};
 use sekisho_smtp::Reply;
+use sekisho_smtp::header::Edits;
 use tokio::time::{Instant, timeout_at};
 
 use super::data::Sent;
@@ -86,7 +88,7 @@ impl<S: Transport> Session<S> {
             let until = Instant::now() + after_data(live.rules.gateway());
             let content = intake.held.content();
             self.judge_end(live, intake, Some(&content)).await?;
-            self.send_whole(live, &content, until).await
+            self.send_whole(live, &content, intake.edits, until).await
         } else {
             self.stream(live, intake).await
         }
@@ -124,7 +126,11 @@ impl<S: Transport> Session<S> {
 
     async fn judge_header(&mut self, live: &Live, intake: &mut Intake) -> Result<(), Stop> {
         let needs = intake.needs();
-        let facts = match intake.header() {
+        let header = intake.header();
+        if let Some(header) = &header {
+            intake.edits = Edits::of(&header.headers());
+        }
+        let facts = match header {
             Some(header) if needs.headers => {
                 let facts = content::header_facts(&live.rules, &header.headers());
                 if needs.text {

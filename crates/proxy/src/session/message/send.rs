@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use sekisho_policy::Route;
 use sekisho_policy::event::Stage;
-use sekisho_policy::snapshot::ReceivedPrivacy;
 use sekisho_smtp::Reply;
-use sekisho_smtp::grammar::{Greeting, Transport as Carrier};
+use sekisho_smtp::header::{Editor, Edits};
 use tokio::time::{Instant, timeout};
 
 use super::super::Session;
@@ -16,12 +15,9 @@ use super::super::data::Sent;
 use super::super::forward::{Setback, cut_short};
 use super::super::io::Gone;
 use super::super::stream::Transport;
-use super::verdict;
-use super::{Intake, Stop, after_data, class_refused, tells_verdict};
-use crate::fields::{Edit, FieldEditor};
+use super::{Intake, Stop, after_data, class_refused};
 use crate::held::Content;
 use crate::live::Live;
-use crate::received::{Protocol, Received};
 use crate::upstream;
 
 /// How long a reply to the final dot is waited for when the process is told to abort.
@@ -35,26 +31,22 @@ impl<S: Transport> Session<S> {
         &mut self,
         live: &Arc<Live>,
         content: &Content,
+        edits: Edits,
         until: Instant,
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, until).await?;
-        let verdict = self.verdict_field(live, &next);
-        let mut scrub = verdict
-            .as_ref()
-            .map(|_| FieldEditor::new(verdict::NAME, Edit::Remove));
-        let mut next = self.begin_data(next, verdict).await?;
+        let mut editor = self.editor(edits);
+        let mut next = self.begin_data(live, next, edits).await?;
         let mut reader = content.reader();
         let passing = async {
             loop {
                 let chunk = reader.next().await.map_err(unreadable)?;
-                match &mut scrub {
-                    _ if chunk.is_empty() => break,
-                    Some(scrub) => next.write(&scrub.pass(&chunk)).await?,
-                    None => next.write(&chunk).await?,
+                if chunk.is_empty() {
+                    break;
                 }
+                next.write(&editor.pass(&chunk)).await?;
             }
-            let left = scrub.map_or_else(Vec::new, FieldEditor::finish);
-            Ok(next.write(&left).await?)
+            Ok(next.write(&editor.finish()).await?)
         };
         self.while_there(passing).await?;
         self.finish(next).await
@@ -67,12 +59,16 @@ impl<S: Transport> Session<S> {
         intake: &mut Intake,
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, intake.until).await?;
-        let mut next = self.begin_data(next, None).await?;
-        self.pass_held(&mut next, intake).await?;
+        let mut editor = self.editor(intake.edits);
+        let mut next = self.begin_data(live, next, intake.edits).await?;
+        self.pass_held(&mut next, intake, &mut editor).await?;
         while !intake.has_ended() {
             self.take_in(intake).await?;
-            self.pass_held(&mut next, intake).await?;
+            self.pass_held(&mut next, intake, &mut editor).await?;
         }
+        let left = editor.finish();
+        self.while_there(async { Ok(next.write(&left).await?) })
+            .await?;
         next.set_deadline(Instant::now() + after_data(live.rules.gateway()));
         self.judge_end(live, intake, None).await?;
         if !self.still_goes_there(live, &next) {
@@ -120,31 +116,18 @@ impl<S: Transport> Session<S> {
         next.hop().pool.as_ref() == pool
     }
 
-    /// The field that tells class and pool, if the gateway wants one.
-    fn verdict_field(&self, live: &Live, next: &NextHop) -> Option<String> {
-        let transaction = self.transaction.as_ref()?;
-        let pool = next.hop().pool.as_deref();
-        tells_verdict(live.rules.gateway())
-            .then(|| verdict::field(transaction.class, pool, transaction.draft.id()))
-    }
-
-    /// DATA, the `verdict` if it is told, and the field that says how the message came here. Only a next hop that refused in so many words is spared
+    /// DATA, and the fields that we add. Only a next hop that refused in so many words is spared
     /// the loss of its connection: after anything else nobody knows what it waits for.
     async fn begin_data(
         &mut self,
+        live: &Live,
         mut next: NextHop,
-        verdict: Option<String>,
+        edits: Edits,
     ) -> Result<NextHop, Stop> {
-        let privacy = self
-            .live()
-            .rules
-            .gateway()
-            .privacy
-            .client_address_in_received;
-        let field = verdict.unwrap_or_default() + &self.received_field(privacy);
+        let fields = self.added_fields(live, &next, edits);
         let beginning = async {
             next.data().await?;
-            next.write(field.as_bytes()).await
+            next.write(fields.as_bytes()).await
         };
         let begun = tokio::select! {
             biased;
@@ -164,17 +147,27 @@ impl<S: Transport> Session<S> {
     }
 
     /// Passes on what came in so far.
-    async fn pass_held(&mut self, next: &mut NextHop, intake: &mut Intake) -> Result<(), Stop> {
+    async fn pass_held(
+        &mut self,
+        next: &mut NextHop,
+        intake: &mut Intake,
+        editor: &mut Editor,
+    ) -> Result<(), Stop> {
         let passing = async {
             loop {
                 let chunk = intake.held.next().await.map_err(unreadable)?;
                 if chunk.is_empty() {
                     return Ok(());
                 }
-                next.write(&chunk).await?;
+                next.write(&editor.pass(&chunk)).await?;
             }
         };
         self.while_there(passing).await
+    }
+
+    /// What leaves out of the client's header section what does not go on.
+    fn editor(&self, edits: Edits) -> Editor {
+        Editor::new(self.shared.host_name.as_str(), edits)
     }
 
     /// Goes on while the client is there and the process is not made to end.
@@ -206,33 +199,6 @@ impl<S: Transport> Session<S> {
             Some(Err(failure)) => Err(self.stop(failure.into())),
             None => Err(Stop::Uncertain { hop }),
         }
-    }
-
-    /// How the message came here.
-    pub(super) fn received_field(&self, privacy: ReceivedPrivacy) -> String {
-        let smtputf8 = self
-            .transaction
-            .as_ref()
-            .is_some_and(|t| t.mail.params.smtputf8);
-        let id = self
-            .transaction
-            .as_ref()
-            .map_or_else(|| self.shared.ids.draw(), |t| t.draft.id());
-        Received {
-            helo: self.facts.helo.as_deref(),
-            source: self.facts.source.ip,
-            privacy,
-            host_name: self.shared.host_name.as_str(),
-            protocol: Protocol {
-                greeting: self.grammar.greeting().unwrap_or(Greeting::Helo),
-                tls: self.grammar.transport() == Carrier::Tls,
-                authenticated: self.grammar.is_authenticated(),
-                smtputf8,
-            },
-            id,
-            at: self.shared.now(),
-        }
-        .field()
     }
 }
 

@@ -3,8 +3,8 @@
 use sekisho_policy::DecisionId;
 use sekisho_policy::decision::Class;
 
-/// The field's name. What a client wrote under it is removed.
-pub(super) const NAME: &str = "X-Sekisho-Verdict";
+/// The field's name. What a client wrote under it is removed, as is all that begins with `X-Sekisho-`.
+const NAME: &str = "X-Sekisho-Verdict";
 
 /// The field with its CRLF. The pool is left out for the gateway's own upstream.
 pub(super) fn field(class: Class, pool: Option<&str>, id: DecisionId) -> String {

@@ -75,6 +75,22 @@ impl End {
         }
     }
 
+    /// As [`End::expect`], of a reply to a client: each carries an enhanced code of its class (RFC 2034) but the greeting, the
+    /// reply to EHLO or HELO, and 3xx.
+    pub(super) async fn expect_reply(&mut self, pattern: &str, hello: bool) -> Result<(), String> {
+        let line = self.line().await?;
+        match &line {
+            Some(line) if !super::pattern::matches(pattern, line) => {
+                Err(format!("expected {pattern:?}, got {line:?}"))
+            }
+            Some(line) if !carries_code(line, hello) => Err(format!(
+                "{line:?} carries no enhanced status code of its class"
+            )),
+            Some(_) => Ok(()),
+            None => Err(format!("expected {pattern:?}, and the connection ended")),
+        }
+    }
+
     pub(super) async fn expect_closed(&mut self) -> Result<(), String> {
         match self.line().await? {
             None => Ok(()),
@@ -113,6 +129,17 @@ impl End {
     pub(super) fn into_stream(self) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
         self.stream
     }
+}
+
+fn carries_code(line: &str, hello: bool) -> bool {
+    let (Some(code), Some(text)) = (line.get(..3), line.get(4..)) else {
+        return false;
+    };
+    let class = &code[..1];
+    let greets = code == "220" && text.contains(" ESMTP ");
+    let exempt = class == "3" || greets || (code == "250" && hello);
+    let word = text.split(' ').next().unwrap_or_default();
+    exempt || (word.starts_with(class) && sekisho_smtp::reply::EnhancedCode::parse(word).is_some())
 }
 
 /// Text as it is; every other octet visibly.

@@ -61,7 +61,10 @@ impl Hops {
             keywords
                 .iter()
                 .filter(|keyword| *keyword != "-")
-                .map(|keyword| keyword.replace('=', " ")),
+                .map(|keyword| match keyword.strip_prefix("LIMITS=") {
+                    Some(limits) => format!("LIMITS {limits}"),
+                    None => keyword.replace('=', " "),
+                }),
         );
         let last = lines.len() - 1;
         for (index, line) in lines.iter().enumerate() {

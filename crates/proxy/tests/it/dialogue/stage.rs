@@ -31,6 +31,8 @@ pub(super) struct Stage {
     client: Option<End>,
     /// Objects changed after the gateway had started.
     changed: bool,
+    /// The client said EHLO or HELO last.
+    hello: bool,
 }
 
 impl Default for Stage {
@@ -44,6 +46,7 @@ impl Default for Stage {
             world: None,
             client: None,
             changed: false,
+            hello: false,
         }
     }
 }
@@ -85,8 +88,16 @@ impl Stage {
                 self.world().await?.shutdown.begin();
                 Ok(())
             }
-            Act::Say(octets) => self.client().await?.send(octets).await,
-            Act::Expect(pattern) => self.client().await?.expect(pattern).await,
+            Act::Say(octets) => {
+                self.hello = octets.get(..5).is_some_and(|verb| {
+                    verb.eq_ignore_ascii_case(b"EHLO ") || verb.eq_ignore_ascii_case(b"HELO ")
+                });
+                self.client().await?.send(octets).await
+            }
+            Act::Expect(pattern) => {
+                let hello = self.hello;
+                self.client().await?.expect_reply(pattern, hello).await
+            }
             Act::ExpectClosed => self.client().await?.expect_closed().await,
             Act::HangUp => {
                 self.client = None;
