@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::data;
+
 /// Where Debian keeps what is not on every user's path.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
@@ -27,6 +29,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .chain(SYSTEM_FOLDERS.iter().map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|candidate| is_executable(candidate))
+}
+
+/// A program of a Debian package that cannot be installed beside another (all mail servers exclude one another), from
+/// where `make setup` unpacks it; or `None` after saying that the test is skipped.
+///
+/// # Panics
+/// It is missing and `CI` is set.
+pub fn unpacked(package: &str, path: &str) -> Option<PathBuf> {
+    data::fetched(&format!("debian/{package}/{path}"))
 }
 
 /// Says that this test is skipped and why; return from the test after it. It writes past the capture of the test

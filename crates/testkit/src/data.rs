@@ -47,7 +47,11 @@ pub fn corpus() -> Option<Corpus> {
     Some(Corpus { files })
 }
 
-fn fetched(name: &str) -> Option<PathBuf> {
+/// A file that `make setup` fetches, or `None` after saying that the test is skipped.
+///
+/// # Panics
+/// It is missing and `CI` is set.
+pub fn fetched(name: &str) -> Option<PathBuf> {
     let path = folder().join(name);
     if path.exists() {
         return Some(path);

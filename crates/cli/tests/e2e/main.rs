@@ -5,6 +5,7 @@ mod clients;
 mod corpus;
 mod country;
 mod engines;
+mod interop;
 mod pools;
 mod postfix;
 mod up;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,7 +15,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) struct Up {
     pub(crate) submission: Port,
     pub(crate) submissions: Port,
-    _http: Port,
+    http: Port,
     folder: tempfile::TempDir,
     process: Process,
 }
@@ -115,7 +115,7 @@ impl Up {
         Self {
             submission,
             submissions,
-            _http: http,
+            http,
             folder,
             process,
         }
@@ -136,9 +136,25 @@ impl Up {
         })
     }
 
+    /// Its metrics, as Prometheus gets them.
+    pub(crate) fn metrics(&self) -> String {
+        use std::io::Read as _;
+        let mut stream = TcpStream::connect(self.http.address()).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: sekisho\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// A place in its folder.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A file in its folder.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
-        let path = self.folder.path().join(name);
+        let path = self.path(name);
         fs::write(&path, content).unwrap();
         path
     }
