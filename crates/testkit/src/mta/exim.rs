@@ -30,7 +30,8 @@ pub(super) fn configure(place: &Place, setup: &MtaSetup) -> Option<Command> {
     Some(command)
 }
 
-/// Debian's defaults where they are about SMTP; one way out for all mail.
+/// The defaults where they are about SMTP, but for the tenth message of a connection, after which it would only queue;
+/// one way out for all mail.
 fn configuration(place: &Place, setup: &MtaSetup) -> String {
     let MtaSetup {
         relay_to,
@@ -50,6 +51,7 @@ keep_environment =
 local_interfaces = {address}
 daemon_smtp_ports = {port}
 message_size_limit = 50M
+smtp_accept_queue_per_connection = 0
 tls_advertise_hosts = *
 tls_certificate = {root}/certificate.pem
 tls_privatekey = {root}/key.pem

@@ -30,7 +30,7 @@ pub struct MtaSetup {
 pub struct Mta {
     port: Port,
     process: Process,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Mta {
@@ -70,7 +70,22 @@ impl Mta {
 
     /// What it logged.
     pub fn log(&self) -> String {
-        self.process.output()
+        self.process.output() + &self.main_log()
+    }
+
+    /// Exim writes to a file.
+    fn main_log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log/mainlog")).unwrap_or_default()
+    }
+}
+
+impl Drop for Mta {
+    #[expect(clippy::print_stderr, reason = "for whoever reads why a test failed")]
+    fn drop(&mut self) {
+        // What it printed is shown by the process.
+        if std::thread::panicking() {
+            eprintln!("{}", self.main_log());
+        }
     }
 }
 
@@ -125,7 +140,7 @@ impl Place {
         Mta {
             port: self.port,
             process,
-            _folder: self.folder,
+            folder: self.folder,
         }
     }
 }

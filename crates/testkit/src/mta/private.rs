@@ -36,7 +36,12 @@ pub(super) fn command(
     for file in ["passwd", "group"] {
         let text = fs::read_to_string(Path::new("/etc").join(file)).unwrap();
         place.write(file, &(text + &lines(file, users)));
-        writeln!(script, "mount --bind {} /etc/{file}", place.path(file).display()).unwrap();
+        writeln!(
+            script,
+            "mount --bind {} /etc/{file}",
+            place.path(file).display()
+        )
+        .unwrap();
     }
     for (path, folder) in mounts {
         writeln!(script, "mount --bind {} {path}", folder.display()).unwrap();

@@ -62,7 +62,13 @@ pub(super) fn send(up: &Up, door: &Door<'_>, envelopes: &[Envelope]) -> Option<R
         .collect();
     let mut child = Command::new(python)
         .arg(source("envelopes.py"))
-        .args([&door.port.to_string(), door.source, door.tls, ACCOUNT, PASSWORD])
+        .args([
+            &door.port.to_string(),
+            door.source,
+            door.tls,
+            ACCOUNT,
+            PASSWORD,
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -76,6 +82,8 @@ pub(super) fn send(up: &Up, door: &Door<'_>, envelopes: &[Envelope]) -> Option<R
     assert!(output.status.success(), "{said}{complaint}\n{}", up.log());
     let mut lines = said.lines();
     let offered = serde_json::from_str(lines.next().unwrap()).unwrap();
-    let each = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let each = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     Some(Replies { offered, each })
 }

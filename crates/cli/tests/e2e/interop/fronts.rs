@@ -101,20 +101,35 @@ pub(super) async fn try_one(name: &str) {
         };
         let envelope = Envelope::to(&["bob@example.net"], messages::dots_and_long_lines(true));
         let sent = std::slice::from_ref(&envelope);
-        let Some(replies) = tokio::task::block_in_place(|| envelopes::send(&up, &door, sent)) else {
+        let Some(replies) = tokio::task::block_in_place(|| envelopes::send(&up, &door, sent))
+        else {
             return;
         };
         let last = replies.each[0].last().unwrap();
-        assert!(last.starts_with("250"), "{name}, {tls}: {last}\n{}", up.log());
+        assert!(
+            last.starts_with("250"),
+            "{name}, {tls}: {last}\n{}",
+            up.log()
+        );
         let arrived = sink.take();
         assert_eq!(arrived.len(), 1, "{name}, {tls}");
         assert_same(&arrived[0].data, &envelope.message, name);
         let data = String::from_utf8_lossy(&arrived[0].data).into_owned();
         let received = data.split(";").next().unwrap();
-        assert!(received.contains(&format!("[{CLIENT}]")), "{name}, {tls}: {received}");
-        let id = last.rsplit_once('[').and_then(|(_, id)| id.split_once(']')).unwrap().0;
+        assert!(
+            received.contains(&format!("[{CLIENT}]")),
+            "{name}, {tls}: {received}"
+        );
+        let id = last
+            .rsplit_once('[')
+            .and_then(|(_, id)| id.split_once(']'))
+            .unwrap()
+            .0;
         let record = tokio::task::block_in_place(|| up.explained(id));
-        assert!(record.contains(CLIENT) && record.contains(ACCOUNT), "{name}, {tls}: {record}");
+        assert!(
+            record.contains(CLIENT) && record.contains(ACCOUNT),
+            "{name}, {tls}: {record}"
+        );
     }
     page::row(&TABLE, name, &version, &front.cells.map(str::to_owned));
 }
@@ -155,7 +170,12 @@ fn nginx(place: &Place) -> Option<Process> {
     }
     let root = place.folder.path();
     let certificate = root.join("front.pem");
-    self_signed(&certificate, &["front.test".to_owned()], Clock::system().now_ms()).unwrap();
+    self_signed(
+        &certificate,
+        &["front.test".to_owned()],
+        Clock::system().now_ms(),
+    )
+    .unwrap();
     let [starttls, implicit] = [0, 1].map(|n| place.front[n].address());
     let behind = place.behind[0].number();
     let http = place.http.address();
@@ -202,14 +222,22 @@ http {{
     let path = root.join("nginx.conf");
     std::fs::write(&path, text).unwrap();
     let mut command = Command::new(program);
-    command.arg("-e").arg("stderr").arg("-p").arg(root).arg("-c").arg(path);
+    command
+        .arg("-e")
+        .arg("stderr")
+        .arg("-p")
+        .arg(root)
+        .arg("-c")
+        .arg(path);
     Some(Process::spawn(command))
 }
 
 /// It passes octets on as they are, after a header that says where they come from.
 fn haproxy(place: &Place) -> Option<Process> {
     let program = require("haproxy")?;
-    let mut text = String::from("defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n");
+    let mut text = String::from(
+        "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n",
+    );
     for (n, (front, behind)) in place.front.iter().zip(&place.behind).enumerate() {
         text += &format!(
             "listen l{n}\n  bind {}\n  server s {} send-proxy-v2\n",

@@ -34,11 +34,20 @@ fn try_to_send(job: &Job<'_>) -> Result<String, Box<dyn std::error::Error>> {
         .port(job.port())
         .tls(tls)
         .authentication(vec![mechanism])
-        .credentials(Credentials::new(ACCOUNT.to_owned(), job.password.to_owned()))
+        .credentials(Credentials::new(
+            ACCOUNT.to_owned(),
+            job.password.to_owned(),
+        ))
         .build();
-    let recipients = job.recipients.iter().map(|r| r.parse()).collect::<Result<_, _>>()?;
+    let recipients = job
+        .recipients
+        .iter()
+        .map(|r| r.parse())
+        .collect::<Result<_, _>>()?;
     let envelope = Envelope::new(Some(job.sender.parse()?), recipients)?;
-    let response = transport.send_raw(&envelope, job.message)?;
+    // It ends each message with a line end of its own.
+    let message = job.message.strip_suffix(b"\r\n").unwrap_or(job.message);
+    let response = transport.send_raw(&envelope, message)?;
     Ok(response.message().collect::<Vec<_>>().join("\n"))
 }
 

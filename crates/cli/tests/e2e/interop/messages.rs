@@ -12,16 +12,28 @@ const TOO_LARGE: usize = 7 << 20;
 
 /// A message that many mail programs could have written.
 pub(super) fn plain() -> Vec<u8> {
-    with_body("hello", "It is me.\r\n\r\nAlice\r\n")
+    plain_about("hello")
+}
+
+/// The same with another subject.
+pub(super) fn plain_about(subject: &str) -> Vec<u8> {
+    with_body(subject, "It is me.\r\n\r\nAlice\r\n")
 }
 
 /// Dots where they end messages, and the longest lines; `beyond` has one that is longer than allowed.
 pub(super) fn dots_and_long_lines(beyond: bool) -> Vec<u8> {
     let long = "x".repeat(LONGEST_LINE);
-    let longer = if beyond { "y".repeat(4 * LONGEST_LINE) } else { String::new() };
+    let longer = if beyond {
+        "y".repeat(4 * LONGEST_LINE)
+    } else {
+        String::new()
+    };
     with_body(
         "dots",
-        &format!(".one\r\n..two\r\n.\r\n\r\n.{}\r\n{long}\r\n{longer}\r\n..\r\nend\r\n", &long[1..]),
+        &format!(
+            ".one\r\n..two\r\n.\r\n\r\n.{}\r\n{long}\r\n{longer}\r\n..\r\nend\r\n",
+            &long[1..]
+        ),
     )
 }
 

@@ -7,6 +7,7 @@ mod clients;
 mod envelopes;
 mod fronts;
 mod hops;
+mod judge;
 mod lettre;
 mod messages;
 mod page;

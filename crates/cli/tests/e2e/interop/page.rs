@@ -27,8 +27,9 @@ alone may differ. Every row holds for both kinds of listener, STARTTLS (port 587
 const OUTRO: &str = "
 ## Mail programs with a window
 
-Thunderbird, Outlook and Apple Mail are not run by the tests. What they are known to say on the wire is played as conversations:
-`tests/dialogues/client-thunderbird.smtp`, `client-outlook.smtp`, `client-outlook-old.smtp` and `client-apple-mail.smtp`.
+These are not run by the tests. What they are documented or known to say on the wire is played as conversations, in
+`tests/dialogues/`: `client-thunderbird.smtp`, `client-outlook.smtp`, `client-outlook-password.smtp`, `client-apple-mail.smtp`, and
+`client-dotnet.smtp` for .NET's SmtpClient.
 ";
 
 fn path() -> PathBuf {
@@ -36,14 +37,23 @@ fn path() -> PathBuf {
 }
 
 fn updating() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "a test is told by the environment to bless")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test is told by the environment to bless"
+    )]
     std::env::var_os("UPDATE_EXPECTED").is_some()
 }
 
 /// Puts a row into its table, or fails if another one is there. `cells` are those after the program and its version.
 pub(super) fn row(table: &Table, name: &str, version: &str, cells: &[String]) {
-    assert_eq!(cells.len() + 2, table.columns.len(), "{name}: a cell for each column");
-    let _writing = WRITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    assert_eq!(
+        cells.len() + 2,
+        table.columns.len(),
+        "{name}: a cell for each column"
+    );
+    let _writing = WRITING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut new = vec![name.to_owned(), version.to_owned()];
     new.extend(cells.iter().map(|cell| cell.replace('|', "\\|")));
     let page = fs::read_to_string(path()).unwrap_or_default();
@@ -60,13 +70,18 @@ pub(super) fn row(table: &Table, name: &str, version: &str, cells: &[String]) {
 
 /// What stands around the rows is as it is here.
 pub(super) fn check_frame() {
-    let _writing = WRITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _writing = WRITING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let page = fs::read_to_string(path()).unwrap_or_default();
     let rendered = render(&page, None);
     if updating() {
         fs::write(path(), rendered).unwrap();
     } else {
-        assert_eq!(page, rendered, "docs/interop.md (UPDATE_EXPECTED=1 writes it)");
+        assert_eq!(
+            page, rendered,
+            "docs/interop.md (UPDATE_EXPECTED=1 writes it)"
+        );
     }
 }
 
@@ -81,10 +96,16 @@ fn render(page: &str, new: Option<(&Table, &str, Vec<String>)>) -> String {
     for (table, names) in tables {
         let dashes = vec!["---"; table.columns.len()];
         text += &format!("\n## {}\n\n{}\n\n", table.heading, table.intro.trim());
-        text += &format!("| {} |\n|{}|\n", table.columns.join(" | "), dashes.join("|"));
+        text += &format!(
+            "| {} |\n|{}|\n",
+            table.columns.join(" | "),
+            dashes.join("|")
+        );
         for name in names {
             let cells = match &new {
-                Some((into, of, cells)) if into.heading == table.heading && *of == name => Some(cells.clone()),
+                Some((into, of, cells)) if into.heading == table.heading && *of == name => {
+                    Some(cells.clone())
+                }
                 _ => find(page, table, name),
             };
             if let Some(cells) = cells {
@@ -96,7 +117,9 @@ fn render(page: &str, new: Option<(&Table, &str, Vec<String>)>) -> String {
 }
 
 fn find(page: &str, table: &Table, name: &str) -> Option<Vec<String>> {
-    let section = page.split("\n## ").find(|section| section.starts_with(table.heading))?;
+    let section = page
+        .split("\n## ")
+        .find(|section| section.starts_with(table.heading))?;
     let row = section
         .lines()
         .find_map(|line| line.strip_prefix(&format!("| {name} | ")))?

@@ -45,7 +45,14 @@ impl Job<'_> {
             Listener::Implicit => "implicit",
         };
         command
-            .args([&self.port().to_string(), tls, self.mechanism, ACCOUNT, self.password, self.sender])
+            .args([
+                &self.port().to_string(),
+                tls,
+                self.mechanism,
+                ACCOUNT,
+                self.password,
+                self.sender,
+            ])
             .arg(self.message_file())
             .args(self.recipients);
     }
@@ -64,9 +71,22 @@ pub(super) fn swaks(job: &Job<'_>) -> Said {
     let path = job.up.file("message", message);
     let mut command = Command::new("swaks");
     command
-        .args(["--server", "127.0.0.1", "--pipeline", "--port", &job.port().to_string()])
+        .args([
+            "--server",
+            "127.0.0.1",
+            "--pipeline",
+            "--port",
+            &job.port().to_string(),
+        ])
         .args(tls)
-        .args(["--auth", job.mechanism, "--auth-user", ACCOUNT, "--auth-password", job.password])
+        .args([
+            "--auth",
+            job.mechanism,
+            "--auth-user",
+            ACCOUNT,
+            "--auth-password",
+            job.password,
+        ])
         .args(["--from", job.sender, "--to", &job.recipients.join(",")])
         .args(["--data", &format!("@{}", path.display())]);
     run(&mut command)
@@ -79,7 +99,13 @@ pub(super) fn curl(job: &Job<'_>) -> Said {
     };
     let mut command = Command::new("curl");
     command
-        .args(["--silent", "--show-error", "--verbose", "--ssl-reqd", "--insecure"])
+        .args([
+            "--silent",
+            "--show-error",
+            "--verbose",
+            "--ssl-reqd",
+            "--insecure",
+        ])
         .args(["--url", &format!("{scheme}://127.0.0.1:{}", job.port())])
         .args(["--login-options", &format!("AUTH={}", job.mechanism)])
         .args(["--user", &format!("{ACCOUNT}:{}", job.password)])
@@ -96,13 +122,24 @@ pub(super) fn msmtp(job: &Job<'_>) -> Said {
         Listener::Implicit => "off",
     };
     // It takes lines as files have them on Unix.
-    let lines = String::from_utf8(job.message.to_vec()).unwrap().replace("\r\n", "\n");
+    let lines = String::from_utf8(job.message.to_vec())
+        .unwrap()
+        .replace("\r\n", "\n");
     let message = job.up.file("message", lines.as_bytes());
     let mut command = Command::new("sh");
     command
-        .args(["-c", "message=$1; shift; exec msmtp \"$@\" <\"$message\"", "sh"])
+        .args([
+            "-c",
+            "message=$1; shift; exec msmtp \"$@\" <\"$message\"",
+            "sh",
+        ])
         .arg(message)
-        .args(["--file=/dev/null", "--host=127.0.0.1", "--tls=on", "--tls-certcheck=off"])
+        .args([
+            "--file=/dev/null",
+            "--host=127.0.0.1",
+            "--tls=on",
+            "--tls-certcheck=off",
+        ])
         .arg(format!("--port={}", job.port()))
         .arg(format!("--tls-starttls={starttls}"))
         .arg(format!("--auth={}", job.mechanism.to_lowercase()))
@@ -116,7 +153,7 @@ pub(super) fn msmtp(job: &Job<'_>) -> Said {
 
 pub(super) fn smtplib(job: &Job<'_>) -> Said {
     let mut command = Command::new("python3");
-    command.arg(source("smtplib.py"));
+    command.arg(source("sendmail.py"));
     job.arguments(&mut command);
     run(&mut command)
 }
@@ -133,7 +170,11 @@ pub(super) fn net_smtp(job: &Job<'_>) -> Said {
     let program = job.up.path("netsmtp");
     if !program.exists() {
         let mut build = Command::new(go().unwrap());
-        build.env("CGO_ENABLED", "0").args(["build", "-o"]).arg(&program).arg(source("netsmtp.go"));
+        build
+            .env("CGO_ENABLED", "0")
+            .args(["build", "-o"])
+            .arg(&program)
+            .arg(source("netsmtp.go"));
         let (success, said) = run(&mut build);
         assert!(success, "{said}");
     }
@@ -146,7 +187,9 @@ const NODEMAILER: &str = "nodemailer";
 
 /// A file beside this one.
 pub(super) fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/interop/programs").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/e2e/interop/programs")
+        .join(name)
 }
 
 /// Go on the path, or the one that `make setup` fetched.
@@ -185,6 +228,10 @@ pub(super) fn go_version() -> Option<String> {
 /// The version that Cargo.lock pins.
 pub(super) fn crate_version(name: &str) -> Option<String> {
     let lock = include_str!("../../../../../Cargo.lock");
-    let pinned = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
-    pinned.split_once('"').map(|(version, _)| version.to_owned())
+    let pinned = lock
+        .split_once(&format!("name = \"{name}\"\nversion = \""))?
+        .1;
+    pinned
+        .split_once('"')
+        .map(|(version, _)| version.to_owned())
 }
