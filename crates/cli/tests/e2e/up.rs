@@ -28,6 +28,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) upstream_fields: &'a str,
     /// The entry of `spec.authentication.backends`.
     pub(crate) backend: &'a str,
+    /// The entries of `spec.authentication.mechanisms`.
+    pub(crate) mechanisms: &'a str,
     /// Fields of the STARTTLS listener.
     pub(crate) listener_fields: &'a str,
     /// Fields of `spec`.
@@ -45,6 +47,7 @@ impl Setup<'_> {
             upstream,
             upstream_fields: "",
             backend: "{ type: AccountsFile, accountsFile: { path: accounts } }",
+            mechanisms: "PLAIN, LOGIN",
             listener_fields: "",
             gateway_fields: "",
             objects: "",
@@ -57,6 +60,7 @@ impl Setup<'_> {
             upstream,
             upstream_fields,
             backend,
+            mechanisms,
             listener_fields,
             gateway_fields,
             objects,
@@ -79,7 +83,7 @@ spec:
   listeners:
   - {{ name: submission, port: {starttls}, tls: StartTls{listener_fields} }}
   - {{ name: submissions, port: {implicit}, tls: Implicit }}
-  authentication: {{ backends: [{backend}], mechanisms: [PLAIN, LOGIN], defaultDomain: example.jp }}
+  authentication: {{ backends: [{backend}], mechanisms: [{mechanisms}], defaultDomain: example.jp }}
   upstream: {{ endpoints: [{{ address: \"{upstream}\" }}]{upstream_fields} }}
 {gateway_fields}
 ---

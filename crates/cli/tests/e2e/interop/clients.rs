@@ -115,7 +115,9 @@ spec:
   sender: {{ envelope: MustMatchAccount, header: MustMatchAccount }}",
         messages::MOST
     );
+    let mechanisms = client.mechanisms.join(", ");
     let mut setup = Setup::to(sink.address());
+    setup.mechanisms = &mechanisms;
     setup.objects = &objects;
     let trial = Trial {
         client,

@@ -91,11 +91,11 @@ const HOPS: &[Hop] = &[
         name: "OpenSMTPD",
         start: |sink| Mta::opensmtpd(&setup(sink)).map(Server::Mta),
         backend: OWN_ACCOUNTS,
-        upstream: "tls: \"Off\"",
+        upstream: "tls: Opportunistic",
         version: |server| programs::word_after(&server.log(), "OpenSMTPD ").unwrap_or_default(),
         refusal: "Invalid recipient",
         login: Login::None("no: it takes AUTH under TLS alone"),
-        notes: "with `tls: \"Off\"`: Debian 12's package offers STARTTLS and fails every handshake (OpenSSL 3, its issue 1171)",
+        notes: "Debian 12's package offers STARTTLS and fails every handshake (OpenSSL 3, its issue 1171); Sekisho goes on without TLS",
     },
     Hop {
         name: "Dovecot submission",
