@@ -144,7 +144,13 @@ fn gateway(published: &Published, running: &[RunningGateway]) -> GatewayView {
             .iter()
             .map(backend)
             .collect(),
-        upstream: snapshot.gateway.upstream.endpoints.clone(),
+        upstream: snapshot
+            .gateway
+            .upstream
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.address.clone())
+            .collect(),
         listeners: listeners(snapshot, running.map_or(&[], |gateway| &gateway.listeners)),
         proxies: running
             .and_then(|gateway| gateway.proxies.as_ref())

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::values::forms;
-use crate::{DomainName, Duration, HostPort, Name, SecretRef, Status, UpstreamTls};
+use crate::{ClientIdentity, DomainName, Duration, HostPort, Name, SecretRef, Status, UpstreamTls};
 
 /// Addresses that mail leaves from.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,29 +90,76 @@ impl Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(self.credentialsRef) || self.tls == 'Required' || self.address.matches('^(127\\\\.[0-9.]+|\\\\[::1\\\\]):[0-9]+$')",
-    "message": "credentials cross a network only with tls: Required; set it, or leave credentialsRef out",
+    "rule": "!(has(self.credentialsRef) || has(self.oauth)) || self.tls == 'Required' || self.tls == 'Implicit' || self.address.matches('^(127\\\\.[0-9.]+|\\\\[::1\\\\]):[0-9]+$')",
+    "message": "credentials cross a network only with tls: Required or Implicit; set it, or leave credentialsRef and oauth out",
+    "fieldPath": ".tls",
+}, {
+    "rule": "!(has(self.credentialsRef) && has(self.oauth))",
+    "message": "a relay is logged in to in one way: leave credentialsRef or oauth out",
+    "fieldPath": ".oauth",
+}, {
+    "rule": "!(has(self.caRef) || has(self.serverName)) || self.tls == 'Required' || self.tls == 'Implicit'",
+    "message": "a certificate is looked at only with tls: Required or Implicit; set it, or leave caRef and serverName out",
     "fieldPath": ".tls",
 }]))]
 pub struct Relay {
     /// host:port; an IPv6 address stands in brackets.
     pub address: HostPort,
 
-    /// Whether TLS is used. Off: never. Opportunistic: where it is offered, without checking the certificate. Required:
-    /// always, and the certificate must be valid for the host of the address.
+    /// Whether TLS is used. Off: never. Opportunistic: by STARTTLS where it is offered, without checking the certificate.
+    /// Required: by STARTTLS always, and the certificate must be valid. Implicit: from the first octet, as on port 465, and
+    /// the certificate must be valid. Valid is one for the host of the address, or for serverName.
     #[serde(default)]
     pub tls: UpstreamTls,
 
-    /// The Secret of type kubernetes.io/basic-auth (username and password) with which the proxy logs in to the relay, by AUTH
-    /// PLAIN or LOGIN. It needs tls: Required, unless the relay has a loopback address. While it is not there, the member
-    /// takes no mail.
+    /// The name that the certificate must be for, where that is not the host of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<DomainName>,
+
+    /// The Secret whose ca.crt holds the authorities, as PEM, of which one must have issued the certificate. Without it they
+    /// are Mozilla's list. While it is not there, the member takes no mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_ref: Option<SecretRef>,
+
+    /// The Secret with which the proxy logs in to the relay: username and password (type kubernetes.io/basic-auth) for AUTH
+    /// PLAIN or LOGIN, or username and token for AUTH XOAUTH2. It needs tls: Required or Implicit, unless the relay has a
+    /// loopback address. While it is not there, the member takes no mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_ref: Option<SecretRef>,
+
+    /// Logs in to the relay by AUTH XOAUTH2 with a token that the proxy fetches when it needs one, in place of
+    /// credentialsRef.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuth>,
+
+    /// How the client's address and login are passed on. Xclient: by Postfix's XCLIENT command. ProxyV2: in a PROXY
+    /// header; each connection then carries one message. None: not at all, as is right for relays of others.
+    #[serde(default)]
+    pub client_identity: ClientIdentity,
 
     /// Header fields that are added to each message, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "header_fields")]
     pub headers: BTreeMap<String, String>,
+}
+
+/// Where tokens for a relay come from (OAuth 2.0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth {
+    /// The token endpoint: https://host/path. Its certificate must be valid for the host.
+    #[schemars(length(min = 9, max = 1024), regex(pattern = forms::TOKEN_URL))]
+    pub token_url: String,
+
+    /// What the token is asked for, like https://outlook.office365.com/.default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = forms::SCOPE))]
+    pub scope: Option<String>,
+
+    /// The Secret with username (whose mailbox sends), client_id and client_secret: tokens are asked for by the client
+    /// credentials grant. With a refresh_token beside them it is the refresh token grant. While it is not there, the member
+    /// takes no mail.
+    pub credentials_ref: SecretRef,
 }
 
 /// Bounds on the connections of a pool.

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_policy::Snapshot;
 use sekisho_policy::snapshot::ListenerTls;
-use sekisho_proxy::{Certificates, Credentials, CredentialsPending, FleetKey, Login};
+use sekisho_proxy::{Certificates, Credentials, FleetKey};
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Error};
 use zeroize::Zeroizing;
@@ -84,7 +84,10 @@ impl Secrets {
     pub(crate) fn pending(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut pending: Vec<String> = needs(snapshot)
             .into_iter()
-            .filter(|(name, keys)| !keys.iter().all(|key| self.has(name, key)))
+            .filter(|(name, kinds)| {
+                let mut kinds = kinds.iter();
+                !kinds.any(|keys| keys.iter().all(|key| self.has(name, key)))
+            })
             .map(|(name, _)| name.to_owned())
             .collect();
         pending.sort_unstable();
@@ -119,18 +122,45 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// The keys that a Secret must hold; of several kinds, those of one.
+type Kinds = &'static [&'static [&'static str]];
+
 /// What each Secret that a snapshot names must hold.
-fn needs(snapshot: &Snapshot) -> Vec<(&str, &'static [&'static str])> {
+fn needs(snapshot: &Snapshot) -> Vec<(&str, Kinds)> {
     let listeners = snapshot.gateway.listeners.iter();
     let certificates = listeners
         .filter(|listener| listener.tls != ListenerTls::Off)
         .flat_map(|listener| &listener.certificates)
-        .map(|name| (name.as_str(), &["tls.crt", "tls.key"][..]));
+        .map(|name| (name.as_str(), &[&["tls.crt", "tls.key"][..]][..]));
     let members = snapshot.pools.values().flat_map(|pool| &pool.members);
-    let logins = members
-        .filter_map(|member| member.relay.as_ref()?.credentials.as_deref())
-        .map(|name| (name, &["username", "password"][..]));
-    certificates.chain(logins).collect()
+    let relays = members.filter_map(|member| member.relay.as_ref());
+    let logins = relays
+        .clone()
+        .filter_map(|relay| relay.credentials.as_deref())
+        .map(|name| {
+            let kinds: Kinds = &[&["username", "password"], &["username", "token"]];
+            (name, kinds)
+        });
+    let oauth = relays
+        .clone()
+        .filter_map(|relay| relay.oauth.as_ref())
+        .map(|oauth| {
+            let kinds: Kinds = &[&["username", "client_id", "client_secret"]];
+            (oauth.credentials.as_str(), kinds)
+        });
+    let authorities = relays
+        .map(|relay| &relay.trust)
+        .chain([&snapshot.gateway.upstream.trust])
+        .filter_map(|trust| trust.authorities.as_deref())
+        .map(|name| {
+            let kinds: Kinds = &[&["ca.crt"]];
+            (name, kinds)
+        });
+    certificates
+        .chain(logins)
+        .chain(oauth)
+        .chain(authorities)
+        .collect()
 }
 
 /// Where the certificates of listeners come from.
@@ -161,17 +191,12 @@ impl Certificates for FolderCertificates {
 }
 
 impl Credentials for Secrets {
-    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
-        let label = self.label(name);
-        let (username, password) = (self.value(name, "username"), self.value(name, "password"));
-        if username.is_none() && password.is_none() {
-            return Err(CredentialsPending::missing(label));
-        }
-        Login::from_values(
-            &label,
-            username.as_deref().map(Vec::as_slice),
-            password.as_deref().map(Vec::as_slice),
-        )
+    fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>> {
+        Self::value(self, secret, key)
+    }
+
+    fn label(&self, secret: &str) -> String {
+        Self::label(self, secret)
     }
 }
 
@@ -240,7 +265,7 @@ mod tests {
         );
         assert_eq!(secrets.refresh().unwrap(), Refreshed::Changed);
         assert_eq!(secrets.refresh().unwrap(), Refreshed::Unchanged);
-        let before = secrets.of_secret("ses").unwrap();
+        let before = Credentials::of_secret(&secrets, "ses").unwrap();
         publish(
             folder.path(),
             "..2",

@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use sekisho_compile::ObjectKey;
 use sekisho_policy::Snapshot;
 use sekisho_runtime::Clock;
-use sekisho_runtime::tls::Identity;
+use sekisho_runtime::tls::{Identity, Roots, Verification, client_config};
 use sha2::Sha256;
 use tokio::sync::{OnceCell, mpsc};
 
@@ -29,32 +29,53 @@ const FLEET_SECRET: &str = "sekisho.fleet";
 const FLEET_KEY: &str = "_fleet.key";
 /// No value is larger; a Secret has at most 1 MiB as a whole.
 const MAX_VALUE: usize = 128 * 1024;
-const CERTIFICATE: [&str; 2] = ["tls.crt", "tls.key"];
-const LOGIN: [&str; 2] = ["username", "password"];
+/// The keys of which a value is passed on, where there is one.
+const CERTIFICATE: &[&str] = &["tls.crt", "tls.key"];
+const LOGIN: &[&str] = &["username", "password", "token"];
+const OAUTH: &[&str] = &["username", "client_id", "client_secret", "refresh_token"];
+const AUTHORITIES: &[&str] = &["ca.crt"];
 
 /// What a gateway needs of Secrets, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needed {
     pub(crate) certificates: BTreeSet<String>,
     pub(crate) logins: BTreeSet<String>,
+    /// What tokens for relays are asked for with.
+    pub(crate) oauth: BTreeSet<String>,
+    /// Whom certificates of next hops must be issued by.
+    pub(crate) authorities: BTreeSet<String>,
 }
 
 impl Needed {
     pub(crate) fn by(snapshot: &Snapshot) -> Self {
         let listeners = snapshot.gateway.listeners.iter();
         let members = snapshot.pools.values().flat_map(|pool| &pool.members);
+        let relays = members.filter_map(|member| member.relay.as_ref());
+        let of_relays = relays.clone().map(|relay| &relay.trust);
+        let trusts = of_relays.chain([&snapshot.gateway.upstream.trust]);
         Self {
             certificates: listeners
                 .flat_map(|listener| listener.certificates.clone())
                 .collect(),
-            logins: members
-                .filter_map(|member| member.relay.as_ref()?.credentials.clone())
+            logins: relays
+                .clone()
+                .filter_map(|relay| relay.credentials.clone())
+                .collect(),
+            oauth: relays
+                .filter_map(|relay| Some(relay.oauth.as_ref()?.credentials.clone()))
+                .collect(),
+            authorities: trusts
+                .filter_map(|trust| trust.authorities.clone())
                 .collect(),
         }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        self.certificates.iter().chain(&self.logins)
+        self.certificates
+            .iter()
+            .chain(&self.logins)
+            .chain(&self.oauth)
+            .chain(&self.authorities)
     }
 }
 
@@ -134,19 +155,25 @@ impl Secrets {
                 &mut problems,
             );
         }
-        for source in &needed.logins {
-            let found = read(&api, source).await?;
-            let checked = found.as_ref().map(|values| login(&gateway, source, values));
-            collect(
-                source,
-                LOGIN,
-                "CredentialsPending",
-                found,
-                checked,
-                &before,
-                &mut data,
-                &mut problems,
-            );
+        for (sources, keys, check) in [
+            (&needed.logins, LOGIN, login as Check),
+            (&needed.oauth, OAUTH, oauth),
+            (&needed.authorities, AUTHORITIES, authorities),
+        ] {
+            for source in sources {
+                let found = read(&api, source).await?;
+                let checked = found.as_ref().map(|values| check(&gateway, source, values));
+                collect(
+                    source,
+                    keys,
+                    "CredentialsPending",
+                    found,
+                    checked,
+                    &before,
+                    &mut data,
+                    &mut problems,
+                );
+            }
         }
         let wanted = data
             .iter()
@@ -289,11 +316,43 @@ fn gateway_key(fleet: &[u8], gateway: &ObjectKey) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+/// Whether the values of a Secret serve.
+type Check = fn(&ObjectKey, &str, &Values) -> Result<(), String>;
+
 fn login(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
-    let lacks = LOGIN
-        .into_iter()
-        .find(|key| values.get(*key).is_none_or(|value| value.0.is_empty()));
-    match lacks {
+    let proof = if has(values, "token") {
+        "token"
+    } else {
+        "password"
+    };
+    require(gateway, name, values, &["username", proof])
+}
+
+fn oauth(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+    let keys = ["username", "client_id", "client_secret"];
+    require(gateway, name, values, &keys)
+}
+
+/// A bundle that cannot be read would leave its relays without mail: the last good one stays.
+fn authorities(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+    require(gateway, name, values, AUTHORITIES)?;
+    let origin = format!("Secret {}/{name}", gateway.namespace);
+    let pem = values.get("ca.crt").map_or(&[][..], |value| &value.0);
+    let roots = Roots::Pem {
+        origin: &origin,
+        pem,
+    };
+    client_config(Verification::Required(roots))
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn has(values: &Values, key: &str) -> bool {
+    values.get(key).is_some_and(|value| !value.0.is_empty())
+}
+
+fn require(gateway: &ObjectKey, name: &str, values: &Values, keys: &[&str]) -> Result<(), String> {
+    match keys.iter().find(|key| !has(values, key)) {
         None => Ok(()),
         Some(key) => Err(format!(
             "Secret {}/{name} has no `{key}`",
@@ -306,7 +365,7 @@ fn login(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String>
 #[expect(clippy::too_many_arguments, reason = "one step of a loop, twice")]
 fn collect(
     source: &str,
-    keys: [&str; 2],
+    keys: &[&str],
     reason: &'static str,
     found: Option<Values>,
     checked: Option<Result<(), String>>,
@@ -330,7 +389,7 @@ fn collect(
     for key in keys {
         let own = format!("{source}_{key}");
         let value = match &good {
-            Some(values) => values.get(key),
+            Some(values) => values.get(*key),
             None => before.get(&own),
         };
         if let Some(value) = value {

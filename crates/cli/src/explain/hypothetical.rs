@@ -193,7 +193,7 @@ fn outcome(rules: &Ruleset, steps: &[Step]) -> Outcome {
                 .upstream
                 .endpoints
                 .iter()
-                .map(ToString::to_string)
+                .map(|endpoint| endpoint.address.to_string())
                 .collect()
         }
         Route::Pool { name, pool } => {
@@ -224,7 +224,7 @@ fn way(member: &Member, rules: &Ruleset) -> String {
             .upstream
             .endpoints
             .iter()
-            .map(ToString::to_string)
+            .map(|endpoint| endpoint.address.to_string())
             .collect::<Vec<_>>()
             .join(" or "),
     };

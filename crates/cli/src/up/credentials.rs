@@ -2,7 +2,8 @@
 
 use sekisho_compile::ObjectKey;
 use sekisho_compile::files::SecretValue;
-use sekisho_proxy::{Credentials, CredentialsPending, Login};
+use sekisho_proxy::Credentials;
+use zeroize::Zeroizing;
 
 use super::secrets::Secrets;
 
@@ -14,12 +15,13 @@ pub(super) struct FileCredentials {
 }
 
 impl Credentials for FileCredentials {
-    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
-        let label = format!("Secret {}/{name}", self.namespace);
-        let Some(secret) = self.secrets.of(&ObjectKey::new(&*self.namespace, name)) else {
-            return Err(CredentialsPending::missing(label));
-        };
-        let value = |key: &str| secret.data.get(key).map(SecretValue::expose);
-        Login::from_values(&label, value("username"), value("password"))
+    fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let secret = self.secrets.of(&ObjectKey::new(&*self.namespace, secret))?;
+        let value = secret.data.get(key).map(SecretValue::expose)?;
+        Some(Zeroizing::new(value.to_vec()))
+    }
+
+    fn label(&self, secret: &str) -> String {
+        format!("Secret {}/{secret}", self.namespace)
     }
 }

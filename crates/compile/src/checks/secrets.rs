@@ -11,17 +11,49 @@ use crate::view::{View, valid};
 struct Purpose {
     /// The type that Kubernetes has for it.
     type_: &'static str,
-    keys: [&'static str; 2],
+    keys: &'static [&'static str],
+    /// A key that may stand in place of the last.
+    instead: Option<&'static str>,
+}
+
+impl Purpose {
+    /// `username and password`.
+    fn list(&self) -> String {
+        let (last, others) = self.keys.split_last().unwrap_or((&"", &[]));
+        let last = match self.instead {
+            Some(instead) => format!("{last} (or {instead})"),
+            None => (*last).to_owned(),
+        };
+        if others.is_empty() {
+            last
+        } else {
+            format!("{} and {last}", others.join(", "))
+        }
+    }
 }
 
 const CERTIFICATE: Purpose = Purpose {
     type_: "kubernetes.io/tls",
-    keys: ["tls.crt", "tls.key"],
+    keys: &["tls.crt", "tls.key"],
+    instead: None,
 };
 
 const LOGIN: Purpose = Purpose {
     type_: "kubernetes.io/basic-auth",
-    keys: ["username", "password"],
+    keys: &["username", "password"],
+    instead: Some("token"),
+};
+
+const OAUTH: Purpose = Purpose {
+    type_: "Opaque",
+    keys: &["username", "client_id", "client_secret"],
+    instead: None,
+};
+
+const AUTHORITIES: Purpose = Purpose {
+    type_: "Opaque",
+    keys: &["ca.crt"],
+    instead: None,
 };
 
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
@@ -31,6 +63,10 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
                 let field = format!("listeners[{index}].certificateRefs[{at}].name");
                 named(objects, view, &field, secret, &CERTIFICATE, out);
             }
+        }
+        if let Some(secret) = &view.spec.upstream.ca_ref {
+            let field = "upstream.caRef.name";
+            named(objects, view, field, secret, &AUTHORITIES, out);
         }
     }
     for view in valid::<EgressPoolSpec>(objects) {
@@ -45,9 +81,16 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
             Some((format!("members[{index}].relay"), relay))
         });
         for (field, relay) in of_pool.chain(of_members) {
-            if let Some(secret) = &relay.credentials_ref {
-                let field = format!("{field}.credentialsRef.name");
-                named(objects, view, &field, secret, &LOGIN, out);
+            let oauth = relay.oauth.as_ref().map(|oauth| &oauth.credentials_ref);
+            for (name, secret, purpose) in [
+                ("credentialsRef", relay.credentials_ref.as_ref(), &LOGIN),
+                ("oauth.credentialsRef", oauth, &OAUTH),
+                ("caRef", relay.ca_ref.as_ref(), &AUTHORITIES),
+            ] {
+                if let Some(secret) = secret {
+                    let field = format!("{field}.{name}.name");
+                    named(objects, view, &field, secret, purpose, out);
+                }
             }
         }
     }
@@ -63,14 +106,14 @@ fn named<S: Spec>(
 ) {
     let namespace = &view.key.namespace;
     let name = &secret.name;
-    let [first, second] = purpose.keys;
     let Some(keys) = objects.secrets.get(&ObjectKey::new(namespace, name)) else {
         let known = objects.secrets.keys();
         let known = known.filter(|key| key.namespace == *namespace);
         let remedy = did_you_mean(name, known.map(|key| key.name.as_str()), || {
             format!(
-                "add a Secret of type {} with {first} and {second}",
-                purpose.type_
+                "add a Secret of type {} with {}",
+                purpose.type_,
+                purpose.list()
             )
         });
         let message = format!("there is no Secret {name} in the namespace {namespace}");
@@ -78,12 +121,18 @@ fn named<S: Spec>(
         out.push(diagnostic.mend(remedy));
         return;
     };
-    for key in purpose.keys.into_iter().filter(|key| keys.lacks(key)) {
+    let last = purpose.keys.last().copied();
+    let is_there = |key: &str| {
+        let instead = purpose.instead.filter(|_| last == Some(key));
+        !keys.lacks(key) || instead.is_some_and(|instead| !keys.lacks(instead))
+    };
+    for key in purpose.keys.iter().filter(|key| !is_there(key)) {
         let message = format!("the Secret {name} has no {key}");
         let diagnostic = missing(objects, view, Code::SecretIncomplete, field, message);
         out.push(diagnostic.mend(format!(
-            "give it {key}: a Secret of type {} has {first} and {second}",
-            purpose.type_
+            "give it {key}: a Secret of type {} has {}",
+            purpose.type_,
+            purpose.list()
         )));
     }
 }

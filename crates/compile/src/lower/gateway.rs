@@ -3,13 +3,13 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AccountHeader, AuthBackend, Authentication, ClientIdentity, Gateway, Listener, ListenerTls,
+    AccountHeader, AuthBackend, Authentication, Endpoint, Gateway, Listener, ListenerTls,
     Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy,
     ReceivedPrivacy, RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress, Upstream,
     VerdictHeader,
 };
 
-use super::shared::{countries, host_port, millis, networks, sorted, tls};
+use super::shared::{client_identity, countries, host_port, millis, networks, sorted, tls, trust};
 
 /// The gateway, or nothing if it asks for what this version does not do.
 pub(crate) fn gateway(
@@ -121,14 +121,14 @@ fn upstream(spec: &crd::Upstream) -> Upstream {
         endpoints: spec
             .endpoints
             .iter()
-            .map(|endpoint| host_port(&endpoint.address))
+            .map(|endpoint| Endpoint {
+                address: host_port(&endpoint.address),
+                weight: endpoint.weight,
+            })
             .collect(),
         tls: tls(spec.tls),
-        client_identity: match spec.client_identity {
-            crd::ClientIdentity::None => ClientIdentity::None,
-            crd::ClientIdentity::Xclient => ClientIdentity::Xclient,
-            crd::ClientIdentity::ProxyV2 => ClientIdentity::ProxyV2,
-        },
+        trust: trust(spec.ca_ref.as_ref(), spec.server_name.as_ref()),
+        client_identity: client_identity(spec.client_identity),
         recipient_check: match spec.recipient_check {
             crd::RecipientCheck::AtRcpt => RecipientCheck::AtRcpt,
             crd::RecipientCheck::AtEnd => RecipientCheck::AtEnd,

@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use sekisho_crd::{AccountGlob, Cidr, CountryCode, Duration, LimitUnit};
 use sekisho_policy::event::Country;
 use sekisho_policy::snapshot::{
-    Exempt, HostPort, Limit, Match, Relay, SenderCheck, Unit, UpstreamTls,
+    ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust, Unit,
+    UpstreamTls,
 };
 use sekisho_policy::{Account, Millis};
 
@@ -134,6 +135,25 @@ pub(super) fn tls(tls: sekisho_crd::UpstreamTls) -> UpstreamTls {
         sekisho_crd::UpstreamTls::Off => UpstreamTls::Off,
         sekisho_crd::UpstreamTls::Opportunistic => UpstreamTls::Opportunistic,
         sekisho_crd::UpstreamTls::Required => UpstreamTls::Required,
+        sekisho_crd::UpstreamTls::Implicit => UpstreamTls::Implicit,
+    }
+}
+
+pub(super) fn trust(
+    authorities: Option<&sekisho_crd::SecretRef>,
+    server_name: Option<&sekisho_crd::DomainName>,
+) -> Trust {
+    Trust {
+        authorities: authorities.map(|secret| secret.name.clone()),
+        server_name: server_name.map(|name| name.as_str().to_ascii_lowercase()),
+    }
+}
+
+pub(super) fn client_identity(passing: sekisho_crd::ClientIdentity) -> ClientIdentity {
+    match passing {
+        sekisho_crd::ClientIdentity::None => ClientIdentity::None,
+        sekisho_crd::ClientIdentity::Xclient => ClientIdentity::Xclient,
+        sekisho_crd::ClientIdentity::ProxyV2 => ClientIdentity::ProxyV2,
     }
 }
 
@@ -141,10 +161,17 @@ pub(super) fn relay(relay: &sekisho_crd::Relay) -> Relay {
     Relay {
         address: host_port(&relay.address),
         tls: tls(relay.tls),
+        trust: trust(relay.ca_ref.as_ref(), relay.server_name.as_ref()),
         credentials: relay
             .credentials_ref
             .as_ref()
             .map(|secret| secret.name.clone()),
+        oauth: relay.oauth.as_ref().map(|oauth| OAuth {
+            token_url: oauth.token_url.clone(),
+            scope: oauth.scope.clone(),
+            credentials: oauth.credentials_ref.name.clone(),
+        }),
+        client_identity: client_identity(relay.client_identity),
         headers: relay.headers.clone(),
     }
 }

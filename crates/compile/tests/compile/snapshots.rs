@@ -40,7 +40,10 @@ fn every_field_reaches_the_wire() {
         gateway.authentication.default_domain.as_deref(),
         Some("example.jp")
     );
-    assert_eq!(gateway.upstream.endpoints[0].to_string(), "postfix.mail:25");
+    assert_eq!(
+        gateway.upstream.endpoints[0].address.to_string(),
+        "postfix.mail:25"
+    );
     assert_eq!(gateway.home, [Country::parse(*b"JP").unwrap()]);
     assert_eq!(gateway.after_data.0, 45_000);
     assert_eq!(

@@ -3,20 +3,36 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::HostPort;
+use crate::{DomainName, HostPort, SecretRef};
 
 /// The MTA that mail goes on to where no route says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(has(self.caRef) || has(self.serverName)) || self.tls == 'Required' || self.tls == 'Implicit'",
+    "message": "a certificate is looked at only with tls: Required or Implicit; set it, or leave caRef and serverName out",
+    "fieldPath": ".tls",
+}]))]
 pub struct Upstream {
-    /// Where it listens. With several, those that answer share the mail.
+    /// Where it listens. With several, those that answer share the mail in proportion to their weights; one that is busier or
+    /// far slower than the others gets less.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["address"]))]
     pub endpoints: Vec<Endpoint>,
 
-    /// Whether TLS is used. Off: never. Opportunistic: where it is offered, without checking the certificate. Required:
-    /// always, and the certificate must be valid for the host of the address.
+    /// Whether TLS is used. Off: never. Opportunistic: by STARTTLS where it is offered, without checking the certificate.
+    /// Required: by STARTTLS always, and the certificate must be valid. Implicit: from the first octet, as on port 465, and
+    /// the certificate must be valid. Valid is one for the host of the address, or for serverName.
     #[serde(default)]
     pub tls: UpstreamTls,
+
+    /// The name that the certificates must be for, where that is not the host of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<DomainName>,
+
+    /// The Secret whose ca.crt holds the authorities, as PEM, of which one must have issued the certificate. Without it they
+    /// are Mozilla's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_ref: Option<SecretRef>,
 
     /// How the client's address and login are passed on. Xclient: by Postfix's XCLIENT command. ProxyV2: in a PROXY
     /// header. None: not at all.
@@ -35,6 +51,17 @@ pub struct Upstream {
 pub struct Endpoint {
     /// host:port; an IPv6 address stands in brackets.
     pub address: HostPort,
+
+    /// Its share of the mail, in proportion to the weights of the others; 0 takes some only while no other answers.
+    #[serde(default = "Endpoint::default_weight")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub weight: u32,
+}
+
+impl Endpoint {
+    fn default_weight() -> u32 {
+        1
+    }
 }
 
 /// Whether TLS is used towards a next hop.
@@ -42,11 +69,13 @@ pub struct Endpoint {
 pub enum UpstreamTls {
     /// Never.
     Off,
-    /// Where it is offered, without checking the certificate (RFC 7435).
+    /// By STARTTLS where it is offered, without checking the certificate (RFC 7435).
     #[default]
     Opportunistic,
-    /// Always, with a certificate that is valid for the host of the address.
+    /// By STARTTLS always, with a valid certificate.
     Required,
+    /// From the first octet, with a valid certificate (RFC 8314 3.3).
+    Implicit,
 }
 
 /// How the client's address and login are passed on.

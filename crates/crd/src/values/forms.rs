@@ -18,6 +18,9 @@ pub(crate) const SECRET_NAME: &str =
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 pub(crate) const EXTENSION: &str = r"^[a-z0-9_-]+$";
 pub(crate) const ENGINE_URL: &str = r"^(http|tcp)://[^\s/@]+:[0-9]{1,5}/?$";
+pub(crate) const TOKEN_URL: &str =
+    r"^https://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/[!-~]*$";
+pub(crate) const SCOPE: &str = r"^[!-~]+( [!-~]+)*$";
 pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
 pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
 pub(crate) const CPU: &str = r"^[1-9][0-9]{0,6}m?$";
@@ -25,7 +28,7 @@ pub(crate) const LABEL_VALUE: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?
 pub(crate) const QUALIFIED: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
-const FORMS: [(&str, &str); 19] = [
+const FORMS: [(&str, &str); 21] = [
     (NAME, "small letters, digits and hyphens, like clean-pool"),
     (COUNTRY, "two capital letters of ISO 3166-1, like JP"),
     (
@@ -70,6 +73,11 @@ const FORMS: [(&str, &str); 19] = [
         "the ending of a file name in small letters without the dot, like exe",
     ),
     (ENGINE_URL, "http://host:port or tcp://host:port"),
+    (
+        TOKEN_URL,
+        "https://host/path, with a port where it is not 443",
+    ),
+    (SCOPE, "words with one space between them"),
     (HEADER_NAME, "the name of a header field, like Subject"),
     (HEADER_VALUE, "printable ASCII on one line"),
     (CPU, "whole CPUs, like 2, or thousandths, like 250m"),

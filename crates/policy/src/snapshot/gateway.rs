@@ -84,14 +84,60 @@ pub enum ListenerTls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Upstream {
-    /// At least one, tried in order of health.
-    pub endpoints: Vec<HostPort>,
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
     /// Whether TLS is used.
     pub tls: UpstreamTls,
+    /// What certificates must be.
+    #[serde(flatten)]
+    pub trust: Trust,
     /// How the client's identity is passed on.
     pub client_identity: ClientIdentity,
     /// When recipients are asked of the next hop.
     pub recipient_check: RecipientCheck,
+}
+
+/// One address of the next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Where it listens.
+    #[serde(flatten)]
+    pub address: HostPort,
+    /// Its share of the mail; zero takes some only while no other answers.
+    #[serde(default = "Endpoint::one", skip_serializing_if = "Endpoint::is_one")]
+    pub weight: u32,
+}
+
+impl Endpoint {
+    const fn one() -> u32 {
+        1
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde passes it")]
+    fn is_one(weight: &u32) -> bool {
+        *weight == Self::one()
+    }
+}
+
+impl From<HostPort> for Endpoint {
+    fn from(address: HostPort) -> Self {
+        Self {
+            address,
+            weight: Self::one(),
+        }
+    }
+}
+
+/// What the certificate of a next hop must be, where it is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trust {
+    /// The Secret with the authorities, in `ca.crt`; absent are those of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<String>,
+    /// The name that it must be for; absent is the host of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// Whether TLS is used towards a next hop.
@@ -99,11 +145,21 @@ pub struct Upstream {
 pub enum UpstreamTls {
     /// Never.
     Off,
-    /// Where offered, without verification (RFC 7435).
+    /// By STARTTLS where offered, without verification (RFC 7435).
     #[default]
     Opportunistic,
-    /// Always, verified by name.
+    /// By STARTTLS always, verified.
     Required,
+    /// From the first octet, verified.
+    Implicit,
+}
+
+impl UpstreamTls {
+    /// Whether the next hop proves who it is.
+    #[must_use]
+    pub fn is_verified(self) -> bool {
+        matches!(self, Self::Required | Self::Implicit)
+    }
 }
 
 /// How the client's identity is passed on.
@@ -114,6 +170,13 @@ pub enum ClientIdentity {
     None,
     Xclient,
     ProxyV2,
+}
+
+impl ClientIdentity {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde passes it")]
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// When recipients are asked of the next hop.

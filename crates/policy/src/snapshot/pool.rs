@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, ObjectRef, UpstreamTls};
+use super::{ClientIdentity, Limit, ObjectRef, Trust, UpstreamTls};
 
 /// Addresses that mail leaves from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,17 +59,40 @@ impl Member {
 
 /// A next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Relay {
     /// Where it listens.
     pub address: HostPort,
     /// Whether TLS is used.
     pub tls: UpstreamTls,
+    /// What its certificate must be.
+    #[serde(flatten)]
+    pub trust: Trust,
     /// The Secret, of the pool's namespace, with which the proxy logs in; its value never stands in a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
+    /// Where tokens to log in with come from, in place of `credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuth>,
+    /// How the client's identity is passed on.
+    #[serde(default, skip_serializing_if = "ClientIdentity::is_none")]
+    pub client_identity: ClientIdentity,
     /// Header fields added to each message.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+}
+
+/// Where tokens for a relay come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth {
+    /// The token endpoint.
+    pub token_url: String,
+    /// What the token is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The Secret with `username`, `client_id`, `client_secret` and perhaps `refresh_token`.
+    pub credentials: String,
 }
 
 /// How a pool's member is chosen.

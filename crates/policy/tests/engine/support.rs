@@ -35,11 +35,12 @@ pub(crate) fn gateway() -> Gateway {
             default_domain: None,
         },
         upstream: Upstream {
-            endpoints: vec![HostPort {
+            endpoints: vec![Endpoint::from(HostPort {
                 host: "postfix".into(),
                 port: 25,
-            }],
+            })],
             tls: UpstreamTls::Off,
+            trust: Trust::default(),
             client_identity: ClientIdentity::None,
             recipient_check: RecipientCheck::AtRcpt,
         },

@@ -3,21 +3,48 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sekisho_smtp::sasl::{self, Secret, encode_base64};
+use sekisho_smtp::sasl::{self, ClientExchange, Mechanism, Secret, encode_base64};
+use zeroize::Zeroizing;
 
-/// Finds the proxy's own logins by the name of the Secret that holds them. It is asked for each message that goes to such a
-/// relay, so that a Secret that was changed is used by the next connection; it must not block.
+/// Finds what the proxy needs of Secrets. It is asked for each message that goes to a relay with a login, so that a Secret that
+/// was changed is used by the next connection; it must not block.
 pub trait Credentials: fmt::Debug + Send + Sync {
-    /// What a Secret of type kubernetes.io/basic-auth holds now.
+    /// What a Secret holds now under a key, if anything.
+    fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>>;
+
+    /// What messages call a Secret.
+    fn label(&self, secret: &str) -> String;
+
+    /// The login that a Secret holds: `username` with `password`, or with `token`.
     ///
     /// # Errors
     /// It is not there, or cannot be used.
-    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending>;
+    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
+        let label = self.label(name);
+        let username = self.value(name, "username");
+        let username = username.as_deref().map(Vec::as_slice);
+        if let Some(token) = self.value(name, "token") {
+            return Login::from_token(&label, username, &token);
+        }
+        let password = self.value(name, "password");
+        if username.is_none() && password.is_none() {
+            return Err(CredentialsPending::missing(label));
+        }
+        Login::from_values(&label, username, password.as_deref().map(Vec::as_slice))
+    }
 }
 
-/// A name and its password. `Debug` never shows the password; cloning shares it.
+/// A name and its password or token. `Debug` never shows the secret; cloning shares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login(Arc<sasl::Credentials>);
+pub struct Login(Arc<Proof>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Proof {
+    /// For PLAIN and LOGIN.
+    Password(sasl::Credentials),
+    /// For XOAUTH2.
+    Token { username: String, token: Secret },
+}
 
 /// Why there is no login: the member that needs it takes no mail until there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +66,19 @@ pub enum PendingCause {
     /// SASL cannot carry one of its values (RFC 4616 section 2).
     #[error("has a `{0}` with a NUL in it, or that is not UTF-8")]
     Malformed(&'static str),
+    /// XOAUTH2 cannot carry one of its values.
+    #[error("has a `{0}` with other than visible characters")]
+    Invisible(&'static str),
 }
 
 impl CredentialsPending {
     /// Nobody has the Secret; `secret` is what messages call it.
     pub fn missing(secret: impl Into<String>) -> Self {
         Self::because(secret, PendingCause::Missing)
+    }
+
+    pub(crate) fn lacks(secret: impl Into<String>, key: &'static str) -> Self {
+        Self::because(secret, PendingCause::Lacks(key))
     }
 
     fn because(secret: impl Into<String>, cause: PendingCause) -> Self {
@@ -67,37 +101,102 @@ impl Login {
     ) -> Result<Self, CredentialsPending> {
         let name = value(secret, "username", username)?;
         let password = value(secret, "password", password)?;
-        Ok(Self(Arc::new(sasl::Credentials {
+        Ok(Self(Arc::new(Proof::Password(sasl::Credentials {
             authorization: None,
             authentication: name.to_owned(),
             password: Secret::from(password),
-        })))
+        }))))
     }
 
-    pub(crate) fn credentials(&self) -> &sasl::Credentials {
-        &self.0
+    /// From the name and the bearer token of a Secret that messages call `secret`. Space around the token is not of it: files
+    /// end with a line end.
+    ///
+    /// # Errors
+    /// The name is missing, or one of them is none that XOAUTH2 can carry.
+    pub fn from_token(
+        secret: &str,
+        username: Option<&[u8]>,
+        token: &[u8],
+    ) -> Result<Self, CredentialsPending> {
+        let username = visible(secret, "username", username)?;
+        let token = visible(secret, "token", Some(token.trim_ascii()))?;
+        Ok(Self::bearer(username, Secret::from(token)))
     }
 
-    /// Whether a text repeats the password, as it is or as it was sent.
+    pub(crate) fn bearer(username: &str, token: Secret) -> Self {
+        Self(Arc::new(Proof::Token {
+            username: username.to_owned(),
+            token,
+        }))
+    }
+
+    /// The exchange by the best mechanism that a server offers for it, and its first line; `None` if it offers none.
+    pub(crate) fn start(&self, offers: impl Fn(&str) -> bool) -> Option<(ClientExchange, Secret)> {
+        match &*self.0 {
+            Proof::Password(credentials) => [Mechanism::Plain, Mechanism::Login]
+                .into_iter()
+                .find(|mechanism| offers(mechanism.name()))
+                .map(|mechanism| ClientExchange::start(mechanism, credentials)),
+            Proof::Token { username, token } => {
+                offers("XOAUTH2").then(|| ClientExchange::start_xoauth2(username, token))
+            }
+        }
+    }
+
+    /// Whether a text repeats the secret, as it is or as it was sent.
     pub(crate) fn is_in(&self, text: &str) -> bool {
-        let sasl::Credentials {
-            authentication,
-            password,
-            ..
-        } = &*self.0;
-        let plain = [b"\0", authentication.as_bytes(), b"\0", password.expose()].concat();
-        let plain = Secret::new(plain);
-        [
-            password.clone(),
-            encode_base64(password.expose()),
-            encode_base64(plain.expose()),
-        ]
-        .iter()
-        .any(|form| memchr::memmem::find(text.as_bytes(), form.expose()).is_some())
+        let forms = match &*self.0 {
+            Proof::Password(credentials) => {
+                let password = credentials.password.expose();
+                let name = credentials.authentication.as_bytes();
+                let plain = Secret::new([b"\0", name, b"\0", password].concat());
+                [
+                    credentials.password.clone(),
+                    encode_base64(password),
+                    encode_base64(plain.expose()),
+                ]
+            }
+            Proof::Token { username, token } => {
+                let sent = [
+                    b"user=",
+                    username.as_bytes(),
+                    b"\x01auth=Bearer ",
+                    token.expose(),
+                    b"\x01\x01",
+                ];
+                let sent = Secret::new(sent.concat());
+                [
+                    token.clone(),
+                    encode_base64(token.expose()),
+                    encode_base64(sent.expose()),
+                ]
+            }
+        };
+        forms
+            .iter()
+            .any(|form| memchr::memmem::find(text.as_bytes(), form.expose()).is_some())
     }
 }
 
-fn value<'a>(
+/// A value without spaces and controls: in XOAUTH2 a control ends a field.
+pub(crate) fn visible<'a>(
+    secret: &str,
+    key: &'static str,
+    octets: Option<&'a [u8]>,
+) -> Result<&'a str, CredentialsPending> {
+    let text = value(secret, key, octets)?;
+    let is_visible = |c: char| !c.is_control() && !c.is_whitespace();
+    if text.chars().all(is_visible) {
+        Ok(text)
+    } else {
+        Err(CredentialsPending::because(
+            secret,
+            PendingCause::Invisible(key),
+        ))
+    }
+}
+
+pub(crate) fn value<'a>(
     secret: &str,
     key: &'static str,
     value: Option<&'a [u8]>,
@@ -160,5 +259,22 @@ mod tests {
             assert!(login.is_in(text), "{text}");
         }
         assert!(!login.is_in("535 5.7.8 Authentication failed for gate"));
+    }
+
+    #[test]
+    fn a_token_is_carried_by_xoauth2_alone() {
+        let token =
+            |token: &[u8]| Login::from_token("Secret mail/o365", Some(b"gate@example.jp"), token);
+        let login = token(b"eyJ0eXAi.x.y\n").unwrap();
+        assert!(!format!("{login:?}").contains("eyJ0"));
+        assert!(login.is_in("535 eyJ0eXAi.x.y is over"));
+        assert!(login.start(|name| name == "PLAIN").is_none());
+        let (_, first) = login.start(|name| name == "XOAUTH2").unwrap();
+        assert!(first.expose().starts_with(b"AUTH XOAUTH2 dXNlcj1nYXRl"));
+        let said = token(b"a\x01b").unwrap_err().to_string();
+        assert!(
+            said.contains("has a `token` with other than visible"),
+            "{said}"
+        );
     }
 }

@@ -35,12 +35,13 @@ use crate::live::Live;
 use crate::session::Ends;
 use crate::shared::Shared;
 use crate::trust::SourceTally;
-use crate::upstream::{Deadlines, Environment, NextHops};
+use crate::upstream::{Deadlines, Environment, NextHops, Tokens};
 pub use certificates::Certificates;
 use components::Components;
 pub use config::{GatewayConfig, MissingCertificate, Services};
 use country::Country;
 pub use credentials::{Credentials, CredentialsPending, Login, PendingCause};
+pub(crate) use credentials::{value, visible};
 use doors::Doors;
 pub use status::{ListenerStatus, Status};
 
@@ -317,6 +318,7 @@ fn environment(
         tls_required: client_config(Verification::Required(roots))?,
         dns: services.dns.clone(),
         credentials: services.credentials.clone(),
+        tokens: Tokens::default(),
         metrics,
         host_name,
         deadlines: Deadlines::default(),

@@ -8,6 +8,7 @@ use sekisho_smtp::Capabilities;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
+use super::endpoint::Busy;
 use super::lane::Lane;
 use super::slots::Slot;
 use super::wire::Wire;
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     pub(super) used: Instant,
     /// Held while it is in use.
     pub(super) slot: Option<Slot>,
+    pub(super) busy: Option<Busy>,
     pub(super) _open: OpenConnection,
 }
 
@@ -42,6 +44,9 @@ pub(super) enum Bond {
     Anyone,
     /// One client session: it began with a PROXY header, or carried a login.
     OneCaller,
+    /// One message of a pool, in which it began with a PROXY header: a client that rests would hold one of the pool's
+    /// connections.
+    OneMessage,
 }
 
 impl Connection {

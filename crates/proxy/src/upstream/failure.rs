@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sekisho_policy::record::Hop;
 use sekisho_runtime::metrics::labels::Label as _;
@@ -10,6 +11,7 @@ use sekisho_runtime::metrics::{UpstreamError, UpstreamPhase};
 use sekisho_smtp::Reply;
 use sekisho_smtp::command::Missing;
 
+use super::oauth::TokenError;
 use super::told::{Moment, broken, for_client, nobody};
 use crate::dns::DnsFailure;
 use crate::gateway::CredentialsPending;
@@ -31,6 +33,12 @@ pub(crate) enum Fault {
     TlsNotOffered,
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    #[error("its certificate is not to be trusted: {0}")]
+    Certificate(io::Error),
+    #[error("whom to trust is not known: {0}")]
+    Authorities(sekisho_runtime::Error),
+    #[error("there is no token to log in with: {0}")]
+    Token(Arc<TokenError>),
     #[error("it did not answer in time")]
     Timeout,
     #[error("the time that the message has is over")]
@@ -63,9 +71,9 @@ pub(crate) enum Fault {
     CredentialsPending(#[from] CredentialsPending),
     #[error("it refuses the pool's login: {0}")]
     LoginRefused(Reply),
-    #[error("it does not offer AUTH PLAIN or LOGIN, and the pool has credentials for it")]
+    #[error("it offers no AUTH mechanism that the pool's credentials are for")]
     RelayOffersNoLogin,
-    #[error("credentials cross a network only with `tls: Required`")]
+    #[error("credentials cross a network only with `tls: Required` or `Implicit`")]
     LoginInClear,
     #[error("no member is healthy{}", Last(.0.as_deref()))]
     NoHealthyMember(Option<Box<Failure>>),
@@ -132,6 +140,16 @@ impl Failure {
         &self.0.fault
     }
 
+    pub(super) fn cause(&self) -> &Fault {
+        &self.0.fault
+    }
+
+    /// Whether it failed before the next hop had offered anything.
+    pub(super) fn is_early(&self) -> bool {
+        use UpstreamPhase::{Connect, Ehlo, Greeting};
+        matches!(self.0.phase, Some(Connect | Greeting | Ehlo))
+    }
+
     /// The next hop, where one had been chosen.
     pub(crate) fn hop(&self) -> Option<&Hop> {
         self.0.hop.as_ref()
@@ -179,7 +197,16 @@ impl Failure {
             ),
             // What a relay says of our own login is nothing for a client, in whose mail program it would look like an
             // opinion of the client's.
-            Fault::NoHealthyMember(Some(last)) if last.is_about_our_login() => last.reply(),
+            Fault::NoHealthyMember(Some(last))
+                if last.is_about_our_login() || last.is_about_tls() =>
+            {
+                last.reply()
+            }
+            Fault::TlsNotOffered | Fault::Tls(_) | Fault::Certificate(_) => Reply::new(
+                451,
+                (4, 7, 5),
+                "The connection to the next server could not be secured; please try again later",
+            ),
             Fault::Identity(_)
             | Fault::IdentityRefused(_)
             | Fault::AuthNotOffered
@@ -201,10 +228,10 @@ impl Failure {
             | Fault::SourceAddress { .. }
             | Fault::NoPort(_)
             | Fault::SourceFamily(_)
-            | Fault::TlsNotOffered
-            | Fault::Tls(_)
             | Fault::Unwilling(_)
             | Fault::CredentialsPending(_)
+            | Fault::Authorities(_)
+            | Fault::Token(_)
             | Fault::NoHealthyMember(_)
             | Fault::NoSuchPool => nobody(),
         }
@@ -214,6 +241,13 @@ impl Failure {
         matches!(
             self.0.fault,
             Fault::LoginRefused(_) | Fault::RelayOffersNoLogin | Fault::LoginInClear
+        )
+    }
+
+    fn is_about_tls(&self) -> bool {
+        matches!(
+            self.0.fault,
+            Fault::TlsNotOffered | Fault::Tls(_) | Fault::Certificate(_)
         )
     }
 
@@ -231,7 +265,11 @@ impl Failure {
             Fault::TlsNotOffered | Fault::Tls(_) | Fault::PasswordInClear | Fault::LoginInClear => {
                 UpstreamError::Tls
             }
-            Fault::CredentialsPending(_) => UpstreamError::CredentialsPending,
+            Fault::CredentialsPending(_) | Fault::Authorities(_) => {
+                UpstreamError::CredentialsPending
+            }
+            Fault::Certificate(_) => UpstreamError::Certificate,
+            Fault::Token(_) => UpstreamError::Token,
             Fault::LoginRefused(_) | Fault::RelayOffersNoLogin => UpstreamError::Login,
             Fault::Timeout | Fault::Deadline => UpstreamError::Timeout,
             Fault::Closed | Fault::Broken(_) | Fault::LoginLost => UpstreamError::Closed,

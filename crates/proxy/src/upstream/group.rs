@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
+use sekisho_policy::Account;
 use sekisho_policy::record::Hop;
 use sekisho_policy::snapshot::Pool;
-use sekisho_policy::{Account, route};
 use sekisho_runtime::metrics::{MemberState, PoolMetrics, UpstreamPhase};
 use tokio::time::{Instant, timeout_at};
 
 use super::Environment;
+use super::choice::is_of_endpoint;
 use super::connection::{Bond, Connection};
+use super::endpoint::Endpoint;
 use super::failure::{Failure, Fault};
 use super::handshake::Attempt;
 use super::identity::{ClientIdentity, Own};
 use super::idle::Idle;
-use super::lane::{Blame, Lane};
+use super::lane::{Admission, Blame, Lane};
+use super::oauth::Origin;
+use super::outlier::Outcome;
 use super::slots::{Slot, Slots};
 
 /// Ways that are tried for one message.
@@ -26,6 +30,8 @@ pub(super) struct Group {
     /// The pool; absent for the gateway's upstream.
     pub(super) pool: Option<(Arc<str>, Pool)>,
     pub(super) exits: Vec<Exit>,
+    /// Those of all exits, each once.
+    pub(super) endpoints: Vec<Arc<Endpoint>>,
     pub(super) shared: GroupState,
     /// Connections at once.
     pub(super) limit: usize,
@@ -46,8 +52,10 @@ pub(super) struct GroupState {
 #[derive(Debug)]
 pub(super) struct Exit {
     pub(super) member: Option<Arc<str>>,
-    /// One for each endpoint, in the order in which they are preferred; at least one.
+    /// One for each endpoint; at least one.
     pub(super) lanes: Vec<Arc<Lane>>,
+    /// The share of each.
+    pub(super) weights: Vec<u32>,
     /// Header fields that the relay wants, ready to send.
     pub(super) headers: Arc<[u8]>,
 }
@@ -98,7 +106,7 @@ impl Group {
     /// became free in time; the last failure where the ways that were tried failed.
     pub(super) async fn open(
         &self,
-        environment: &Environment,
+        environment: &Arc<Environment>,
         wish: &Wish,
         freshness: Freshness,
         deadline: Instant,
@@ -123,7 +131,11 @@ impl Group {
                     return Ok(opened);
                 }
                 Err((failure, blame)) => {
-                    self.exits[exit].lanes[lane].failed(blame, started);
+                    let lane = &self.exits[exit].lanes[lane];
+                    lane.failed(blame, started);
+                    if is_of_endpoint(&failure, blame, started.elapsed()) {
+                        self.note(lane, Outcome::Failed, Instant::now());
+                    }
                     if blame == Blame::Nobody {
                         return Err(self.counted(failure));
                     }
@@ -183,41 +195,70 @@ impl Group {
             from: lane.key.source,
             reply: String::new(),
         };
-        let login = match lane.login(&*environment.credentials) {
-            Ok(login) => login,
-            Err(pending) => {
-                let failure = Failure::at(hop, UpstreamPhase::Auth, pending);
-                return Err((failure, Blame::Credentials));
-            }
-        };
+        let busy = lane.endpoint.occupy();
+        let login = lane.login(environment, deadline).await;
+        let login = login.map_err(|fault| not_admitted(&hop, fault))?;
         let attempt = Attempt {
             environment,
             metrics: &self.metrics,
             lane,
-            identity: &wish.identity,
-            login: login.as_ref(),
+            identity: Some(&wish.identity),
+            login: login.as_ref().map(|(login, _)| login),
             deadline,
+            seed: wish.seed,
         };
-        let headers = Arc::clone(&exit.headers);
-        if freshness == Freshness::Any
-            && let Some(connection) = self.reuse(environment, wish, attempt).await
-        {
-            return Ok(Opened {
-                connection,
-                headers,
-                reused: true,
-            });
-        }
-        self.shared
-            .idle
-            .make_room(|idle| self.shared.slots.have_room_for(idle));
-        let connection = attempt.connect(hop).await?;
-        lane.succeeded();
+        let idle = match freshness {
+            Freshness::Any => self.reuse(environment, wish, attempt).await,
+            Freshness::New => None,
+        };
+        let reused = idle.is_some();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let origin = login.as_ref().map(|(_, origin)| *origin);
+                self.connect(attempt, origin, hop).await?
+            }
+        };
+        connection.busy = Some(busy);
         Ok(Opened {
             connection,
-            headers,
-            reused: false,
+            headers: Arc::clone(&exit.headers),
+            reused,
         })
+    }
+
+    /// Makes a connection.
+    async fn connect(
+        &self,
+        attempt: Attempt<'_>,
+        origin: Option<Origin>,
+        hop: Hop,
+    ) -> Result<Connection, (Failure, Blame)> {
+        let idle = &self.shared.idle;
+        idle.make_room(|idle| self.shared.slots.have_room_for(idle));
+        let lane = attempt.lane;
+        let started = Instant::now();
+        let mut connected = attempt.connect(hop.clone()).await;
+        if let Err((failure, _)) = &connected
+            && matches!(failure.cause(), Fault::LoginRefused(_))
+            && let (Admission::OAuth(oauth), Some(refused)) = (&lane.key.admission, attempt.login)
+            && origin == Some(Origin::Kept)
+        {
+            // The token may have been withdrawn before its time.
+            attempt.environment.tokens.refused(oauth, refused).await;
+            let login = lane.login(attempt.environment, attempt.deadline).await;
+            let login = login.map_err(|fault| not_admitted(&hop, fault))?;
+            let again = Attempt {
+                login: login.as_ref().map(|(login, _)| login),
+                ..attempt
+            };
+            connected = again.connect(hop).await;
+        }
+        let connection = connected?;
+        lane.endpoint.took(started.elapsed());
+        lane.succeeded();
+        self.note(lane, Outcome::Served, Instant::now());
+        Ok(connection)
     }
 
     /// A connection of this lane that is still good: the session's own, else one from the idle ones.
@@ -245,58 +286,39 @@ impl Group {
         None
     }
 
-    /// The next way to try. A pool's unhealthy members are never tried; the gateway's endpoints are, after the others.
-    fn next(
-        &self,
-        environment: &Environment,
-        wish: &Wish,
-        tried: &[(usize, usize)],
-    ) -> Option<(usize, usize)> {
-        let now = Instant::now();
-        let Some((_, pool)) = &self.pool else {
-            let lanes = self.exits[0].lanes.iter().enumerate();
-            let untried = lanes.filter(|(at, _)| !tried.contains(&(0, *at)));
-            return untried
-                .min_by_key(|(_, lane)| lane.good_at(now))
-                .map(|(at, _)| (0, at));
-        };
-        let credentials = &*environment.credentials;
-        let lane_of = |exit: usize| {
-            let lanes = self.exits.get(exit)?.lanes.iter().enumerate();
-            lanes
-                .filter(|(at, lane)| {
-                    !tried.contains(&(exit, *at)) && lane.is_good(now, credentials)
-                })
-                .map(|(at, _)| at)
-                .next()
-        };
-        let account = wish.account.as_ref();
-        let domain = wish.recipient_domain.as_deref();
-        let exit = route::choose(pool, wish.seed, account, domain, |exit| {
-            lane_of(exit).is_some()
-        })?;
-        Some((exit, lane_of(exit)?))
-    }
-
-    /// How each of the pool's members is at `now`.
+    /// How each of the pool's members is at `now`; of the gateway's upstream, each endpoint.
     pub(super) fn members(
         &self,
         environment: &Environment,
         now: Instant,
-    ) -> impl Iterator<Item = MemberState> {
-        let members = self.pool.iter().flat_map(|(_, pool)| &pool.members);
+        note: &mut dyn FnMut(MemberState),
+    ) {
         let credentials = &*environment.credentials;
-        members.zip(&self.exits).map(move |(member, exit)| {
-            if member.weight == 0 {
-                MemberState::Unused
-            } else if exit.lanes.iter().all(|lane| lane.lacks_login(credentials)) {
+        let state = |lanes: &[Arc<Lane>]| {
+            if lanes.iter().all(|lane| lane.lacks_secret(credentials)) {
                 MemberState::CredentialsPending
-            } else if exit.lanes.iter().any(|lane| lane.is_good(now, credentials)) {
+            } else if lanes.iter().any(|lane| lane.is_good(now, credentials)) {
                 MemberState::Healthy
+            } else if lanes.iter().any(|lane| lane.is_ejected(now)) {
+                MemberState::Ejected
             } else {
                 MemberState::Resting
             }
-        })
+        };
+        match &self.pool {
+            None => {
+                let lanes = self.exits.iter().flat_map(|exit| &exit.lanes);
+                lanes.for_each(|lane| note(state(std::slice::from_ref(lane))));
+            }
+            Some((_, pool)) => {
+                for (member, exit) in pool.members.iter().zip(&self.exits) {
+                    note(match member.weight {
+                        0 => MemberState::Unused,
+                        _ => state(&exit.lanes),
+                    });
+                }
+            }
+        }
     }
 
     async fn slot(&self, deadline: Instant) -> Result<Slot, Failure> {
@@ -313,7 +335,9 @@ impl Group {
         mut connection: Connection,
     ) {
         connection.wire.rest();
+        connection.busy = None;
         match connection.bond {
+            Bond::OneMessage => connection.wire.say_goodbye(),
             Bond::OneCaller => own.keep(connection),
             Bond::Anyone if connection.messages >= self.most_messages => {
                 connection.wire.say_goodbye()
@@ -340,4 +364,12 @@ impl Group {
         }
         failure
     }
+}
+
+fn not_admitted(hop: &Hop, fault: Fault) -> (Failure, Blame) {
+    let blame = match fault {
+        Fault::Deadline => Blame::Nobody,
+        _ => Blame::Credentials,
+    };
+    (Failure::at(hop.clone(), UpstreamPhase::Auth, fault), blame)
 }

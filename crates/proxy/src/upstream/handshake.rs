@@ -2,15 +2,18 @@
 //! the proxy's own login.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sekisho_policy::record::Hop;
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
-use sekisho_runtime::metrics::{PoolMetrics, UpstreamPhase};
+use sekisho_runtime::metrics::{OpenConnection, PoolMetrics, UpstreamPhase};
 use sekisho_smtp::command::ClientName;
+use sekisho_smtp::proxy_protocol::{self, ProxyHeader};
 use sekisho_smtp::{Capabilities, Command, Reply};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Environment;
@@ -19,12 +22,12 @@ use super::deadlines::Until;
 use super::failure::{Failure, Fault};
 use super::identity::ClientIdentity;
 use super::lane::{Blame, Lane};
-use super::stream::Stream;
+use super::outlier::Outcome;
 use super::wire::Wire;
 use crate::gateway::Login;
 
-/// Addresses of one host that are tried.
-const MAX_ADDRESSES: usize = 4;
+/// All that a probe may take.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// What one attempt needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +35,23 @@ pub(super) struct Attempt<'a> {
     pub(super) environment: &'a Environment,
     pub(super) metrics: &'a PoolMetrics,
     pub(super) lane: &'a Arc<Lane>,
-    pub(super) identity: &'a ClientIdentity,
+    /// Whom we speak for; a probe speaks for nobody.
+    pub(super) identity: Option<&'a ClientIdentity>,
     /// What the proxy logs in with.
     pub(super) login: Option<&'a Login>,
     pub(super) deadline: Instant,
+    /// Which of several addresses of the host is tried first.
+    pub(super) seed: u64,
 }
 
 /// How far an attempt has come.
 struct Progress {
     phase: UpstreamPhase,
     hop: Hop,
+    /// The address that it was connected to.
+    peer: Option<IpAddr>,
+    /// The next hop has heard of the client: what it says may be of him.
+    introduced: bool,
 }
 
 impl Attempt<'_> {
@@ -53,10 +63,19 @@ impl Attempt<'_> {
         let mut progress = Progress {
             phase: UpstreamPhase::Connect,
             hop,
+            peer: None,
+            introduced: false,
         };
         progress.hop.address = self.lane.key.address.to_string();
         progress.hop.from = self.lane.key.source;
-        let mut result = self.run(&mut progress).await;
+        let tls = match self.lane.tls(self.environment) {
+            Ok(tls) => tls,
+            Err(fault) => {
+                let failure = Failure::at(progress.hop, UpstreamPhase::Tls, fault);
+                return Err((failure, Blame::Credentials));
+            }
+        };
+        let mut result = self.run(&mut progress, &tls).await;
         if let Err(fault) = &result
             && self.lane.key.tls == UpstreamTls::Opportunistic
             && progress.phase == UpstreamPhase::Tls
@@ -67,46 +86,46 @@ impl Attempt<'_> {
         {
             tracing::warn!(hop = %self.lane.key.address, %fault, "opportunistic TLS failed, going on without it");
             self.lane.avoid_tls();
-            result = self.run(&mut progress).await;
+            result = self.run(&mut progress, &tls).await;
         }
         result.map_err(|fault| {
-            let blame = blame(progress.phase, &fault);
+            let mut blame = blame(progress.phase, &fault);
+            if progress.introduced && may_be_of_client(&fault) {
+                blame = Blame::Client;
+            } else if let Some(peer) = progress.peer {
+                self.lane.endpoint.avoid(peer, Instant::now());
+            }
             (Failure::at(progress.hop, progress.phase, fault), blame)
         })
     }
 
-    async fn run(self, progress: &mut Progress) -> Result<Connection, Fault> {
-        progress.phase = UpstreamPhase::Connect;
-        let (stream, peer) = self
-            .timed(progress, UpstreamPhase::Connect, self.dial())
-            .await?;
-        progress.hop.from = stream.local_ip();
-        if self.lane.key.address.host.parse::<IpAddr>().is_err() {
-            progress.hop.address = format!("{} [{}]", self.lane.key.address, peer.ip());
-        }
-        let mut wire = Wire::new(stream);
-        let open = self.metrics.open_connection();
-        self.timed(progress, UpstreamPhase::Greeting, self.greet(&mut wire))
-            .await?;
+    async fn run(
+        self,
+        progress: &mut Progress,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<Connection, Fault> {
+        progress.introduced = false;
+        let (mut wire, open) = self.reach(progress, tls).await?;
         let helo = &self.lane.key.helo;
         let mut capabilities = self
             .timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo))
             .await?;
         progress.phase = UpstreamPhase::Tls;
-        if self.secure(&mut wire, &capabilities).await? {
+        if self.start_tls(&mut wire, &capabilities, tls).await? {
             capabilities = self
                 .timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo))
                 .await?;
         }
         if self.lane.key.passing == Passing::Xclient {
             progress.phase = UpstreamPhase::Ehlo;
+            progress.introduced = true;
             capabilities = self.introduce(&mut wire, &capabilities).await?;
         }
         if let Some(login) = self.login {
             let logging_in = self.log_in(&mut wire, &capabilities, login);
             let logged_in = self.timed(progress, UpstreamPhase::Auth, logging_in).await;
             if let Err(Fault::LoginRefused(_)) = &logged_in {
-                self.lane.refused_login(login);
+                self.lane.refused_login(&*self.environment.credentials);
             }
             logged_in?;
         }
@@ -118,18 +137,55 @@ impl Attempt<'_> {
             lane: Arc::clone(self.lane),
             login: self.login.cloned(),
             hop: progress.hop.clone(),
-            bond: if self.lane.key.passing == Passing::ProxyV2 {
-                Bond::OneCaller
-            } else {
-                Bond::Anyone
+            bond: match (self.lane.key.passing, &progress.hop.pool) {
+                (Passing::ProxyV2, None) => Bond::OneCaller,
+                (Passing::ProxyV2, Some(_)) => Bond::OneMessage,
+                _ => Bond::Anyone,
             },
             unfinished: false,
             messages: 0,
             opened: now,
             used: now,
             slot: None,
+            busy: None,
             _open: open,
         })
+    }
+
+    /// Connects and is greeted, under TLS where that comes first.
+    async fn reach(
+        self,
+        progress: &mut Progress,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<(Wire, OpenConnection), Fault> {
+        progress.phase = UpstreamPhase::Connect;
+        let (stream, peer) = self
+            .timed(progress, UpstreamPhase::Connect, self.dial())
+            .await?;
+        progress.peer = Some(peer.ip());
+        progress.hop.from = stream.local_ip();
+        if self.lane.key.address.host.parse::<IpAddr>().is_err() {
+            progress.hop.address = format!("{} [{}]", self.lane.key.address, peer.ip());
+        }
+        let mut wire = Wire::new(stream);
+        let open = self.metrics.open_connection();
+        if self.lane.key.passing == Passing::ProxyV2 {
+            progress.phase = UpstreamPhase::Greeting;
+            progress.introduced = self.identity.is_some();
+            let header = self
+                .identity
+                .map_or_else(no_identity, |i| i.as_proxy_header());
+            wire.output.extend(header);
+            let until = Until::first(self.environment.deadlines.greeting, self.deadline);
+            wire.send(until).await?;
+        }
+        if self.lane.key.tls == UpstreamTls::Implicit {
+            self.timed(progress, UpstreamPhase::Tls, self.secure(&mut wire, tls))
+                .await?;
+        }
+        self.timed(progress, UpstreamPhase::Greeting, self.greet(&mut wire))
+            .await?;
+        Ok((wire, open))
     }
 
     async fn timed<T>(
@@ -145,37 +201,9 @@ impl Attempt<'_> {
         Ok(done)
     }
 
-    pub(super) async fn dial(self) -> Result<(Stream, SocketAddr), Fault> {
-        let key = &self.lane.key;
-        let lookup = self.environment.dns.addresses(&key.address.host);
-        let addresses = match timeout_at(self.deadline, lookup).await {
-            Ok(addresses) => addresses.map_err(Fault::Resolve)?,
-            Err(_) => return Err(Fault::Deadline),
-        };
-        let fits = |ip: &IpAddr| {
-            key.source
-                .is_none_or(|source| source.is_ipv4() == ip.is_ipv4())
-        };
-        let mut last = key.source.map_or(Fault::Closed, Fault::SourceFamily);
-        for ip in addresses.into_iter().filter(fits).take(MAX_ADDRESSES) {
-            let to = SocketAddr::new(ip, key.address.port);
-            let until = Until::first(self.environment.deadlines.connect, self.deadline);
-            match timeout_at(until.at, Stream::connect(to, key.source)).await {
-                Ok(Ok(stream)) => return Ok((stream, to)),
-                Ok(Err(fault)) => last = fault,
-                Err(_) => last = until.fault(),
-            }
-        }
-        Err(last)
-    }
-
-    /// The PROXY header, if one is to be sent, and the greeting. Anything but 220 means that this address is not served.
+    /// The greeting. Anything but 220 means that this address is not served.
     async fn greet(self, wire: &mut Wire) -> Result<(), Fault> {
         let until = Until::first(self.environment.deadlines.greeting, self.deadline);
-        if self.lane.key.passing == Passing::ProxyV2 {
-            wire.output.extend(self.identity.as_proxy_header());
-            wire.send(until).await?;
-        }
         let reply = wire.reply(until).await?;
         if reply.code() == 220 {
             Ok(())
@@ -211,13 +239,14 @@ impl Attempt<'_> {
     }
 
     /// STARTTLS as the lane asks for it; whether TLS is on now.
-    pub(super) async fn secure(
+    pub(super) async fn start_tls(
         self,
         wire: &mut Wire,
         capabilities: &Capabilities,
+        tls: &Arc<ClientConfig>,
     ) -> Result<bool, Fault> {
         let required = self.lane.key.tls == UpstreamTls::Required;
-        if !self.lane.wants_tls() {
+        if !self.lane.wants_starttls() {
             return Ok(false);
         }
         if !capabilities.starttls {
@@ -236,16 +265,18 @@ impl Attempt<'_> {
             400..=599 if !required => return Ok(false),
             _ => return Err(Fault::Unwilling(reply)),
         }
-        let name = ServerName::try_from(self.lane.key.address.host.clone())
-            .map_err(|error| Fault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let tls = if required {
-            &self.environment.tls_required
-        } else {
-            &self.environment.tls_opportunistic
-        };
-        wire.secure(Arc::clone(tls), name, self.until()).await?;
+        self.secure(wire, tls).await?;
         self.metrics.phase(UpstreamPhase::Tls, started.elapsed());
         Ok(true)
+    }
+
+    /// The TLS handshake, in which the next hop proves the name that it must have.
+    async fn secure(self, wire: &mut Wire, tls: &Arc<ClientConfig>) -> Result<(), Fault> {
+        let key = &self.lane.key;
+        let name = key.trust.server_name.as_ref().unwrap_or(&key.address.host);
+        let name = ServerName::try_from(name.clone())
+            .map_err(|error| Fault::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        wire.secure(Arc::clone(tls), name, self.until()).await
     }
 
     /// XCLIENT with what is offered, and the EHLO after it, in the client's name.
@@ -263,8 +294,10 @@ impl Attempt<'_> {
                 "it does not offer XCLIENT with ADDR to this proxy's address",
             ));
         }
-        let commands = self
-            .identity
+        let Some(identity) = self.identity else {
+            return Err(Fault::Identity("there is no client to speak for"));
+        };
+        let commands = identity
             .as_xclient()
             .to_commands(&capabilities.xclient)
             .map_err(|_| Fault::Identity("an attribute is too long for XCLIENT"))?;
@@ -277,7 +310,7 @@ impl Attempt<'_> {
                 _ => return Err(Fault::IdentityRefused(reply)),
             }
         }
-        let name = self.identity.helo.as_ref().unwrap_or(&self.lane.key.helo);
+        let name = identity.helo.as_ref().unwrap_or(&self.lane.key.helo);
         self.hello(wire, name).await
     }
 
@@ -306,6 +339,65 @@ impl Attempt<'_> {
     pub(super) fn until(self) -> Until {
         Until::first(self.environment.deadlines.hello, self.deadline)
     }
+}
+
+/// Asks an endpoint that was taken out whether it serves: up to its reply to EHLO, in nobody's name.
+pub(super) async fn probe(environment: Arc<Environment>, metrics: PoolMetrics, lane: Arc<Lane>) {
+    let attempt = Attempt {
+        environment: &environment,
+        metrics: &metrics,
+        lane: &lane,
+        identity: None,
+        login: None,
+        deadline: Instant::now() + PROBE,
+        seed: 0,
+    };
+    let outcome = match attempt.ask_whether_it_serves().await {
+        Ok(()) => Outcome::Served,
+        Err(fault) => {
+            tracing::warn!(hop = %lane.key.address, %fault, "a probe failed");
+            Outcome::Failed
+        }
+    };
+    lane.endpoint.outlier.probed(outcome, Instant::now());
+}
+
+impl Attempt<'_> {
+    async fn ask_whether_it_serves(self) -> Result<(), Fault> {
+        let key = &self.lane.key;
+        let mut progress = Progress {
+            phase: UpstreamPhase::Connect,
+            hop: Hop {
+                pool: None,
+                member: None,
+                address: String::new(),
+                from: None,
+                reply: String::new(),
+            },
+            peer: None,
+            introduced: false,
+        };
+        let tls = self.lane.tls(self.environment)?;
+        let (mut wire, _open) = self.reach(&mut progress, &tls).await?;
+        self.hello(&mut wire, &key.helo).await?;
+        wire.say_goodbye();
+        Ok(())
+    }
+}
+
+/// A PROXY header of a connection that is nobody's.
+fn no_identity() -> Vec<u8> {
+    let mut octets = Vec::with_capacity(16);
+    proxy_protocol::write_v2(&ProxyHeader::Local, &mut octets);
+    octets
+}
+
+/// What a next hop that knows the client may do because of him.
+fn may_be_of_client(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Unwilling(_) | Fault::Closed | Fault::Broken(_) | Fault::Timeout
+    )
 }
 
 pub(super) fn expect_done(reply: Reply) -> Result<(), Fault> {
@@ -338,6 +430,7 @@ fn blame(phase: UpstreamPhase, fault: &Fault) -> Blame {
             _,
             Fault::Deadline | Fault::Identity(_) | Fault::IdentityRefused(_) | Fault::NoPort(_),
         ) => Blame::Nobody,
+        (_, Fault::CredentialsPending(_) | Fault::Authorities(_)) => Blame::Credentials,
         (_, Fault::SourceAddress { .. } | Fault::SourceFamily(_)) => Blame::Address,
         (UpstreamPhase::Connect, _) | (UpstreamPhase::Greeting, Fault::Timeout) => Blame::Endpoint,
         _ => Blame::Address,

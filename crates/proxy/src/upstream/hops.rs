@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sekisho_policy::Account;
 use sekisho_policy::route::Route;
 use sekisho_policy::snapshot::Snapshot;
-use sekisho_runtime::metrics::{GatewayMetrics, MemberState};
+use sekisho_runtime::metrics::{GatewayMetrics, MemberState, NO_NAME};
 use sekisho_smtp::command::{ClientName, MailCommand};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
@@ -15,7 +15,9 @@ use super::deadlines::Deadlines;
 use super::failure::{Failure, Fault};
 use super::group::{Freshness, Group, Wish};
 use super::identity::Caller;
+use super::lane::Admission;
 use super::load::{Kept, LoadError, Loader};
+use super::oauth::Tokens;
 use super::transaction::{Opening, Transaction};
 use crate::dns::Dns;
 use crate::gateway::Credentials;
@@ -30,6 +32,8 @@ pub(crate) struct Environment {
     pub(crate) dns: Dns,
     /// What relays are logged in to with.
     pub(crate) credentials: Arc<dyn Credentials>,
+    /// What was fetched to log in with.
+    pub(crate) tokens: Tokens,
     pub(crate) metrics: GatewayMetrics,
     /// What is said in EHLO where a member has no name of its own.
     pub(crate) host_name: ClientName,
@@ -100,6 +104,10 @@ impl NextHops {
             group.shared.slots.resize(group.limit);
             group.shared.idle.retain(|lane| group.uses(lane));
         }
+        self.environment.tokens.retain(|oauth| {
+            let mut lanes = self.kept.lanes.keys();
+            lanes.any(|key| matches!(&key.admission, Admission::OAuth(ours) if **ours == *oauth))
+        });
     }
 
     /// Opens a connection for a message. Nothing of the message is sent before [`Transaction::recipients`].
@@ -139,21 +147,19 @@ impl NextHops {
         Transaction::begin(opening, opened, mail, deadline)
     }
 
-    /// How the members of each pool are now, by the pool's object (`namespace/name`).
+    /// How the members of each pool are now, by the pool's object (`namespace/name`), and the endpoints of the upstream.
     pub(crate) fn members(&self, note: &mut dyn FnMut(&str, MemberState)) {
         let now = Instant::now();
-        for group in self.pools.values() {
-            let Some((_, pool)) = &group.pool else {
-                continue;
+        for group in self.pools.values().chain([&self.upstream]) {
+            let name = match &group.pool {
+                Some((_, pool)) => format!("{}/{}", pool.object.namespace, pool.object.name),
+                None => NO_NAME.to_owned(),
             };
-            let name = format!("{}/{}", pool.object.namespace, pool.object.name);
-            for state in group.members(&self.environment, now) {
-                note(&name, state);
-            }
+            group.members(&self.environment, now, &mut |state| note(&name, state));
         }
     }
 
-    pub(super) fn environment(&self) -> &Environment {
+    pub(super) fn environment(&self) -> &Arc<Environment> {
         &self.environment
     }
 

@@ -1,5 +1,6 @@
 //! For whom we speak to the next hop: one client session, what is known of it, and the connection it has for itself.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -93,6 +94,13 @@ impl Caller {
 
     pub(super) fn identity(&self) -> Arc<ClientIdentity> {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where there is no message yet, the client's own place decides between alike ways.
+    pub(super) fn seed(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.identity().source.hash(&mut hasher);
+        hasher.finish()
     }
 
     pub(super) fn own(&self) -> &Arc<Own> {

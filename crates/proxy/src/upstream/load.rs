@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sekisho_policy::snapshot::{
-    ClientIdentity as Passing, HostPort, Member, Pool, Relay, Upstream, UpstreamTls,
-};
+use sekisho_policy::snapshot::{HostPort, Member, Pool, Relay, Upstream, UpstreamTls};
 use sekisho_runtime::metrics::NO_NAME;
 use sekisho_smtp::command::ClientName;
 
+use super::endpoint::Endpoint;
 use super::group::{Exit, Group, GroupState};
-use super::health::Health;
 use super::hops::Environment;
 use super::idle::Idle;
-use super::lane::{Lane, LaneKey};
+use super::lane::{Admission, Lane, LaneKey};
 use super::slots::{Slots, UNLIMITED};
 use super::source;
 
@@ -72,7 +70,8 @@ pub(crate) enum LoadError {
         relay: HostPort,
     },
     #[error(
-        "pool {pool}, member {member}: credentials cross a network only with tls: Required; set it, or leave credentialsRef out"
+        "pool {pool}, member {member}: credentials cross a network only with tls: Required or Implicit; set it, or \
+         leave credentialsRef and oauth out"
     )]
     LoginInClear { pool: String, member: String },
     #[error("pool {pool}: it allows no {what}")]
@@ -82,7 +81,7 @@ pub(crate) enum LoadError {
 /// What the next snapshot takes over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
-    pub(super) endpoints: HashMap<(HostPort, UpstreamTls), Arc<Health>>,
+    pub(super) endpoints: HashMap<(HostPort, UpstreamTls), Arc<Endpoint>>,
     pub(super) lanes: HashMap<LaneKey, Arc<Lane>>,
     pub(super) groups: HashMap<Option<Arc<str>>, GroupState>,
 }
@@ -100,13 +99,16 @@ impl Loader<'_> {
         if lanes.is_empty() {
             return Err(LoadError::NoEndpoints);
         }
+        let exits = vec![Exit {
+            member: None,
+            lanes,
+            weights: self.upstream_weights(),
+            headers: Arc::default(),
+        }];
         Ok(Group {
             pool: None,
-            exits: vec![Exit {
-                member: None,
-                lanes,
-                headers: Arc::default(),
-            }],
+            endpoints: endpoints(&exits),
+            exits,
             shared: state(None, UNLIMITED, before, kept),
             limit: UNLIMITED,
             most_messages: UPSTREAM_MESSAGES,
@@ -136,7 +138,7 @@ impl Loader<'_> {
         if pool.messages_per_connection == 0 {
             return Err(nothing("messages on a connection"));
         }
-        let exits = pool
+        let exits: Vec<Exit> = pool
             .members
             .iter()
             .map(|member| self.exit(name, member, before, kept))
@@ -147,6 +149,7 @@ impl Loader<'_> {
         let object = &pool.object;
         Ok(Group {
             pool: Some((Arc::clone(name), pool.clone())),
+            endpoints: endpoints(&exits),
             exits,
             shared: state(Some(name), limit, before, kept),
             limit,
@@ -175,22 +178,27 @@ impl Loader<'_> {
             })?,
         };
         self.check_source(pool, member, before)?;
-        let (lanes, headers) = match &member.relay {
+        let (lanes, weights, headers) = match &member.relay {
             None => (
                 self.upstream_lanes(member.source_address, &helo, before, kept),
+                self.upstream_weights(),
                 Arc::default(),
             ),
             Some(relay) => {
                 let key = LaneKey {
                     address: relay.address.clone(),
                     tls: relay.tls,
+                    trust: relay.trust.clone(),
                     source: member.source_address,
                     helo,
-                    // Relays of a pool are outside: they are told nothing of our clients.
-                    passing: Passing::None,
-                    secret: relay.credentials.as_deref().map(Into::into),
+                    passing: relay.client_identity,
+                    admission: match (&relay.credentials, &relay.oauth) {
+                        (_, Some(oauth)) => Admission::OAuth(Arc::new(oauth.clone())),
+                        (Some(secret), None) => Admission::Secret(secret.as_str().into()),
+                        (None, None) => Admission::Open,
+                    },
                 };
-                if key.secret.is_some() && !may_be_logged_in_to(relay) {
+                if key.admission != Admission::Open && !may_be_logged_in_to(relay) {
                     return Err(LoadError::LoginInClear {
                         pool: pool.to_owned(),
                         member: member.name.clone(),
@@ -201,12 +209,13 @@ impl Loader<'_> {
                     member: member.name.clone(),
                     name,
                 })?;
-                (vec![lane(key, before, kept)], headers)
+                (vec![lane(key, before, kept)], vec![1], headers)
             }
         };
         Ok(Exit {
             member: Some(member.name.as_str().into()),
             lanes,
+            weights,
             headers,
         })
     }
@@ -226,7 +235,10 @@ impl Loader<'_> {
         }
         let next_hops: Vec<&HostPort> = match &member.relay {
             Some(relay) => vec![&relay.address],
-            None => self.upstream.endpoints.iter().collect(),
+            None => {
+                let endpoints = self.upstream.endpoints.iter();
+                endpoints.map(|endpoint| &endpoint.address).collect()
+            }
         };
         let is_of_other_family = |hop: &HostPort| {
             hop.host
@@ -264,21 +276,27 @@ impl Loader<'_> {
         let key = |address: &HostPort| LaneKey {
             address: address.clone(),
             tls: self.upstream.tls,
+            trust: self.upstream.trust.clone(),
             source,
             helo: helo.clone(),
             passing: self.upstream.client_identity,
-            secret: None,
+            admission: Admission::Open,
         };
         self.upstream
             .endpoints
             .iter()
-            .map(|address| lane(key(address), before, kept))
+            .map(|endpoint| lane(key(&endpoint.address), before, kept))
             .collect()
+    }
+
+    fn upstream_weights(&self) -> Vec<u32> {
+        let endpoints = self.upstream.endpoints.iter();
+        endpoints.map(|endpoint| endpoint.weight).collect()
     }
 }
 
 fn may_be_logged_in_to(relay: &Relay) -> bool {
-    relay.tls == UpstreamTls::Required
+    relay.tls.is_verified()
         || relay
             .address
             .host
@@ -286,12 +304,23 @@ fn may_be_logged_in_to(relay: &Relay) -> bool {
             .is_ok_and(|host| host.to_canonical().is_loopback())
 }
 
+fn endpoints(exits: &[Exit]) -> Vec<Arc<Endpoint>> {
+    let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
+    for lane in exits.iter().flat_map(|exit| &exit.lanes) {
+        let is_lanes = |known: &Arc<Endpoint>| Arc::ptr_eq(known, &lane.endpoint);
+        if !endpoints.iter().any(is_lanes) {
+            endpoints.push(Arc::clone(&lane.endpoint));
+        }
+    }
+    endpoints
+}
+
 fn lane(key: LaneKey, before: &mut Kept, kept: &mut Kept) -> Arc<Lane> {
     let target = (key.address.clone(), key.tls);
     let endpoint = before
         .endpoints
         .entry(target.clone())
-        .or_insert_with(|| Arc::new(Lane::new_endpoint()));
+        .or_insert_with(|| Arc::new(Endpoint::new()));
     kept.endpoints.insert(target, Arc::clone(endpoint));
     let lane = before
         .lanes

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
 use sekisho_runtime::metrics::UpstreamPhase;
-use sekisho_smtp::sasl::{ClientExchange, ClientStep, Credentials, Mechanism};
+use sekisho_smtp::sasl::{ClientExchange, Credentials, Mechanism};
 use sekisho_smtp::{Capabilities, Reply};
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::group::{Freshness, Wish};
 use super::handshake::unexpected;
 use super::hops::NextHops;
 use super::identity::Caller;
+use super::relay_login::converse;
 use super::stream::Stream;
 use super::wire::Wire;
 
@@ -48,7 +49,7 @@ impl NextHops {
         // A connection that was kept for this caller knows another login, or none.
         own.forget();
         let wish = Wish {
-            seed: 0,
+            seed: caller.seed(),
             account: None,
             recipient_domain: None,
             identity: caller.identity(),
@@ -110,26 +111,16 @@ async fn ask(
     judge(reply)
 }
 
-pub(super) async fn exchange(
+async fn exchange(
     wire: &mut Wire,
     mechanism: Mechanism,
     credentials: &Credentials,
     until: Until,
 ) -> Result<Reply, Fault> {
-    let (mut exchange, first) = ClientExchange::start(mechanism, credentials);
-    let mut reply = wire.ask(first.expose(), until).await?;
-    while reply.code() == 334 {
-        reply = match exchange.answer() {
-            ClientStep::Send(response) => wire.ask(response.expose(), until).await?,
-            ClientStep::Cancel(octets) => {
-                return Err(Fault::OutOfPlace(wire.ask(octets, until).await?));
-            }
-        };
-    }
-    Ok(reply)
+    converse(wire, ClientExchange::start(mechanism, credentials), until).await
 }
 
-pub(super) fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
+fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {
     [Mechanism::Plain, Mechanism::Login]
         .into_iter()
         .find(|mechanism| capabilities.offers_auth(mechanism.name()))

@@ -5,14 +5,18 @@
 //! and the connection that serves that session alone (relayed AUTH, PROXY header). One `Transaction` is one message
 //! at one next hop; dropping it drops the connection.
 //!
-//! The way of a message: [`NextHops::begin`] chooses a way (`group`), takes an idle connection (`idle`) or makes one
+//! The way of a message: [`NextHops::begin`] chooses a way (`choice`), takes an idle connection (`idle`) or makes one
 //! (`handshake`), and [`Transaction`] speaks over it (`wire` has the octets). What fails is a [`Failure`]: it says what
 //! the client may be told, and what the operator must see.
 //!
 //! A client that logged in at the upstream sends over that connection alone; see [`NextHops::log_in`].
 
+mod balance;
+mod choice;
 mod connection;
 mod deadlines;
+mod dial;
+mod endpoint;
 mod failure;
 mod group;
 mod handshake;
@@ -25,6 +29,8 @@ mod load;
 mod login;
 mod offers;
 mod probe;
+mod oauth;
+mod outlier;
 mod relay_login;
 mod slots;
 mod source;
@@ -44,4 +50,5 @@ pub(crate) use identity::{Caller, ClientIdentity};
 pub(crate) use load::LoadError;
 pub(crate) use login::LoginAnswer;
 pub(crate) use offers::least;
+pub(crate) use oauth::Tokens;
 pub(crate) use transaction::{End, Transaction};

@@ -40,9 +40,35 @@ pub(super) fn for_client(reply: &Reply, at: Moment, from: Option<IpAddr>) -> Rep
             (4, 3, 0),
             "The next server could not be talked to; please try again later",
         ),
-        400..=599 => reply.clone(),
+        400..=599 => bounded(reply),
         _ => broken(),
     }
+}
+
+/// Lines and characters of a next hop's reply that clients are told.
+const MOST_LINES: usize = 8;
+const MOST_TEXT: usize = 1000;
+
+/// Some mail programs show all of it in one box.
+fn bounded(reply: &Reply) -> Reply {
+    let mut room = MOST_TEXT;
+    let mut lines = Vec::new();
+    for line in reply.lines().iter().take(MOST_LINES) {
+        let length = line.chars().count();
+        if length > room {
+            lines.push(line.chars().take(room).collect::<String>().into());
+            break;
+        }
+        room -= length;
+        lines.push(line.clone());
+    }
+    Reply::multiline(reply.code(), reply.enhanced(), lines)
+}
+
+/// Whether a reply says that a command of a transaction was done. These say something else, and mean that the two sides are
+/// not at the same place: 211 and 214 (help), 220 (a greeting), 221 (a farewell), 235 (a login).
+pub(super) fn is_done(reply: &Reply) -> bool {
+    reply.is_completion() && !matches!(reply.code(), 211 | 214 | 220 | 221 | 235)
 }
 
 /// What a reply answers to.
@@ -124,6 +150,22 @@ mod tests {
                 assert_eq!(is_ours(text, at, from), ours, "{text} {at:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_reply_without_measure_is_cut_and_no_code_is_taken_for_another() {
+        let lines = vec!["x".repeat(300).into(); 100];
+        let told = for_client(&Reply::multiline(550, None, lines), Moment::Rcpt, None);
+        assert_eq!(told.code(), 550);
+        assert_eq!(told.text().len(), 1003, "three spaces between four lines");
+        for code in [211, 214, 220, 221, 235] {
+            assert!(!is_done(&Reply::plain(code, "x")), "{code}");
+        }
+        for code in [235, 334, 354, 421] {
+            let told = for_client(&Reply::plain(code, "x"), Moment::Rcpt, None);
+            assert_eq!(told, broken(), "{code}");
+        }
+        assert!(is_done(&Reply::plain(250, "x")) && is_done(&Reply::plain(251, "x")));
     }
 
     #[test]

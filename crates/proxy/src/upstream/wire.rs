@@ -11,8 +11,8 @@ use sekisho_smtp::Reply;
 use sekisho_smtp::reply::{ReplyParser, ReplyProgress};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout_at;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig};
 use zeroize::Zeroize as _;
 
 use super::deadlines::Until;
@@ -272,7 +272,7 @@ impl Wire {
         self.parser = ReplyParser::default();
         let stream = self.stream.take().ok_or(Fault::Closed)?;
         match timeout_at(until.at, stream.secure(config, name)).await {
-            Ok(stream) => self.stream = Some(stream.map_err(Fault::Tls)?),
+            Ok(stream) => self.stream = Some(stream.map_err(refused)?),
             Err(_) => return Err(until.fault()),
         }
         Ok(())
@@ -287,6 +287,14 @@ impl Wire {
         if let Poll::Ready(Ok(_)) = Pin::new(&mut *stream).poll_write(cx, b"QUIT\r\n") {
             let _ = Pin::new(stream).poll_shutdown(cx);
         }
+    }
+}
+
+fn refused(error: io::Error) -> Fault {
+    let cause = error.get_ref();
+    match cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::Certificate(error),
+        _ => Fault::Tls(error),
     }
 }
 

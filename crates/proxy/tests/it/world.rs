@@ -9,14 +9,15 @@ use sekisho_counters::Counters;
 use sekisho_policy::record::Record;
 use sekisho_policy::{Envelope, Snapshot};
 use sekisho_proxy::{
-    Certificates, Credentials, CredentialsPending, Dns, FleetKey, Gateway, GatewayConfig, HashPool,
-    Ids, Limits, Login, MessageMemory, Services, ledger,
+    Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Limits,
+    MessageMemory, Services, ledger,
 };
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 /// The name of the gateway's own upstream among the next hops.
 pub(crate) const UPSTREAM: &str = "U";
@@ -238,14 +239,14 @@ impl Logins {
 }
 
 impl Credentials for Logins {
-    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
+    fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>> {
         let secrets = self.0.lock().unwrap();
-        let secret = format!("Secret mail/{name}");
-        let Some(values) = secrets.get(name) else {
-            return Err(CredentialsPending::missing(secret));
-        };
-        let value = |key: &str| values[key].as_str().map(str::as_bytes);
-        Login::from_values(&secret, value("username"), value("password"))
+        let value = secrets.get(secret)?[key].as_str()?;
+        Some(Zeroizing::new(value.as_bytes().to_vec()))
+    }
+
+    fn label(&self, secret: &str) -> String {
+        format!("Secret mail/{secret}")
     }
 }
 

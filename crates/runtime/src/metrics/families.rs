@@ -59,6 +59,7 @@ pub(super) struct Families {
     pub(super) upstream_latency: HistogramVec,
     pub(super) upstream_errors: IntCounterVec,
     pub(super) upstream_connections: IntGaugeVec,
+    pub(super) ejections: IntCounterVec,
     pub(super) pool_members: IntGaugeVec,
     pub(super) dns: IntCounterVec,
     // Passwords
@@ -201,10 +202,16 @@ impl Families {
                 &[object("gateway"), object("pool")],
                 "Connections to next hops open now, idle ones included.",
             ),
+            ejections: r.counters(
+                "sekisho_upstream_ejections_total",
+                &[object("gateway"), object("pool")],
+                "Endpoints of next hops that were taken out because most of their last connections failed.",
+            ),
             pool_members: r.gauges(
                 "sekisho_pool_members",
                 &[object("gateway"), object("pool"), closed::<MemberState>("state")],
-                "Members of each pool, by how they are now. A pool of which none is healthy sends nothing.",
+                "Members of each pool, by how they are now; for the pool `-`, endpoints of the gateway's upstream. A pool of which none is \
+                 healthy sends nothing.",
             ),
             dns: r.counters(
                 "sekisho_dns_lookups_total",

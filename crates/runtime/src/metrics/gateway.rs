@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::family::Series;
 use super::guards::{OpenConnection, OpenSession};
@@ -88,6 +88,9 @@ impl GatewayMetrics {
             bytes: Series::new(&families.message_bytes, &leading),
             latency: Series::new(&families.upstream_latency, &leading),
             errors: Series::new(&families.upstream_errors, &leading),
+            ejections: families
+                .ejections
+                .with_label_values(&[self.series.name.as_str(), name]),
             connections: families
                 .upstream_connections
                 .with_label_values(&[self.series.name.as_str(), name]),
@@ -212,6 +215,7 @@ struct PoolSeries {
     bytes: Series<IntCounterVec, Class>,
     latency: Series<HistogramVec, UpstreamPhase>,
     errors: Series<IntCounterVec, UpstreamError>,
+    ejections: IntCounter,
     connections: IntGauge,
 }
 
@@ -228,6 +232,11 @@ impl PoolMetrics {
 
     pub fn failed(&self, error: UpstreamError) {
         self.0.errors.at(error).inc();
+    }
+
+    /// An endpoint was taken out: most of its last connections failed.
+    pub fn ejected(&self) {
+        self.0.ejections.inc();
     }
 
     /// A connection to the next hop is open until the guard is dropped.

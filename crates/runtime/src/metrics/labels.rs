@@ -240,6 +240,10 @@ labels! {
         Resolve => "resolve",
         Connect => "connect",
         Tls => "tls",
+        /// Its certificate is not valid for its name, or of none of the trusted authorities.
+        Certificate => "certificate",
+        /// The token endpoint gave no token to log in with.
+        Token => "token",
         Timeout => "timeout",
         Closed => "closed",
         /// 421, or a refusing greeting.
@@ -264,6 +268,8 @@ labels! {
         Healthy => "healthy",
         /// It failed, and is left alone for a while.
         Resting => "resting",
+        /// Too many of its last connections failed; it takes mail again once a probe was served.
+        Ejected => "ejected",
         /// There is nothing to log in to its relay with.
         CredentialsPending => "credentials_pending",
         /// Its weight is 0.

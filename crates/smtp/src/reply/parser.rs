@@ -123,7 +123,7 @@ impl ReplyParser {
     }
 
     fn take_text(&mut self, code: u16, first: bool, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
+        let text = harmless(text);
         let (enhanced, rest) = split_enhanced(code, &text);
         if first {
             self.enhanced = enhanced;
@@ -132,7 +132,7 @@ impl ReplyParser {
         let line = if enhanced == self.enhanced {
             rest.to_owned()
         } else {
-            text.into_owned()
+            text
         };
         self.lines.push(Cow::Owned(line));
     }
@@ -141,6 +141,16 @@ impl ReplyParser {
         self.octets = 0;
         self.code = None;
         Reply::multiline(code, self.enhanced.take(), std::mem::take(&mut self.lines))
+    }
+}
+
+/// Replies go to logs and to clients, where controls (NUL, escape sequences) would act instead of being read.
+fn harmless(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    if text.chars().any(char::is_control) {
+        text.replace(char::is_control, "?")
+    } else {
+        text.into_owned()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client's side of PLAIN and LOGIN, towards an upstream.
+//! The client's side of PLAIN, LOGIN and XOAUTH2, towards an upstream.
 
 use super::{Credentials, Mechanism, Secret, encode_base64};
 use crate::line::MAX_COMMAND;
@@ -27,21 +27,7 @@ impl ClientExchange {
         match mechanism {
             Mechanism::Plain => {
                 let response = encode_base64(plain_message(credentials).expose());
-                let with_response = command.len() + 1 + response.expose().len() + 2;
-                if with_response > MAX_COMMAND {
-                    return (
-                        Self {
-                            pending: vec![line(&[response.expose()])],
-                        },
-                        line(&[command.as_bytes()]),
-                    );
-                }
-                (
-                    Self {
-                        pending: Vec::new(),
-                    },
-                    line(&[command.as_bytes(), b" ", response.expose()]),
-                )
+                Self::with_initial(&command, &response, Vec::new())
             }
             Mechanism::Login => {
                 let name = encode_base64(credentials.authentication.as_bytes());
@@ -50,6 +36,32 @@ impl ClientExchange {
                 (Self { pending }, line(&[command.as_bytes()]))
             }
         }
+    }
+
+    /// Begins XOAUTH2 with a bearer token. A server that refuses it says why in a challenge, which is answered with an
+    /// empty line before it ends the exchange.
+    pub fn start_xoauth2(username: &str, token: &Secret) -> (Self, Secret) {
+        let message = concat(&[
+            b"user=",
+            username.as_bytes(),
+            b"\x01auth=Bearer ",
+            token.expose(),
+            b"\x01\x01",
+        ]);
+        let response = encode_base64(message.expose());
+        Self::with_initial("AUTH XOAUTH2", &response, vec![line(&[])])
+    }
+
+    /// The response rides on the command if that stays within 512 octets; `after` is what is sent later, last first.
+    fn with_initial(command: &str, response: &Secret, mut after: Vec<Secret>) -> (Self, Secret) {
+        let with_response = command.len() + 1 + response.expose().len() + 2;
+        let first = if with_response > MAX_COMMAND {
+            after.push(line(&[response.expose()]));
+            line(&[command.as_bytes()])
+        } else {
+            line(&[command.as_bytes(), b" ", response.expose()])
+        };
+        (Self { pending: after }, first)
     }
 
     /// The answer to a 334. What the challenge says does not matter: LOGIN's are not standard, PLAIN's is empty.

@@ -27,12 +27,14 @@ use sekisho_testkit::Peer;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
 use super::{
-    Caller, ClientIdentity, Deadlines, Destination, Environment, Failure, NextHops, Transaction,
+    Caller, ClientIdentity, Deadlines, Destination, Environment, Failure, NextHops, Tokens,
+    Transaction,
 };
 use crate::dns::Dns;
-use crate::gateway::{Credentials, CredentialsPending, Login};
+use crate::gateway::Credentials;
 
 const FULL: &str =
     "250-hop\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n";
@@ -135,6 +137,7 @@ pub(super) fn environment_trusting(deadlines: Deadlines, roots: Roots<'_>) -> Ar
         tls_required: client_config(Verification::Required(roots)).unwrap(),
         dns: Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone()).unwrap(),
         credentials: Arc::<Logins>::default(),
+        tokens: Tokens::default(),
         metrics: metrics.gateway("default/test"),
         host_name: ClientName::new("proxy.example.jp").unwrap(),
         deadlines,
@@ -143,20 +146,29 @@ pub(super) fn environment_trusting(deadlines: Deadlines, roots: Roots<'_>) -> Ar
 
 /// The Secrets of a test.
 #[derive(Debug, Default)]
-pub(super) struct Logins(Mutex<HashMap<String, Login>>);
+pub(super) struct Logins(Mutex<HashMap<(String, String), Vec<u8>>>);
 
 impl Logins {
     pub(super) fn set(&self, secret: &str, password: &str) {
-        let login = Login::from_values(secret, Some(b"gate"), Some(password.as_bytes())).unwrap();
-        self.0.lock().unwrap().insert(secret.to_owned(), login);
+        self.put(secret, "username", b"gate");
+        self.put(secret, "password", password.as_bytes());
+    }
+
+    pub(super) fn put(&self, secret: &str, key: &str, value: &[u8]) {
+        let key = (secret.to_owned(), key.to_owned());
+        self.0.lock().unwrap().insert(key, value.to_vec());
     }
 }
 
 impl Credentials for Logins {
-    fn of_secret(&self, name: &str) -> Result<Login, CredentialsPending> {
-        let logins = self.0.lock().unwrap();
-        let login = logins.get(name).cloned();
-        login.ok_or_else(|| CredentialsPending::missing(format!("Secret default/{name}")))
+    fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let key = (secret.to_owned(), key.to_owned());
+        let value = self.0.lock().unwrap().get(&key).cloned();
+        value.map(Zeroizing::new)
+    }
+
+    fn label(&self, secret: &str) -> String {
+        format!("Secret default/{secret}")
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Opening, Stage, Transaction};
 use crate::upstream::failure::{Failure, Fault};
 use crate::upstream::group::Freshness;
 use crate::upstream::handshake::{expect_done, unexpected};
-use crate::upstream::told::{Moment, for_client};
+use crate::upstream::told::{Moment, for_client, is_done};
 
 /// RCPT commands written together, so that their replies fit what either side buffers (RFC 2920 3.1).
 const RCPT_GROUP: usize = 50;
@@ -191,10 +191,10 @@ impl Transaction {
 
     async fn mail_reply(&mut self) -> Result<Reply, Fault> {
         let reply = self.connection.wire.reply(self.until(|d| d.mail)).await?;
-        if reply.is_intermediate() || reply.is_closing() {
-            Err(unexpected(reply))
-        } else {
+        if is_answer(&reply) {
             Ok(reply)
+        } else {
+            Err(unexpected(reply))
         }
     }
 
@@ -212,7 +212,7 @@ impl Transaction {
     /// The next hop's answer to one RCPT, as the client may hear it.
     async fn rcpt_reply(&mut self) -> Result<Reply, Fault> {
         let reply = self.connection.wire.reply(self.until(|d| d.rcpt)).await?;
-        if reply.is_intermediate() || reply.is_closing() {
+        if !is_answer(&reply) {
             return Err(unexpected(reply));
         }
         if reply.is_completion() {
@@ -241,4 +241,9 @@ impl Transaction {
         mail.params.auth = None;
         Ok(mail)
     }
+}
+
+/// Whether a reply can be one to MAIL or RCPT.
+fn is_answer(reply: &Reply) -> bool {
+    is_done(reply) || reply.is_permanent() || (reply.is_transient() && !reply.is_closing())
 }

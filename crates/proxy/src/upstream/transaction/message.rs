@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Opening, Stage, Transaction};
 use crate::upstream::deadlines::Until;
 use crate::upstream::failure::{Failure, Fault};
-use crate::upstream::told::{Moment, for_client};
+use crate::upstream::told::{Moment, for_client, is_done};
 use crate::upstream::wire::{Meanwhile, Sent};
 
 /// Octets of a message that are gathered before they are written.
@@ -131,9 +131,9 @@ impl Transaction {
             // Two replies to one message: which of them is meant?
             return self.uncertain(Fault::Unsolicited);
         }
-        let end = if reply.is_completion() {
+        let end = if is_done(&reply) {
             End::Accepted(reply)
-        } else if reply.is_intermediate() {
+        } else if reply.is_completion() || reply.is_intermediate() {
             return self.uncertain(Fault::OutOfPlace(reply));
         } else {
             let told = for_client(&reply, Moment::Dot, self.connection.hop.from);
