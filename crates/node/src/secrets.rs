@@ -131,7 +131,10 @@ fn needs(snapshot: &Snapshot) -> Vec<(&str, Kinds)> {
     let certificates = listeners
         .filter(|listener| listener.tls != ListenerTls::Off)
         .flat_map(|listener| &listener.certificates)
-        .map(|name| (name.as_str(), &[&["tls.crt", "tls.key"][..]][..]));
+        .map(|name| {
+            let kinds: Kinds = &[&["tls.crt", "tls.key"]];
+            (name.as_str(), kinds)
+        });
     let members = snapshot.pools.values().flat_map(|pool| &pool.members);
     let relays = members.filter_map(|member| member.relay.as_ref());
     let logins = relays

@@ -4,6 +4,7 @@
 mod cases;
 mod cluster;
 mod keeping;
+mod pages;
 mod properties;
 mod snapshots;
 

@@ -28,6 +28,9 @@ impl Group {
         wish: &Wish,
         tried: &[Way],
     ) -> Option<Way> {
+        if self.pool.is_none() && self.endpoints.len() == 1 {
+            return tried.is_empty().then_some((0, 0));
+        }
         let now = Instant::now();
         self.probe_the_due(environment, now);
         let seed = balance::mix(wish.seed ^ tried.len() as u64);
@@ -55,14 +58,12 @@ impl Group {
 
     /// Remembers how an attempt to connect ended. `blame` says whose fault it was that it failed.
     pub(super) fn note(&self, lane: &Lane, outcome: Outcome, now: Instant) {
-        let leave = || {
-            let out = self.endpoints.iter();
-            let out = out.filter(|endpoint| endpoint.outlier.standing(now) != Standing::In);
-            if (out.count() + 1) * 2 <= self.endpoints.len() {
-                Leave::Granted
-            } else {
-                Leave::Denied
-            }
+        let out = self.endpoints.iter();
+        let out = out.filter(|endpoint| endpoint.outlier.standing(now) != Standing::In);
+        let leave = if (out.count() + 1) * 2 <= self.endpoints.len() {
+            Leave::Granted
+        } else {
+            Leave::Denied
         };
         if lane.endpoint.outlier.note(outcome, now, leave) {
             self.metrics.ejected();

@@ -76,12 +76,7 @@ impl Outlier {
     }
 
     /// Counts an attempt; whether the endpoint is taken out by it.
-    pub(super) fn note(
-        &self,
-        outcome: Outcome,
-        now: Instant,
-        leave: impl FnOnce() -> Leave,
-    ) -> bool {
+    pub(super) fn note(&self, outcome: Outcome, now: Instant, leave: Leave) -> bool {
         let mut state = self.state();
         let state = &mut *state;
         if state.out.is_some() {
@@ -99,7 +94,7 @@ impl Outlier {
         let failed = state.attempts.iter();
         let failed = failed.filter(|(_, of)| *of == Outcome::Failed).count();
         let is_outlier = state.attempts.len() >= LEAST && failed * 2 >= state.attempts.len();
-        if outcome == Outcome::Served || !is_outlier || leave() == Leave::Denied {
+        if outcome == Outcome::Served || !is_outlier || leave == Leave::Denied {
             return false;
         }
         if state.returned.is_some_and(|at| at + FORGIVEN <= now) {
@@ -168,7 +163,7 @@ mod tests {
             } else {
                 Outcome::Failed
             };
-            out |= outlier.note(outcome, now, || leave);
+            out |= outlier.note(outcome, now, leave);
         }
         out
     }

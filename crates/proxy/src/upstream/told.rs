@@ -40,7 +40,7 @@ pub(super) fn for_client(reply: &Reply, at: Moment, from: Option<IpAddr>) -> Rep
             (4, 3, 0),
             "The next server could not be talked to; please try again later",
         ),
-        400..=599 => bounded(reply),
+        400..=599 => bounded(reply.clone()),
         _ => broken(),
     }
 }
@@ -49,8 +49,12 @@ pub(super) fn for_client(reply: &Reply, at: Moment, from: Option<IpAddr>) -> Rep
 const MOST_LINES: usize = 8;
 const MOST_TEXT: usize = 1000;
 
-/// Some mail programs show all of it in one box.
-fn bounded(reply: &Reply) -> Reply {
+/// Some mail programs show all of it in one box, and the ledger keeps it.
+pub(super) fn bounded(reply: Reply) -> Reply {
+    let length: usize = reply.lines().iter().map(|line| line.len()).sum();
+    if reply.lines().len() <= MOST_LINES && length <= MOST_TEXT {
+        return reply;
+    }
     let mut room = MOST_TEXT;
     let mut lines = Vec::new();
     for line in reply.lines().iter().take(MOST_LINES) {

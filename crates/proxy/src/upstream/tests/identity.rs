@@ -205,21 +205,67 @@ async fn a_proxy_header_ties_the_connection_to_its_client() {
 }
 
 async fn serve_after_header(hop: &Hop) -> Peer<TcpStream> {
-    let (mut stream, _) = hop.0.accept().await.unwrap();
-    // 16 octets, two IPv4 endpoints, and the checksum's TLV.
-    let mut fixed = [0; 16];
-    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut fixed)
-        .await
-        .unwrap();
-    let mut rest = vec![0; usize::from(u16::from_be_bytes([fixed[14], fixed[15]]))];
-    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut rest)
-        .await
-        .unwrap();
-    let mut peer = Peer::over(stream);
+    let (_, mut peer) = hop.accept_proxied().await;
     peer.say("220 hop").await;
     peer.expect("EHLO proxy.example.jp").await;
     peer.send(FULL.as_bytes()).await;
     peer
+}
+
+/// The connection is of the client, and the pool has only so many.
+#[tokio::test]
+async fn a_pools_connection_with_a_proxy_header_carries_one_message() {
+    let relay = Hop::new().await;
+    let member = json!({ "name": "a", "weight": 1, "relay": {
+        "address": relay.json(), "tls": "Off", "clientIdentity": "ProxyV2",
+    } });
+    let pools = json!({ "p": { "members": [member], "maxConnections": 1 } });
+    let upstream = json!({ "endpoints": [nobody().await] });
+    let stage = Stage::new(upstream, pools, Deadlines::default());
+    let serve = async {
+        for _ in 0..2 {
+            let mut peer = serve_after_header(&relay).await;
+            receive(&mut peer).await;
+            peer.say("250 ok").await;
+            peer.expect("QUIT").await;
+        }
+    };
+    let send = async {
+        for seed in 0..2 {
+            let mut transaction = stage.begin_in("p", seed).await.unwrap();
+            let rcpt = [rcpt("b@example.com")];
+            transaction.recipients(&rcpt).await.unwrap();
+            transaction.data().await.unwrap();
+            let message = b"Subject: x\r\n\r\nhello\r\n";
+            transaction.write(message).await.unwrap();
+            let end = transaction.finish().await.unwrap();
+            assert!(matches!(end, End::Accepted(_)), "{end:?}");
+        }
+    };
+    tokio::join!(serve, send);
+}
+
+/// What a relay says after XCLIENT may be of the client, whoever he is: the member goes on for everybody else.
+#[tokio::test]
+async fn a_relay_that_refuses_one_client_does_not_rest() {
+    let relay = Hop::new().await;
+    let member = json!({ "name": "a", "weight": 1, "relay": {
+        "address": relay.json(), "tls": "Off", "clientIdentity": "Xclient",
+    } });
+    let upstream = json!({ "endpoints": [nobody().await] });
+    let pools = json!({ "p": { "members": [member] } });
+    let stage = Stage::new(upstream, pools, Deadlines::default());
+    for _ in 0..2 {
+        let serve = async {
+            let mut peer = relay.serve(XCLIENT).await;
+            peer.expect_prefix("XCLIENT ").await;
+            peer.say("421 4.7.0 Too many connections from that client")
+                .await;
+            peer.closed().await;
+        };
+        let ((), begun) = tokio::join!(serve, stage.begin_in("p", 1));
+        begun.unwrap_err();
+    }
 }
 
 #[tokio::test]

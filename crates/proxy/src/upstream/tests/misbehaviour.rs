@@ -39,7 +39,9 @@ async fn only_a_sure_reply_to_the_final_dot_is_a_reply() {
     );
 
     let long = "250-x\r\n".repeat(20_000);
-    let table: [(&[u8], bool); 9] = [
+    let table: [(&[u8], bool); 11] = [
+        (b"221 2.0.0 bye\r\n", false),
+        (b"220 hop\r\n", false),
         (b"250 ok\r\n250 ok\r\n", false),
         (b"250 ok\r\n550 no\r\n", false),
         (b"250-ok\r\n550 no\r\n", false),
@@ -190,7 +192,10 @@ async fn an_interruption_that_says_why_is_believed() {
 
 #[tokio::test]
 async fn a_connection_lost_in_the_envelope_is_a_failure_and_says_so() {
-    let table: [(&[u8], &str); 6] = [
+    let table: [(&[u8], &str); 9] = [
+        (b"250 ok\r\n235 welcome\r\n", "no answer to what was asked"),
+        (b"221 bye\r\n250 ok\r\n", "no answer to what was asked"),
+        (b"250 ok\r\n250 o\nk\r\n", "bare CR or LF"),
         (
             b"250 ok\r\n421 4.3.2 Going down\r\n",
             "it does not serve us: 421 4.3.2 Going down",
@@ -228,6 +233,96 @@ async fn a_connection_lost_in_the_envelope_is_a_failure_and_says_so() {
             failure.reply()
         );
         assert!(failure.refusal().is_none());
+    }
+}
+
+/// What is said to DATA is a 354 or a refusal; anything else is of another conversation.
+#[tokio::test]
+async fn only_354_is_leave_to_send_a_message() {
+    let endless = "554-x\r\n".repeat(10_000);
+    let table: [(&[u8], &str); 8] = [
+        (b"250 2.0.0 queued\r\n", "451 4.4.2 "),
+        (b"221 bye\r\n", "451 4.4.2 "),
+        (b"334 eHh4\r\n", "451 4.4.2 "),
+        (b"421 4.3.2 down\r\n", "451 4.4.2 "),
+        (b"535 5.7.8 who are you\r\n", "451 4.3.5 "),
+        (
+            b"554 5.7.1 \x1b[2Jno\0 \xff\r\n",
+            "554 5.7.1 ?[2Jno? \u{fffd}",
+        ),
+        (b"", "451 4.4.2 "),
+        (endless.as_bytes(), "451 4.4.2 "),
+    ];
+    for (said, told) in table {
+        let hop = Hop::new().await;
+        let stage = Stage::to(&hop);
+        let serve = async {
+            let mut peer = hop.serve(FULL).await;
+            peer.expect("MAIL FROM:<a@example.jp>").await;
+            peer.expect("RCPT TO:<b@example.com>").await;
+            peer.send(b"250 ok\r\n250 ok\r\n").await;
+            peer.expect("DATA").await;
+            peer.send(said).await;
+        };
+        let send = async {
+            let mut transaction = stage.begin().await.unwrap();
+            transaction
+                .recipients(&[rcpt("b@example.com")])
+                .await
+                .unwrap();
+            transaction.data().await.unwrap_err()
+        };
+        let ((), failure) = tokio::join!(serve, send);
+        let reply = failure.reply().to_string();
+        assert!(reply.starts_with(told), "{failure}: {reply}");
+    }
+}
+
+/// 421 is between us and the next hop: said to a client as it is, it would look as if we closed.
+#[tokio::test]
+async fn a_421_is_never_passed_on_wherever_it_is_said() {
+    const BYE: &[u8] = b"421 4.3.2 relay7.internal going down\r\n";
+    for at in 0..6 {
+        let hop = Hop::new().await;
+        let stage = Stage::to(&hop);
+        let serve = async {
+            let mut peer = hop.accept().await;
+            let steps: [(&str, &[u8]); 6] = [
+                ("", b"220 hop\r\n"),
+                ("EHLO proxy.example.jp", BARE.as_bytes()),
+                ("MAIL FROM:<a@example.jp>", b"250 ok\r\n"),
+                ("RCPT TO:<b@example.com>", b"250 ok\r\n"),
+                ("DATA", b"354 go on\r\n"),
+                (".", b"250 ok\r\n"),
+            ];
+            for (step, (command, answer)) in steps.iter().enumerate() {
+                match *command {
+                    "" => {}
+                    "." => drop(peer.data().await),
+                    command => peer.expect(command).await,
+                }
+                peer.send(if step == at { BYE } else { answer }).await;
+                if step == at {
+                    return;
+                }
+            }
+        };
+        let send = async {
+            let mut transaction = stage.begin().await?;
+            transaction.recipients(&[rcpt("b@example.com")]).await?;
+            transaction.data().await?;
+            transaction.write(b"x\r\n").await?;
+            transaction.finish().await
+        };
+        let ((), sent) = tokio::join!(serve, send);
+        let told = match sent {
+            Err(failure) => failure.reply(),
+            Ok(End::Refused(reply)) => reply,
+            Ok(end) => panic!("step {at}: {end:?}"),
+        };
+        let told = told.to_string();
+        assert!(told.starts_with("451 4.4."), "step {at}: {told}");
+        assert!(!told.contains("internal"), "step {at}: {told}");
     }
 }
 

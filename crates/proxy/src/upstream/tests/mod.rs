@@ -1,6 +1,7 @@
 //! Conversations with next hops that follow a script, well or badly, over loopback.
 
 mod choice;
+mod endpoints;
 mod identity;
 mod login;
 mod message;
@@ -8,6 +9,8 @@ mod misbehaviour;
 mod relay_login;
 mod reuse;
 mod tls;
+mod tokens;
+mod trust;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +28,7 @@ use sekisho_smtp::command::{ClientName, MailCommand, RcptCommand};
 use sekisho_smtp::xclient::{Proto, Told};
 use sekisho_testkit::Peer;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
@@ -64,6 +68,16 @@ impl Hop {
         let accepted = timeout(Duration::from_secs(10), self.0.accept()).await;
         let (stream, from) = accepted.expect("a connection within ten seconds").unwrap();
         (Peer::over(stream), from.ip())
+    }
+
+    /// Accepts a connection that begins with a PROXY header; returns its first 16 octets.
+    pub(super) async fn accept_proxied(&self) -> ([u8; 16], Peer<TcpStream>) {
+        let mut stream = self.accept().await.into_stream();
+        let mut fixed = [0; 16];
+        stream.read_exact(&mut fixed).await.unwrap();
+        let mut rest = vec![0; usize::from(u16::from_be_bytes([fixed[14], fixed[15]]))];
+        stream.read_exact(&mut rest).await.unwrap();
+        (fixed, Peer::over(stream))
     }
 
     /// Accepts, greets, and answers EHLO.

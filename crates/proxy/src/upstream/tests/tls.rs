@@ -12,8 +12,8 @@ const STARTTLS: &str = "250-hop\r\n250-PIPELINING\r\n250-SIZE 7\r\n250 STARTTLS\
 const SECURE: &str = "250-hop\r\n250 PIPELINING\r\n";
 
 pub(super) struct Certificate {
-    acceptor: TlsAcceptor,
-    pem: Vec<u8>,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) pem: Vec<u8>,
 }
 
 pub(super) fn certificate(name: &str) -> Certificate {
@@ -30,7 +30,7 @@ pub(super) fn certificate(name: &str) -> Certificate {
 }
 
 impl Certificate {
-    fn trusted(&self) -> Arc<Environment> {
+    pub(super) fn trusted(&self) -> Arc<Environment> {
         environment_trusting(
             Deadlines::default(),
             Roots::Pem {
@@ -139,13 +139,38 @@ async fn required_tls_never_falls_back() {
     let (served, begun) = tokio::join!(other.accept(&hop, ""), required.begin());
     assert!(served.is_err());
     let failure = begun.unwrap_err();
-    assert!(matches!(failure.fault(), Fault::Tls(_)), "{failure}");
     assert!(
-        failure.reply().to_string().starts_with("451 4.4.1 "),
+        matches!(failure.fault(), Fault::Certificate(_)),
+        "{failure}"
+    );
+    assert!(
+        failure.reply().to_string().starts_with("451 4.7.5 "),
         "{}",
         failure.reply()
     );
     assert!(hop.is_quiet().await);
+}
+
+/// An attacker who cuts the connection makes no end of what was said.
+#[tokio::test]
+async fn tls_that_breaks_off_within_a_reply_is_no_reply() {
+    let certificate = certificate("127.0.0.1");
+    let hop = Hop::new().await;
+    let stage = stage(certificate.trusted(), "Required", &hop);
+    let serve = async {
+        let mut peer = certificate.accept(&hop, "").await.unwrap();
+        peer.expect("MAIL FROM:<a@example.jp>").await;
+        peer.expect("RCPT TO:<b@example.com>").await;
+        peer.send(b"250 ok\r\n250 ok\r\n").await;
+        peer.expect("DATA").await;
+        peer.say("354 go on").await;
+        peer.data().await;
+        peer.send(b"250 2.0.0 queued").await;
+        // Without a close_notify.
+        drop(peer.into_stream().into_inner());
+    };
+    let ((), end) = tokio::join!(serve, stage.send());
+    assert!(matches!(end, End::Uncertain(_)), "{end:?}");
 }
 
 #[tokio::test]

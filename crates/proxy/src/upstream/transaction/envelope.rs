@@ -9,7 +9,7 @@ use super::{Opening, Stage, Transaction};
 use crate::upstream::failure::{Failure, Fault};
 use crate::upstream::group::Freshness;
 use crate::upstream::handshake::{expect_done, unexpected};
-use crate::upstream::told::{Moment, for_client, is_done};
+use crate::upstream::told::{Moment, bounded, for_client, is_done};
 
 /// RCPT commands written together, so that their replies fit what either side buffers (RFC 2920 3.1).
 const RCPT_GROUP: usize = 50;
@@ -190,7 +190,7 @@ impl Transaction {
     }
 
     async fn mail_reply(&mut self) -> Result<Reply, Fault> {
-        let reply = self.connection.wire.reply(self.until(|d| d.mail)).await?;
+        let reply = bounded(self.connection.wire.reply(self.until(|d| d.mail)).await?);
         if is_answer(&reply) {
             Ok(reply)
         } else {
@@ -211,7 +211,7 @@ impl Transaction {
 
     /// The next hop's answer to one RCPT, as the client may hear it.
     async fn rcpt_reply(&mut self) -> Result<Reply, Fault> {
-        let reply = self.connection.wire.reply(self.until(|d| d.rcpt)).await?;
+        let reply = bounded(self.connection.wire.reply(self.until(|d| d.rcpt)).await?);
         if !is_answer(&reply) {
             return Err(unexpected(reply));
         }

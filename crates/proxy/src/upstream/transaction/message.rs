@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Opening, Stage, Transaction};
 use crate::upstream::deadlines::Until;
 use crate::upstream::failure::{Failure, Fault};
-use crate::upstream::told::{Moment, for_client, is_done};
+use crate::upstream::told::{Moment, bounded, for_client, is_done};
 use crate::upstream::wire::{Meanwhile, Sent};
 
 /// Octets of a message that are gathered before they are written.
@@ -46,7 +46,7 @@ impl Transaction {
     async fn announce(&mut self) -> Result<(), Fault> {
         self.connection.wire.check_silence()?;
         let until = self.until(|d| d.data);
-        let reply = self.connection.wire.ask(b"DATA\r\n", until).await?;
+        let reply = bounded(self.connection.wire.ask(b"DATA\r\n", until).await?);
         match reply.code() {
             354 => {
                 self.stage = Stage::Message;
@@ -124,6 +124,7 @@ impl Transaction {
     }
 
     fn settle(mut self, reply: Reply) -> End {
+        let reply = bounded(reply);
         self.connection.hop.reply = reply.to_string();
         let silence = self.connection.wire.check_silence();
         let in_step = silence.is_ok();
