@@ -5,7 +5,9 @@ use std::path::Path;
 
 /// Each fenced block of YAML on a page.
 fn examples(page: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(page);
     let text = fs::read_to_string(path).unwrap();
     let blocks = text.split("```yaml\n").skip(1);
     blocks
@@ -16,7 +18,11 @@ fn examples(page: &str) -> Vec<String> {
 #[test]
 fn examples_of_next_hops_are_good() {
     let examples = examples("relays.md");
-    assert!(examples.len() >= 5, "only {} examples found", examples.len());
+    assert!(
+        examples.len() >= 5,
+        "only {} examples found",
+        examples.len()
+    );
     for example in examples {
         let loaded = super::load(&example);
         assert_eq!(super::lint(&loaded), Vec::<String>::new(), "{example}");

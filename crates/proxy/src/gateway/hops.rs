@@ -1,21 +1,17 @@
 //! Looks at next hops that are new, so that what we offer is what they take.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_smtp::xclient::{Proto, Told};
 use tokio::time::{Instant, sleep};
 
 use crate::shared::Shared;
-use crate::upstream::{Caller, ClientIdentity};
 
 /// How long an unknown next hop is left alone at most, before it is asked again.
 const MOST: Duration = Duration::from_secs(600);
 
 /// Runs until the process drains: after each new snapshot, and again, less and less often, while a next hop is not known.
 pub(super) async fn watch(shared: Arc<Shared>) {
-    let nobody = nobody();
     let mut looked_at = None;
     let mut pause = shared.limits.probe;
     let mut again = None;
@@ -33,7 +29,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
         }
         looked_at = Some(generation);
         let unknown = tokio::select! {
-            unknown = live.hops.probe(&nobody) => unknown,
+            unknown = live.hops.probe() => unknown,
             () = shared.shutdown.draining() => return,
         };
         pause = (pause * 2).min(MOST);
@@ -45,17 +41,4 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 fn jittered(shared: &Shared) -> Duration {
     let pause = shared.limits.probe;
     pause + pause.mul_f64((shared.ids.number() % 1024) as f64 / 1024.0)
-}
-
-/// For whom nothing is sent.
-fn nobody() -> Caller {
-    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    Caller::new(ClientIdentity {
-        source: nowhere,
-        destination: nowhere,
-        name: Told::Unavailable,
-        helo: None,
-        proto: Proto::Esmtp,
-        login: None,
-    })
 }

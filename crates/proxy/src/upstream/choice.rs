@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::balance::{self, Candidate};
 use super::failure::{Failure, Fault};
 use super::group::{Exit, Group, Wish};
-use super::handshake::probe;
 use super::hops::Environment;
 use super::lane::{Blame, Lane};
 use super::outlier::{Leave, Outcome, Standing};
+use super::probe::probe;
 
 /// An endpoint that takes so long has failed, even if it was the message whose time was over.
 const PATIENCE: Duration = Duration::from_secs(10);

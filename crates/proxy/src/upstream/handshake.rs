@@ -4,7 +4,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sekisho_policy::record::Hop;
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
@@ -22,12 +21,8 @@ use super::deadlines::Until;
 use super::failure::{Failure, Fault};
 use super::identity::ClientIdentity;
 use super::lane::{Blame, Lane};
-use super::outlier::Outcome;
 use super::wire::Wire;
 use crate::gateway::Login;
-
-/// All that a probe may take.
-const PROBE: Duration = Duration::from_secs(10);
 
 /// What one attempt needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -213,11 +208,7 @@ impl Attempt<'_> {
     }
 
     /// EHLO, and HELO where that is not known.
-    pub(super) async fn hello(
-        self,
-        wire: &mut Wire,
-        name: &ClientName,
-    ) -> Result<Capabilities, Fault> {
+    async fn hello(self, wire: &mut Wire, name: &ClientName) -> Result<Capabilities, Fault> {
         wire.check_silence()?;
         let reply = wire
             .ask(&line(&Command::Ehlo(name.clone()))?, self.until())
@@ -239,7 +230,7 @@ impl Attempt<'_> {
     }
 
     /// STARTTLS as the lane asks for it; whether TLS is on now.
-    pub(super) async fn start_tls(
+    async fn start_tls(
         self,
         wire: &mut Wire,
         capabilities: &Capabilities,
@@ -341,30 +332,9 @@ impl Attempt<'_> {
     }
 }
 
-/// Asks an endpoint that was taken out whether it serves: up to its reply to EHLO, in nobody's name.
-pub(super) async fn probe(environment: Arc<Environment>, metrics: PoolMetrics, lane: Arc<Lane>) {
-    let attempt = Attempt {
-        environment: &environment,
-        metrics: &metrics,
-        lane: &lane,
-        identity: None,
-        login: None,
-        deadline: Instant::now() + PROBE,
-        seed: 0,
-    };
-    let outcome = match attempt.ask_whether_it_serves().await {
-        Ok(()) => Outcome::Served,
-        Err(fault) => {
-            tracing::warn!(hop = %lane.key.address, %fault, "a probe failed");
-            Outcome::Failed
-        }
-    };
-    lane.endpoint.outlier.probed(outcome, Instant::now());
-}
-
 impl Attempt<'_> {
-    async fn ask_whether_it_serves(self) -> Result<(), Fault> {
-        let key = &self.lane.key;
+    /// EHLO under TLS, as messages have it, and QUIT: in nobody's name.
+    pub(super) async fn look(self) -> Result<(), Fault> {
         let mut progress = Progress {
             phase: UpstreamPhase::Connect,
             hop: Hop {
@@ -379,7 +349,12 @@ impl Attempt<'_> {
         };
         let tls = self.lane.tls(self.environment)?;
         let (mut wire, _open) = self.reach(&mut progress, &tls).await?;
-        self.hello(&mut wire, &key.helo).await?;
+        let helo = &self.lane.key.helo;
+        let mut capabilities = self.hello(&mut wire, helo).await?;
+        if self.start_tls(&mut wire, &capabilities, &tls).await? {
+            capabilities = self.hello(&mut wire, helo).await?;
+        }
+        self.lane.seen.note(&capabilities);
         wire.say_goodbye();
         Ok(())
     }
