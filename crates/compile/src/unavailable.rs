@@ -35,8 +35,9 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
     }
     for (index, backend) in spec.authentication.backends.iter().enumerate() {
         let name = match backend.type_ {
-            BackendType::Upstream | BackendType::AccountsFile => continue,
-            BackendType::DovecotSasl => "DovecotSasl",
+            BackendType::Upstream | BackendType::AccountsFile | BackendType::DovecotSasl => {
+                continue;
+            }
             BackendType::Http => "Http",
             BackendType::Oidc => "Oidc",
             BackendType::ServiceAccount => "ServiceAccount",
@@ -46,21 +47,23 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
             view,
             &field,
             &format!("the backend {name}"),
-            "use Upstream or AccountsFile",
+            "use Upstream, AccountsFile or DovecotSasl",
             out,
         );
     }
     for (index, mechanism) in spec.authentication.mechanisms.iter().enumerate() {
         let name = match mechanism {
-            Mechanism::Plain | Mechanism::Login => continue,
-            refused => crate::lower::mechanism(*refused).name(),
+            Mechanism::Xoauth2 | Mechanism::Oauthbearer => {
+                crate::lower::mechanism(*mechanism).name()
+            }
+            _ => continue,
         };
         let field = format!("authentication.mechanisms[{index}]");
         refuse(
             view,
             &field,
             &format!("the mechanism {name}"),
-            "use PLAIN and LOGIN",
+            "use PLAIN, LOGIN or SCRAM-SHA-256",
             out,
         );
     }

@@ -10,6 +10,7 @@
 mod cluster;
 mod component;
 mod data;
+mod dovecot;
 pub mod mmdb;
 mod mta;
 mod peer;
@@ -26,6 +27,7 @@ mod wait;
 pub use cluster::{Backup, BoundTo, ControlPlane, Controllers, Ran};
 pub use component::{program, require, skip, unpacked};
 pub use data::{Corpus, corpus, country_database, fetched};
+pub use dovecot::Dovecot;
 pub use mta::{Mta, MtaSetup};
 pub use peer::Peer;
 pub use port::Port;

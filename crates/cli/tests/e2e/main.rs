@@ -6,6 +6,7 @@ mod corpus;
 mod country;
 mod engines;
 mod interop;
+mod mechanisms;
 mod pools;
 mod postfix;
 mod up;

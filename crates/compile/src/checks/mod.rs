@@ -8,6 +8,7 @@ mod engines;
 mod expressions;
 mod headers;
 mod limits;
+mod mechanisms;
 mod patterns;
 mod platform;
 mod pools;
@@ -27,6 +28,7 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
         unavailable::check,
         expressions::check,
         headers::check,
+        mechanisms::check,
         patterns::check,
         targets::check,
         pools::check,

@@ -4,18 +4,42 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sekisho_policy::Account;
-use sekisho_policy::snapshot::{AuthBackend, Authentication, Mechanism};
+use sekisho_policy::event::Tls;
+use sekisho_policy::snapshot::{AuthBackend, Authentication, Carries, Mechanism, ServiceAddress};
 use sekisho_smtp::sasl::{BearerToken, Credentials};
 use tokio::time::Instant;
 
 use super::accounts_file::{AccountsError, AccountsFile, Found, Refresh};
+use super::dovecot::{self, Dovecot};
 use super::{Answer, Failure, HashPool, Presented, Verdict};
 use crate::upstream::{Caller, LoginAnswer, NextHops};
+
+/// For whom backends are asked, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) hops: &'a NextHops,
+    /// Whether the client is under TLS.
+    pub(crate) channel: Tls,
+    pub(crate) deadline: Instant,
+}
+
+impl Asking<'_> {
+    /// What Dovecot is told of the client.
+    pub(super) fn client(&self) -> dovecot::Client {
+        let (remote, local) = self.caller.ends();
+        dovecot::Client {
+            remote,
+            local,
+            channel: self.channel,
+        }
+    }
+}
 
 /// The backends of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Backends {
-    backends: Vec<Backend>,
+    pub(super) backends: Vec<Backend>,
     /// What the gateway lists and a backend can serve.
     mechanisms: Vec<Mechanism>,
     default_domain: Option<String>,
@@ -23,10 +47,10 @@ pub(crate) struct Backends {
 }
 
 #[derive(Clone, Debug)]
-enum Backend {
+pub(super) enum Backend {
     Upstream,
     AccountsFile(Arc<AccountsFile>),
-    DovecotSasl,
+    DovecotSasl(Arc<Dovecot>),
 }
 
 impl Backends {
@@ -56,7 +80,12 @@ impl Backends {
                 };
                 Ok(Backend::AccountsFile(file))
             }
-            AuthBackend::DovecotSasl(_) => Ok(Backend::DovecotSasl),
+            AuthBackend::DovecotSasl(address) => {
+                let before = previous.and_then(|previous| previous.dovecot(address));
+                let dovecot =
+                    before.map_or_else(|| Arc::new(Dovecot::new(address.clone())), Arc::clone);
+                Ok(Backend::DovecotSasl(dovecot))
+            }
         };
         let backends = authentication
             .backends
@@ -78,7 +107,14 @@ impl Backends {
     fn files(&self) -> impl Iterator<Item = &Arc<AccountsFile>> {
         self.backends.iter().filter_map(|backend| match backend {
             Backend::AccountsFile(file) => Some(file),
-            Backend::Upstream | Backend::DovecotSasl => None,
+            Backend::Upstream | Backend::DovecotSasl(_) => None,
+        })
+    }
+
+    fn dovecot(&self, address: &ServiceAddress) -> Option<&Arc<Dovecot>> {
+        self.backends.iter().find_map(|backend| match backend {
+            Backend::DovecotSasl(dovecot) if dovecot.is_at(address) => Some(dovecot),
+            _ => None,
         })
     }
 
@@ -87,27 +123,35 @@ impl Backends {
         self.files().map(|file| file.refresh()).collect()
     }
 
-    /// Whether a backend can serve the mechanism now.
-    pub(crate) fn serve(&self, mechanism: Mechanism) -> bool {
-        self.mechanisms.contains(&mechanism)
+    /// Whether a backend can serve the mechanism now. A server behind us that nobody has asked yet is believed to offer it.
+    pub(crate) fn serve(&self, mechanism: Mechanism, hops: &NextHops) -> bool {
+        let serves = |backend: &Backend| match (backend, mechanism.carries()) {
+            (Backend::AccountsFile(file), Carries::Proof) => {
+                mechanism != Mechanism::CramMd5 && file.has_verifiers()
+            }
+            (_, Carries::Proof) if mechanism == Mechanism::ScramSha256Plus => false,
+            (Backend::Upstream, Carries::Proof) => hops.upstream_offers(mechanism),
+            (Backend::DovecotSasl(dovecot), Carries::Proof) => dovecot.offers(mechanism.name()),
+            (_, Carries::Password | Carries::Token) => true,
+        };
+        self.mechanisms.contains(&mechanism) && self.backends.iter().any(serves)
+    }
+
+    pub(super) fn domain(&self) -> Option<&str> {
+        self.default_domain.as_deref()
     }
 
     /// Checks what was shown. Whether the account may log in at all is decided elsewhere.
-    pub(crate) async fn check(
-        &self,
-        presented: &Presented,
-        caller: &Caller,
-        hops: &NextHops,
-        deadline: Instant,
-    ) -> Verdict {
+    pub(crate) async fn check(&self, presented: &Presented, asking: &Asking<'_>) -> Verdict {
         let mut unavailable = None;
         for backend in &self.backends {
             let answer = match presented {
                 Presented::Password(credentials) => {
-                    self.check_password(backend, credentials, caller, hops, deadline)
-                        .await
+                    self.check_password(backend, credentials, asking).await
                 }
-                Presented::Token(_, token) => self.check_token(backend, token, deadline).await,
+                Presented::Token(_, token) => {
+                    self.check_token(backend, token, asking.deadline).await
+                }
             };
             match answer {
                 Answer::Accepted(account) => return Verdict::Accepted(account),
@@ -125,21 +169,26 @@ impl Backends {
         &self,
         backend: &Backend,
         credentials: &Credentials,
-        caller: &Caller,
-        hops: &NextHops,
-        deadline: Instant,
+        asking: &Asking<'_>,
     ) -> Answer {
-        let account = self.canonical(&credentials.authentication);
+        let (account, deadline) = (self.canonical(&credentials.authentication), asking.deadline);
         match backend {
             Backend::AccountsFile(file) => {
                 self.check_file(file, account, credentials, deadline).await
             }
-            Backend::Upstream => match hops.log_in(caller, credentials, deadline).await {
+            Backend::Upstream => match asking
+                .hops
+                .log_in(asking.caller, credentials, deadline)
+                .await
+            {
                 Ok(LoginAnswer::Accepted) => Answer::Accepted(account),
                 Ok(LoginAnswer::Refused) => Answer::NotMine,
                 Err(failure) => Answer::Unavailable(Failure::Upstream(failure)),
             },
-            Backend::DovecotSasl => Answer::NotMine,
+            Backend::DovecotSasl(dovecot) => {
+                let checked = dovecot.check(credentials, asking.client(), deadline).await;
+                checked.in_domain(self.domain())
+            }
         }
     }
 
@@ -155,7 +204,9 @@ impl Backends {
         _deadline: Instant,
     ) -> Answer {
         let answer = match backend {
-            Backend::AccountsFile(_) | Backend::Upstream | Backend::DovecotSasl => Answer::NotMine,
+            Backend::AccountsFile(_) | Backend::Upstream | Backend::DovecotSasl(_) => {
+                Answer::NotMine
+            }
         };
         match (answer, &token.account) {
             // Nobody may act for others here, whatever the token says.
@@ -189,7 +240,7 @@ impl Backends {
         checked.await.unwrap_or_else(busy)
     }
 
-    fn canonical(&self, name: &str) -> Account {
+    pub(super) fn canonical(&self, name: &str) -> Account {
         Account::canonical(name, self.default_domain.as_deref())
     }
 }

@@ -97,6 +97,11 @@ impl FleetKey {
         self.item("pseudonym", &[text.as_bytes()])
     }
 
+    /// A part of what stands in for the secrets of an account that has none, always the same.
+    pub(super) fn stand_in(&self, purpose: &str, part: usize, account: &Account) -> Item {
+        self.item(purpose, &[&part.to_be_bytes(), account.as_str().as_bytes()])
+    }
+
     fn item(&self, purpose: &str, parts: &[&[u8]]) -> Item {
         let mut mac = Hmac::clone(&self.0);
         for part in [purpose.as_bytes()].iter().chain(parts) {

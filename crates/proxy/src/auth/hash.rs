@@ -5,6 +5,8 @@ use std::str::FromStr;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
+use super::scram::Verifier;
+
 /// The most memory that one check may take, in KiB: 256 MiB.
 const MAX_MEMORY: u32 = 256 * 1024;
 /// The most memory times passes, in KiB: about a second.
@@ -24,15 +26,17 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2VraXNobyBub2JvZHkgMQ$wW2n
 /// What is wrong with a hash. Says nothing of the hash itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashFault {
-    /// Neither of the two kinds.
-    #[error("the hash is neither argon2id (`$argon2id$...`) nor bcrypt (`$2b$...`)")]
+    /// None of the three kinds.
+    #[error(
+        "the hash is neither argon2id (`$argon2id$...`) nor bcrypt (`$2b$...`) nor a verifier (`SCRAM-SHA-256$...`)"
+    )]
     Kind,
     /// Its text cannot be read.
     #[error("the hash is malformed")]
     Malformed,
     /// Checking it would take too much.
     #[error(
-        "checking the hash would cost too much: at most m=262144 (256 MiB), m times t 1048576 and p=16 for argon2id, cost 15 for bcrypt"
+        "checking the hash would cost too much: at most m=262144 (256 MiB), m times t 1048576 and p=16 for argon2id, cost 15 for bcrypt, 1000000 iterations for SCRAM"
     )]
     TooCostly,
     /// A new one cannot be made.
@@ -45,6 +49,7 @@ pub enum HashFault {
 pub(super) enum Hash {
     Argon2id(Box<PasswordHash>),
     Bcrypt(Box<str>),
+    Scram(Verifier),
 }
 
 impl Hash {
@@ -63,7 +68,7 @@ impl Hash {
                 _ => Err(HashFault::Malformed),
             };
         }
-        Err(HashFault::Kind)
+        Verifier::parse(text).map(Self::Scram)
     }
 
     /// Nobody's.
@@ -76,6 +81,7 @@ impl Hash {
         match self {
             Self::Argon2id(hash) => Argon2::default().verify_password(password, &**hash).is_ok(),
             Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
+            Self::Scram(verifier) => verifier.matches(password),
         }
     }
 }

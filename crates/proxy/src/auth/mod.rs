@@ -6,10 +6,13 @@
 
 pub mod accounts_file;
 mod backends;
+mod contest;
+mod dovecot;
 mod fleet_key;
 mod hash;
 mod hash_pool;
 mod presented;
+mod scram;
 
 use std::fmt;
 
@@ -17,8 +20,10 @@ use sekisho_policy::Account;
 use sekisho_smtp::Reply;
 
 pub use accounts_file::AccountsError;
-pub(crate) use accounts_file::Refresh;
-pub(crate) use backends::Backends;
+pub(crate) use accounts_file::{AccountsFile, Refresh};
+pub(crate) use backends::{Asking, Backends};
+pub(crate) use contest::{Bound, Contest, Turn};
+pub(crate) use dovecot::DovecotFault;
 pub use fleet_key::FleetKey;
 pub(crate) use hash_pool::Busy;
 pub use hash_pool::HashPool;
@@ -57,6 +62,10 @@ pub(crate) enum Failure {
     Busy(Busy),
     /// The upstream could not be asked.
     Upstream(upstream::Failure),
+    /// Dovecot could not be asked.
+    Dovecot(DovecotFault),
+    /// The system gives no random octets.
+    NoRandomness,
 }
 
 impl Failure {
@@ -75,6 +84,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Busy(busy) => busy.fmt(f),
             Self::Upstream(failure) => failure.fmt(f),
+            Self::Dovecot(fault) => write!(f, "Dovecot's authentication service: {fault}"),
+            Self::NoRandomness => f.write_str("the system gives no random octets"),
         }
     }
 }

@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     LoginLost,
     #[error("it does not offer AUTH PLAIN or LOGIN")]
     AuthNotOffered,
+    #[error("it does not offer AUTH {0} any more")]
+    MechanismNotOffered(&'static str),
     #[error(
         "it offers no TLS, and a password is not sent in clear text over the network unless `tls` is `Off`"
     )]
@@ -210,6 +212,7 @@ impl Failure {
             Fault::Identity(_)
             | Fault::IdentityRefused(_)
             | Fault::AuthNotOffered
+            | Fault::MechanismNotOffered(_)
             | Fault::PasswordInClear
             | Fault::LoginRefused(_)
             | Fault::RelayOffersNoLogin
@@ -277,7 +280,8 @@ impl Failure {
             Fault::Protocol(_)
             | Fault::Unsolicited
             | Fault::OutOfPlace(_)
-            | Fault::AuthNotOffered => UpstreamError::Protocol,
+            | Fault::AuthNotOffered
+            | Fault::MechanismNotOffered(_) => UpstreamError::Protocol,
             Fault::Identity(_) | Fault::IdentityRefused(_) => UpstreamError::Identity,
             Fault::NoHealthyMember(_) | Fault::NoSuchPool => UpstreamError::NoHealthyMember,
             Fault::Saturated => UpstreamError::Saturated,

@@ -171,4 +171,8 @@ impl NextHops {
     pub(super) fn upstream(&self) -> &Group {
         &self.upstream
     }
+
+    pub(super) fn shared_upstream(&self) -> &Arc<Group> {
+        &self.upstream
+    }
 }

@@ -92,6 +92,17 @@ impl Caller {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
     }
 
+    /// A login that the upstream accepted came to nothing: what was logged in over its connection serves nobody.
+    pub(crate) fn forget_login(&self) {
+        self.own.forget();
+    }
+
+    /// Where the client is, and where it connected to.
+    pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let identity = self.identity();
+        (identity.source, identity.destination)
+    }
+
     pub(super) fn identity(&self) -> Arc<ClientIdentity> {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
     }

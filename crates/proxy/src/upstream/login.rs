@@ -14,7 +14,7 @@ use super::failure::{Failure, Fault};
 use super::group::{Freshness, Wish};
 use super::handshake::unexpected;
 use super::hops::NextHops;
-use super::identity::Caller;
+use super::identity::{Caller, Own};
 use super::relay_login::converse;
 use super::stream::Stream;
 use super::wire::Wire;
@@ -65,12 +65,7 @@ impl NextHops {
         match ask(&mut connection, credentials, until).await {
             Ok(LoginAnswer::Accepted) => {
                 group.metrics.phase(UpstreamPhase::Auth, started.elapsed());
-                if takes_login_by_xclient(&connection) {
-                    connection.wire.say_goodbye();
-                } else {
-                    connection.bond = Bond::OneCaller;
-                    own.keep_login(connection);
-                }
+                settle(connection, own);
                 Ok(LoginAnswer::Accepted)
             }
             Ok(LoginAnswer::Refused) => {
@@ -82,6 +77,16 @@ impl NextHops {
                 Err(group.counted(Failure::at(connection.hop, UpstreamPhase::Auth, fault)))
             }
         }
+    }
+}
+
+/// What becomes of the connection that a login was accepted on.
+pub(super) fn settle(mut connection: Connection, own: &Own) {
+    if takes_login_by_xclient(&connection) {
+        connection.wire.say_goodbye();
+    } else {
+        connection.bond = Bond::OneCaller;
+        own.keep_login(connection);
     }
 }
 
@@ -145,13 +150,13 @@ pub(super) fn path(wire: &Wire) -> Path {
     }
 }
 
-fn may_carry_password(path: Path, tls: UpstreamTls) -> bool {
+pub(super) fn may_carry_password(path: Path, tls: UpstreamTls) -> bool {
     path != Path::Network || tls == UpstreamTls::Off
 }
 
 /// 535 says that the password is wrong, 525 that the account is closed (RFC 5248). Every other refusal is about us, or
 /// about now: it must not count as a wrong password.
-fn judge(reply: Reply) -> Result<LoginAnswer, Fault> {
+pub(super) fn judge(reply: Reply) -> Result<LoginAnswer, Fault> {
     match reply.code() {
         235 => Ok(LoginAnswer::Accepted),
         525 | 535 => Ok(LoginAnswer::Refused),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use sekisho_policy::snapshot::Mechanism;
 use sekisho_smtp::Capabilities;
 use sekisho_smtp::ehlo::SizeLimit;
 
@@ -15,6 +16,8 @@ const SEEN: u8 = 1;
 const EIGHT_BIT: u8 = 2;
 const SMTPUTF8: u8 = 4;
 const DSN: u8 = 8;
+const SCRAM: u8 = 16;
+const CRAM: u8 = 32;
 
 /// What every next hop that messages can take is known to offer. One that nobody has talked to yet is taken to offer everything:
 /// what it then lacks is refused when a message needs it.
@@ -86,6 +89,8 @@ impl Seen {
             (capabilities.eight_bit_mime, EIGHT_BIT),
             (capabilities.smtputf8, SMTPUTF8),
             (capabilities.dsn, DSN),
+            (capabilities.offers_auth("SCRAM-SHA-256"), SCRAM),
+            (capabilities.offers_auth("CRAM-MD5"), CRAM),
         ];
         let flags = flags
             .into_iter()
@@ -112,12 +117,33 @@ impl Seen {
         })
     }
 
+    /// Whether it offers a mechanism that is passed on; nothing if nobody has talked to it.
+    fn offers_auth(&self, mechanism: Mechanism) -> Option<bool> {
+        let flags = self.flags.load(Ordering::Relaxed);
+        let flag = match mechanism {
+            Mechanism::ScramSha256 => SCRAM,
+            Mechanism::CramMd5 => CRAM,
+            _ => return Some(false),
+        };
+        (flags & SEEN != 0).then_some(flags & flag != 0)
+    }
+
     pub(super) fn is_known(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & SEEN != 0
     }
 }
 
 impl NextHops {
+    /// Whether the gateway's upstream offered a mechanism that is passed on when it was last greeted; one that was never greeted is
+    /// believed to.
+    pub(crate) fn upstream_offers(&self, mechanism: Mechanism) -> bool {
+        let lanes = self.upstream().lanes();
+        let mut known = lanes
+            .filter_map(|lane| lane.seen.offers_auth(mechanism))
+            .peekable();
+        known.peek().is_none() || known.any(|offers| offers)
+    }
+
     /// What all next hops offer that a message can be sent to.
     pub(crate) fn offers(&self) -> Common {
         self.groups()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{Error as PemError, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,6 +24,8 @@ pub struct Identity {
     origin: String,
     not_before: Duration,
     not_after: Duration,
+    /// What clients bind to that bind to the certificate.
+    pub(super) end_point: Option<Arc<[u8]>>,
 }
 
 impl Identity {
@@ -82,6 +85,7 @@ fn parse(origin: &str, chain: &[u8], key: &[u8]) -> Result<Identity, Fault> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| pem_fault(e, Fault::NoCertificate))?;
     let leaf = chain.first().ok_or(Fault::NoCertificate)?;
+    let whole = leaf.clone();
     let leaf = Certificate::from_der(leaf).map_err(|e| Fault::Malformed(e.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| pem_fault(e, Fault::NoKey))?;
     let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|e| match e {
@@ -96,7 +100,23 @@ fn parse(origin: &str, chain: &[u8], key: &[u8]) -> Result<Identity, Fault> {
         origin: origin.to_owned(),
         not_before: validity.not_before.to_unix_duration(),
         not_after: validity.not_after.to_unix_duration(),
+        end_point: end_point(&whole, &leaf),
     })
+}
+
+/// The digest of a certificate with the hash of its own signature, or SHA-256 where that is MD5 or SHA-1 (RFC 5929 section 4.1).
+fn end_point(whole: &[u8], leaf: &Certificate) -> Option<Arc<[u8]>> {
+    let hash = match leaf.signature_algorithm().oid.to_string().as_str() {
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => &digest::SHA256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(hash, whole).as_ref().into())
 }
 
 fn pem_fault(error: PemError, missing: Fault) -> Fault {

@@ -36,6 +36,26 @@ impl CertResolver {
         self.identities.load_full()
     }
 
+    /// The digest of the certificate that the client was shown (`tls-server-end-point`, RFC 5929). `None` where more than one could
+    /// have been it, or its signature names no one digest.
+    pub fn end_point(&self, asked: Option<&str>) -> Option<Vec<u8>> {
+        let identities = self.identities.load();
+        let asked = asked.map(str::to_ascii_lowercase);
+        let mut shown = identities.iter().filter(|identity| {
+            let of_name = |asked: &String| {
+                let names = &identity.names;
+                names
+                    .iter()
+                    .any(|name| name == asked || covers(name, asked))
+            };
+            identities.len() == 1 || asked.as_ref().is_some_and(of_name)
+        });
+        match (shown.next(), shown.next()) {
+            (Some(only), None) => only.end_point.as_deref().map(<[u8]>::to_vec),
+            _ => None,
+        }
+    }
+
     fn choose(
         &self,
         asked: Option<&str>,

@@ -5,16 +5,16 @@ use crate::Error;
 
 /// What the client says of channel binding, and whom it wants to act as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gs2Header {
+pub struct Gs2Header {
     /// What it says of channel binding.
-    pub(super) binding: Binding,
+    pub binding: Binding,
     /// Whom it wants to act as, if it named somebody.
-    pub(super) authorization: Option<String>,
+    pub authorization: Option<String>,
 }
 
 /// What a client says of channel binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Binding {
+pub enum Binding {
     /// `n`: it cannot.
     Unsupported,
     /// `y`: it can, and believes that the server cannot.

@@ -1,14 +1,19 @@
 //! SASL as SMTP carries it (RFC 4954): PLAIN (RFC 4616) and LOGIN, as a server and as a client; what the tokens of XOAUTH2 and
-//! OAUTHBEARER (RFC 7628) come in.
+//! OAUTHBEARER (RFC 7628) come in; the messages of SCRAM (RFC 5802) and CRAM-MD5 (RFC 2195).
 
 mod client;
+mod cram;
 mod gs2;
 mod identity;
+mod scram;
 mod secret;
 mod server;
 mod token;
 
 pub use client::{ClientExchange, ClientStep};
+pub use cram::CramResponse;
+pub use gs2::{Binding, Gs2Header};
+pub use scram::{ClientFinal, ClientFirst};
 pub use secret::Secret;
 pub use server::{ServerExchange, ServerStep};
 pub use token::{BearerToken, TokenMechanism};

@@ -8,6 +8,7 @@ use sekisho_policy::Account;
 
 use super::{AccountsError, LineFault, entries, is_name, read, read_octets};
 use crate::auth::hash;
+use crate::auth::scram::Verifier;
 
 /// What [`add`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Removed {
     NotThere,
 }
 
-/// Adds an account to the file, or gives it a new password, hashed with argon2id. A file that is not there is made.
+/// Adds an account to the file, or gives it a new password, hashed with argon2id and as a verifier for SCRAM. A file that is not there is made.
 /// It is readable by its owner alone afterwards. Two changes at once wait for each other.
 ///
 /// # Errors
@@ -41,8 +42,9 @@ pub fn add(path: &Path, account: &Account, password: &[u8]) -> Result<Added, Acc
         return Err(fault(LineFault::Name));
     }
     let line = format!(
-        "{account}:{}\n",
-        hash::make(password).map_err(|f| fault(f.into()))?
+        "{account}:{} {}\n",
+        hash::make(password).map_err(|f| fault(f.into()))?,
+        Verifier::make(password).map_err(|f| fault(f.into()))?
     );
     change(path, |before| {
         let (mut after, found) = with_line(before, account, line.as_bytes());

@@ -1,4 +1,4 @@
-//! Accounts in a file: one `account:hash` a line, `#` for comments. A file that became malformed changes nothing.
+//! Accounts in a file: one `account:hash` a line, perhaps with a SCRAM verifier behind the hash or in its place, `#` for comments. A file that became malformed changes nothing.
 
 mod edit;
 mod fault;
@@ -13,8 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use sekisho_policy::Account;
+use sekisho_smtp::sasl::{ClientFirst, Secret};
 
+use super::FleetKey;
 use super::hash::Hash;
+use super::scram::{Known, Scram, Verifier};
 
 pub use edit::{Added, Removed, add, list, remove};
 pub use fault::{AccountsError, HashFault, LineFault};
@@ -60,6 +63,10 @@ struct Stamp {
 struct Accounts {
     by_name: HashMap<Account, usize>,
     hashes: Vec<Arc<Hash>>,
+    /// Beside each hash, what SCRAM needs.
+    verifiers: Vec<Option<Arc<Verifier>>>,
+    /// Those that have one, by their place.
+    with_verifier: Vec<usize>,
     nobody: Arc<Hash>,
 }
 
@@ -118,12 +125,45 @@ impl AccountsFile {
         if let Some(&at) = accounts.by_name.get(account) {
             return Found::Known(Arc::clone(&accounts.hashes[at]));
         }
-        let mut hasher = DefaultHasher::new();
-        account.hash(&mut hasher);
-        let pick = hasher.finish().checked_rem(accounts.hashes.len() as u64);
-        let stranger = pick.and_then(|at| accounts.hashes.get(usize::try_from(at).unwrap_or(0)));
+        let stranger = pick(account, &accounts.hashes);
         Found::Unknown(Arc::clone(stranger.unwrap_or(&accounts.nobody)))
     }
+
+    /// Whether the file has an account of this name.
+    pub(super) fn has(&self, account: &Account) -> bool {
+        self.accounts.load().by_name.contains_key(account)
+    }
+
+    /// Whether any account of it can log in by SCRAM.
+    pub(super) fn has_verifiers(&self) -> bool {
+        !self.accounts.load().with_verifier.is_empty()
+    }
+
+    /// Answers the first message of SCRAM, for an account that is known as for one that is not.
+    pub(super) fn start_scram(
+        &self,
+        first: &ClientFirst,
+        account: &Account,
+        channel: &[u8],
+        nonce: &str,
+        key: &FleetKey,
+    ) -> (Scram, Secret) {
+        let accounts = self.accounts.load();
+        let verifier = |at: &usize| accounts.verifiers[*at].as_deref();
+        let usual = Verifier::usual();
+        let like = pick(account, &accounts.with_verifier).and_then(verifier);
+        let own = accounts.by_name.get(account).and_then(verifier);
+        let known = own.map_or(Known::No(like.unwrap_or(&usual)), Known::Yes);
+        Scram::start(first, account.clone(), &known, channel, nonce, key)
+    }
+}
+
+/// One of `all`, always the same for one account.
+fn pick<'a, T>(account: &Account, all: &'a [T]) -> Option<&'a T> {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    let at = hasher.finish().checked_rem(all.len() as u64)?;
+    all.get(usize::try_from(at).unwrap_or(0))
 }
 
 impl Stamp {
@@ -141,6 +181,8 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
     let mut accounts = Accounts {
         by_name: HashMap::new(),
         hashes: Vec::new(),
+        verifiers: Vec::new(),
+        with_verifier: Vec::new(),
         nobody: Arc::new(Hash::nobody().map_err(|f| AccountsError::Account {
             path: path.into(),
             fault: f.into(),
@@ -155,14 +197,32 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
         };
         let (name, hash) = entry.map_err(at)?;
         let account = Account::canonical(name, default_domain);
-        let hash = Hash::parse(hash).map_err(|fault| at(fault.into()))?;
+        let (hash, verifier) = secrets(hash).map_err(|fault| at(fault.into()))?;
         if let Some(before) = accounts.by_name.insert(account, accounts.hashes.len()) {
             return Err(at(LineFault::Duplicate(lines[before])));
         }
+        if verifier.is_some() {
+            accounts.with_verifier.push(accounts.hashes.len());
+        }
+        accounts.verifiers.push(verifier.map(Arc::new));
         accounts.hashes.push(Arc::new(hash));
         lines.push(line);
     }
     Ok((accounts, stamp))
+}
+
+/// `HASH`, `VERIFIER` or `HASH VERIFIER`: what a password is checked against, and what SCRAM needs.
+fn secrets(text: &str) -> Result<(Hash, Option<Verifier>), HashFault> {
+    let Some((hash, verifier)) = text.split_once(' ') else {
+        let hash = Hash::parse(text)?;
+        let verifier = match &hash {
+            Hash::Scram(verifier) => Some(verifier.clone()),
+            Hash::Argon2id(_) | Hash::Bcrypt(_) => None,
+        };
+        return Ok((hash, verifier));
+    };
+    let verifier = Verifier::parse(verifier.trim_start())?;
+    Ok((Hash::parse(hash)?, Some(verifier)))
 }
 
 fn read_octets(path: &Path) -> Result<(Vec<u8>, Stamp), AccountsError> {

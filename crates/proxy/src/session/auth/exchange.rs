@@ -22,7 +22,7 @@ impl<S: Transport> Session<S> {
             Mechanism::Login => self.passwords(sasl::Mechanism::Login, initial).await,
             Mechanism::Xoauth2 => self.token(TokenMechanism::Xoauth2, initial).await,
             Mechanism::Oauthbearer => self.token(TokenMechanism::Oauthbearer, initial).await,
-            // Never offered: no backend serves them.
+            // Their exchanges are held elsewhere.
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus | Mechanism::CramMd5 => {
                 Ok(Err(Error::SaslResponse))
             }

@@ -1,22 +1,25 @@
 //! AUTH: the exchange, the judgement before what the client shows is looked at, the check, the judgement after it.
 
+mod channel;
+mod contest;
 mod exchange;
 
 use std::sync::Arc;
 
 use sekisho_policy::event::{AccountFacts, Event, Network, Stage};
 use sekisho_policy::record::End;
-use sekisho_policy::snapshot::Mechanism;
+use sekisho_policy::snapshot::{Carries, Mechanism};
 use sekisho_policy::{Account, Item, Reason};
 use sekisho_runtime::metrics::{AuthResult, Mechanism as Label};
 use sekisho_smtp::command::AuthCommand;
 use sekisho_smtp::sasl::{self, TokenMechanism};
 use sekisho_smtp::{Error, Refusal, Reply};
+use tokio::time::Instant;
 
 use super::io::Gone;
 use super::stream::Transport;
 use super::{Flow, Session, refused};
-use crate::auth::{Failure, Presented, Verdict};
+use crate::auth::{Asking, Failure, Presented, Verdict};
 use crate::engine::Judged;
 use crate::live::Live;
 
@@ -35,6 +38,9 @@ impl<S: Transport> Session<S> {
                 "Unknown authentication mechanism",
             )));
         };
+        if mechanism.carries() == Carries::Proof {
+            return self.contest(&live, mechanism, command.initial).await;
+        }
         let presented = match self.exchange(mechanism, command.initial).await? {
             Ok(presented) => presented,
             Err(error) => return Ok(self.break_off(mechanism, error)),
@@ -47,7 +53,10 @@ impl<S: Transport> Session<S> {
     /// The mechanisms that work now, on this connection.
     pub(super) fn mechanisms(&self, live: &Live) -> Vec<Mechanism> {
         let listed = &live.rules.gateway().authentication.mechanisms;
-        let works = |mechanism: &Mechanism| live.backends.serve(*mechanism);
+        let works = |mechanism: &Mechanism| {
+            let binds = *mechanism == Mechanism::ScramSha256Plus;
+            live.backends.serve(*mechanism, &live.hops) && (!binds || self.can_bind())
+        };
         listed.iter().copied().filter(works).collect()
     }
 
@@ -133,10 +142,17 @@ impl<S: Transport> Session<S> {
     }
 
     async fn check(&self, live: &Live, presented: &Presented) -> Verdict {
-        let deadline = tokio::time::Instant::now() + self.shared.limits.login;
-        live.backends
-            .check(presented, &self.caller, &live.hops, deadline)
-            .await
+        live.backends.check(presented, &self.asking(live)).await
+    }
+
+    /// How backends are asked for this client, from now.
+    fn asking<'a>(&'a self, live: &'a Live) -> Asking<'a> {
+        Asking {
+            caller: &self.caller,
+            hops: &live.hops,
+            channel: self.facts.tls,
+            deadline: Instant::now() + self.shared.limits.login,
+        }
     }
 
     /// Nobody could say whether it is right.
@@ -161,7 +177,10 @@ impl<S: Transport> Session<S> {
     ) -> Result<(AuthResult, Flow), Gone> {
         match self.admit(live, name, network).await {
             Ok(()) => Ok((AuthResult::Accepted, self.accept())),
-            Err(judged) => self.turn_away_politely(live, presented, *judged).await,
+            Err(judged) => {
+                self.caller.forget_login();
+                self.turn_away_politely(live, presented, *judged).await
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! Logins asked of the upstream, and the backends around them.
 
 use super::*;
-use crate::auth::{Backends, HashPool, Presented, Verdict};
+use sekisho_policy::event::Tls;
+
+use crate::auth::{Asking, Backends, HashPool, Presented, Verdict};
 use crate::upstream::{End, Fault, LoginAnswer};
 use sekisho_policy::snapshot::Authentication;
 use sekisho_smtp::sasl::{Credentials, Secret};
@@ -180,16 +182,19 @@ async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password:
         authentication: login.to_owned(),
         ..credentials(password)
     });
+    let asking = Asking {
+        caller: &stage.caller,
+        hops: &stage.hops,
+        channel: Tls::On,
+        deadline: in_time(),
+    };
     let serve = async {
         let Some(said) = said else { return };
         let mut peer = hop.serve(AUTH).await;
         peer.expect_prefix("AUTH PLAIN ").await;
         peer.say(said).await;
     };
-    let ((), verdict) = tokio::join!(
-        serve,
-        backends.check(&presented, &stage.caller, &stage.hops, in_time())
-    );
+    let ((), verdict) = tokio::join!(serve, backends.check(&presented, &asking));
     assert!(hop.is_quiet().await, "the upstream was asked");
     verdict
 }
