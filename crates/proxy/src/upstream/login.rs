@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
 use sekisho_runtime::metrics::UpstreamPhase;
-use sekisho_smtp::sasl::{ClientExchange, Credentials, Mechanism};
+use sekisho_smtp::sasl::{self, ClientExchange, Credentials, Mechanism};
 use sekisho_smtp::{Capabilities, Reply};
 use tokio::time::Instant;
 
 use super::connection::{Bond, Connection};
 use super::deadlines::Until;
+use super::discreet::without_password;
 use super::failure::{Failure, Fault};
 use super::group::{Freshness, Wish};
 use super::handshake::unexpected;
@@ -111,7 +112,13 @@ async fn ask(
     connection.wire.check_silence()?;
     let reply = exchange(&mut connection.wire, mechanism, credentials, until).await;
     connection.wire.forget_output();
-    let reply = reply?;
+    let message = sasl::plain_message(credentials);
+    let discreet = |reply| without_password(reply, credentials.password.expose(), message.expose());
+    let reply = match reply {
+        Ok(reply) => discreet(reply),
+        Err(Fault::OutOfPlace(reply)) => return Err(Fault::OutOfPlace(discreet(reply))),
+        Err(fault) => return Err(fault),
+    };
     connection.hop.reply = reply.to_string();
     judge(reply)
 }

@@ -16,6 +16,7 @@ mod choice;
 mod connection;
 mod deadlines;
 mod dial;
+mod discreet;
 mod endpoint;
 mod failure;
 mod group;

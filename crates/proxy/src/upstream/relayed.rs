@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::deadlines::Until;
+use super::discreet::without_response;
 use super::failure::{Failure, Fault};
 use super::group::{Freshness, Group, Wish};
 use super::hops::NextHops;
@@ -110,7 +111,10 @@ impl RelayedLogin {
         match begun {
             Ok(reply) if reply.code() == 334 => self.challenge(&reply),
             Ok(reply) if reply.is_completion() => self.fail(Fault::OutOfPlace(discreet(&reply))),
-            Ok(reply) => self.refuse(reply),
+            Ok(reply) => {
+                let said = initial.map_or(&[][..], |initial| initial.expose());
+                self.refuse(without_response(reply, said))
+            }
             Err(fault) => self.fail(fault),
         }
     }
@@ -147,7 +151,7 @@ impl RelayedLogin {
             235 if !scram => self.accept(account, None),
             // Without its last words the client could not tell that the server knew the password.
             235 | 334 => self.fail(Fault::OutOfPlace(discreet(&reply))),
-            _ => self.refuse(reply),
+            _ => self.refuse(without_response(reply, response.expose())),
         }
     }
 
@@ -170,7 +174,6 @@ impl RelayedLogin {
         if reply.code() == 334 {
             connection.wire.check_silence()?;
         }
-        connection.hop.reply = discreet(&reply).to_string();
         Ok(reply)
     }
 

@@ -74,7 +74,7 @@ impl ClientExchange {
 }
 
 /// `authzid NUL authcid NUL password` (RFC 4616 section 2).
-fn plain_message(credentials: &Credentials) -> Secret {
+pub fn plain_message(credentials: &Credentials) -> Secret {
     let authorization = credentials.authorization.as_deref().unwrap_or_default();
     let authentication = credentials.authentication.as_str();
     concat(&[

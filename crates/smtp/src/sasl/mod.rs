@@ -10,7 +10,7 @@ mod secret;
 mod server;
 mod token;
 
-pub use client::{ClientExchange, ClientStep};
+pub use client::{ClientExchange, ClientStep, plain_message};
 pub use cram::CramResponse;
 pub use gs2::{Binding, Gs2Header};
 pub use scram::{ClientFinal, ClientFirst};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use sekisho_policy::Account;
 use sekisho_policy::event::Tls;
 use sekisho_policy::snapshot::ServiceAddress;
-use sekisho_smtp::sasl::{Credentials, Secret, encode_base64};
+use sekisho_smtp::sasl::{Credentials, Secret, encode_base64, plain_message};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -123,13 +123,11 @@ impl Dovecot {
         client: Client,
         deadline: Instant,
     ) -> Checked {
-        let message = [
-            b"\0",
-            credentials.authentication.as_bytes(),
-            b"\0",
-            credentials.password.expose(),
-        ];
-        let message = Secret::new(message.concat());
+        // Whom the client wants to act as was looked at before; Dovecot would only let a master user have a say in it.
+        let message = plain_message(&Credentials {
+            authorization: None,
+            ..credentials.clone()
+        });
         match self.begin("PLAIN", client, Some(&message), deadline).await {
             Ok((exchange, turn)) => exchange.judge_password(turn),
             Err(Turn::Unavailable(Failure::Dovecot(fault))) => Checked::Unavailable(fault),
