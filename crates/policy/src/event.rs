@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Account, Address};
 use crate::decision::Class;
+pub use crate::helo::HeloForm;
 use crate::id::DecisionId;
 use crate::op::Item;
 use crate::opinion::Opinion;
@@ -73,6 +74,28 @@ pub struct SessionFacts {
     /// What the client said in EHLO or HELO, cut to 255 octets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helo: Option<Box<str>>,
+    /// The form of that name.
+    #[serde(default, skip_serializing_if = "HeloForm::is_unsaid")]
+    pub helo_form: HeloForm,
+    /// Whether the client spoke before it was greeted.
+    #[serde(default, skip_serializing_if = "BeforeGreeting::is_silent")]
+    pub before_greeting: BeforeGreeting,
+}
+
+/// Whether a client waits for the greeting, as mail programs do (RFC 5321 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BeforeGreeting {
+    /// It waited.
+    #[default]
+    Silent,
+    /// It spoke first.
+    Talked,
+}
+
+impl BeforeGreeting {
+    const fn is_silent(&self) -> bool {
+        matches!(self, Self::Silent)
+    }
 }
 
 /// Whether a session is encrypted.

@@ -45,6 +45,10 @@ pub enum Field {
     SourceListener,
     /// `source.helo`, text.
     SourceHelo,
+    /// `source.heloForm`, text: `Unsaid`, `Good`, `Malformed`, `OurName`, `AddressLiteral` or `BareAddress`.
+    SourceHeloForm,
+    /// `source.beforeGreeting`, text: `Silent` or `Talked`.
+    SourceBeforeGreeting,
     /// `source.tls`, text: `On` or `Off`.
     SourceTls,
     /// `message.sender`, text; empty for the null sender.

@@ -6,7 +6,7 @@ use std::io::Write;
 use smallvec::SmallVec;
 
 use crate::decision::Class;
-use crate::event::{Event, Network, Stage, Tls};
+use crate::event::{BeforeGreeting, Event, Network, Stage, Tls};
 use crate::expr::{Comparison, Expr, Field, MAX_NODES, TextTest, Value};
 use crate::matching::account_of;
 
@@ -178,6 +178,11 @@ fn with_text<R>(field: Field, event: &Event, use_text: impl FnOnce(&Text<'_>) ->
         Field::SourceCountry => whole(source.own_ip().and(source.country.as_ref())?.as_str()),
         Field::SourceListener => whole(&event.session.listener),
         Field::SourceHelo => whole(event.session.helo.as_deref()?),
+        Field::SourceHeloForm => whole(event.session.helo_form.as_str()),
+        Field::SourceBeforeGreeting => whole(match event.session.before_greeting {
+            BeforeGreeting::Silent => "Silent",
+            BeforeGreeting::Talked => "Talked",
+        }),
         Field::SourceTls => whole(match event.session.tls {
             Tls::Off => "Off",
             Tls::On => "On",

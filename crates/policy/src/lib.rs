@@ -19,6 +19,7 @@ pub mod expr;
 mod expr_eval;
 mod field_path;
 mod glob;
+mod helo;
 pub mod id;
 pub mod key;
 mod load;

@@ -8,7 +8,7 @@ use sekisho_smtp::header::{self, Headers};
 use sekisho_smtp::mime::{self, Report, Walker, WalkerLimits};
 
 /// Octets of a message's text in which patterns are looked for.
-const MAX_TEXT: usize = 256 * 1024;
+pub(crate) const MAX_TEXT: usize = 256 * 1024;
 /// Octets of text times patterns beyond which looking for them takes milliseconds, and other sessions would wait for it.
 const MAX_INLINE: u64 = 1 << 20;
 /// Extensions of attachments that are kept though nothing refuses them, and how long they may be.

@@ -5,67 +5,25 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{BufferPlace, Buffered};
 use tokio::task::spawn_blocking;
 
+use crate::memory::{Claim, MessageMemory};
+
 /// Octets read from the file, and written to it, at once.
 const CHUNK: usize = 64 * 1024;
-
-/// Octets that all messages of a process together may have in files, so that held messages do not fill the disk of the node.
-const IN_FILES: u64 = 16 << 30;
-
-/// How much all messages of a process together may hold in memory, and in files what does not fit in there.
-#[derive(Clone, Debug)]
-pub struct MessageMemory(Arc<Free>);
-
-/// What nobody holds.
-#[derive(Debug)]
-struct Free {
-    memory: AtomicU64,
-    files: AtomicU64,
-}
-
-impl MessageMemory {
-    /// So many octets. What does not fit in is held in files, up to 16 GiB.
-    #[must_use]
-    pub fn new(octets: usize) -> Self {
-        Self::with_files(octets, IN_FILES)
-    }
-
-    /// So many octets in memory, and in files.
-    #[must_use]
-    pub fn with_files(octets: usize, files: u64) -> Self {
-        Self(Arc::new(Free {
-            memory: AtomicU64::new(octets as u64),
-            files: AtomicU64::new(files),
-        }))
-    }
-}
-
-fn take(free: &AtomicU64, octets: u64) -> bool {
-    free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-        free.checked_sub(octets)
-    })
-    .is_ok()
-}
-
-fn put_back(free: &AtomicU64, octets: u64) {
-    free.fetch_add(octets, Ordering::AcqRel);
-}
 
 /// The octets of one message, in order, as they come in.
 #[derive(Debug)]
 pub(crate) struct Held {
     memory: Vec<u8>,
     /// What of the budget is ours, in memory and in files.
-    taken: usize,
-    filed: u64,
+    taken: Claim,
+    filed: Claim,
     most_in_memory: usize,
-    budget: MessageMemory,
     file: Option<Arc<File>>,
     /// Octets in the file, and how many of them have gone on.
     spilled: u64,
@@ -76,13 +34,12 @@ pub(crate) struct Held {
 
 impl Held {
     /// Nothing yet; up to `most_in_memory` octets stay in memory while `budget` allows.
-    pub(crate) fn new(most_in_memory: usize, budget: MessageMemory, metrics: &Metrics) -> Self {
+    pub(crate) fn new(most_in_memory: usize, budget: &MessageMemory, metrics: &Metrics) -> Self {
         Self {
             memory: Vec::new(),
-            taken: 0,
-            filed: 0,
+            taken: budget.claim(),
+            filed: budget.claim_files(),
             most_in_memory,
-            budget,
             file: None,
             spilled: 0,
             passed: 0,
@@ -106,16 +63,14 @@ impl Held {
     /// # Errors
     /// The file cannot be made or written, or all messages together have too much in files.
     pub(crate) async fn settle(&mut self, spool: &Path) -> std::io::Result<()> {
-        let wanted = self.memory.len();
         let most = match self.file {
             None => self.most_in_memory,
             Some(_) => self.most_in_memory.min(CHUNK),
         };
-        let fits = wanted <= most;
-        let more = wanted.saturating_sub(self.taken) as u64;
-        if fits && take(&self.budget.0.memory, more) {
-            self.taken = self.taken.max(wanted);
-            self.in_memory.set(wanted as u64);
+        // What is kept is the room, not what is in it.
+        let fits = self.memory.len() <= most;
+        if fits && self.taken.grow_to(self.memory.capacity() as u64) {
+            self.in_memory.set(self.memory.len() as u64);
             return Ok(());
         }
         self.spill(spool).await
@@ -124,13 +79,12 @@ impl Held {
     async fn spill(&mut self, spool: &Path) -> std::io::Result<()> {
         let (spool, open) = (spool.to_owned(), self.file.clone());
         let octets = self.memory.len() as u64;
-        if !take(&self.budget.0.files, octets) {
+        if !self.filed.set(self.filed.octets() + octets) {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::StorageFull,
                 "the messages that are held have in files what they may have",
             ));
         }
-        self.filed += octets;
         let memory = std::mem::take(&mut self.memory);
         let written = spawn_blocking(move || {
             let file = match open {
@@ -138,36 +92,31 @@ impl Held {
                 None => Arc::new(tempfile::tempfile_in(spool)?),
             };
             (&*file).write_all(&memory)?;
-            Ok::<_, std::io::Error>((file, memory))
+            Ok::<_, std::io::Error>(file)
         });
-        let (file, memory) = written.await??;
-        self.file = Some(file);
+        self.file = Some(written.await??);
+        self.free_memory();
         self.spilled += octets;
         self.on_disk.set(self.spilled);
-        self.memory = memory;
-        self.free_memory();
         Ok(())
     }
 
     /// Forgets all of it.
     pub(crate) fn clear(&mut self) {
         self.forget_file();
-        self.memory = Vec::new();
         self.free_memory();
     }
 
     fn forget_file(&mut self) {
         self.file = None;
-        put_back(&self.budget.0.files, std::mem::take(&mut self.filed));
+        self.filed.release();
         (self.spilled, self.passed) = (0, 0);
         self.on_disk.set(0);
     }
 
     fn free_memory(&mut self) {
-        self.memory.clear();
-        self.memory.shrink_to(CHUNK);
-        let taken = std::mem::take(&mut self.taken) as u64;
-        put_back(&self.budget.0.memory, taken);
+        self.memory = Vec::new();
+        self.taken.release();
         self.in_memory.set(0);
     }
 
@@ -184,9 +133,12 @@ impl Held {
             }
             self.forget_file();
         }
-        let chunk = std::mem::take(&mut self.memory);
-        self.free_memory();
-        Ok(chunk.into())
+        // What is lent is still kept: it is given back when the next octets are asked for, or settled.
+        self.in_memory.set(0);
+        if self.memory.is_empty() {
+            self.free_memory();
+        }
+        Ok(std::mem::take(&mut self.memory).into())
     }
 
     /// The whole of a message that has come to its end, to be read as often as needed. What it takes is accounted for until
@@ -197,13 +149,6 @@ impl Held {
             spilled: self.spilled,
             tail: std::mem::take(&mut self.memory).into(),
         }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        put_back(&self.budget.0.memory, self.taken as u64);
-        put_back(&self.budget.0.files, self.filed);
     }
 }
 
@@ -291,7 +236,7 @@ mod tests {
 
     async fn hold(pieces: &[&[u8]], most: usize, budget: &MessageMemory) -> Held {
         let spool = tempfile::tempdir().unwrap();
-        let mut held = Held::new(most, budget.clone(), &Metrics::new());
+        let mut held = Held::new(most, budget, &Metrics::new());
         for piece in pieces {
             held.memory().extend_from_slice(piece);
             held.settle(spool.path()).await.unwrap();
@@ -299,34 +244,29 @@ mod tests {
         held
     }
 
-    fn left(budget: &MessageMemory) -> (u64, u64) {
-        let free = |free: &AtomicU64| free.load(Ordering::Acquire);
-        (free(&budget.0.memory), free(&budget.0.files))
-    }
-
     #[tokio::test]
     async fn files_have_a_bound_for_all_messages_together() {
         let spool = tempfile::tempdir().unwrap();
         let budget = MessageMemory::with_files(0, 100);
         let hold = async |octets: usize| {
-            let mut held = Held::new(1000, budget.clone(), &Metrics::new());
+            let mut held = Held::new(1000, &budget, &Metrics::new());
             held.memory().resize(octets, b'x');
             let settled = held.settle(spool.path()).await;
             (held, settled.map_err(|error| error.kind()))
         };
         let (mut first, settled) = hold(60).await;
-        assert_eq!((settled, left(&budget)), (Ok(()), (0, 40)));
+        assert_eq!((settled, budget.used()), (Ok(()), (0, 60)));
         let (second, settled) = hold(41).await;
         assert_eq!(settled, Err(std::io::ErrorKind::StorageFull));
         drop(second);
-        assert_eq!(left(&budget), (0, 40));
+        assert_eq!(budget.used(), (0, 60));
         assert_eq!(first.next().await.unwrap().len(), 60);
         assert!(first.next().await.unwrap().is_empty());
-        assert_eq!(left(&budget), (0, 100), "what went on is nobody's");
+        assert_eq!(budget.used(), (0, 0), "what went on is nobody's");
         assert_eq!(hold(100).await.1, Ok(()));
         let (mut cleared, _) = hold(100).await;
         cleared.clear();
-        assert_eq!(left(&budget), (0, 100));
+        assert_eq!(budget.used(), (0, 0));
     }
 
     #[tokio::test]
@@ -343,11 +283,7 @@ mod tests {
                 assert_eq!(read_all(&content).await, expected);
             }
             drop(held);
-            assert_eq!(
-                left(&budget),
-                (1 << 20, IN_FILES),
-                "the budget is whole again"
-            );
+            assert_eq!(budget.used(), (0, 0), "the budget is whole again");
         }
     }
 

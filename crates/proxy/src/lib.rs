@@ -19,10 +19,12 @@ pub mod ledger;
 mod limits;
 mod listener;
 mod live;
+mod memory;
 mod received;
 mod session;
 mod shared;
 mod state_folder;
+mod tarpit;
 mod trust;
 mod upstream;
 
@@ -33,8 +35,7 @@ pub use gateway::{
     Applied, Certificates, Credentials, CredentialsPending, Gateway, GatewayConfig, ListenerStatus,
     Login, MissingCertificate, PendingCause, Services, Status,
 };
-pub use held::MessageMemory;
 pub use ids::Ids;
 pub use limits::Limits;
-pub use listener::sources::ConnectionCaps;
+pub use memory::MessageMemory;
 pub use state_folder::{StateFolder, last_good};

@@ -1,4 +1,5 @@
-//! What a client may cost: how long each wait lasts, and how much of anything a session may have.
+//! What a client may cost beside what `limits` of the gateway says: how long each wait lasts, and how much of anything a
+//! session may have.
 
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ pub struct Limits {
     pub command: Duration,
     /// For the next octets of a message (RFC 5321 4.5.3.2.5).
     pub data_block: Duration,
-    /// For a whole message: what trickles in longer than this holds a connection of the next hop too long.
-    pub data_total: Duration,
+    /// For an AUTH exchange from its first challenge on: mail programs know the password before they ask.
+    pub exchange: Duration,
+    /// Before a client must send a message as fast as `minBytesPerSecond` of the gateway's limits has it.
+    pub grace: Duration,
     /// For a client to take the replies that wait for it.
     pub reply: Duration,
-    /// For a whole session.
-    pub session: Duration,
+    /// For a session that has neither logged in nor begun a message.
+    pub unproven: Duration,
     /// For a next hop to answer to the envelope; mail programs wait about 100 seconds for a reply.
     pub envelope: Duration,
     /// For a client within a transaction to keep its connection to the next hop. Those are few, and whoever thinks longer
@@ -31,14 +34,6 @@ pub struct Limits {
     pub engine_pause: Duration,
     /// For a password to be checked, the wait for its turn included.
     pub login: Duration,
-    /// Commands out of order or malformed, after which the session ends with 421.
-    pub errors: u32,
-    /// Commands that lead nowhere (NOOP, RSET, VRFY, HELP, EHLO), counted anew after each message.
-    pub idle_commands: u32,
-    /// Failed logins, after which the session ends with 421.
-    pub failed_logins: u32,
-    /// Recipients refused, counted anew after each message: who asks so many is looking for addresses.
-    pub refused_recipients: u32,
     /// Recipients of one message, where the policy sets no smaller bound.
     pub recipients: usize,
     /// Octets of a message held in memory while its verdict is awaited; what is more goes to an unlinked file.
@@ -49,6 +44,9 @@ pub struct Limits {
     pub drained: u64,
     /// The longest pause that a verdict may impose.
     pub delay: Duration,
+    /// How fast a client must be, in octets of a message in a second, for its message to pass while it comes in: that takes
+    /// a connection of the next hop for as long. What is slower is held.
+    pub streaming: u32,
 }
 
 impl Default for Limits {
@@ -59,23 +57,21 @@ impl Default for Limits {
             handshake: Duration::from_secs(30),
             command: 5 * MINUTE,
             data_block: 3 * MINUTE,
-            data_total: 60 * MINUTE,
+            exchange: MINUTE,
+            grace: MINUTE,
             reply: MINUTE,
-            session: 12 * 60 * MINUTE,
+            unproven: 15 * MINUTE,
             envelope: MINUTE,
             hop: Duration::from_secs(10),
             probe: Duration::from_secs(1),
             engine_pause: Duration::from_secs(1),
             login: Duration::from_secs(30),
-            errors: 10,
-            idle_commands: 200,
-            failed_logins: 3,
-            refused_recipients: 100,
             recipients: 10_000,
             held_in_memory: 256 * 1024,
             message: 1024 * 1024 * 1024,
             drained: 100 * 1024 * 1024,
             delay: Duration::from_secs(30),
+            streaming: 32 * 1024,
         }
     }
 }

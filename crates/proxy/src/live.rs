@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use sekisho_policy::decision::Decision;
 use sekisho_policy::event::Event;
+use sekisho_policy::snapshot::GatewayLimits;
 use sekisho_policy::{ObjectRef, Ruleset};
 use sekisho_runtime::metrics::{Enforcement, GatewayMetrics, NO_NAME, RuleMetrics};
 
 use crate::auth::Backends;
 use crate::engine::{said_labels, stage_label, verdict_label};
+use crate::memory::MessageMemory;
 use crate::upstream::NextHops;
 
 /// What a transaction pins while it lasts.
@@ -19,6 +21,10 @@ pub(crate) struct Live {
     pub(crate) hops: NextHops,
     pub(crate) backends: Arc<Backends>,
     pub(crate) metrics: GatewayMetrics,
+    /// What clients may cost. A session keeps those it began with.
+    pub(crate) limits: Arc<GatewayLimits>,
+    /// What clients may make us keep.
+    pub(crate) memory: MessageMemory,
     rule_metrics: HashMap<Arc<ObjectRef>, RuleMetrics>,
     no_rule: RuleMetrics,
 }
@@ -29,17 +35,21 @@ impl Live {
         hops: NextHops,
         backends: Arc<Backends>,
         metrics: GatewayMetrics,
+        memory: MessageMemory,
     ) -> Self {
         let rule_metrics = rules
             .objects()
             .map(|object| (object.clone(), metrics.rule(&object.to_string())))
             .collect();
         let no_rule = metrics.rule(NO_NAME);
+        let limits = Arc::new(rules.gateway().limits);
         Self {
             rules,
             hops,
             backends,
             metrics,
+            limits,
+            memory,
             rule_metrics,
             no_rule,
         }

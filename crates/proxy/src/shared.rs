@@ -16,12 +16,14 @@ use sekisho_smtp::command::ClientName;
 use crate::auth::FleetKey;
 use crate::classify::Classifier;
 use crate::engine::Engine;
-use crate::held::MessageMemory;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::listener::sources::Connections;
 use crate::live::Live;
+use crate::memory::MessageMemory;
+use crate::session::Hellos;
+use crate::tarpit::Pit;
 use crate::trust::SourceTally;
 
 /// One for each gateway.
@@ -37,12 +39,16 @@ pub(crate) struct Shared {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) connections: Arc<Connections>,
+    /// Sessions whose replies wait.
+    pub(crate) pit: Pit,
+    /// Beginnings of TLS handshakes that are worked on.
+    pub(crate) hellos: Hellos,
     pub(crate) country: ArcSwap<CountryLookup>,
     pub(crate) live: ArcSwap<Live>,
     pub(crate) config_unavailable: AtomicBool,
     /// Whether the addresses of sessions are those of clients.
     pub(crate) sources: SourceTally,
-    /// Octets of messages that may still be held in memory.
+    /// What clients may make the process keep; a snapshot may give its gateway an account of its own.
     pub(crate) message_memory: MessageMemory,
     /// Asks content engines.
     pub(crate) classifier: Classifier,

@@ -56,7 +56,7 @@ fn event(stage: Stage) -> Event {
         reverse_names: Fact::Known(vec!["a.google.com".into()]),
         trust: SourceTrust::Trusted,
     };
-    let session = SessionFacts { listener: "submission".into(), source, tls: Tls::On, helo: Some("client".into()) };
+    let session = SessionFacts { listener: "submission".into(), source, tls: Tls::On, helo: Some("client".into()), helo_form: HeloForm::Good, before_greeting: BeforeGreeting::Silent };
     let account = AccountFacts { name: Account::canonical("a@example.jp", None), network: Network::New };
     let sender = Some(Address::new("a", "example.jp"));
     let transaction = TransactionFacts { sender, declared_size: Some(1 << 20), recipients: 3, class: Class::Clean };

@@ -69,6 +69,7 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
         listener,
         source: source_of(source, place),
         helo: &asked.helo,
+        before_greeting: sekisho_policy::event::BeforeGreeting::Silent,
         at,
     };
     let dns = Dns::system(Metrics::new())?;

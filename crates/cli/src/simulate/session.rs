@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::event::{
-    AccountFacts, ConfigState, DomainStanding, Event, Fact, Network, SessionFacts, Source, Stage,
-    Tls, TransactionFacts,
+    AccountFacts, BeforeGreeting, ConfigState, DomainStanding, Event, Fact, HeloForm, Network,
+    SessionFacts, Source, Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
@@ -60,6 +60,7 @@ pub(crate) struct Client<'a> {
     pub(crate) listener: &'a Listener,
     pub(crate) source: Source,
     pub(crate) helo: &'a str,
+    pub(crate) before_greeting: BeforeGreeting,
     pub(crate) at: Timestamp,
 }
 
@@ -96,6 +97,8 @@ impl<'a> Session<'a> {
                 Tls::On
             },
             helo: Some(client.helo.into()),
+            helo_form: HeloForm::of(client.helo, None),
+            before_greeting: client.before_greeting,
         };
         Self {
             world,

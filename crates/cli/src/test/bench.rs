@@ -44,6 +44,7 @@ impl Bench {
             listener: listener(&self.envelope.snapshot, test.listener.as_deref())?,
             source: self.source(test, repetition)?,
             helo: test.helo.as_deref().unwrap_or("client.invalid"),
+            before_greeting: test.before_greeting,
             at,
         })
     }

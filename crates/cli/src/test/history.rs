@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use sekisho_counters::Counters;
 use sekisho_policy::event::{
-    AccountFacts, ConfigState, Event, Network, SessionFacts, Source, Stage, Tls,
+    AccountFacts, BeforeGreeting, ConfigState, Event, HeloForm, Network, SessionFacts, Source,
+    Stage, Tls,
 };
 use sekisho_policy::op::{Op, Outcome, Results};
 use sekisho_policy::{Account, DecisionId, Millis, Ruleset, Timestamp};
@@ -60,6 +61,8 @@ fn login(account: &Account, source: &Source, at: Timestamp) -> Event {
             source: source.clone(),
             tls: Tls::On,
             helo: None,
+            helo_form: HeloForm::default(),
+            before_greeting: BeforeGreeting::default(),
         }),
         account: Some(Arc::new(AccountFacts {
             name,

@@ -36,7 +36,7 @@ const fn known(root: &'static str, name: &'static str, field: Field, type_: Type
     }
 }
 
-const FIELDS: [Known; 16] = [
+const FIELDS: [Known; 18] = [
     known("account", "name", Field::AccountName, Type::LowerText),
     known("account", "domain", Field::AccountDomain, Type::LowerText),
     known(
@@ -50,6 +50,25 @@ const FIELDS: [Known; 16] = [
     known("source", "asn", Field::SourceAsn, Type::Number),
     known("source", "listener", Field::SourceListener, Type::Text),
     known("source", "helo", Field::SourceHelo, Type::Text),
+    known(
+        "source",
+        "heloForm",
+        Field::SourceHeloForm,
+        Type::Word(&[
+            "Unsaid",
+            "Good",
+            "Malformed",
+            "OurName",
+            "AddressLiteral",
+            "BareAddress",
+        ]),
+    ),
+    known(
+        "source",
+        "beforeGreeting",
+        Field::SourceBeforeGreeting,
+        Type::Word(&["Silent", "Talked"]),
+    ),
     known(
         "source",
         "tls",

@@ -134,6 +134,8 @@ fn every_field_has_its_value() {
         (Field::SourceAsn, 64500.into()),
         (Field::SourceListener, "submission".into()),
         (Field::SourceHelo, "client.example".into()),
+        (Field::SourceHeloForm, "Good".into()),
+        (Field::SourceBeforeGreeting, "Talked".into()),
         (Field::SourceTls, "On".into()),
         (Field::MessageSender, "a@example.jp".into()),
         (Field::MessageSenderDomain, "example.jp".into()),

@@ -226,6 +226,8 @@ pub(crate) fn at(stage: Stage) -> At {
         },
         tls: Tls::On,
         helo: Some("client.example".into()),
+        helo_form: HeloForm::Good,
+        before_greeting: BeforeGreeting::Talked,
     };
     let before_login = matches!(
         stage,

@@ -9,7 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::engine::{Portion, Time};
 use super::*;
-use crate::held::{Held, MessageMemory};
+use crate::held::Held;
+use crate::memory::MessageMemory;
 
 const OURS: &str = "Received: from pc.example.jp ([192.0.2.1])\r\n\tby mx.example.jp (Sekisho)\r\n";
 const FINE: &str = r#"{"score": 1.5, "action": "no action"}"#;
@@ -52,7 +53,7 @@ fn inquiry(message: &Content) -> Inquiry<'_> {
 
 async fn held(octets: &[u8], in_memory: usize) -> Held {
     let spool = tempfile::tempdir().unwrap();
-    let mut held = Held::new(in_memory, MessageMemory::new(1 << 30), &Metrics::new());
+    let mut held = Held::new(in_memory, &MessageMemory::new(1 << 30), &Metrics::new());
     held.memory().extend_from_slice(octets);
     held.settle(spool.path()).await.unwrap();
     held

@@ -11,11 +11,10 @@ use super::certificates::Certificates;
 use super::credentials::Credentials;
 use crate::auth::{FleetKey, HashPool};
 use crate::dns::Dns;
-use crate::held::MessageMemory;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
-use crate::listener::sources::ConnectionCaps;
+use crate::memory::MessageMemory;
 
 /// What a gateway is told by its process, beside the snapshot.
 #[derive(Clone, Debug)]
@@ -31,8 +30,6 @@ pub struct GatewayConfig {
     pub upstream_roots: Option<(String, Vec<u8>)>,
     /// What a session may cost.
     pub limits: Limits,
-    /// How many connections there may be.
-    pub connections: ConnectionCaps,
     /// What a listener does whose certificate was never there.
     pub missing_certificate: MissingCertificate,
 }
@@ -58,7 +55,6 @@ impl GatewayConfig {
             scratch: scratch.into(),
             upstream_roots: None,
             limits: Limits::default(),
-            connections: ConnectionCaps::default(),
             missing_certificate: MissingCertificate::default(),
         }
     }
@@ -79,7 +75,7 @@ pub struct Services {
     pub certificates: Arc<dyn Certificates>,
     /// What relays are logged in to with.
     pub credentials: Arc<dyn Credentials>,
-    /// What messages may take of memory while they are held.
+    /// What clients make the process keep in memory, for gateways whose `limits` do not say how much.
     pub message_memory: MessageMemory,
     /// Where records go.
     pub ledger: Ledger,

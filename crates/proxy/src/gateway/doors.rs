@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
 use sekisho_runtime::health::Component;
-use sekisho_runtime::tls::{CertResolver, Identity, server_config};
+use sekisho_runtime::tls::{CertResolver, Identity, mail_server_config};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -158,7 +158,7 @@ impl Doors {
             (None, Ok((first, others))) => {
                 note_expiry(&first, &others, shared);
                 let resolver = CertResolver::new(first, others);
-                let config = server_config(resolver.clone())?;
+                let config = mail_server_config(resolver.clone())?;
                 ((resolver, config), Shows::AsItIs)
             }
             (None, Err(source)) => {

@@ -29,11 +29,12 @@ use crate::brakes::Brakes;
 use crate::classify::Classifier;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::listener::sources::Connections;
 use crate::listener::{self, Door};
 use crate::live::Live;
-use crate::session::Ends;
+use crate::memory::MessageMemory;
+use crate::session::{Ends, Hellos};
 use crate::shared::Shared;
+use crate::tarpit::Pit;
 use crate::trust::SourceTally;
 use crate::upstream::{Deadlines, Environment, NextHops, Tokens};
 pub use certificates::Certificates;
@@ -94,7 +95,8 @@ impl Gateway {
         let environment = environment(&config, &services, metrics.clone(), host_name)?;
         let environment = Arc::new(environment);
         let hashing = services.hashing.clone();
-        let live = load(first, &environment, &hashing, &metrics, None)?;
+        let memory = &services.message_memory;
+        let live = load(first, &environment, &hashing, &metrics, memory, None)?;
         let components = Components::new(&name, &services.health);
         let mut country = Country::new(config.scratch.clone(), components.country.clone());
         let mut doors = Doors::new(&config, services.certificates.clone(), &components);
@@ -156,6 +158,7 @@ impl Gateway {
             &self.environment,
             &self.hashing,
             &self.shared.metrics,
+            &self.shared.message_memory,
             Some(&before),
         )?;
         let gateway = &envelope.snapshot.gateway;
@@ -255,7 +258,8 @@ impl Gateway {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let door: Option<Arc<Door>> = self.state.lock().await.doors.door(listener);
-        let (Some(door), Ok(place)) = (door, self.shared.connections.admit()) else {
+        let limits = self.shared.live().limits.clone();
+        let (Some(door), Ok(place)) = (door, self.shared.connections.admit(&limits)) else {
             return false;
         };
         let ends = Ends {
@@ -286,7 +290,9 @@ fn share(
         ledger: services.ledger,
         key: services.key,
         shutdown: services.shutdown,
-        connections: Connections::new(config.connections),
+        connections: Arc::default(),
+        pit: Pit::default(),
+        hellos: Hellos::default(),
         country: ArcSwap::from_pointee(CountryLookup::embedded()),
         live: ArcSwap::from_pointee(live),
         config_unavailable: false.into(),
@@ -330,6 +336,7 @@ fn load(
     environment: &Arc<Environment>,
     hashing: &HashPool,
     metrics: &GatewayMetrics,
+    memory: &MessageMemory,
     before: Option<&Live>,
 ) -> Result<Live, Error> {
     let rules = Ruleset::load(envelope)?;
@@ -339,7 +346,15 @@ fn load(
     let previous = before.map(|live| &*live.backends);
     let backends = Backends::load(&snapshot.gateway.authentication, hashing.clone(), previous)
         .map_err(Error::accounts)?;
-    Ok(Live::new(rules, hops, Arc::new(backends), metrics.clone()))
+    let limits = &snapshot.gateway.limits;
+    let memory = MessageMemory::of_gateway(memory, limits, before.map(|live| &live.memory));
+    Ok(Live::new(
+        rules,
+        hops,
+        Arc::new(backends),
+        metrics.clone(),
+        memory,
+    ))
 }
 
 /// Keeps accounts as new as their files. Reading them is left to threads that may block.

@@ -103,7 +103,8 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn welcome(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared: &Arc<Shared>) {
-    let place = match shared.connections.admit() {
+    let limits = shared.live().limits.clone();
+    let place = match shared.connections.admit(&limits) {
         Ok(place) => place,
         Err(crowded) => {
             note_crowded(shared, &door, crowded);
@@ -134,24 +135,34 @@ pub(crate) async fn serve<S: Transport>(
     shared: Arc<Shared>,
     mut place: Place,
 ) {
-    let Some(ends) = introduce(&mut stream, connection, &door, &shared).await else {
-        return;
+    let introduced = tokio::select! {
+        biased;
+        () = shared.shutdown.draining() => return,
+        introduced = introduce(&mut stream, connection, &door, &shared) => introduced,
     };
-    if let Err(crowded) = place.attribute(ends.source.ip()) {
+    let Some(ends) = introduced else { return };
+    let limits = shared.live().limits.clone();
+    if let Err(crowded) = place.attribute(ends.source.ip(), &limits) {
         note_crowded(&shared, &door, crowded);
         return turn_away(stream, &door).await;
     }
     let mut open = door.metrics.open_session(Protection::Plain);
     let mut stream = Stream::Plain(stream);
     if door.spec.tls == ListenerTls::Implicit {
+        let shaking = match place.shake(&limits) {
+            Ok(shaking) => shaking,
+            Err(crowded) => return note_crowded(&shared, &door, crowded),
+        };
         match secure(stream, &door, &shared).await {
             Ok(secured) => stream = secured,
             Err(error) => return door.metrics.handshake_failed(error),
         }
+        drop(shaking);
         open.secured(Protection::Implicit);
     }
-    Session::new(stream, ends, door, shared, open).run().await;
-    drop(place);
+    Session::new(stream, ends, door, shared, (open, place))
+        .run()
+        .await;
 }
 
 /// Who is at the other end; `None` if the connection is not to be talked to.
@@ -206,11 +217,17 @@ async fn secure<S: Transport>(
         return Err(HandshakeError::Other);
     };
     // The handshake needs much more room than the session after it.
-    let shaking = Box::pin(timeout(shared.limits.handshake, stream.secure(config)));
-    match shaking.await {
-        Ok(Ok(secured)) => Ok(secured),
-        Ok(Err(error)) => Err(handshake_error(&error)),
-        Err(_) => Err(HandshakeError::Timeout),
+    let shaking = stream.secure(config, &shared.hellos);
+    let shaking = Box::pin(timeout(shared.limits.handshake, shaking));
+    tokio::select! {
+        biased;
+        shaken = shaking => match shaken {
+            Ok(Ok(secured)) => Ok(secured),
+            Ok(Err(error)) => Err(handshake_error(&error)),
+            Err(_) => Err(HandshakeError::Timeout),
+        },
+        // There is no session yet that could be told.
+        () = shared.shutdown.draining() => Err(HandshakeError::Closed),
     }
 }
 

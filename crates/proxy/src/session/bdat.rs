@@ -4,10 +4,9 @@
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::command::BdatCommand;
 use sekisho_smtp::{Refusal, Reply};
-use tokio::time::Instant;
 
 use super::io::Gone;
-use super::message::Carriage;
+use super::message::{Carriage, Pace};
 use super::stream::Transport;
 use super::{Flow, Session};
 
@@ -35,7 +34,7 @@ impl<S: Transport> Session<S> {
             );
             return Ok(self.say(&reply));
         }
-        let until = Instant::now() + self.shared.limits.data_total;
+        let until = Pace::new(&self.shared.limits, &self.limits).due(chunk.size);
         let mut left = chunk.size;
         while left > 0 {
             if self.wire.received().is_empty() {

@@ -6,7 +6,8 @@ use sekisho_runtime::metrics::{Detection, PoolMetrics};
 use sekisho_smtp::Reply;
 
 use super::io::Gone;
-use super::message::{Carriage, Stop};
+use super::mail::no_memory;
+use super::message::{Carriage, NO_MEMORY, RESERVED, Stop};
 use super::stream::Transport;
 use super::{Flow, Session};
 use crate::upstream;
@@ -21,6 +22,16 @@ pub(super) struct Sent {
 
 impl<S: Transport> Session<S> {
     pub(super) async fn data(&mut self) -> Result<Flow, Gone> {
+        let live = self.live();
+        if !live.memory.has_room(RESERVED) {
+            let flow = self.lack_memory();
+            let end = End::Failed {
+                why: NO_MEMORY.to_owned(),
+                reply: no_memory().to_string(),
+            };
+            self.end_transaction(end).await;
+            return Ok(flow);
+        }
         self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
         self.receive(Carriage::Dots).await
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sekisho_policy::event::Stage;
+use sekisho_policy::event::{HeloForm, Stage};
+use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::command::ClientName;
 use sekisho_smtp::ehlo::{Limits, SizeLimit};
 use sekisho_smtp::grammar::Greeting;
@@ -35,7 +36,13 @@ impl<S: Transport> Session<S> {
     async fn meet(&mut self, name: ClientName, greeting: Greeting) {
         self.tally.idle_commands += 1;
         self.abandon().await;
-        Arc::make_mut(&mut self.facts).helo = Some(name.as_str().into());
+        let form = HeloForm::of(name.as_str(), Some(self.shared.host_name.as_str()));
+        if form.is_odd() {
+            self.shared.metrics.detected(Detection::BadHelo);
+        }
+        let facts = Arc::make_mut(&mut self.facts);
+        facts.helo = Some(name.as_str().into());
+        facts.helo_form = form;
         self.grammar.greeted(greeting);
         self.identify();
     }

@@ -1,6 +1,9 @@
-//! The greeting: the connection is judged before a word is said, and who talks before it is no mail program.
+//! The greeting: the connection is judged before a word is said. Who talks before it is hardly a mail program, and rules
+//! can say what comes of that.
 
-use sekisho_policy::event::Stage;
+use std::sync::Arc;
+
+use sekisho_policy::event::{BeforeGreeting, Stage};
 use sekisho_policy::record::End;
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::Reply;
@@ -17,8 +20,7 @@ impl<S: Transport> Session<S> {
         }
         if self.wire.talks_already().await {
             self.shared.metrics.detected(Detection::EarlyTalker);
-            self.say(&Reply::new(554, (5, 5, 1), "You talk before the greeting"));
-            return Ok(Flow::Close);
+            Arc::make_mut(&mut self.facts).before_greeting = BeforeGreeting::Talked;
         }
         self.welcome().await
     }
@@ -28,6 +30,9 @@ impl<S: Transport> Session<S> {
         let live = self.live();
         let judged = self.judge(&live, self.event(Stage::Connect)).await;
         self.pause(&judged).await;
+        if let Some(flow) = self.enough() {
+            return Ok(flow);
+        }
         let Some(refusal) = refused(&judged) else {
             let greeting = format!("{} ESMTP Sekisho", self.shared.host_name.as_str());
             return Ok(self.say(&Reply::plain(220, greeting)));

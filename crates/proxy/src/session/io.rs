@@ -12,6 +12,8 @@ use sekisho_smtp::line::{Expect, LineReader, LineStep};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
+use crate::memory::Claim;
+
 /// Octets taken from the connection at once. They pass over the stack of the worker, not the session's state.
 const CHUNK: usize = 16 * 1024;
 /// Octets of replies that are gathered before they are sent even though more commands wait.
@@ -61,16 +63,19 @@ pub(crate) struct Wire<S> {
     taken: usize,
     output: Vec<u8>,
     lines: LineReader,
+    /// What is kept of octets that the client sent ahead of time.
+    ahead: Claim,
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S, ahead: Claim) -> Self {
         Self {
             stream,
             input: Vec::new(),
             taken: 0,
             output: Vec::new(),
             lines: LineReader::new(),
+            ahead,
         }
     }
 
@@ -95,6 +100,7 @@ impl<S> Wire<S> {
         if self.taken == self.input.len() {
             self.input.clear();
             self.taken = 0;
+            self.ahead.release();
         }
     }
 
@@ -134,6 +140,17 @@ impl<S> Wire<S> {
     /// Gathers a reply; it leaves at the next [`Wire::fill`] or [`Wire::flush`].
     pub(crate) fn reply(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);
+    }
+
+    /// Gives back the memory of empty buffers: the session waits, perhaps for minutes.
+    pub(super) fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = Vec::new();
+            self.ahead.release();
+        }
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
     }
 
     /// Whether so many replies are gathered that they should leave.
@@ -194,7 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// that), so it counts as gone only if it left nothing to be answered.
     pub(crate) async fn gone(&mut self) {
         loop {
-            if self.input.len() - self.taken >= AHEAD {
+            let received = self.input.len() - self.taken;
+            // What cannot be kept stays in the network.
+            if received >= AHEAD || !self.ahead.grow_to((received + CHUNK) as u64) {
                 return std::future::pending().await;
             }
             let read = poll_fn(|cx| self.poll_fill(cx)).await;
@@ -230,16 +249,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.input.extend_from_slice(chunk);
         Poll::Ready(chunk.len())
     }
-
-    /// Gives back the memory of empty buffers: the session waits, perhaps for minutes.
-    fn release(&mut self) {
-        if self.input.is_empty() {
-            self.input = Vec::new();
-        }
-        if self.output.is_empty() {
-            self.output = Vec::new();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -247,6 +256,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use crate::memory::MessageMemory;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(5)
@@ -265,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn replies_of_a_group_leave_together_when_the_client_waits() {
         let (mut client, server) = tokio::io::duplex(4096);
-        let mut wire = Wire::new(server);
+        let mut wire = Wire::new(server, MessageMemory::new(1 << 20).claim());
         client.write_all(b"NOOP\r\nRSET\r\nQU").await.unwrap();
         wire.fill(soon(), soon()).await.unwrap();
         assert_eq!(line(&mut wire).as_deref(), Some("NOOP"));
@@ -287,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn buffers_are_given_back_while_waiting() {
         let (mut client, server) = tokio::io::duplex(4096);
-        let mut wire = Wire::new(server);
+        let mut wire = Wire::new(server, MessageMemory::new(1 << 20).claim());
         client.write_all(b"NOOP\r\n").await.unwrap();
         wire.fill(soon(), soon()).await.unwrap();
         assert!(line(&mut wire).is_some());
@@ -299,7 +309,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_left_commands_behind_is_not_gone() {
         let (mut client, server) = tokio::io::duplex(4096);
-        let mut wire = Wire::new(server);
+        let mut wire = Wire::new(server, MessageMemory::new(1 << 20).claim());
         client.write_all(b"QUIT\r\n").await.unwrap();
         client.shutdown().await.unwrap();
         assert!(
@@ -314,7 +324,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_given_up() {
         let (_client, server) = tokio::io::duplex(16);
-        let mut wire = Wire::new(server);
+        let mut wire = Wire::new(server, MessageMemory::new(1 << 20).claim());
         wire.reply(&Reply::plain(250, "longer than the pipe is wide"));
         assert_eq!(wire.flush(soon()).await, Err(Gone::Stalled));
     }

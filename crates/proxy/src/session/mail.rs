@@ -6,10 +6,12 @@ use sekisho_policy::Class;
 use sekisho_policy::event::{Event, Stage, TransactionFacts};
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::Requirement;
+use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::command::MailCommand;
 use sekisho_smtp::{Refusal, Reply};
 
 use super::io::Gone;
+use super::message::RESERVED;
 use super::stream::Transport;
 use super::transaction::{Draft, Transaction, sender};
 use super::{Flow, Session, refused};
@@ -28,6 +30,9 @@ impl<S: Transport> Session<S> {
                 (4, 7, 0),
                 "No more messages in this session; please connect again",
             )));
+        }
+        if !live.memory.has_room(RESERVED) {
+            return Ok(self.lack_memory());
         }
         self.weigh_source();
         let facts = TransactionFacts {
@@ -71,6 +76,13 @@ impl<S: Transport> Session<S> {
         let mut transaction = Transaction::begin(live, command, class, seed, draft);
         transaction.charges.envelope.extend(judged.receipt);
         self.transaction = Some(Box::new(transaction));
+        self.prove();
+    }
+
+    /// Nothing of a message is here yet that would have to be sent again.
+    pub(super) fn lack_memory(&mut self) -> Flow {
+        self.shared.metrics.detected(Detection::OutOfMemory);
+        self.say(&no_memory())
     }
 
     /// The grammar knows what was demanded when the client connected; a newer snapshot may demand more.
@@ -78,4 +90,13 @@ impl<S: Transport> Session<S> {
         let requirement = live.rules.gateway().authentication.requirement;
         self.grammar.is_authenticated() || requirement == Requirement::Optional
     }
+}
+
+/// All that clients may make us keep is kept.
+pub(super) fn no_memory() -> Reply {
+    Reply::new(
+        452,
+        (4, 3, 1),
+        "Too many messages are on their way; please try again later",
+    )
 }

@@ -16,6 +16,7 @@ mod noop;
 mod quit;
 mod rcpt;
 mod reset;
+mod slowness;
 mod starttls;
 pub(crate) mod stream;
 mod tally;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use sekisho_policy::Account;
 use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
+use sekisho_policy::snapshot::GatewayLimits;
 use sekisho_runtime::metrics::{AuthResult, Detection, Mechanism, OpenSession, ReplyClass};
 use sekisho_smtp::grammar::{self, Buffered};
 use sekisho_smtp::line::{self, Expect};
@@ -40,10 +42,12 @@ use tokio::time::Instant;
 
 use crate::engine::Judged;
 use crate::listener::Door;
+use crate::listener::sources::Place;
 use crate::live::Live;
 use crate::shared::Shared;
 use crate::upstream::Caller;
 use io::{Gone, Taken, Wire};
+pub(crate) use stream::Hellos;
 use stream::{Stream, Transport};
 use tally::Tally;
 use transaction::Transaction;
@@ -82,8 +86,13 @@ pub(crate) struct Session<S> {
     caller: Caller,
     transaction: Option<Box<Transaction>>,
     tally: Tally,
+    /// When it ends: soon as long as nobody has logged in or begun a message.
     ends_at: Instant,
+    latest_end: Instant,
+    /// What it may cost.
+    limits: Arc<GatewayLimits>,
     open: OpenSession,
+    place: Place,
     /// The last reply's class, for metrics.
     said: ReplyClass,
 }
@@ -109,17 +118,27 @@ impl<S: Transport> Session<S> {
         if Box::pin(self.greet()).await? == Flow::Close {
             return Ok(());
         }
+        // From when on the next command is waited for: its octets must not come one by one for ever.
+        let mut waits_since = None;
         loop {
             let flow = match self.wire.take_line(Expect::Command, verbs::read) {
-                Taken::Line((verb, parsed)) => self.obey(verb, parsed).await?,
-                Taken::Fault(error) => self.refuse_line(error),
+                Taken::Line((verb, parsed)) => {
+                    waits_since = None;
+                    self.obey(verb, parsed).await?
+                }
+                Taken::Fault(error) => {
+                    waits_since = None;
+                    let flow = self.refuse_line(error);
+                    self.repent_unless_over(flow).await?
+                }
                 Taken::Incomplete => {
                     let resting = self.transaction.is_none();
                     if resting && shutdown.is_draining() {
                         return Err(Gone::Draining);
                     }
-                    let (reply_by, until) =
-                        (self.reply_by(), self.until(self.shared.limits.command));
+                    let since = *waits_since.get_or_insert_with(Instant::now);
+                    let until = (since + self.shared.limits.command).min(self.ends_at);
+                    let reply_by = self.reply_by();
                     let rests_at = self.hop_rests_at();
                     tokio::select! {
                         biased;
@@ -152,6 +171,7 @@ impl<S: Transport> Session<S> {
         if self.hop_rests_at() <= Instant::now() {
             self.rest_hop();
         }
+        let sins = self.tally.sins();
         let buffered = Buffered::of(self.wire.received());
         let flow = match parsed {
             Err(refusal) => Ok(self.refuse_command(verb, refusal)),
@@ -164,7 +184,12 @@ impl<S: Transport> Session<S> {
             },
         };
         self.shared.metrics.command(verb, self.said);
-        Ok(self.enough().unwrap_or(flow?))
+        let flow = flow?;
+        if self.tally.sins() > sins {
+            self.repent_unless_over(flow).await
+        } else {
+            Ok(self.enough().unwrap_or(flow))
+        }
     }
 
     async fn dispatch(&mut self, command: Command) -> Result<Flow, Gone> {
@@ -237,7 +262,7 @@ impl<S: Transport> Session<S> {
 
     /// Ends a session that makes too much of nothing.
     fn enough(&mut self) -> Option<Flow> {
-        let too_much = self.tally.exceeded(&self.shared.limits)?;
+        let too_much = self.tally.exceeded(&self.limits)?;
         self.shared.metrics.detected(Detection::TooManyErrors);
         self.tally = Tally::default();
         Some(self.say(&too_much))
@@ -341,17 +366,6 @@ impl<S: Transport> Session<S> {
             self.facts = judged.step.event.session.clone();
         }
         judged
-    }
-
-    /// Puts up with the pause that a verdict imposes.
-    async fn pause(&self, judged: &Judged) {
-        if let sekisho_policy::Verdict::Delay(millis) = judged.verdict() {
-            let pause = std::time::Duration::from_millis(millis.0).min(self.shared.limits.delay);
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.shared.shutdown.aborting() => {}
-            }
-        }
     }
 
     fn account_name(&self) -> Option<&Account> {

@@ -1,8 +1,9 @@
 //! How a session begins: what is known of the client, and what the listener demands of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sekisho_policy::event::{SessionFacts, Tls};
+use sekisho_policy::event::{BeforeGreeting, HeloForm, SessionFacts, Tls};
 use sekisho_policy::snapshot::{Authentication, ListenerTls, Requirement};
 use sekisho_runtime::metrics::{OpenSession, ReplyClass};
 use sekisho_smtp::grammar::{self, AuthOver, Demand, Demands, Transport as Carrier, Xclient};
@@ -14,6 +15,7 @@ use super::stream::{Stream, Transport};
 use super::tally::Tally;
 use super::{Ends, Session};
 use crate::listener::Door;
+use crate::listener::sources::Place;
 use crate::shared::Shared;
 use crate::upstream::{Caller, ClientIdentity};
 
@@ -23,7 +25,7 @@ impl<S: Transport> Session<S> {
         ends: Ends,
         door: Arc<Door>,
         shared: Arc<Shared>,
-        open: OpenSession,
+        (open, place): (OpenSession, Place),
     ) -> Self {
         let (carrier, tls) = match stream {
             Stream::Tls(_) => (Carrier::Tls, Tls::On),
@@ -36,9 +38,13 @@ impl<S: Transport> Session<S> {
             source: shared.source(ends.source.ip()),
             tls,
             helo: None,
+            helo_form: HeloForm::Unsaid,
+            before_greeting: BeforeGreeting::Silent,
         };
+        let now = Instant::now();
+        let lasts = Duration::from_millis(live.limits.session_duration.0);
         Self {
-            wire: Wire::new(stream),
+            wire: Wire::new(stream, live.memory.claim()),
             grammar: grammar::Session::new(demands, carrier),
             ends,
             name: Told::Unavailable,
@@ -48,8 +54,11 @@ impl<S: Transport> Session<S> {
             caller: Caller::new(stranger(ends)),
             transaction: None,
             tally: Tally::default(),
-            ends_at: Instant::now() + shared.limits.session,
+            ends_at: now + lasts.min(shared.limits.unproven),
+            latest_end: now + lasts,
+            limits: live.limits.clone(),
             open,
+            place,
             said: ReplyClass::None,
             shared,
             door,

@@ -10,11 +10,16 @@ use sekisho_smtp::{Command, ForwardPath, Reply};
 
 use super::forward::{self, Setback};
 use super::io::{Gone, Taken};
+use super::mail::no_memory;
+use super::message::NO_MEMORY;
 use super::stream::Transport;
 use super::verbs::{self, Verb};
 use super::{Flow, Session, refused};
 use crate::engine::Judged;
 use crate::live::Live;
+
+/// What a recipient and its record take of memory, roughly.
+const PER_RECIPIENT: u64 = 1024;
 
 /// Recipients that are asked of the next hop together.
 const GROUP: usize = 50;
@@ -123,7 +128,15 @@ impl<S: Transport> Session<S> {
                 };
                 self.refuse_recipient(judged, reply, end).await;
             }
-            (None, Some(Ok(()))) => self.accept_recipient(command, judged),
+            (None, Some(Ok(()))) if self.keeps_one_more() => {
+                self.accept_recipient(command, judged);
+            }
+            (None, Some(Ok(()))) => {
+                let setback = Setback::failed(NO_MEMORY, no_memory());
+                let reply = setback.reply.clone().tagged(judged.id());
+                let end = setback.end(&reply);
+                self.refuse_recipient(judged, reply, end).await;
+            }
             (None, answer) => {
                 let setback = answer.and_then(Result::err).unwrap_or_else(forward::lost);
                 let reply = setback.reply.clone().tagged(judged.id());
@@ -131,6 +144,14 @@ impl<S: Transport> Session<S> {
                 self.refuse_recipient(judged, reply, end).await;
             }
         }
+    }
+
+    /// Whether one more recipient and its record can be kept.
+    fn keeps_one_more(&mut self) -> bool {
+        self.transaction.as_mut().is_some_and(|transaction| {
+            let kept = transaction.recipients.len() as u64 + 1;
+            transaction.kept.grow_to(kept * PER_RECIPIENT)
+        })
     }
 
     fn is_full(&self, more: usize) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sekisho_policy::event::Tls;
+use sekisho_policy::event::{HeloForm, Tls};
 use sekisho_runtime::metrics::{Detection, HandshakeError, Transport as Protection};
 use sekisho_runtime::tls::handshake_error;
 use sekisho_smtp::Reply;
@@ -17,22 +17,38 @@ impl<S: Transport> Session<S> {
         let Some(config) = self.door.tls_config.clone() else {
             return Ok(self.say(&Reply::new(454, (4, 7, 0), "TLS is not available now")));
         };
+        let Ok(shaking) = self.place.shake(&self.limits) else {
+            self.shared.metrics.detected(Detection::TooManyConnections);
+            return Ok(self.say(&Reply::new(454, (4, 7, 0), "TLS is not available now")));
+        };
         self.say(&Reply::new(220, (2, 0, 0), "Begin TLS"));
         let reply_by = self.reply_by();
         self.wire.flush(reply_by).await?;
-        let wire = std::mem::replace(&mut self.wire, Wire::new(Stream::Gone));
+        let wire = self.rewire(Stream::Gone);
         let (plain, injected) = wire.into_stream();
         if injected > 0 {
             self.shared.metrics.detected(Detection::StartTlsInjection);
         }
         let until = self.until(self.shared.limits.handshake);
-        match timeout_at(until, plain.secure(config)).await {
-            Ok(Ok(secured)) => self.wire = Wire::new(secured),
+        let secured = tokio::select! {
+            biased;
+            secured = timeout_at(until, plain.secure(config, &self.shared.hellos)) => secured,
+            () = self.shared.shutdown.aborting() => return Err(Gone::Draining),
+        };
+        match secured {
+            Ok(Ok(secured)) => drop(self.rewire(secured)),
             Ok(Err(error)) => return Ok(self.fail_handshake(handshake_error(&error))),
             Err(_) => return Ok(self.fail_handshake(HandshakeError::Timeout)),
         }
+        drop(shaking);
         self.forget();
         Ok(Flow::On)
+    }
+
+    /// Another stream from now on; what was received by the one before is not looked at.
+    fn rewire(&mut self, stream: Stream<S>) -> Wire<Stream<S>> {
+        let wire = Wire::new(stream, self.live().memory.claim());
+        std::mem::replace(&mut self.wire, wire)
     }
 
     fn fail_handshake(&self, error: HandshakeError) -> Flow {
@@ -48,6 +64,7 @@ impl<S: Transport> Session<S> {
         let facts = Arc::make_mut(&mut self.facts);
         facts.tls = Tls::On;
         facts.helo = None;
+        facts.helo_form = HeloForm::Unsaid;
         self.identify();
     }
 }

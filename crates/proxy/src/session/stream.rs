@@ -1,13 +1,16 @@
 //! A client's connection, in the clear or under TLS: STARTTLS turns the one into the other.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Anything octets travel over: a socket, or a pipe in tests.
@@ -25,6 +28,18 @@ pub(crate) enum Stream<S> {
     Gone,
 }
 
+/// The beginnings of TLS handshakes that may be worked on at once: as many as there are processors. The others wait for their
+/// turn outside of the run queue, so that a flood of them delays a session by a few and not by all.
+#[derive(Debug)]
+pub(crate) struct Hellos(Semaphore);
+
+impl Default for Hellos {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self(Semaphore::new(processors))
+    }
+}
+
 impl<S: Transport> Stream<S> {
     /// The name of the cipher suite in use, as rustls has it.
     pub(crate) fn cipher_suite(&self) -> Option<&'static str> {
@@ -33,15 +48,28 @@ impl<S: Transport> Stream<S> {
         connection.negotiated_cipher_suite()?.suite().as_str()
     }
 
-    /// Lets the client begin TLS.
+    /// Lets the client begin TLS. The keys and the signature are worked out at the client's first words; a client that is slow
+    /// before or after them takes nobody's turn.
     ///
     /// # Errors
     /// The handshake failed, or TLS is there already.
-    pub(crate) async fn secure(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(crate) async fn secure(
+        self,
+        config: Arc<ServerConfig>,
+        hellos: &Hellos,
+    ) -> io::Result<Self> {
         let Self::Plain(plain) = self else {
             return Err(io::Error::other("TLS within TLS"));
         };
-        let tls = TlsAcceptor::from(config).accept(plain).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), plain).await?;
+        let turn = hellos.0.acquire().await.map_err(io::Error::other)?;
+        let mut shaking = hello.into_stream(config);
+        let begun = poll_fn(|cx| Poll::Ready(Pin::new(&mut shaking).poll(cx))).await;
+        drop(turn);
+        let tls = match begun {
+            Poll::Ready(shaken) => shaken?,
+            Poll::Pending => shaking.await?,
+        };
         Ok(Self::Tls(Box::new(tls)))
     }
 }

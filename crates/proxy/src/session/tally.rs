@@ -1,8 +1,10 @@
 //! What a session has made of nothing so far: errors, idle commands, failed logins, refused recipients.
 
+use sekisho_policy::snapshot::GatewayLimits;
 use sekisho_smtp::Reply;
 
-use crate::limits::Limits;
+/// Refused recipients that weigh as much as one error: a list of honest people has stale addresses in it.
+const RECIPIENTS_PER_ERROR: u32 = 10;
 
 /// Counts that end a session when they grow too large.
 #[derive(Debug, Default)]
@@ -15,6 +17,10 @@ pub(super) struct Tally {
     pub(super) transactions: u32,
     /// Octets of chunks that were refused.
     pub(super) drained: u64,
+    /// MAIL commands.
+    pub(super) transactions: u32,
+    /// It should have waited in the tarpit, and that was full.
+    pub(super) crowded_out: bool,
 }
 
 impl Tally {
@@ -25,8 +31,23 @@ impl Tally {
         self.drained = 0;
     }
 
+    /// Errors as the tarpit counts them.
+    pub(super) fn sins(&self) -> u32 {
+        let recipients = self.refused_recipients / RECIPIENTS_PER_ERROR;
+        self.errors
+            .saturating_add(self.failed_logins)
+            .saturating_add(recipients)
+    }
+
     /// The last reply, if any bound is reached.
-    pub(super) fn exceeded(&self, limits: &Limits) -> Option<Reply> {
+    pub(super) fn exceeded(&self, limits: &GatewayLimits) -> Option<Reply> {
+        if self.crowded_out {
+            return Some(Reply::new(
+                421,
+                (4, 7, 0),
+                "Too many errors; try again later",
+            ));
+        }
         let table = [
             (self.errors, limits.errors, "Too many errors"),
             (
@@ -36,7 +57,7 @@ impl Tally {
             ),
             (
                 self.failed_logins,
-                limits.failed_logins,
+                limits.auth_attempts,
                 "Too many failed logins",
             ),
             (

@@ -16,6 +16,7 @@ use super::Session;
 use super::forward::Setback;
 use super::stream::Transport;
 use crate::live::Live;
+use crate::memory::Claim;
 use crate::shared::Shared;
 use crate::upstream;
 
@@ -39,6 +40,8 @@ pub(super) struct Transaction {
     pub(super) draft: Draft,
     /// All of the message is here, and its content is looked at.
     pub(super) is_whole: bool,
+    /// What its recipients take of memory.
+    pub(super) kept: Claim,
     /// The last refusal, which is how it ended if the client gives up after it.
     pub(super) refused: Option<End>,
 }
@@ -106,6 +109,7 @@ impl Transaction {
         draft: Draft,
     ) -> Self {
         Self {
+            kept: live.memory.claim(),
             live,
             mail,
             class,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sekisho_policy::Account;
-use sekisho_policy::event::Stage;
+use sekisho_policy::event::{HeloForm, Stage};
 use sekisho_smtp::Reply;
 use sekisho_smtp::grammar::{Greeting, XclientLogin};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
@@ -116,8 +116,14 @@ impl<S: Transport> Session<S> {
             self.weighed = false;
         }
         match &attributes.helo {
-            Some(Told::Known(helo)) => facts.helo = Some(helo.as_str().into()),
-            Some(Told::Unavailable | Told::TemporarilyUnavailable) => facts.helo = None,
+            Some(Told::Known(helo)) => {
+                facts.helo_form = HeloForm::of(helo.as_str(), Some(self.shared.host_name.as_str()));
+                facts.helo = Some(helo.as_str().into());
+            }
+            Some(Told::Unavailable | Told::TemporarilyUnavailable) => {
+                facts.helo = None;
+                facts.helo_form = HeloForm::Unsaid;
+            }
             None => {}
         }
     }

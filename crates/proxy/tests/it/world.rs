@@ -48,6 +48,7 @@ impl Objects {
                     "endpoints": [], "tls": "Off", "clientIdentity": "None", "recipientCheck": "AtRcpt"
                 },
                 "afterData": 5000,
+                "limits": { "tarpit": { "mode": "Never" } },
                 "onUnavailable": { "config": "Keep", "message": "RouteSuspect" },
                 "privacy": { "recipients": "Plain", "clientAddressInReceived": "Include" }
             },
@@ -127,26 +128,19 @@ impl Objects {
                 .as_u64()
                 .map_or(default, Duration::from_millis)
         };
-        let count = |name: &str, default: u32| {
-            self.limits[name]
-                .as_u64()
-                .map_or(default, |count| u32::try_from(count).unwrap_or(u32::MAX))
-        };
         let defaults = Limits::default();
         Limits {
             preamble: millis("preamble", defaults.preamble),
             command: millis("command", defaults.command),
             data_block: millis("dataBlock", defaults.data_block),
-            session: millis("session", defaults.session),
             envelope: millis("envelope", defaults.envelope),
+            exchange: millis("exchange", defaults.exchange),
+            grace: millis("grace", defaults.grace),
+            unproven: millis("unproven", defaults.unproven),
             hop: millis("hop", defaults.hop),
             // Dialogues write down who connects to a next hop, so nobody else does.
             probe: millis("probe", Duration::from_secs(3600)),
             engine_pause: millis("enginePause", defaults.engine_pause),
-            errors: count("errors", defaults.errors),
-            idle_commands: count("idleCommands", defaults.idle_commands),
-            failed_logins: count("failedLogins", defaults.failed_logins),
-            refused_recipients: count("refusedRecipients", defaults.refused_recipients),
             message: self.limits["message"].as_u64().unwrap_or(defaults.message),
             drained: self.limits["drained"].as_u64().unwrap_or(defaults.drained),
             ..defaults

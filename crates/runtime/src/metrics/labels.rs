@@ -184,18 +184,26 @@ labels! {
     Detection {
         AccountLocked => "account_locked",
         AttachmentBlocked => "attachment_blocked",
+        /// A name in EHLO or HELO that is malformed, ours, or an address without brackets.
+        BadHelo => "bad_helo",
         BareNewline => "bare_newline",
         CountryRefused => "country_refused",
         DecoyAccount => "decoy_account",
         EarlyTalker => "early_talker",
+        /// What clients may make the proxy keep was used up; one was told 452.
+        OutOfMemory => "out_of_memory",
         ProxyHeaderRejected => "proxy_header_rejected",
         RateExceeded => "rate_exceeded",
         RelayAttempt => "relay_attempt",
         SenderMismatch => "sender_mismatch",
+        /// A message that came more slowly than `minBytesPerSecond`, or not at all any more.
+        SlowClient => "slow_client",
         SmugglingAttempt => "smuggling_attempt",
         SourceLocked => "source_locked",
         SpamVerdict => "spam_verdict",
         StartTlsInjection => "starttls_injection",
+        /// A client was made to wait for a reply.
+        Tarpitted => "tarpitted",
         /// A bound on connections was reached, of the gateway or of one source.
         TooManyConnections => "too_many_connections",
         TooManyErrors => "too_many_errors",

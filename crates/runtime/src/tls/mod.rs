@@ -15,7 +15,7 @@ pub use client::{Roots, Verification, client_config};
 pub use identity::Identity;
 pub use resolver::CertResolver;
 pub use self_signed::self_signed;
-pub use server::{handshake_error, server_config};
+pub use server::{handshake_error, mail_server_config, server_config};
 
 /// The one crypto provider. It is handed to each configuration, never installed for the process.
 fn provider() -> Arc<CryptoProvider> {

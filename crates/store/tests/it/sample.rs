@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sekisho_policy::decision::Verdict;
 use sekisho_policy::event::{
+    BeforeGreeting, HeloForm,
     AccountFacts, Fact, Network, SessionFacts, Source, SourceTrust, Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::record::{End, Hop, Step};
@@ -156,6 +157,8 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
                 },
                 tls: Tls::On,
                 helo: Some("client.example.jp".into()),
+                helo_form: HeloForm::Good,
+                before_greeting: BeforeGreeting::Silent,
             }),
             account: Some(Arc::new(AccountFacts {
                 name: account(owner),

@@ -10,7 +10,7 @@ mod schema;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sekisho_policy::event::{Country, DomainStanding, Network, StageName};
+use sekisho_policy::event::{BeforeGreeting, Country, DomainStanding, Network, StageName};
 use sekisho_policy::{Class, Millis, Opinion, Timestamp};
 use serde::Deserialize;
 
@@ -88,6 +88,8 @@ pub struct TestClient {
     pub network: Network,
     /// What it says in EHLO.
     pub helo: Option<String>,
+    /// Whether it speaks before it is greeted.
+    pub before_greeting: BeforeGreeting,
     /// What does not answer meanwhile.
     pub outages: Vec<Outage>,
     /// How often it happens.

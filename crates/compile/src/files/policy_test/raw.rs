@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_policy::Opinion;
-use sekisho_policy::event::{DomainStanding, Network};
+use sekisho_policy::event::{BeforeGreeting, DomainStanding, Network};
 use sekisho_policy::opinion::{EngineFault, EngineVerdict};
 use serde::Deserialize;
 
@@ -45,6 +45,7 @@ pub(super) struct RawAct {
     pub(super) reverse_names: Option<Vec<String>>,
     pub(super) network: Option<Network>,
     pub(super) helo: Option<String>,
+    pub(super) before_greeting: Option<BeforeGreeting>,
     pub(super) outages: Option<Vec<Outage>>,
     pub(super) repeat: Option<u32>,
     pub(super) every: Option<String>,

@@ -194,6 +194,10 @@ impl Reader<'_> {
                 .or_else(|| defaults.reverse_names.clone()),
             network: raw.network.or(defaults.network).unwrap_or_default(),
             helo: or(&raw.helo, &defaults.helo),
+            before_greeting: raw
+                .before_greeting
+                .or(defaults.before_greeting)
+                .unwrap_or_default(),
             outages: raw
                 .outages
                 .clone()

@@ -49,6 +49,7 @@ fn client() -> Value {
         "asn": { "type": "integer", "minimum": 1, "maximum": u32::MAX },
         "reverseNames": list(text(253), 16),
         "helo": text(255),
+        "beforeGreeting": words(&["Silent", "Talked"]),
         "outages": {
             "type": "array",
             "maxItems": 4,

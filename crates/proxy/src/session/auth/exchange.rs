@@ -4,6 +4,7 @@ use sekisho_policy::snapshot::Mechanism;
 use sekisho_smtp::line::Expect;
 use sekisho_smtp::sasl::{self, Credentials, Secret, ServerExchange, ServerStep, TokenMechanism};
 use sekisho_smtp::{Error, Reply};
+use tokio::time::Instant;
 
 use super::super::Session;
 use super::super::io::{Gone, Taken};
@@ -47,13 +48,14 @@ impl<S: Transport> Session<S> {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(error)),
         };
+        let until = self.until(self.shared.limits.exchange);
         loop {
             let challenge = match step {
                 ServerStep::Done(credentials) => return Ok(Ok(credentials)),
                 ServerStep::Challenge(challenge) => challenge,
             };
             self.say(&Reply::plain(334, challenge));
-            let response = self.response().await?;
+            let response = self.response_by(until).await?;
             step = match response.and_then(|response| exchange.respond(&response)) {
                 Ok(step) => step,
                 Err(error) => return Ok(Err(error)),
@@ -87,7 +89,11 @@ impl<S: Transport> Session<S> {
 
     /// The client's answer to a challenge.
     pub(super) async fn response(&mut self) -> Result<Result<Secret, Error>, Gone> {
-        let until = self.until(self.shared.limits.command);
+        let until = self.until(self.shared.limits.exchange);
+        self.response_by(until).await
+    }
+
+    async fn response_by(&mut self, until: Instant) -> Result<Result<Secret, Error>, Gone> {
         loop {
             match self
                 .wire

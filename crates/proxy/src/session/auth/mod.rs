@@ -128,6 +128,7 @@ impl<S: Transport> Session<S> {
             }
             Verdict::Unavailable(failure) => {
                 tracing::warn!(%failure, "a token could not be checked");
+                self.tally.failed_logins += 1;
                 Ok((AuthResult::Unavailable, self.say(&failure.reply())))
             }
         }
@@ -163,6 +164,7 @@ impl<S: Transport> Session<S> {
             why: failure.to_string(),
             reply: reply.to_string(),
         };
+        self.tally.failed_logins += 1;
         let flow = self.say(&reply);
         self.record_alone(live, asked.step, end);
         (AuthResult::Unavailable, flow)
@@ -208,6 +210,7 @@ impl<S: Transport> Session<S> {
             return Err(Box::new(judged));
         }
         let network = judged.decision().network;
+        self.prove();
         self.account = Some(if account.network == network {
             account
         } else {

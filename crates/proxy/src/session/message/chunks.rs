@@ -47,7 +47,7 @@ impl<S: Transport> Session<S> {
             }
             match self.command_between(&mut flow) {
                 None => {
-                    let until = self.until(self.shared.limits.command).min(intake.until);
+                    let until = self.until(self.shared.limits.command).min(intake.due());
                     self.more_in_transaction(until).await?;
                 }
                 Some(Next::Aside) => {}

@@ -12,10 +12,17 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use crate::content;
 use crate::held::Held;
 use crate::live::Live;
+use crate::memory::Claim;
 use crate::shared::Shared;
+
+/// Octets of memory without which no message is begun.
+pub(in crate::session) const RESERVED: u64 = 32 * 1024;
+/// What the walker keeps of parts and their names, roughly.
+const PARTS: u64 = 64 * 1024;
 
 /// One message on its way in.
 #[derive(Debug)]
@@ -36,8 +43,9 @@ pub(in crate::session) struct Intake {
     most: u64,
     ended: bool,
     lone_dot: bool,
-    /// The whole message must have come by then.
-    pub(super) until: Instant,
+    /// What is kept to look at the message: its header section, its text.
+    looking: Claim,
+    pace: Pace,
 }
 
 /// How the client sends it.
@@ -76,6 +84,7 @@ enum Header {
 impl Intake {
     pub(super) fn new(
         shared: &Shared,
+        live: &Live,
         carriage: Carriage,
         max_size: Option<u64>,
         needs: ContentNeeds,
@@ -98,14 +107,47 @@ impl Intake {
             digest: needs.engines.then(Sha256::new),
             held: Held::new(
                 limits.held_in_memory,
-                shared.message_memory.clone(),
+                &live.memory,
                 shared.metrics.process(),
             ),
             most: max_size.unwrap_or(u64::MAX).min(limits.message),
             ended: false,
             lone_dot: false,
-            until: Instant::now() + limits.data_total,
+            looking: live.memory.claim(),
+            pace: Pace::new(limits, &live.limits),
         }
+    }
+
+    /// Claims what the message surely needs; `false` if it cannot be had.
+    pub(super) fn reserve(&mut self) -> bool {
+        self.looking.set(RESERVED)
+    }
+
+    /// Claims what is kept by now to look at the message.
+    pub(super) fn settle_looking(&mut self) -> bool {
+        let octets = self.octets();
+        let header = match &self.header {
+            Header::Reading(reader) | Header::Complete(reader) => reader.section().len() as u64,
+            Header::TooLong => 0,
+        };
+        let walked = self.walker.as_ref().map_or(0, |_| octets.min(PARTS));
+        let text = if self.needs.text && self.walker.is_some() {
+            // The text, and the room that a growing text has beyond it.
+            2 * octets.min(content::MAX_TEXT as u64)
+        } else {
+            0
+        };
+        self.looking.set((2 * header + walked + text).max(RESERVED))
+    }
+
+    /// When the next octets must have come, by the pace that the message has to keep.
+    pub(super) fn due(&self) -> Instant {
+        self.pace.due(self.octets())
+    }
+
+    /// Whether the client is fast enough for the message to pass while it comes in. Once it does, it must remain so.
+    pub(super) fn may_stream(&mut self) -> bool {
+        self.pace.stream(self.octets())
     }
 
     /// Takes octets of the message; answers with how many of `input` belonged to it.

@@ -4,6 +4,7 @@
 mod added;
 mod chunks;
 mod intake;
+mod pace;
 mod send;
 mod verdict;
 
@@ -15,6 +16,7 @@ use sekisho_policy::event::{EndFacts, Fact, Scan, Stage};
 use sekisho_policy::record::{End, Hop};
 use sekisho_policy::snapshot::{Gateway, ReceivedPrivacy, VerdictHeader};
 use sekisho_policy::{DecisionId, Need, Opinion};
+use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::Reply;
 use sekisho_smtp::header::Edits;
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use super::data::Sent;
 use super::forward::{Setback, cut_short};
 use super::io::Gone;
+use super::mail::no_memory;
 use super::stream::Transport;
 use super::transaction::Transaction;
 use super::{Session, refused};
@@ -29,7 +32,12 @@ use crate::classify::Inquiry;
 use crate::content;
 use crate::held::Content;
 use crate::live::Live;
-pub(super) use intake::{Carriage, Intake};
+pub(super) use intake::{Carriage, Intake, RESERVED};
+pub(super) use pace::Pace;
+
+/// Why something that a client sent is not kept.
+pub(super) const NO_MEMORY: &str =
+    "clients make the proxy keep as much as limits.maxBufferedBytes and limits.maxSpooledBytes allow";
 
 /// Octets that are read ahead before the next hop is bothered: a message that fits is judged whole.
 const WINDOW: usize = 64 * 1024;
@@ -66,7 +74,7 @@ impl<S: Transport> Session<S> {
         let event = self.event(Stage::Mail);
         let limits = live.rules.message_limits(&event);
         let needs = live.rules.content(&event);
-        Intake::new(&self.shared, carriage, limits.max_size, needs)
+        Intake::new(&self.shared, live, carriage, limits.max_size, needs)
     }
 
     /// Takes the message from the client and passes it on.
@@ -75,13 +83,24 @@ impl<S: Transport> Session<S> {
         live: &Arc<Live>,
         intake: &mut Intake,
     ) -> Result<Sent, Stop> {
+        if !intake.reserve() {
+            self.shared.metrics.detected(Detection::OutOfMemory);
+            return Err(self.stop(Setback::failed(NO_MEMORY, no_memory())));
+        }
         while !intake.has_header() {
             self.take_in(intake).await?;
         }
         self.judge_header(live, intake).await?;
         // A field that tells the class must tell the last one.
-        let whole = intake.needs().hold() || tells_verdict(live.rules.gateway());
-        while !intake.has_ended() && (whole || intake.held.memory_len() < WINDOW) {
+        let mut whole = intake.needs().hold() || tells_verdict(live.rules.gateway());
+        while !intake.has_ended() {
+            // A slow client would hold a connection of the next hop for as long as it takes.
+            if !whole && intake.held.memory_len() >= WINDOW {
+                if intake.may_stream() {
+                    break;
+                }
+                whole = true;
+            }
             self.take_in(intake).await?;
         }
         if intake.has_ended() {
@@ -100,13 +119,19 @@ impl<S: Transport> Session<S> {
             self.next_chunk(intake, chunk).await?;
         }
         if intake.wants_octets() && self.wire.received().is_empty() {
-            let until = self.until(self.shared.limits.data_block).min(intake.until);
-            self.more_in_transaction(until).await?;
+            let until = self.next_block(intake);
+            self.more_in_transaction(until)
+                .await
+                .inspect_err(|gone| self.note_slow(*gone))?;
         }
         let consumed = intake.take(self.wire.received());
         self.wire.consume(consumed);
         if intake.is_too_large() {
             return Err(self.judge_too_large(intake).await);
+        }
+        if !intake.settle_looking() {
+            self.shared.metrics.detected(Detection::OutOfMemory);
+            return Err(self.stop(Setback::failed(NO_MEMORY, no_memory())));
         }
         if let Err(error) = intake.held.settle(&self.shared.spool).await {
             return Err(self.stop(Setback::failed(
@@ -122,6 +147,17 @@ impl<S: Transport> Session<S> {
             )));
         }
         Ok(())
+    }
+
+    /// When the next octets of the message must have come.
+    fn next_block(&self, intake: &Intake) -> Instant {
+        self.until(self.shared.limits.data_block).min(intake.due())
+    }
+
+    fn note_slow(&self, gone: Gone) {
+        if gone == Gone::Silent {
+            self.shared.metrics.detected(Detection::SlowClient);
+        }
     }
 
     async fn judge_header(&mut self, live: &Live, intake: &mut Intake) -> Result<(), Stop> {
@@ -275,7 +311,7 @@ impl<S: Transport> Session<S> {
                 return Ok(false);
             }
             if self.wire.received().is_empty() {
-                let until = self.until(self.shared.limits.data_block).min(intake.until);
+                let until = self.next_block(intake);
                 self.more(until).await?;
             }
             let consumed = intake.skip(self.wire.received());

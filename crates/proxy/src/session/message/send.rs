@@ -58,7 +58,9 @@ impl<S: Transport> Session<S> {
         live: &Arc<Live>,
         intake: &mut Intake,
     ) -> Result<Sent, Stop> {
-        let next = self.secure_hop(live, intake.until).await?;
+        // By when the next hop must take it depends on the client; each step has its own deadline.
+        let until = Instant::now() + Duration::from_millis(live.limits.message_duration.0);
+        let next = self.secure_hop(live, until).await?;
         let mut editor = self.editor(intake.edits);
         let mut next = self.begin_data(live, next, intake.edits).await?;
         self.pass_held(&mut next, intake, &mut editor).await?;
