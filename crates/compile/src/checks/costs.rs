@@ -1,31 +1,39 @@
 //! Bounds of what clients may cost that cannot hold, or are never reached.
 
-use sekisho_crd::{GatewayLimits, MailGatewaySpec, TarpitMode};
+use sekisho_crd::{ByteSize, GatewayLimits, MailGatewaySpec, TarpitMode};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::Objects;
+use crate::objects::{Objects, Platform};
 use crate::view::{View, valid};
+
+/// What a proxy in a cluster may take where nothing is said.
+const UNSAID_MEMORY: u64 = 512 << 20;
 
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     for view in valid::<MailGatewaySpec>(objects) {
-        memory(view, out);
+        memory(view, objects.platform, out);
         durations(view, out);
         tarpit(view, out);
     }
 }
 
 /// A proxy needs memory beside what it keeps of messages; one that may fill its container is killed with all its sessions.
-fn memory(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
-    let limit = view.spec.pods.as_ref().and_then(|pods| {
-        let resources = pods.resources.as_ref()?;
-        resources.limits.memory.as_ref()
-    });
-    let (Some(limit), Some(buffered)) = (limit, &view.spec.limits.max_buffered_bytes) else {
+fn memory(view: View<'_, MailGatewaySpec>, platform: Platform, out: &mut Vec<Diagnostic>) {
+    let resources = view.spec.pods.as_ref().and_then(|pods| pods.resources.as_ref());
+    let asked = resources.and_then(|resources| resources.requests.memory.as_ref());
+    let limit = resources.and_then(|resources| resources.limits.memory.as_ref());
+    let limit = match (limit, platform) {
+        (Some(limit), _) => limit.as_bytes(),
+        (None, Platform::Cluster) => asked.map_or(0, ByteSize::as_bytes).max(UNSAID_MEMORY),
+        (None, Platform::Any | Platform::Standalone) => return,
+    };
+    let Some(buffered) = &view.spec.limits.max_buffered_bytes else {
         return;
     };
-    if buffered.as_bytes() > limit.as_bytes() / 4 * 3 {
+    if buffered.as_bytes() > limit / 4 * 3 {
+        let limit = limit >> 20;
         let message =
-            format!("{buffered} leave too little of the {limit} of memory that a proxy may take");
+            format!("{buffered} leave too little of the {limit}Mi of memory that a proxy may take");
         let diagnostic = view.warning(Code::OutOfBounds, "limits.maxBufferedBytes", message);
         out.push(diagnostic.mend("use three quarters of pods.resources.limits.memory at most"));
     }

@@ -6,9 +6,9 @@ use sekisho_policy::Verdict;
 use sekisho_runtime::metrics::Detection;
 use tokio::time::sleep;
 
-use super::{Flow, Session};
 use super::io::Gone;
 use super::stream::Transport;
+use super::{Flow, Session};
 use crate::engine::Judged;
 use crate::tarpit;
 

@@ -6,6 +6,7 @@ mod gateway;
 mod hostile;
 mod oracle;
 mod sessions;
+mod protection;
 mod smuggling;
 mod world;
 

@@ -39,7 +39,7 @@ impl Arena {
             let hops = [("U".to_owned(), sink.address())].into();
             let mut objects = Objects::new();
             let generous = json!({ "errors": 60, "idleCommands": 500, "refusedRecipients": 60 });
-            objects.set("limits", "", &generous);
+            objects.set("gateway", "", &json!({ "limits": generous }));
             let policy =
                 json!({ "blockedExtensions": ["exe"], "maxRecipients": 5, "maxSize": 20_000 });
             objects.set("SubmissionPolicy", "all", &policy);

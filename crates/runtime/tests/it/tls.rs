@@ -7,7 +7,8 @@ use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection,
 };
 use sekisho_runtime::tls::{
-    CertResolver, Identity, Roots, Verification, client_config, self_signed, server_config,
+    CertResolver, Identity, Roots, Verification, client_config, mail_server_config, self_signed,
+    server_config,
 };
 
 const NOW: u64 = 1_780_300_000_000;
@@ -174,4 +175,72 @@ fn an_expired_certificate_is_refused_by_us_before_any_client_does() {
     let (_, pem) = identity(&["localhost"]);
     let error = Identity::from_pem("Secret/mail/mail-tls", &pem, &pem, NOW * 3).unwrap_err();
     assert!(error.to_string().contains("expired on"), "{error}");
+}
+
+/// Tickets are the process's: whoever shook hands at one listener is known at the next, and goes on being known when the
+/// certificate is replaced.
+#[test]
+fn a_ticket_is_good_at_every_mail_listener_and_outlives_its_certificate() {
+    let resolver = CertResolver::new(identity(&["mail.test"]).0, Vec::new());
+    let submission = mail_server_config(resolver.clone()).unwrap();
+    let submissions = mail_server_config(CertResolver::new(identity(&["mail.test"]).0, Vec::new()));
+    let client = client_config(Verification::Opportunistic).unwrap();
+    let kind = |server: &Arc<ServerConfig>| {
+        let ends = shake(&client, server, "mail.test").unwrap();
+        ends.server.handshake_kind()
+    };
+    assert_ne!(kind(&submission), Some(HandshakeKind::Resumed));
+    assert_eq!(kind(&submission), Some(HandshakeKind::Resumed));
+    assert_eq!(kind(&submissions.unwrap()), Some(HandshakeKind::Resumed));
+    resolver.replace(identity(&["mail.test"]).0, Vec::new());
+    assert_eq!(kind(&submission), Some(HandshakeKind::Resumed));
+}
+
+#[test]
+fn mail_is_the_only_protocol_that_is_spoken() {
+    let server = mail_server_config(CertResolver::new(identity(&["mail.test"]).0, Vec::new()));
+    let server = server.unwrap();
+    let asking = |protocols: &[&str]| {
+        let mut client =
+            Arc::unwrap_or_clone(client_config(Verification::Opportunistic).unwrap());
+        client.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+        shake(&Arc::new(client), &server, "mail.test").map(|ends| {
+            let agreed = ends.server.alpn_protocol();
+            agreed.map(|p| String::from_utf8_lossy(p).into_owned())
+        })
+    };
+    assert_eq!(asking(&[]), Ok(None), "mail programs name none");
+    assert_eq!(asking(&["smtp"]), Ok(Some("smtp".to_owned())));
+    assert_eq!(asking(&["h2", "smtp"]), Ok(Some("smtp".to_owned())));
+    for other in [&["h2", "http/1.1"][..], &["imap"], &["ftp"]] {
+        assert_eq!(
+            asking(other),
+            Err(rustls::Error::NoApplicationProtocol),
+            "{other:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_exchange_that_lasts_is_preferred_where_the_client_has_it() {
+    let server = mail_server_config(CertResolver::new(identity(&["mail.test"]).0, Vec::new()));
+    let server = server.unwrap();
+    let groups: Vec<String> = server
+        .crypto_provider()
+        .kx_groups
+        .iter()
+        .map(|group| format!("{:?}", group.name()))
+        .collect();
+    assert_eq!(
+        groups,
+        ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
+    );
+    for suite in &server.crypto_provider().cipher_suites {
+        let name = format!("{:?}", suite.suite());
+        assert!(
+            name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_"),
+            "{name} keeps no forward secrecy"
+        );
+        assert!(name.contains("GCM") || name.contains("CHACHA20"), "{name}");
+    }
 }

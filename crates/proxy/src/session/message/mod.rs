@@ -36,8 +36,7 @@ pub(super) use intake::{Carriage, Intake, RESERVED};
 pub(super) use pace::Pace;
 
 /// Why something that a client sent is not kept.
-pub(super) const NO_MEMORY: &str =
-    "clients make the proxy keep as much as limits.maxBufferedBytes and limits.maxSpooledBytes allow";
+pub(super) const NO_MEMORY: &str = "clients make the proxy keep as much as limits.maxBufferedBytes and limits.maxSpooledBytes allow";
 
 /// Octets that are read ahead before the next hop is bothered: a message that fits is judged whole.
 const WINDOW: usize = 64 * 1024;
