@@ -17,8 +17,6 @@ pub(super) struct Tally {
     pub(super) transactions: u32,
     /// Octets of chunks that were refused.
     pub(super) drained: u64,
-    /// MAIL commands.
-    pub(super) transactions: u32,
     /// It should have waited in the tarpit, and that was full.
     pub(super) crowded_out: bool,
 }
