@@ -43,7 +43,7 @@ impl Objects {
             "gateway": {
                 "object": { "kind": "MailGateway", "namespace": "mail", "name": "outbound" },
                 "listeners": [{ "name": "submission", "port": 0, "tls": "Off" }],
-                "authentication": { "requirement": "Optional", "backends": [], "mechanisms": ["PLAIN", "LOGIN"] },
+                "authentication": { "requirement": "Optional", "backends": ["upstream"], "mechanisms": ["PLAIN", "LOGIN"] },
                 "upstream": {
                     "endpoints": [], "tls": "Off", "clientIdentity": "None", "recipientCheck": "AtRcpt"
                 },
