@@ -188,6 +188,9 @@ fn backend(backend: &AuthBackend) -> &'static str {
         AuthBackend::Upstream => "Upstream",
         AuthBackend::AccountsFile(_) => "AccountsFile",
         AuthBackend::DovecotSasl(_) => "DovecotSasl",
+        AuthBackend::Http(_) => "Http",
+        AuthBackend::Oidc(_) => "Oidc",
+        AuthBackend::ServiceAccount(_) => "ServiceAccount",
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AppliesTo, BackendType, CountersType, CountryRuleSpec, Limit, LimitUnit, MailGatewaySpec,
-    Mechanism, OnExceed, RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
+    AppliesTo, CountersType, CountryRuleSpec, Limit, LimitUnit, MailGatewaySpec,
+    OnExceed, RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -32,40 +32,6 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
     let spec = view.spec;
     if spec.counters.type_ == CountersType::Redis {
         refuse(view, "counters.type", "Redis", "use Memory", out);
-    }
-    for (index, backend) in spec.authentication.backends.iter().enumerate() {
-        let name = match backend.type_ {
-            BackendType::Upstream | BackendType::AccountsFile | BackendType::DovecotSasl => {
-                continue;
-            }
-            BackendType::Http => "Http",
-            BackendType::Oidc => "Oidc",
-            BackendType::ServiceAccount => "ServiceAccount",
-        };
-        let field = format!("authentication.backends[{index}].type");
-        refuse(
-            view,
-            &field,
-            &format!("the backend {name}"),
-            "use Upstream, AccountsFile or DovecotSasl",
-            out,
-        );
-    }
-    for (index, mechanism) in spec.authentication.mechanisms.iter().enumerate() {
-        let name = match mechanism {
-            Mechanism::Xoauth2 | Mechanism::Oauthbearer => {
-                crate::lower::mechanism(*mechanism).name()
-            }
-            _ => continue,
-        };
-        let field = format!("authentication.mechanisms[{index}]");
-        refuse(
-            view,
-            &field,
-            &format!("the mechanism {name}"),
-            "use PLAIN, LOGIN or SCRAM-SHA-256",
-            out,
-        );
     }
 }
 

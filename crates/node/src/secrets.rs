@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// The file of the fleet's key.
 pub(crate) const FLEET_KEY: &str = "_fleet.key";
+/// The file of the keys that the cluster signs the tokens of its service accounts with.
+const CLUSTER_KEYS: &str = "_cluster.jwks";
 /// A Secret holds 1 MiB; files beside it are of nobody's making.
 const MOST_OCTETS: u64 = 2 << 20;
 const MOST_FILES: usize = 4096;
@@ -159,10 +161,22 @@ fn needs(snapshot: &Snapshot) -> Vec<(&str, Kinds)> {
             let kinds: Kinds = &[&["ca.crt"]];
             (name, kinds)
         });
+    let backends = snapshot.gateway.authentication.backends.iter();
+    let services = backends.flat_map(|backend| {
+        let named: [(Option<&str>, Kinds); 3] = [
+            (backend.authorities(), &[&["ca.crt"]]),
+            (backend.header(), &[&["value"]]),
+            (backend.credentials(), &[&["username", "password"]]),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(name, kinds)| Some((name?, kinds)))
+    });
     certificates
         .chain(logins)
         .chain(oauth)
         .chain(authorities)
+        .chain(services)
         .collect()
 }
 
@@ -200,6 +214,10 @@ impl Credentials for Secrets {
 
     fn label(&self, secret: &str) -> String {
         Self::label(self, secret)
+    }
+
+    fn cluster_keys(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.value_of_file(CLUSTER_KEYS)
     }
 }
 

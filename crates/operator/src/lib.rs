@@ -8,6 +8,7 @@ mod authority;
 pub mod bypass;
 mod callers;
 mod client;
+mod cluster_keys;
 mod decide;
 mod dirty;
 mod error;

@@ -38,6 +38,7 @@ pub(crate) struct Ears {
     pub(crate) fleet: watch::Receiver<Arc<Fleet>>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) authorities: watch::Receiver<String>,
+    pub(crate) cluster_keys: watch::Receiver<crate::cluster_keys::Known>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) findings: mpsc::UnboundedReceiver<crate::secrets::Finding>,
 }
@@ -78,6 +79,7 @@ impl Operator {
                     self.tools.authorities = self.ears.authorities.borrow_and_update().clone();
                     self.everything();
                 }
+                Ok(()) = self.ears.cluster_keys.changed() => self.everything(),
                 Some(done) = self.ears.done.recv() => self.take_outcome(&done),
                 Some(finding) = self.ears.findings.recv() => {
                     let namespace = finding.gateway.namespace.clone();

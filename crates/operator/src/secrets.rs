@@ -14,11 +14,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use sekisho_compile::ObjectKey;
 use sekisho_policy::Snapshot;
+use sekisho_policy::snapshot::AuthBackend;
 use sekisho_runtime::Clock;
 use sekisho_runtime::tls::{Identity, Roots, Verification, client_config};
 use sha2::Sha256;
 use tokio::sync::{OnceCell, mpsc};
 
+use crate::cluster_keys::Known;
 use crate::error::Error;
 use crate::labels;
 use crate::snapshots::name_of;
@@ -34,6 +36,9 @@ const CERTIFICATE: &[&str] = &["tls.crt", "tls.key"];
 const LOGIN: &[&str] = &["username", "password", "token"];
 const OAUTH: &[&str] = &["username", "client_id", "client_secret", "refresh_token"];
 const AUTHORITIES: &[&str] = &["ca.crt"];
+const HEADER: &[&str] = &["value"];
+/// The key of the cluster's keys in owned Secrets.
+const CLUSTER_KEYS: &str = "_cluster.jwks";
 
 /// What a gateway needs of Secrets, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +47,12 @@ pub(crate) struct Needed {
     pub(crate) logins: BTreeSet<String>,
     /// What tokens for relays are asked for with.
     pub(crate) oauth: BTreeSet<String>,
-    /// Whom certificates of next hops must be issued by.
+    /// Whom certificates of next hops and login services must be issued by.
     pub(crate) authorities: BTreeSet<String>,
+    /// What login services are shown.
+    pub(crate) headers: BTreeSet<String>,
+    /// Where service accounts log in: the cluster's keys.
+    pub(crate) cluster_keys: Option<Known>,
 }
 
 impl Needed {
@@ -53,6 +62,9 @@ impl Needed {
         let relays = members.filter_map(|member| member.relay.as_ref());
         let of_relays = relays.clone().map(|relay| &relay.trust);
         let trusts = of_relays.chain([&snapshot.gateway.upstream.trust]);
+        let backends = &snapshot.gateway.authentication.backends;
+        let of_backends = backends.iter().filter_map(AuthBackend::authorities);
+        let clients = backends.iter().filter_map(AuthBackend::credentials);
         Self {
             certificates: listeners
                 .flat_map(|listener| listener.certificates.clone())
@@ -60,13 +72,21 @@ impl Needed {
             logins: relays
                 .clone()
                 .filter_map(|relay| relay.credentials.clone())
+                .chain(clients.map(str::to_owned))
                 .collect(),
             oauth: relays
                 .filter_map(|relay| Some(relay.oauth.as_ref()?.credentials.clone()))
                 .collect(),
             authorities: trusts
                 .filter_map(|trust| trust.authorities.clone())
+                .chain(of_backends.map(str::to_owned))
                 .collect(),
+            headers: backends
+                .iter()
+                .filter_map(AuthBackend::header)
+                .map(str::to_owned)
+                .collect(),
+            cluster_keys: None,
         }
     }
 
@@ -76,6 +96,7 @@ impl Needed {
             .chain(&self.logins)
             .chain(&self.oauth)
             .chain(&self.authorities)
+            .chain(&self.headers)
     }
 }
 
@@ -159,6 +180,7 @@ impl Secrets {
             (&needed.logins, LOGIN, login as Check),
             (&needed.oauth, OAUTH, oauth),
             (&needed.authorities, AUTHORITIES, authorities),
+            (&needed.headers, HEADER, header),
         ] {
             for source in sources {
                 let found = read(&api, source).await?;
@@ -174,6 +196,20 @@ impl Secrets {
                     &mut problems,
                 );
             }
+        }
+        if let Some(known) = &needed.cluster_keys {
+            let keys = match known {
+                Known::Keys(keys) => Some(ByteString(keys.to_vec())),
+                Known::NotAsked => before.get(CLUSTER_KEYS).cloned(),
+                Known::Failed(why) => {
+                    problems.push(Problem {
+                        reason: "CredentialsPending",
+                        message: format!("the cluster's keys for tokens cannot be read: {why}"),
+                    });
+                    before.get(CLUSTER_KEYS).cloned()
+                }
+            };
+            data.extend(keys.map(|keys| (CLUSTER_KEYS.to_owned(), keys)));
         }
         let wanted = data
             .iter()
@@ -345,6 +381,10 @@ fn authorities(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), S
     client_config(Verification::Required(roots))
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+fn header(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+    require(gateway, name, values, HEADER)
 }
 
 fn has(values: &Values, key: &str) -> bool {

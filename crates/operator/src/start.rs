@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::authority::{Authorities, Keeper, Source};
 use crate::callers::Callers;
+use crate::cluster_keys::ClusterKeys;
 use crate::decide::{AdminPolicies, Memory, Tools};
 use crate::error::Error;
 use crate::gateways::Gateways;
@@ -140,6 +141,8 @@ pub async fn start(
         controller: "sekisho.dev/control".to_owned(),
         instance: Some(config.pod.clone()),
     };
+    let cluster_keys = ClusterKeys::start(client.clone(), &shutdown);
+    let changed_keys = cluster_keys.changes();
     let operator = Operator {
         index: Index::new(config.cluster_networks.clone(), begun),
         tools: Tools {
@@ -153,12 +156,14 @@ pub async fn start(
             admin_policies,
             fleet: connected,
             authorities: authorities.bundle.borrow().clone(),
+            cluster_keys,
         },
         ears: Ears {
             seen,
             fleet,
             leadership: leadership.clone(),
             authorities: authorities.bundle.clone(),
+            cluster_keys: changed_keys,
             done,
             findings: heard,
         },

@@ -10,17 +10,32 @@ use serde::{Deserialize, Serialize};
 pub struct Account(Box<str>);
 
 impl Account {
-    /// The canonical form of `login`: trimmed, lower case, with `default_domain` added where it names none.
+    /// The canonical form of `login`: trimmed, lower case, with `default_domain` added where it names none. Service accounts of
+    /// Kubernetes have no domain, and none is added.
     #[must_use]
     pub fn canonical(login: &str, default_domain: Option<&str>) -> Self {
         let mut name = login.trim().to_lowercase();
         if let Some(domain) = default_domain
             && !name.contains('@')
+            && !name.starts_with(SERVICE_ACCOUNT)
         {
             name.push('@');
             name.push_str(&domain.to_lowercase());
         }
         Self(name.into())
+    }
+
+    /// The account of a service account of Kubernetes, by the name that the cluster has for it as a user. Nobody else may be
+    /// given such a name.
+    #[must_use]
+    pub fn of_service_account(namespace: &str, name: &str) -> Self {
+        Self(format!("{SERVICE_ACCOUNT}{namespace}:{name}").into())
+    }
+
+    /// Whether it is a service account's.
+    #[must_use]
+    pub fn is_service_account(&self) -> bool {
+        self.0.starts_with(SERVICE_ACCOUNT)
     }
 
     /// The name.
@@ -29,6 +44,9 @@ impl Account {
         &self.0
     }
 }
+
+/// What the names of service accounts begin with.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -94,7 +94,7 @@ impl Error {
         Self::Upstream(Box::new(error))
     }
 
-    pub(crate) fn accounts(error: crate::auth::AccountsError) -> Self {
+    pub(crate) fn accounts(error: crate::auth::LoadFault) -> Self {
         Self::Accounts(Box::new(error))
     }
 }

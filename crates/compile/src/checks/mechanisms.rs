@@ -29,7 +29,7 @@ fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// As `AuthBackend::serves` of the snapshot has it, for backends that are not there yet as well.
+/// As `AuthBackend::serves` of the snapshot has it.
 fn serves(backend: BackendType, mechanism: Mechanism) -> bool {
     use BackendType::{AccountsFile, DovecotSasl, Http, Oidc, ServiceAccount, Upstream};
     match mechanism {
@@ -39,8 +39,7 @@ fn serves(backend: BackendType, mechanism: Mechanism) -> bool {
         Mechanism::ScramSha256 => matches!(backend, Upstream | AccountsFile | DovecotSasl),
         Mechanism::ScramSha256Plus => backend == AccountsFile,
         Mechanism::CramMd5 => matches!(backend, Upstream | DovecotSasl),
-        Mechanism::Xoauth2 => backend == Oidc,
-        Mechanism::Oauthbearer => matches!(backend, Oidc | ServiceAccount),
+        Mechanism::Xoauth2 | Mechanism::Oauthbearer => matches!(backend, Oidc | ServiceAccount),
     }
 }
 

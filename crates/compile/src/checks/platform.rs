@@ -18,6 +18,7 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
         Platform::Standalone => {
             valid::<MailGatewaySpec>(objects).for_each(|view| sidecar(view, out));
             valid::<MailGatewaySpec>(objects).for_each(|view| placement(view, out));
+            valid::<MailGatewaySpec>(objects).for_each(|view| cluster_keys(view, out));
             shared_ports(objects, out);
         }
     }
@@ -41,11 +42,32 @@ fn relative_paths(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
         let database = database.as_ref()?;
         Some((field.to_owned(), &database.path))
     });
-    for (field, path) in accounts.chain(databases) {
+    let backends = view.spec.authentication.backends.iter().enumerate();
+    let keys = backends.filter_map(|(index, backend)| {
+        let path = backend.service_account.as_ref()?.jwks.as_ref()?;
+        let field = format!("authentication.backends[{index}].serviceAccount.jwks");
+        Some((field, path))
+    });
+    for (field, path) in accounts.chain(keys).chain(databases) {
         if !Path::new(path).is_absolute() {
             let message = format!("{path} does not say where in the proxy's file system it is");
             let diagnostic = view.error(Code::InvalidValue, &field, message);
             out.push(diagnostic.mend("in a cluster the path must begin with /"));
+        }
+    }
+}
+
+/// Without a cluster nobody asks an API server for its keys.
+fn cluster_keys(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
+    for (index, backend) in view.spec.authentication.backends.iter().enumerate() {
+        let tokens = backend.service_account.as_ref();
+        if tokens.is_some_and(|tokens| tokens.jwks.is_none()) {
+            let field = format!("authentication.backends[{index}].serviceAccount.jwks");
+            let message = "nothing says whose service accounts' tokens are taken";
+            let diagnostic = view.error(Code::Required, &field, message);
+            out.push(diagnostic.mend(
+                "give issuer and jwks, with what `kubectl get --raw /openid/v1/jwks` says in that file",
+            ));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Secrets that a gateway or a pool names, and that are not there or lack what is needed of them.
 
-use sekisho_crd::{EgressPoolSpec, MailGatewaySpec, Relay, SecretRef};
+use sekisho_crd::{Backend, EgressPoolSpec, MailGatewaySpec, Relay, SecretRef};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::objects::{ObjectKey, Objects, Platform, Spec};
@@ -56,6 +56,18 @@ const AUTHORITIES: Purpose = Purpose {
     instead: None,
 };
 
+const HEADER: Purpose = Purpose {
+    type_: "Opaque",
+    keys: &["value"],
+    instead: None,
+};
+
+const CLIENT: Purpose = Purpose {
+    type_: "kubernetes.io/basic-auth",
+    keys: &["username", "password"],
+    instead: None,
+};
+
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     for view in valid::<MailGatewaySpec>(objects) {
         for (index, listener) in view.spec.listeners.iter().enumerate() {
@@ -67,6 +79,12 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
         if let Some(secret) = &view.spec.upstream.ca_ref {
             let field = "upstream.caRef.name";
             named(objects, view, field, secret, &AUTHORITIES, out);
+        }
+        for (index, backend) in view.spec.authentication.backends.iter().enumerate() {
+            for (field, secret, purpose) in of_backend(backend) {
+                let field = format!("authentication.backends[{index}].{field}.name");
+                named(objects, view, &field, secret, purpose, out);
+            }
         }
     }
     for view in valid::<EgressPoolSpec>(objects) {
@@ -94,6 +112,40 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
             }
         }
     }
+}
+
+/// The Secrets that a backend names, each with its field.
+fn of_backend(
+    backend: &Backend,
+) -> impl Iterator<Item = (&'static str, &SecretRef, &'static Purpose)> {
+    let http = backend.http.as_ref();
+    let oidc = backend.oidc.as_ref();
+    let header = http.and_then(|http| http.header.as_ref());
+    let asked = oidc.and_then(|oidc| oidc.introspection.as_ref());
+    let named = [
+        (
+            "http.caRef",
+            http.and_then(|http| http.ca_ref.as_ref()),
+            &AUTHORITIES,
+        ),
+        (
+            "http.header.secretRef",
+            header.map(|header| &header.secret_ref),
+            &HEADER,
+        ),
+        (
+            "oidc.caRef",
+            oidc.and_then(|oidc| oidc.ca_ref.as_ref()),
+            &AUTHORITIES,
+        ),
+        (
+            "oidc.introspection.credentialsRef",
+            asked.map(|asked| &asked.credentials_ref),
+            &CLIENT,
+        ),
+    ];
+    let given = |(field, secret, purpose): (_, Option<_>, _)| Some((field, secret?, purpose));
+    named.into_iter().filter_map(given)
 }
 
 fn named<S: Spec>(

@@ -350,6 +350,9 @@ fn anchor_paths(spec: &mut MailGatewaySpec, folder: &Path) {
         .iter_mut()
         .filter_map(|backend| backend.accounts_file.as_mut());
     files.for_each(|file| anchor(&mut file.path));
+    let backends = spec.authentication.backends.iter_mut();
+    let keys = backends.filter_map(|backend| backend.service_account.as_mut()?.jwks.as_mut());
+    keys.for_each(anchor);
     let databases = spec
         .geo
         .iter_mut()

@@ -9,6 +9,7 @@ use sekisho_policy::snapshot::{
     VerdictHeader,
 };
 
+use super::login_services;
 use super::shared::{client_identity, countries, host_port, millis, networks, sorted, tls, trust};
 
 /// The gateway, or nothing if it asks for what this version does not do.
@@ -82,7 +83,7 @@ fn authentication(spec: &crd::Authentication) -> Option<Authentication> {
     })
 }
 
-fn backend(spec: &crd::Backend) -> Option<AuthBackend> {
+pub(crate) fn backend(spec: &crd::Backend) -> Option<AuthBackend> {
     match spec.type_ {
         BackendType::Upstream => Some(AuthBackend::Upstream),
         BackendType::AccountsFile => {
@@ -93,7 +94,12 @@ fn backend(spec: &crd::Backend) -> Option<AuthBackend> {
             let service = spec.dovecot_sasl.as_ref()?;
             Some(AuthBackend::DovecotSasl(service_address(&service.address)))
         }
-        BackendType::Http | BackendType::Oidc | BackendType::ServiceAccount => None,
+        BackendType::Http => spec.http.as_ref().map(login_services::http),
+        BackendType::Oidc => spec.oidc.as_ref().map(login_services::oidc),
+        BackendType::ServiceAccount => spec
+            .service_account
+            .as_ref()
+            .map(login_services::service_account),
     }
 }
 

@@ -5,6 +5,7 @@ mod country_rule;
 mod gateway;
 mod limits;
 mod login_guard;
+mod login_services;
 mod pool;
 mod rate_limit;
 mod shared;

@@ -17,9 +17,19 @@ fn examples(page: &str) -> Vec<String> {
 
 #[test]
 fn examples_of_next_hops_are_good() {
-    let examples = examples("relays.md");
+    are_good("relays.md", 5);
+}
+
+#[test]
+fn examples_of_tokens_are_good() {
+    are_good("tokens.md", 4);
+}
+
+#[track_caller]
+fn are_good(page: &str, least: usize) {
+    let examples = examples(page);
     assert!(
-        examples.len() >= 5,
+        examples.len() >= least,
         "only {} examples found",
         examples.len()
     );

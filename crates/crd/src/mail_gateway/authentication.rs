@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DomainName, ServiceAddress};
+use crate::{DomainName, HttpBackend, Oidc, ServiceAccountTokens, ServiceAddress};
 
 /// Who may come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,14 +14,15 @@ pub struct Authentication {
     #[serde(default)]
     pub requirement: Requirement,
 
-    /// Who checks passwords; asked in order until one knows the account.
+    /// Who checks passwords and tokens; asked in order until one knows the account.
     #[serde(default = "Authentication::default_backends")]
     #[schemars(length(min = 1, max = 8))]
     pub backends: Vec<Backend>,
 
     /// The SASL mechanisms that are offered. Each needs a backend that can serve it: PLAIN and LOGIN any that checks passwords,
     /// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS an AccountsFile with verifiers. Upstream and DovecotSasl serve SCRAM-SHA-256 and CRAM-MD5
-    /// while the server behind them offers them. SCRAM-SHA-256-PLUS is offered under TLS only.
+    /// while the server behind them offers them. SCRAM-SHA-256-PLUS is offered under TLS only. XOAUTH2 and OAUTHBEARER need an Oidc
+    /// or a ServiceAccount.
     #[serde(default = "Authentication::default_mechanisms")]
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub mechanisms: Vec<Mechanism>,
@@ -37,6 +38,9 @@ impl Authentication {
             type_: BackendType::Upstream,
             accounts_file: None,
             dovecot_sasl: None,
+            http: None,
+            oidc: None,
+            service_account: None,
         }]
     }
 
@@ -75,6 +79,15 @@ pub enum Requirement {
 }, {
     "rule": "self.type == 'DovecotSasl' ? has(self.dovecotSasl) : !has(self.dovecotSasl)",
     "message": "dovecotSasl belongs to type DovecotSasl, which needs it, and to no other",
+}, {
+    "rule": "self.type == 'Http' ? has(self.http) : !has(self.http)",
+    "message": "http belongs to type Http, which needs it, and to no other",
+}, {
+    "rule": "self.type == 'Oidc' ? has(self.oidc) : !has(self.oidc)",
+    "message": "oidc belongs to type Oidc, which needs it, and to no other",
+}, {
+    "rule": "self.type == 'ServiceAccount' ? has(self.serviceAccount) : !has(self.serviceAccount)",
+    "message": "serviceAccount belongs to type ServiceAccount, which needs it, and to no other",
 }]))]
 pub struct Backend {
     /// Upstream: AUTH is relayed to the next hop. AccountsFile: a file of accounts and password hashes. DovecotSasl:
@@ -90,6 +103,18 @@ pub struct Backend {
     /// With type DovecotSasl: the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dovecot_sasl: Option<DovecotSasl>,
+
+    /// With type Http: the web service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpBackend>,
+
+    /// With type Oidc: the identity provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
+
+    /// With type ServiceAccount: which tokens are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountTokens>,
 }
 
 /// The kinds of places where passwords are checked.

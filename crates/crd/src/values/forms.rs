@@ -21,6 +21,9 @@ pub(crate) const ENGINE_URL: &str = r"^(http|tcp)://[^\s/@]+:[0-9]{1,5}/?$";
 pub(crate) const TOKEN_URL: &str =
     r"^https://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/[!-~]*$";
 pub(crate) const SCOPE: &str = r"^[!-~]+( [!-~]+)*$";
+pub(crate) const WEB_URL: &str = r"^https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]{0,4})?(/[!$-~]*)?$";
+pub(crate) const VISIBLE: &str = r"^[!-~]+$";
+pub(crate) const TOKEN: &str = r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
 pub(crate) const HEADER_NAME: &str = r"^[!-9;-~]+$";
 pub(crate) const HEADER_VALUE: &str = r"^[\t -~]*$";
 pub(crate) const CPU: &str = r"^[1-9][0-9]{0,6}m?$";
@@ -28,7 +31,7 @@ pub(crate) const LABEL_VALUE: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?
 pub(crate) const QUALIFIED: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
-const FORMS: [(&str, &str); 21] = [
+const FORMS: [(&str, &str); 24] = [
     (NAME, "small letters, digits and hyphens, like clean-pool"),
     (COUNTRY, "two capital letters of ISO 3166-1, like JP"),
     (
@@ -78,6 +81,12 @@ const FORMS: [(&str, &str); 21] = [
         "https://host/path, with a port where it is not 443",
     ),
     (SCOPE, "words with one space between them"),
+    (
+        WEB_URL,
+        "https://host/path or http://host/path, with a port where it is not 443 or 80",
+    ),
+    (VISIBLE, "printable ASCII without spaces"),
+    (TOKEN, "the name of a field of HTTP, like X-Auth-Key"),
     (HEADER_NAME, "the name of a header field, like Subject"),
     (HEADER_VALUE, "printable ASCII on one line"),
     (CPU, "whole CPUs, like 2, or thousandths, like 250m"),

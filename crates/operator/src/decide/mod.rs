@@ -23,6 +23,7 @@ use sekisho_policy::{Envelope, Fleet, Snapshot};
 use sekisho_runtime::Metrics;
 use sha2::{Digest as _, Sha256};
 
+use crate::cluster_keys::ClusterKeys;
 use crate::index::{Index, Namespace};
 use crate::secrets::{Finding, Secrets};
 use crate::settings::{Settings, owner_of};
@@ -33,6 +34,7 @@ pub(crate) struct Tools {
     pub(crate) client: Client,
     pub(crate) writer: Writer,
     pub(crate) secrets: Secrets,
+    pub(crate) cluster_keys: ClusterKeys,
     pub(crate) recorder: Recorder,
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: Metrics,

@@ -2,6 +2,7 @@
 //! done.
 
 use sekisho_compile::ObjectKey;
+use sekisho_policy::snapshot::AuthBackend;
 
 use super::{Memory, Turn, print};
 use crate::labels;
@@ -14,12 +15,18 @@ impl Memory {
             let (Some(body), Some(owner)) = (body, turn.owner(gateway)) else {
                 continue;
             };
-            let needed = Needed::by(body);
+            let mut needed = Needed::by(body);
             let own = labels::object_name(gateway);
             let mut basis = owner.uid.clone();
             for name in needed.names().chain([&own]) {
                 let version = turn.held.secrets.get(name).map_or("", String::as_str);
                 basis.push_str(&format!("\n{name} {version}"));
+            }
+            let backends = &body.gateway.authentication.backends;
+            if backends.iter().any(AuthBackend::needs_cluster_keys) {
+                let known = turn.tools.cluster_keys.want();
+                basis.push_str(&format!("\n{known:?}"));
+                needed.cluster_keys = Some(known);
             }
             let path = turn.path(gateway);
             if !self.is_new(What::Secret, &path, print(&[basis.as_bytes()])) {

@@ -38,15 +38,174 @@ pub enum AuthBackend {
     AccountsFile(String),
     /// Dovecot's authentication service at this address.
     DovecotSasl(ServiceAddress),
+    /// A web service of nginx's `auth_http` convention.
+    Http(HttpAuth),
+    /// An identity provider's tokens.
+    Oidc(OidcAuth),
+    /// Tokens of a cluster's service accounts.
+    ServiceAccount(ServiceAccountAuth),
+}
+
+/// A web service that checks passwords.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpAuth {
+    /// Where it is asked.
+    pub url: String,
+    /// The Secret with its authorities, in `ca.crt`; absent are those of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<String>,
+    /// What shows that it is a gateway that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<SecretHeader>,
+    /// Whether passwords may cross a network in clear text.
+    #[serde(default)]
+    pub clear_text: ClearText,
+}
+
+/// A header field whose value is in a Secret, under `value`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretHeader {
+    /// Its name.
+    pub name: String,
+    /// The Secret.
+    pub secret: String,
+}
+
+/// Where passwords may go without encryption.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum ClearText {
+    #[default]
+    Loopback,
+    Network,
+}
+
+/// An identity provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OidcAuth {
+    /// Its name in tokens, to the letter.
+    pub issuer: String,
+    /// Whom its tokens must be for: one of these.
+    pub audiences: Vec<String>,
+    /// The claim with the account.
+    pub account_claim: String,
+    /// What its tokens must allow: all of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_scopes: Vec<String>,
+    /// Where its keys are; absent is where its discovery document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// Where it is asked about tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
+    /// The Secret with its authorities, in `ca.crt`; absent are those of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<String>,
+}
+
+/// RFC 7662.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Introspection {
+    /// Where it is asked.
+    pub url: String,
+    /// The Secret with the client's `username` and `password`.
+    pub credentials: String,
+    /// Which tokens it is asked about.
+    pub tokens: Introspected,
+}
+
+/// Which tokens an issuer is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of the YAML")]
+pub enum Introspected {
+    #[default]
+    Opaque,
+    All,
+}
+
+/// Service accounts that may log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAccountAuth {
+    /// Whom tokens must be for: one of these.
+    pub audiences: Vec<String>,
+    /// Whose: those of these namespaces; none is all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Where the cluster's keys come from.
+    pub keys: ClusterKeys,
+}
+
+/// Where the keys of a cluster come from that its service accounts' tokens are signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClusterKeys {
+    /// From the control plane, which asks the API server.
+    Control,
+    /// From a file.
+    #[serde(rename_all = "camelCase")]
+    File {
+        /// The cluster's name in tokens, to the letter.
+        issuer: String,
+        /// The path of its set of keys.
+        path: String,
+    },
 }
 
 impl AuthBackend {
+    /// The Secret with the authorities that its certificates lead to, if it names one.
+    #[must_use]
+    pub fn authorities(&self) -> Option<&str> {
+        match self {
+            Self::Http(service) => service.authorities.as_deref(),
+            Self::Oidc(provider) => provider.authorities.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The Secret with the `value` of its header field, if it names one.
+    #[must_use]
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Http(service) => service.header.as_ref().map(|header| &*header.secret),
+            _ => None,
+        }
+    }
+
+    /// The Secret with the `username` and `password` that it is asked with, if it names one.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&str> {
+        match self {
+            Self::Oidc(provider) => {
+                let asked = provider.introspection.as_ref();
+                asked.map(|asked| &*asked.credentials)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the control plane brings it the cluster's keys.
+    #[must_use]
+    pub fn needs_cluster_keys(&self) -> bool {
+        matches!(self, Self::ServiceAccount(accounts) if accounts.keys == ClusterKeys::Control)
+    }
+
     /// Whether it can serve a mechanism at all. Where it asks another server, that one has to offer the mechanism as well.
     #[must_use]
     pub const fn serves(&self, mechanism: Mechanism) -> bool {
         match (self, mechanism.carries()) {
-            (_, Carries::Password) => true,
+            (Self::Oidc(_), Carries::Token) => true,
+            // XOAUTH2 as well: clients that know no other mechanism for tokens send theirs by it.
+            (Self::ServiceAccount(_), Carries::Token) => true,
             (_, Carries::Token) => false,
+            (Self::Oidc(_) | Self::ServiceAccount(_), _) => false,
+            (_, Carries::Password) => true,
+            // It is shown passwords, and has none to show.
+            (Self::Http(_), Carries::Proof) => false,
             (Self::AccountsFile(_), Carries::Proof) => {
                 matches!(
                     mechanism,

@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use sekisho_policy::Account;
 use sekisho_policy::event::Tls;
-use sekisho_policy::snapshot::{AuthBackend, Authentication, Carries, Mechanism, ServiceAddress};
-use sekisho_smtp::sasl::{BearerToken, Credentials};
+use sekisho_policy::snapshot::{
+    AuthBackend, Authentication, Carries, HttpAuth, Mechanism, OidcAuth, ServiceAccountAuth,
+    ServiceAddress,
+};
+use sekisho_runtime::metrics::{GatewayMetrics, LoginService};
+use sekisho_smtp::sasl::{BearerToken, Credentials, TokenMechanism};
 use tokio::time::Instant;
 
 use super::accounts_file::{AccountsError, AccountsFile, Found, Refresh};
 use super::dovecot::{self, Dovecot};
-use super::{Answer, Failure, HashPool, Presented, Verdict};
+use super::http_service::{HttpService, Said};
+use super::oidc::Oidc;
+use super::service_account::ServiceAccounts;
+use super::{Answer, Failure, HashPool, LoadFault, Presented, Tools, Verdict};
 use crate::upstream::{Caller, LoginAnswer, NextHops};
 
 /// For whom backends are asked, and how.
@@ -21,6 +28,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) hops: &'a NextHops,
     /// Whether the client is under TLS.
     pub(crate) channel: Tls,
+    /// Which of its session's logins it is, from 1.
+    pub(crate) attempt: u32,
     pub(crate) deadline: Instant,
 }
 
@@ -44,6 +53,7 @@ pub(crate) struct Backends {
     mechanisms: Vec<Mechanism>,
     default_domain: Option<String>,
     pool: HashPool,
+    metrics: GatewayMetrics,
 }
 
 #[derive(Clone, Debug)]
@@ -51,19 +61,29 @@ pub(super) enum Backend {
     Upstream,
     AccountsFile(Arc<AccountsFile>),
     DovecotSasl(Arc<Dovecot>),
+    Http(Arc<HttpService>),
+    Oidc(Arc<Oidc>),
+    ServiceAccounts(Arc<ServiceAccounts>),
 }
 
 impl Backends {
-    /// The backends of a snapshot. A file that `previous` has is taken over as it is there, good or not by now.
+    /// The backends of a snapshot. A file that `previous` has is taken over as it is there, good or not by now; so is a
+    /// service, with what it knows.
     ///
     /// # Errors
-    /// A file that is new cannot be used.
+    /// A file that is new cannot be used, or a service cannot be asked as it is written.
     pub(crate) fn load(
         authentication: &Authentication,
-        pool: HashPool,
+        tools: &Tools,
         previous: Option<&Self>,
-    ) -> Result<Self, AccountsError> {
+    ) -> Result<Self, LoadFault> {
         let default_domain = authentication.default_domain.as_deref();
+        let tools = Tools {
+            default_domain: default_domain.map(Into::into),
+            ..tools.clone()
+        };
+        // What was made under another default domain gives other accounts.
+        let alike = previous.filter(|one| one.default_domain.as_deref() == default_domain);
         let served = |mechanism: &Mechanism| {
             let mut backends = authentication.backends.iter();
             backends.any(|backend| backend.serves(*mechanism))
@@ -86,17 +106,30 @@ impl Backends {
                     before.map_or_else(|| Arc::new(Dovecot::new(address.clone())), Arc::clone);
                 Ok(Backend::DovecotSasl(dovecot))
             }
+            AuthBackend::Http(config) => {
+                let before = alike.and_then(|alike| alike.service(backend));
+                before.map_or_else(|| Backend::http(config, &tools), Ok)
+            }
+            AuthBackend::Oidc(config) => {
+                let before = alike.and_then(|alike| alike.service(backend));
+                before.map_or_else(|| Backend::oidc(config, &tools), Ok)
+            }
+            AuthBackend::ServiceAccount(config) => {
+                let before = alike.and_then(|alike| alike.service(backend));
+                before.map_or_else(|| Backend::service_accounts(config, &tools), Ok)
+            }
         };
         let backends = authentication
             .backends
             .iter()
             .map(backend)
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, LoadFault>>()?;
         Ok(Self {
             backends,
             mechanisms: mechanisms.collect(),
             default_domain: default_domain.map(Into::into),
-            pool,
+            pool: tools.pool,
+            metrics: tools.metrics,
         })
     }
 
@@ -107,8 +140,55 @@ impl Backends {
     fn files(&self) -> impl Iterator<Item = &Arc<AccountsFile>> {
         self.backends.iter().filter_map(|backend| match backend {
             Backend::AccountsFile(file) => Some(file),
-            Backend::Upstream | Backend::DovecotSasl(_) => None,
+            _ => None,
         })
+    }
+
+    /// The service of that configuration.
+    fn service(&self, config: &AuthBackend) -> Option<Backend> {
+        let is = |backend: &&Backend| match (backend, config) {
+            (Backend::Http(service), AuthBackend::Http(config)) => service.is(config),
+            (Backend::Oidc(provider), AuthBackend::Oidc(config)) => provider.is(config),
+            (Backend::ServiceAccounts(accounts), AuthBackend::ServiceAccount(config)) => {
+                accounts.is(config)
+            }
+            _ => false,
+        };
+        self.backends.iter().find(is).cloned()
+    }
+
+    /// Does what is due without waiting for it. Call it again and again.
+    pub(crate) fn tend(&self) {
+        for backend in &self.backends {
+            if let Backend::Oidc(provider) = backend {
+                provider.tend();
+            }
+        }
+    }
+
+    /// What keeps services from being asked.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let trouble = |backend: &Backend| match backend {
+            Backend::Http(service) => service.trouble(),
+            Backend::Oidc(provider) => provider.trouble(),
+            Backend::ServiceAccounts(accounts) => accounts.trouble(),
+            Backend::Upstream | Backend::AccountsFile(_) | Backend::DovecotSasl(_) => None,
+        };
+        self.backends.iter().filter_map(trouble).collect()
+    }
+
+    /// The challenge before the refusal of a token, in base64.
+    pub(crate) fn refusal(&self, mechanism: TokenMechanism) -> String {
+        let provider = self.backends.iter().find_map(|backend| match backend {
+            Backend::Oidc(provider) => Some(provider),
+            _ => None,
+        });
+        match provider {
+            Some(provider) => {
+                mechanism.refusal(provider.scopes(), Some(&provider.configuration()))
+            }
+            None => mechanism.refusal(&[], None),
+        }
     }
 
     fn dovecot(&self, address: &ServiceAddress) -> Option<&Arc<Dovecot>> {
@@ -120,6 +200,11 @@ impl Backends {
 
     /// Reads files again that changed. Blocks for as long as that takes; what failed keeps what it had.
     pub(crate) fn refresh(&self) -> Vec<Result<Refresh, AccountsError>> {
+        for backend in &self.backends {
+            if let Backend::ServiceAccounts(accounts) = backend {
+                accounts.refresh();
+            }
+        }
         self.files().map(|file| file.refresh()).collect()
     }
 
@@ -132,6 +217,9 @@ impl Backends {
             (_, Carries::Proof) if mechanism == Mechanism::ScramSha256Plus => false,
             (Backend::Upstream, Carries::Proof) => hops.upstream_offers(mechanism),
             (Backend::DovecotSasl(dovecot), Carries::Proof) => dovecot.offers(mechanism.name()),
+            (Backend::Http(_) | Backend::Oidc(_) | Backend::ServiceAccounts(_), Carries::Proof) => {
+                false
+            }
             (_, Carries::Password | Carries::Token) => true,
         };
         self.mechanisms.contains(&mechanism) && self.backends.iter().any(serves)
@@ -145,6 +233,7 @@ impl Backends {
     pub(crate) async fn check(&self, presented: &Presented, asking: &Asking<'_>) -> Verdict {
         let mut unavailable = None;
         for backend in &self.backends {
+            let began = Instant::now();
             let answer = match presented {
                 Presented::Password(credentials) => {
                     self.check_password(backend, credentials, asking).await
@@ -153,7 +242,12 @@ impl Backends {
                     self.check_token(backend, token, asking.deadline).await
                 }
             };
+            if let Some(service) = backend.label(presented) {
+                let metrics = &self.metrics;
+                metrics.login_service(service, answer.label(), began.elapsed());
+            }
             match answer {
+                Answer::Accepted(account) if !backend.may_give(&account) => {}
                 Answer::Accepted(account) => return Verdict::Accepted(account),
                 Answer::Refused => return Verdict::Refused,
                 Answer::NotMine => {}
@@ -189,24 +283,39 @@ impl Backends {
                 let checked = dovecot.check(credentials, asking.client(), deadline).await;
                 checked.in_domain(self.domain())
             }
+            Backend::Http(service) => {
+                let said = service.check(credentials, asking).await;
+                self.said(said, account)
+            }
+            Backend::Oidc(_) | Backend::ServiceAccounts(_) => Answer::NotMine,
+        }
+    }
+
+    /// What a web service said, which may have another name for the account.
+    fn said(&self, said: Result<Said, Failure>, account: Account) -> Answer {
+        match said {
+            Ok(Said::Right(None)) => Answer::Accepted(account),
+            Ok(Said::Right(Some(name))) => Answer::Accepted(self.canonical(&name)),
+            Ok(Said::Wrong) => Answer::NotMine,
+            Err(failure) => Answer::Unavailable(failure),
         }
     }
 
     /// Asks a backend about a token. One that takes none is passed over; one that does says whose the token is.
-    #[expect(
-        clippy::unused_async,
-        reason = "backends that take tokens are asked over the network"
-    )]
     async fn check_token(
         &self,
         backend: &Backend,
         token: &BearerToken,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> Answer {
+        let shown = token.token.expose();
         let answer = match backend {
-            Backend::AccountsFile(_) | Backend::Upstream | Backend::DovecotSasl(_) => {
-                Answer::NotMine
-            }
+            Backend::Oidc(provider) => provider.check(shown, deadline).await,
+            Backend::ServiceAccounts(accounts) => accounts.check(shown, deadline).await,
+            Backend::AccountsFile(_)
+            | Backend::Upstream
+            | Backend::DovecotSasl(_)
+            | Backend::Http(_) => Answer::NotMine,
         };
         match (answer, &token.account) {
             // Nobody may act for others here, whatever the token says.
@@ -242,5 +351,40 @@ impl Backends {
 
     pub(super) fn canonical(&self, name: &str) -> Account {
         Account::canonical(name, self.default_domain.as_deref())
+    }
+}
+
+impl Backend {
+    fn http(config: &HttpAuth, tools: &Tools) -> Result<Self, LoadFault> {
+        Ok(Self::Http(Arc::new(HttpService::new(config, tools)?)))
+    }
+
+    fn oidc(config: &OidcAuth, tools: &Tools) -> Result<Self, LoadFault> {
+        Ok(Self::Oidc(Arc::new(Oidc::new(config, tools)?)))
+    }
+
+    fn service_accounts(config: &ServiceAccountAuth, tools: &Tools) -> Result<Self, LoadFault> {
+        let accounts = ServiceAccounts::new(config, tools)?;
+        Ok(Self::ServiceAccounts(Arc::new(accounts)))
+    }
+
+    /// Whether it may say that somebody is this account. Those of service accounts are the cluster's to give, by tokens.
+    pub(super) fn may_give(&self, account: &Account) -> bool {
+        matches!(self, Self::ServiceAccounts(_)) || !account.is_service_account()
+    }
+
+    /// Whether it is a server that may know more mechanisms than we do.
+    pub(super) fn relays(&self) -> bool {
+        matches!(self, Self::Upstream | Self::DovecotSasl(_))
+    }
+
+    /// How it is counted, if it is a service that looks at what is shown.
+    fn label(&self, presented: &Presented) -> Option<LoginService> {
+        match (self, presented) {
+            (Self::Http(_), Presented::Password(_)) => Some(LoginService::Http),
+            (Self::Oidc(_), Presented::Token(..)) => Some(LoginService::Oidc),
+            (Self::ServiceAccounts(_), Presented::Token(..)) => Some(LoginService::ServiceAccount),
+            _ => None,
+        }
     }
 }

@@ -44,10 +44,15 @@ impl Contest {
         response: &Secret,
         deadline: Instant,
     ) -> Turn {
-        match self {
+        let turn = match self {
             Self::Here(scram) => scram.respond(response),
             Self::Upstream(relayed) => relayed.respond(account, response, deadline).await,
             Self::Dovecot(exchange) => exchange.respond(response, deadline).await,
+        };
+        match turn {
+            // Those accounts are the cluster's to give, by tokens.
+            Turn::Proven { account, .. } if account.is_service_account() => Turn::Refused,
+            turn => turn,
         }
     }
 }
@@ -94,7 +99,7 @@ impl Backends {
                     return begun;
                 }
                 stranger = stranger.or(Some(begun));
-            } else if matches!(bound, Bound::No) {
+            } else if matches!(bound, Bound::No) && backend.relays() {
                 match self
                     .relay(backend, Mechanism::ScramSha256, Some(message), asking)
                     .await
@@ -115,7 +120,7 @@ impl Backends {
     pub(crate) async fn start_cram(&self, asking: &Asking<'_>) -> (Option<Contest>, Turn) {
         let mut last = (None, Turn::Refused);
         for backend in &self.backends {
-            if matches!(backend, Backend::AccountsFile(_)) {
+            if !backend.relays() {
                 continue;
             }
             last = self.relay(backend, Mechanism::CramMd5, None, asking).await;
@@ -134,7 +139,10 @@ impl Backends {
         asking: &Asking<'_>,
     ) -> (Option<Contest>, Turn) {
         match backend {
-            Backend::AccountsFile(_) => (None, Turn::Refused),
+            Backend::AccountsFile(_)
+            | Backend::Http(_)
+            | Backend::Oidc(_)
+            | Backend::ServiceAccounts(_) => (None, Turn::Refused),
             Backend::Upstream => {
                 let begun = asking
                     .hops

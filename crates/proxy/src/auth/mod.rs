@@ -11,13 +11,25 @@ mod dovecot;
 mod fleet_key;
 mod hash;
 mod hash_pool;
+mod http_answer;
+mod http_service;
+mod oidc;
 mod presented;
 mod scram;
+mod remote;
+mod service_account;
+#[cfg(test)]
+pub(crate) mod stand;
+mod token;
 
 use std::fmt;
+use std::sync::Arc;
 
 use sekisho_policy::Account;
+use sekisho_runtime::Clock;
+use sekisho_runtime::metrics::LoginAnswer;
 use sekisho_smtp::Reply;
+use tokio_rustls::rustls::ClientConfig;
 
 pub use accounts_file::AccountsError;
 pub(crate) use accounts_file::{AccountsFile, Refresh};
@@ -28,8 +40,40 @@ pub use fleet_key::FleetKey;
 pub(crate) use hash_pool::Busy;
 pub use hash_pool::HashPool;
 pub(crate) use presented::Presented;
+pub(crate) use remote::{RemoteFault, UrlFault};
 
+use crate::dns::Dns;
+use crate::gateway::Credentials;
 use crate::upstream;
+
+/// What backends work with. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) pool: HashPool,
+    pub(crate) dns: Dns,
+    /// What services without authorities of their own are spoken to with.
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) metrics: sekisho_runtime::metrics::GatewayMetrics,
+    pub(crate) clock: Clock,
+    /// Added to logins without a domain.
+    pub(crate) default_domain: Option<Arc<str>>,
+}
+
+/// A backend that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadFault {
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Url(#[from] UrlFault),
+    #[error("{0}: passwords and tokens cross a network only by https")]
+    InClear(String),
+    #[error("{0:?} cannot be the name of a header field")]
+    HeaderName(String),
+    #[error("{0}")]
+    ClusterKeys(String),
+}
 
 /// What the backends say together.
 #[derive(Debug)]
@@ -55,6 +99,18 @@ pub(crate) enum Answer {
     Unavailable(Failure),
 }
 
+impl Answer {
+    /// How it is counted.
+    fn label(&self) -> LoginAnswer {
+        match self {
+            Self::Accepted(_) => LoginAnswer::Accepted,
+            Self::Refused => LoginAnswer::Refused,
+            Self::NotMine => LoginAnswer::Passed,
+            Self::Unavailable(_) => LoginAnswer::Unavailable,
+        }
+    }
+}
+
 /// Why nobody could say.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -66,9 +122,15 @@ pub(crate) enum Failure {
     Dovecot(DovecotFault),
     /// The system gives no random octets.
     NoRandomness,
+    /// Another service could not be asked, by name.
+    Remote(Box<str>, RemoteFault),
 }
 
 impl Failure {
+    fn remote(who: &str, fault: RemoteFault) -> Self {
+        Self::Remote(who.into(), fault)
+    }
+
     /// What the client is told: the same for all, and for accounts that do not exist.
     pub(crate) fn reply(&self) -> Reply {
         Reply::new(
@@ -86,6 +148,7 @@ impl fmt::Display for Failure {
             Self::Upstream(failure) => failure.fmt(f),
             Self::Dovecot(fault) => write!(f, "Dovecot's authentication service: {fault}"),
             Self::NoRandomness => f.write_str("the system gives no random octets"),
+            Self::Remote(who, fault) => write!(f, "{who}: {fault}"),
         }
     }
 }

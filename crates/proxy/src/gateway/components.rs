@@ -10,6 +10,7 @@ pub(super) struct Components {
     pub(super) certificates: Component,
     pub(super) country: Component,
     pub(super) accounts: Component,
+    pub(super) services: Component,
 }
 
 impl Components {
@@ -20,6 +21,7 @@ impl Components {
             certificates: component("certificates"),
             country: component("country data"),
             accounts: component("accounts"),
+            services: component("login services"),
         }
     }
 }
@@ -31,8 +33,9 @@ impl Drop for Components {
             certificates,
             country,
             accounts,
+            services,
         } = self;
-        for component in [listeners, certificates, country, accounts] {
+        for component in [listeners, certificates, country, accounts, services] {
             component.remove();
         }
     }

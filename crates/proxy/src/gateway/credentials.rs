@@ -15,6 +15,12 @@ pub trait Credentials: fmt::Debug + Send + Sync {
     /// What messages call a Secret.
     fn label(&self, secret: &str) -> String;
 
+    /// The keys that the cluster signs the tokens of its service accounts with: a JWK Set with the cluster's `issuer` beside its
+    /// `keys`. There are none outside of a cluster.
+    fn cluster_keys(&self) -> Option<Zeroizing<Vec<u8>>> {
+        None
+    }
+
     /// The login that a Secret holds: `username` with `password`, or with `token`.
     ///
     /// # Errors

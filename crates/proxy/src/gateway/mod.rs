@@ -24,7 +24,7 @@ use sekisho_smtp::command::ClientName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
-use crate::auth::{Backends, HashPool};
+use crate::auth::{Backends, Tools};
 use crate::brakes::Brakes;
 use crate::classify::Classifier;
 use crate::engine::Engine;
@@ -54,7 +54,7 @@ const ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
 pub struct Gateway {
     shared: Arc<Shared>,
     environment: Arc<Environment>,
-    hashing: HashPool,
+    tools: Tools,
     /// What `apply` changes, one at a time.
     state: Mutex<State>,
 }
@@ -94,9 +94,9 @@ impl Gateway {
             .ok_or_else(|| Error::HostName(config.host_name.clone()))?;
         let environment = environment(&config, &services, metrics.clone(), host_name)?;
         let environment = Arc::new(environment);
-        let hashing = services.hashing.clone();
+        let tools = tools(&services, &environment);
         let memory = &services.message_memory;
-        let live = load(first, &environment, &hashing, &metrics, memory, None)?;
+        let live = load(first, &environment, &tools, &metrics, memory, None)?;
         let components = Components::new(&name, &services.health);
         let mut country = Country::new(config.scratch.clone(), components.country.clone());
         let mut doors = Doors::new(&config, services.certificates.clone(), &components);
@@ -112,6 +112,8 @@ impl Gateway {
         let watching = watch_accounts(shared.clone(), components.accounts.clone());
         shared.shutdown.spawn(watching);
         shared.shutdown.spawn(hops::watch(shared.clone()));
+        let tending = tend_services(shared.clone(), components.services.clone());
+        shared.shutdown.spawn(tending);
         let state = Mutex::new(State {
             doors,
             country,
@@ -120,7 +122,7 @@ impl Gateway {
         Ok(Self {
             shared,
             environment,
-            hashing,
+            tools,
             state,
         })
     }
@@ -156,7 +158,7 @@ impl Gateway {
         let live = load(
             envelope,
             &self.environment,
-            &self.hashing,
+            &self.tools,
             &self.shared.metrics,
             &self.shared.message_memory,
             Some(&before),
@@ -334,7 +336,7 @@ fn environment(
 fn load(
     envelope: &Envelope,
     environment: &Arc<Environment>,
-    hashing: &HashPool,
+    tools: &Tools,
     metrics: &GatewayMetrics,
     memory: &MessageMemory,
     before: Option<&Live>,
@@ -344,7 +346,7 @@ fn load(
     let hops = NextHops::load(snapshot, environment.clone(), before.map(|live| &live.hops))
         .map_err(Error::upstream)?;
     let previous = before.map(|live| &*live.backends);
-    let backends = Backends::load(&snapshot.gateway.authentication, hashing.clone(), previous)
+    let backends = Backends::load(&snapshot.gateway.authentication, tools, previous)
         .map_err(Error::accounts)?;
     let limits = &snapshot.gateway.limits;
     let memory = MessageMemory::of_gateway(memory, limits, before.map(|live| &live.memory));
@@ -355,6 +357,40 @@ fn load(
         metrics.clone(),
         memory,
     ))
+}
+
+fn tools(services: &Services, environment: &Environment) -> Tools {
+    Tools {
+        pool: services.hashing.clone(),
+        dns: environment.dns.clone(),
+        tls: environment.tls_required.clone(),
+        credentials: environment.credentials.clone(),
+        metrics: environment.metrics.clone(),
+        clock: services.clock.clone(),
+        default_domain: None,
+    }
+}
+
+/// Lets services that logins are checked by fetch what they need before somebody waits for it, and says which are away.
+async fn tend_services(shared: Arc<Shared>, component: sekisho_runtime::health::Component) {
+    component.ok();
+    let mut before = Vec::new();
+    loop {
+        let backends = shared.live().backends.clone();
+        backends.tend();
+        let troubles = backends.troubles();
+        if troubles != before {
+            match &*troubles {
+                [] => component.ok(),
+                troubles => component.degraded(troubles.join("; ")),
+            }
+            before = troubles;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ACCOUNTS_EVERY) => {}
+            () = shared.shutdown.draining() => return,
+        }
+    }
 }
 
 /// Keeps accounts as new as their files. Reading them is left to threads that may block.

@@ -103,7 +103,7 @@ impl Caller {
         (identity.source, identity.destination)
     }
 
-    pub(super) fn identity(&self) -> Arc<ClientIdentity> {
+    pub(crate) fn identity(&self) -> Arc<ClientIdentity> {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

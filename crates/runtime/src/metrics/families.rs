@@ -6,8 +6,8 @@ use super::family::{Registrar, closed, object};
 use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
     CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig, FleetRecords,
-    HandshakeError, LedgerResult, Load, Mechanism, MemberState, Outcome, ReplyClass, Stage,
-    Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+    HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism, MemberState, Outcome,
+    ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -41,6 +41,8 @@ pub(super) struct Families {
     pub(super) handshake_errors: IntCounterVec,
     pub(super) commands: IntCounterVec,
     pub(super) auth: IntCounterVec,
+    pub(super) login_services: IntCounterVec,
+    pub(super) login_service_time: HistogramVec,
     pub(super) buffered: IntGaugeVec,
     // Classification
     pub(super) classified: IntCounterVec,
@@ -123,6 +125,17 @@ impl Families {
                 "sekisho_auth_total",
                 &[object("gateway"), closed::<Mechanism>("mechanism"), closed::<AuthResult>("result")],
                 "AUTH commands, by how they ended.",
+            ),
+            login_services: r.counters(
+                "sekisho_login_service_requests_total",
+                &[object("gateway"), closed::<LoginService>("service"), closed::<LoginAnswer>("answer")],
+                "Logins that a web service, an identity provider's tokens or a cluster's tokens were to decide, by the answer.",
+            ),
+            login_service_time: r.histograms(
+                "sekisho_login_service_duration_seconds",
+                &[object("gateway"), closed::<LoginService>("service")],
+                UPSTREAM_BUCKETS,
+                "Time that such a decision took, whatever came of it.",
             ),
             buffered: r.gauges(
                 "sekisho_buffered_bytes",

@@ -8,8 +8,9 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use super::family::Series;
 use super::guards::{OpenConnection, OpenSession};
 use super::labels::{
-    AuthResult, Class, Detection, Enforcement, HandshakeError, Label, Load, Mechanism, Outcome,
-    ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+    AuthResult, Class, Detection, Enforcement, HandshakeError, Label, Load, LoginAnswer,
+    LoginService, Mechanism, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase,
+    Verb, Verdict,
 };
 use super::{Metrics, PoolMembers};
 
@@ -25,6 +26,8 @@ struct GatewaySeries {
     name: String,
     commands: Series<IntCounterVec, (Verb, ReplyClass)>,
     auth: Series<IntCounterVec, (Mechanism, AuthResult)>,
+    login_services: Series<IntCounterVec, (LoginService, LoginAnswer)>,
+    login_service_time: Series<HistogramVec, LoginService>,
     transactions: Series<IntCounterVec, Outcome>,
     detections: Series<IntCounterVec, Detection>,
     config_loads: Series<IntCounterVec, Load>,
@@ -45,6 +48,8 @@ impl GatewayMetrics {
             name: name.to_owned(),
             commands: Series::new(&families.commands, &leading),
             auth: Series::new(&families.auth, &leading),
+            login_services: Series::new(&families.login_services, &leading),
+            login_service_time: Series::new(&families.login_service_time, &leading),
             transactions: Series::new(&families.transactions, &leading),
             detections,
             config_loads: Series::new(&families.config_loads, &leading),
@@ -103,6 +108,13 @@ impl GatewayMetrics {
 
     pub fn auth(&self, mechanism: Mechanism, result: AuthResult) {
         self.series.auth.at((mechanism, result)).inc();
+    }
+
+    /// A login service was asked; `took` is how long that was.
+    pub fn login_service(&self, service: LoginService, answer: LoginAnswer, took: Duration) {
+        self.series.login_services.at((service, answer)).inc();
+        let time = self.series.login_service_time.at(service);
+        time.observe(took.as_secs_f64());
     }
 
     pub fn transaction(&self, outcome: Outcome) {

@@ -135,6 +135,23 @@ labels! {
         Unavailable => "unavailable",
     }
 
+    /// What checks logins over the network, or by keys of its own.
+    LoginService {
+        Http => "http",
+        Oidc => "oidc",
+        ServiceAccount => "service_account",
+    }
+
+    /// What a login service said.
+    LoginAnswer {
+        Accepted => "accepted",
+        Refused => "refused",
+        /// The account or the token is not its own.
+        Passed => "passed",
+        /// It could not say.
+        Unavailable => "unavailable",
+    }
+
     /// The stage of a session at which rules are asked.
     Stage {
         Connect => "connect",

@@ -1,6 +1,9 @@
 //! What a bearer token comes in: XOAUTH2 (Google, Microsoft) and OAUTHBEARER (RFC 7628). Both are one message of the client;
 //! where the token is not accepted, the server says why in a challenge, and the client answers with nothing of interest.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Secret;
 use super::gs2::{Binding, Gs2Header};
 use super::identity::identity;
@@ -28,12 +31,6 @@ pub struct BearerToken {
     pub token: Secret,
 }
 
-/// `{"status":"401","schemes":"bearer","scope":"mail"}`, which clients of XOAUTH2 know.
-const XOAUTH2_REFUSED: &str =
-    "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIiwic2NvcGUiOiJtYWlsIn0=";
-/// `{"status":"invalid_token"}` (RFC 7628 section 3.2.2).
-const OAUTHBEARER_REFUSED: &str = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=";
-
 /// The octet between the fields.
 const SEPARATOR: u8 = 1;
 
@@ -46,12 +43,29 @@ impl TokenMechanism {
         }
     }
 
-    /// The challenge that comes before the refusal of a token, in base64. Whatever the client answers, the refusal follows.
-    pub fn refusal(self) -> &'static str {
-        match self {
-            Self::Xoauth2 => XOAUTH2_REFUSED,
-            Self::Oauthbearer => OAUTHBEARER_REFUSED,
-        }
+    /// The challenge that comes before the refusal of a token, in base64: JSON that says that it is not accepted and never why, what
+    /// it would have to be good for, and, in OAUTHBEARER (RFC 7628 section 3.2.2), the URL of the document that says where one is
+    /// to be had. Whatever the client answers, the refusal follows.
+    pub fn refusal(self, scopes: &[String], configuration: Option<&str>) -> String {
+        let scope = scopes.join(" ");
+        let json = match self {
+            // Clients of XOAUTH2 know it in this form.
+            Self::Xoauth2 => {
+                let scope = if scope.is_empty() { "mail" } else { &scope };
+                format!(r#"{{"status":"401","schemes":"bearer","scope":{}}}"#, quoted(scope))
+            }
+            Self::Oauthbearer => {
+                let mut json = r#"{"status":"invalid_token""#.to_owned();
+                if !scope.is_empty() {
+                    json.push_str(&format!(r#","scope":{}"#, quoted(&scope)));
+                }
+                if let Some(url) = configuration {
+                    json.push_str(&format!(r#","openid-configuration":{}"#, quoted(url)));
+                }
+                json + "}"
+            }
+        };
+        STANDARD.encode(json)
     }
 
     /// Reads the client's message.
@@ -142,6 +156,20 @@ impl<'a> Fields<'a> {
             Err(Error::SaslResponse)
         }
     }
+}
+
+/// A text as JSON has it. Whatever is not printable ASCII is left out: no scope and no URL has it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Without the equals signs at its end.
@@ -271,17 +299,28 @@ mod tests {
 
     #[test]
     fn refusals_are_what_clients_look_for() {
-        let text = |mechanism: TokenMechanism| {
-            let json = super::super::decode_base64(mechanism.refusal().as_bytes()).unwrap();
+        let text = |mechanism: TokenMechanism, scopes: &[&str], url: Option<&str>| {
+            let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+            let refusal = mechanism.refusal(&scopes, url);
+            let json = super::super::decode_base64(refusal.as_bytes()).unwrap();
             String::from_utf8(json.expose().to_vec()).unwrap()
         };
+        let url = Some("https://id.example/.well-known/openid-configuration");
         assert_eq!(
-            text(TokenMechanism::Xoauth2),
+            text(TokenMechanism::Xoauth2, &[], url),
             r#"{"status":"401","schemes":"bearer","scope":"mail"}"#
         );
         assert_eq!(
-            text(TokenMechanism::Oauthbearer),
+            text(TokenMechanism::Xoauth2, &["smtp", "a\"b"], None),
+            r#"{"status":"401","schemes":"bearer","scope":"smtp a\"b"}"#
+        );
+        assert_eq!(
+            text(TokenMechanism::Oauthbearer, &[], None),
             r#"{"status":"invalid_token"}"#
+        );
+        assert_eq!(
+            text(TokenMechanism::Oauthbearer, &["smtp", "mail"], url),
+            r#"{"status":"invalid_token","scope":"smtp mail","openid-configuration":"https://id.example/.well-known/openid-configuration"}"#
         );
     }
 }

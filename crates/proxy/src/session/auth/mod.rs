@@ -152,6 +152,7 @@ impl<S: Transport> Session<S> {
             caller: &self.caller,
             hops: &live.hops,
             channel: self.facts.tls,
+            attempt: self.tally.failed_logins + 1,
             deadline: Instant::now() + self.shared.limits.login,
         }
     }
@@ -248,7 +249,7 @@ impl<S: Transport> Session<S> {
         };
         let is_final = refusal.is_none_or(|refusal| refusal.code == 535);
         let heard = match presented.token_mechanism() {
-            Some(mechanism) if is_final => self.say_why(mechanism).await,
+            Some(mechanism) if is_final => self.say_why(live, mechanism).await,
             _ => Ok(()),
         };
         let flow = self.turn_away(live, judged);
@@ -256,8 +257,8 @@ impl<S: Transport> Session<S> {
     }
 
     /// The challenge before the refusal of a token; what the client answers says nothing.
-    async fn say_why(&mut self, mechanism: TokenMechanism) -> Result<(), Gone> {
-        self.say(&Reply::plain(334, mechanism.refusal()));
+    async fn say_why(&mut self, live: &Live, mechanism: TokenMechanism) -> Result<(), Gone> {
+        self.say(&Reply::plain(334, live.backends.refusal(mechanism)));
         self.response().await.map(drop)
     }
 

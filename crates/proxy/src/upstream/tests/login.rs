@@ -3,7 +3,8 @@
 use super::*;
 use sekisho_policy::event::Tls;
 
-use crate::auth::{Asking, Backends, HashPool, Presented, Verdict};
+use crate::auth::stand::tools;
+use crate::auth::{Asking, Backends, Presented, Verdict};
 use crate::upstream::{End, Fault, LoginAnswer};
 use sekisho_policy::snapshot::Authentication;
 use sekisho_smtp::sasl::{Credentials, Secret};
@@ -171,7 +172,7 @@ fn backends(backends: Value, previous: Option<&Backends>) -> Backends {
         "requirement": "Required", "backends": backends, "mechanisms": ["PLAIN"], "defaultDomain": "example.jp",
     }))
     .unwrap();
-    Backends::load(&authentication, HashPool::new(Metrics::new()), previous).unwrap()
+    Backends::load(&authentication, &tools(), previous).unwrap()
 }
 
 /// With the upstream's reply, and the password that is tried.
@@ -186,6 +187,7 @@ async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password:
         caller: &stage.caller,
         hops: &stage.hops,
         channel: Tls::On,
+        attempt: 1,
         deadline: in_time(),
     };
     let serve = async {
