@@ -12,3 +12,4 @@ mod release;
 mod sidecars;
 mod site;
 mod tokens;
+mod workloads;

@@ -9,4 +9,5 @@ mod interop;
 mod mechanisms;
 mod pools;
 mod postfix;
+mod tokens;
 mod up;

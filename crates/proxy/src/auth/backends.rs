@@ -184,9 +184,7 @@ impl Backends {
             _ => None,
         });
         match provider {
-            Some(provider) => {
-                mechanism.refusal(provider.scopes(), Some(&provider.configuration()))
-            }
+            Some(provider) => mechanism.refusal(provider.scopes(), Some(&provider.configuration())),
             None => mechanism.refusal(&[], None),
         }
     }

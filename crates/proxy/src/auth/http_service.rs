@@ -92,7 +92,10 @@ impl HttpService {
         deadline: Instant,
     ) -> Result<Said, Failure> {
         let asked = async {
-            let answer = self.service.ask(&self.url, request?, MOST, deadline).await?;
+            let answer = self
+                .service
+                .ask(&self.url, request?, MOST, deadline)
+                .await?;
             if answer.status != StatusCode::OK {
                 return Err(RemoteFault::Status(answer.status));
             }

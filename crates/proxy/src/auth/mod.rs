@@ -15,8 +15,8 @@ mod http_answer;
 mod http_service;
 mod oidc;
 mod presented;
-mod scram;
 mod remote;
+mod scram;
 mod service_account;
 #[cfg(test)]
 pub(crate) mod stand;

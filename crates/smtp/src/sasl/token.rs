@@ -52,7 +52,10 @@ impl TokenMechanism {
             // Clients of XOAUTH2 know it in this form.
             Self::Xoauth2 => {
                 let scope = if scope.is_empty() { "mail" } else { &scope };
-                format!(r#"{{"status":"401","schemes":"bearer","scope":{}}}"#, quoted(scope))
+                format!(
+                    r#"{{"status":"401","schemes":"bearer","scope":{}}}"#,
+                    quoted(scope)
+                )
             }
             Self::Oauthbearer => {
                 let mut json = r#"{"status":"invalid_token""#.to_owned();
