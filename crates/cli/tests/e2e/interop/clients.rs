@@ -77,7 +77,7 @@ const CLIENTS: &[Client] = &[
         version: programs::go_version,
         mechanisms: &["PLAIN", "LOGIN"],
         send: programs::net_smtp,
-        notes: "LOGIN by an `Auth` of the program's own; it says SMTPUTF8 of every message where that is offered, so the next hop must know it (550 5.6.7 if not)",
+        notes: "LOGIN by an `Auth` of the program's own; it says SMTPUTF8 of every message where that is offered",
     },
 ];
 

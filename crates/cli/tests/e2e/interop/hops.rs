@@ -230,7 +230,8 @@ async fn main_session(hop: &Hop, server: &Server, sink: &Sink) -> Option<Vec<Str
         (up.submission.number(), "starttls"),
         (up.submissions.number(), "implicit"),
     ];
-    let (mut found, mut messages) = (Vec::new(), 0);
+    meet(hop, sink, &up, doors[0].0).await?;
+    let (mut found, mut messages) = (Vec::new(), 1);
     for (port, tls) in doors {
         let door = Door {
             port,
@@ -251,10 +252,30 @@ async fn main_session(hop: &Hop, server: &Server, sink: &Sink) -> Option<Vec<Str
     };
     cells.insert(0, over_tls.to_owned());
     cells.push(format!(
-        "{} for {messages} messages in 4 sessions",
+        "{} for {messages} messages in 5 sessions",
         steps(&up, "connect")
     ));
     Some(cells)
+}
+
+/// A first message, by which the gateway learns what the next hop offers, and so what it can offer itself.
+async fn meet(hop: &Hop, sink: &Sink, up: &Up, port: u16) -> Option<()> {
+    let door = Door {
+        port,
+        source: CLIENT,
+        tls: "starttls",
+    };
+    let first = [About::Plain.envelope()];
+    let replies = tokio::task::block_in_place(|| envelopes::send(up, &door, &first))?;
+    assert!(
+        judge::taken(&replies.each[0]),
+        "{}: {:?}",
+        hop.name,
+        replies.each
+    );
+    sink.wait_for(1).await;
+    sink.take();
+    Some(())
 }
 
 /// One session: what the table says of each envelope, and how many messages were taken.
