@@ -11,7 +11,7 @@ use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{BufferPlace, Buffered};
 use tokio::task::spawn_blocking;
 
-use crate::memory::{Claim, MessageMemory};
+use crate::memory::{Claim, FileClaim, MessageMemory, Owner};
 
 /// Octets read from the file, and written to it, at once.
 const CHUNK: usize = 64 * 1024;
@@ -22,7 +22,7 @@ pub(crate) struct Held {
     memory: Vec<u8>,
     /// What of the budget is ours, in memory and in files.
     taken: Claim,
-    filed: Claim,
+    filed: FileClaim,
     most_in_memory: usize,
     file: Option<Arc<File>>,
     /// Octets in the file, and how many of them have gone on.
@@ -33,12 +33,17 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Nothing yet; up to `most_in_memory` octets stay in memory while `budget` allows.
-    pub(crate) fn new(most_in_memory: usize, budget: &MessageMemory, metrics: &Metrics) -> Self {
+    /// Nothing yet of a message of `owner`; up to `most_in_memory` octets stay in memory while `budget` allows.
+    pub(crate) fn new(
+        most_in_memory: usize,
+        budget: &MessageMemory,
+        owner: Owner,
+        metrics: &Metrics,
+    ) -> Self {
         Self {
             memory: Vec::new(),
             taken: budget.claim(),
-            filed: budget.claim_files(),
+            filed: budget.claim_files(owner),
             most_in_memory,
             file: None,
             spilled: 0,
@@ -69,7 +74,7 @@ impl Held {
         };
         // What is kept is the room, not what is in it.
         let fits = self.memory.len() <= most;
-        if fits && self.taken.grow_to(self.memory.capacity() as u64) {
+        if fits && self.taken.grow_body_to(self.memory.capacity() as u64) {
             self.in_memory.set(self.memory.len() as u64);
             return Ok(());
         }
@@ -79,10 +84,10 @@ impl Held {
     async fn spill(&mut self, spool: &Path) -> std::io::Result<()> {
         let (spool, open) = (spool.to_owned(), self.file.clone());
         let octets = self.memory.len() as u64;
-        if !self.filed.set(self.filed.octets() + octets) {
+        if !self.filed.grow_by(octets) {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::StorageFull,
-                "the messages that are held have in files what they may have",
+                "the messages that are held, in all or of this client, have in files what they may have",
             ));
         }
         let memory = std::mem::take(&mut self.memory);
@@ -236,7 +241,7 @@ mod tests {
 
     async fn hold(pieces: &[&[u8]], most: usize, budget: &MessageMemory) -> Held {
         let spool = tempfile::tempdir().unwrap();
-        let mut held = Held::new(most, budget, &Metrics::new());
+        let mut held = Held::new(most, budget, budget.owner(&0), &Metrics::new());
         for piece in pieces {
             held.memory().extend_from_slice(piece);
             held.settle(spool.path()).await.unwrap();
@@ -249,7 +254,7 @@ mod tests {
         let spool = tempfile::tempdir().unwrap();
         let budget = MessageMemory::with_files(0, 100);
         let hold = async |octets: usize| {
-            let mut held = Held::new(1000, &budget, &Metrics::new());
+            let mut held = Held::new(1000, &budget, budget.owner(&0), &Metrics::new());
             held.memory().resize(octets, b'x');
             let settled = held.settle(spool.path()).await;
             (held, settled.map_err(|error| error.kind()))
@@ -310,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_budget_sends_messages_to_files() {
-        let budget = MessageMemory::new(10);
+        let budget = MessageMemory::new(20);
         let first = hold(&[b"12345678"], 1000, &budget).await;
         assert!(first.file.is_none());
         assert!(hold(&[b"12345678"], 1000, &budget).await.file.is_some());

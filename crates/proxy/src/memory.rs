@@ -1,8 +1,10 @@
 //! What clients may make a process keep: in memory, and in files of messages. Everybody who keeps something has a [`Claim`]
 //! to it; what cannot be claimed is not kept.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sekisho_policy::snapshot::GatewayLimits;
 
@@ -12,11 +14,67 @@ const IN_FILES: u64 = 16 << 30;
 /// Of the memory, the part that is kept for transactions that run: new ones are told 452 before it is touched.
 const KEPT_FREE: u64 = 8;
 
+/// Of the memory, the part that bodies may take: what is more is held in files, and the rest is there for header sections and for
+/// transactions that begin.
+const FOR_BODIES: u64 = 2;
+
+/// Of the files, the part that one account may have, or one source that has not logged in; but never less than this.
+const FOR_ONE: u64 = 4;
+const LEAST_FOR_ONE: u64 = 256 << 20;
+
 /// How much all messages of a process together may hold in memory, and in files what does not fit in there.
 #[derive(Clone, Debug)]
 pub struct MessageMemory {
     memory: Arc<Bound>,
-    files: Arc<Bound>,
+    files: Arc<Files>,
+}
+
+/// The files of all, and what each owner has of them.
+#[derive(Debug)]
+struct Files {
+    bound: Arc<Bound>,
+    hasher: RandomState,
+    owned: Mutex<HashMap<Owner, u64>>,
+}
+
+/// Whose messages: an account's, or those of a source. A keyed hash, which does not say who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(u64);
+
+impl Files {
+    fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self {
+            bound: Bound::new(most),
+            hasher: RandomState::new(),
+            owned: Mutex::default(),
+        })
+    }
+
+    fn take(&self, owner: Owner, octets: u64) -> bool {
+        let most = self.bound.most.load(Ordering::Relaxed);
+        let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = owned.entry(owner).or_default();
+        let fits = has.saturating_add(octets) <= (most / FOR_ONE).max(LEAST_FOR_ONE);
+        if fits && self.bound.take(octets) {
+            *has += octets;
+            return true;
+        }
+        if *has == 0 {
+            owned.remove(&owner);
+        }
+        false
+    }
+
+    fn put_back(&self, owner: Owner, octets: u64) {
+        self.bound.put_back(octets);
+        let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(has) = owned.get_mut(&owner) {
+            *has = has.saturating_sub(octets);
+            if *has == 0 {
+                owned.remove(&owner);
+            }
+        }
+    }
 }
 
 /// A bound, and what of it is used.
@@ -48,6 +106,10 @@ impl Bound {
         self.used.fetch_sub(octets, Ordering::AcqRel);
     }
 
+    fn has_any(&self) -> bool {
+        self.used.load(Ordering::Acquire) < self.most.load(Ordering::Relaxed)
+    }
+
     /// What is used already stays so: a bound that shrinks takes nothing away from those who have it.
     fn resize(&self, most: u64) {
         self.most.store(most, Ordering::Relaxed);
@@ -66,7 +128,7 @@ impl MessageMemory {
     pub fn with_files(octets: usize, files: u64) -> Self {
         Self {
             memory: Bound::new(octets as u64),
-            files: Bound::new(files),
+            files: Files::new(files),
         }
     }
 
@@ -88,10 +150,10 @@ impl MessageMemory {
         };
         let files = match before {
             Some(before) => {
-                before.files.resize(limits.max_spooled_bytes);
+                before.files.bound.resize(limits.max_spooled_bytes);
                 before.files.clone()
             }
-            None => Bound::new(limits.max_spooled_bytes),
+            None => Files::new(limits.max_spooled_bytes),
         };
         Self { memory, files }
     }
@@ -100,8 +162,7 @@ impl MessageMemory {
     pub(crate) fn has_room(&self, octets: u64) -> bool {
         let most = self.memory.most.load(Ordering::Relaxed);
         let used = self.memory.used.load(Ordering::Acquire);
-        used.saturating_add(octets) <= most - most / KEPT_FREE
-            && self.files.used.load(Ordering::Acquire) < self.files.most.load(Ordering::Relaxed)
+        used.saturating_add(octets) <= most - most / KEPT_FREE && self.files.bound.has_any()
     }
 
     /// Nothing yet of the memory.
@@ -112,18 +173,24 @@ impl MessageMemory {
         }
     }
 
-    /// Nothing yet of the files.
-    pub(crate) fn claim_files(&self) -> Claim {
-        Claim {
-            bound: self.files.clone(),
+    /// Nothing yet of the files, for that owner.
+    pub(crate) fn claim_files(&self, owner: Owner) -> FileClaim {
+        FileClaim {
+            files: self.files.clone(),
+            owner,
             octets: 0,
         }
+    }
+
+    /// Whose messages, by what tells owners apart.
+    pub(crate) fn owner(&self, of: &impl Hash) -> Owner {
+        Owner(self.files.hasher.hash_one(of))
     }
 
     #[cfg(test)]
     pub(crate) fn used(&self) -> (u64, u64) {
         let used = |bound: &Bound| bound.used.load(Ordering::Acquire);
-        (used(&self.memory), used(&self.files))
+        (used(&self.memory), used(&self.files.bound))
     }
 }
 
@@ -153,6 +220,15 @@ impl Claim {
         true
     }
 
+    /// Claims at least `octets` in all for a body, which may take no more than its part of the bound.
+    #[must_use]
+    pub(crate) fn grow_body_to(&mut self, octets: u64) -> bool {
+        let used = self.bound.used.load(Ordering::Acquire);
+        let most = self.bound.most.load(Ordering::Relaxed) / FOR_BODIES;
+        let more = octets.saturating_sub(self.octets);
+        used.saturating_add(more) <= most && self.grow_to(octets)
+    }
+
     /// Claims at least `octets` in all.
     #[must_use]
     pub(crate) fn grow_to(&mut self, octets: u64) -> bool {
@@ -166,6 +242,38 @@ impl Claim {
 }
 
 impl Drop for Claim {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// What one message takes of the files; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct FileClaim {
+    files: Arc<Files>,
+    owner: Owner,
+    octets: u64,
+}
+
+impl FileClaim {
+    /// Claims so many more; `false`, and all as before, if they are not there or not for this owner.
+    #[must_use]
+    pub(crate) fn grow_by(&mut self, octets: u64) -> bool {
+        let taken = self.files.take(self.owner, octets);
+        if taken {
+            self.octets += octets;
+        }
+        taken
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn release(&mut self) {
+        self.files
+            .put_back(self.owner, std::mem::take(&mut self.octets));
+    }
+}
+
+impl Drop for FileClaim {
     fn drop(&mut self) {
         self.release();
     }
@@ -195,8 +303,35 @@ mod tests {
         assert_eq!(memory.used(), (10, 0));
         a.release();
         assert_eq!(memory.used(), (0, 0));
-        assert!(!memory.claim_files().set(1));
+        assert!(!memory.claim_files(memory.owner(&1)).grow_by(1));
         assert!(!memory.claim().set(u64::MAX));
+    }
+
+    #[test]
+    fn bodies_leave_half_of_the_memory_to_others() {
+        let memory = MessageMemory::new(100);
+        let (mut body, mut header) = (memory.claim(), memory.claim());
+        assert!(body.grow_body_to(50) && !body.grow_body_to(51));
+        assert!(body.grow_body_to(40), "what it has is enough");
+        assert!(header.grow_to(50));
+    }
+
+    #[test]
+    fn no_owner_has_all_of_the_files() {
+        const GIB: u64 = 1 << 30;
+        let memory = MessageMemory::with_files(0, 4 * GIB);
+        let (one, other) = (memory.owner(&"one"), memory.owner(&"other"));
+        let (mut first, mut second) = (memory.claim_files(one), memory.claim_files(one));
+        assert!(first.grow_by(GIB / 2) && second.grow_by(GIB / 2));
+        assert!(!first.grow_by(1) && !memory.claim_files(one).grow_by(1));
+        let mut others = memory.claim_files(other);
+        assert!(others.grow_by(GIB));
+        drop(second);
+        assert!(first.grow_by(GIB / 2));
+        first.release();
+        drop((first, others));
+        assert_eq!(memory.used(), (0, 0));
+        assert!(memory.files.owned.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -53,7 +53,8 @@ fn inquiry(message: &Content) -> Inquiry<'_> {
 
 async fn held(octets: &[u8], in_memory: usize) -> Held {
     let spool = tempfile::tempdir().unwrap();
-    let mut held = Held::new(in_memory, &MessageMemory::new(1 << 30), &Metrics::new());
+    let budget = MessageMemory::new(1 << 30);
+    let mut held = Held::new(in_memory, &budget, budget.owner(&0), &Metrics::new());
     held.memory().extend_from_slice(octets);
     held.settle(spool.path()).await.unwrap();
     held

@@ -145,7 +145,7 @@ impl Drop for Shaking {
 }
 
 /// What counts as one source: a subscriber gets an IPv4 address or an IPv6 network.
-fn source_of(ip: IpAddr, ipv6_prefix: u8) -> IpAddr {
+pub(crate) fn source_of(ip: IpAddr, ipv6_prefix: u8) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => {

@@ -27,19 +27,24 @@ impl<S: Transport> Session<S> {
     pub(super) async fn pause(&mut self, judged: &Judged) {
         if let Verdict::Delay(millis) = judged.verdict() {
             let pause = Duration::from_millis(millis.0).min(self.shared.limits.delay);
-            // Whoever waits for the session hears of a shutdown too.
-            let _ = self.sink(pause).await;
+            // Not in the tarpit: a pit that others have filled must not end a session that did nothing wrong. Whoever waits for
+            // the session hears of a shutdown too.
+            let _ = self.wait_out(pause).await;
         }
     }
 
-    /// Waits, and holds meanwhile neither a connection to the next hop nor an empty buffer. Where too many wait already, the
-    /// session ends instead.
+    /// Waits in the tarpit. Where too many wait there already, the session ends instead.
     async fn sink(&mut self, wait: Duration) -> Result<(), Gone> {
         let Some(_sunk) = self.shared.pit.enter(&self.limits) else {
             self.tally.crowded_out = true;
             return Ok(());
         };
         self.shared.metrics.detected(Detection::Tarpitted);
+        self.wait_out(wait).await
+    }
+
+    /// Waits, and holds meanwhile neither a connection to the next hop nor an empty buffer.
+    async fn wait_out(&mut self, wait: Duration) -> Result<(), Gone> {
         self.rest_hop();
         self.wire.release();
         let resting = self.transaction.is_none();

@@ -111,6 +111,8 @@ impl Attempt<'_> {
                 .timed(progress, UpstreamPhase::Ehlo, self.hello(&mut wire, helo))
                 .await?;
         }
+        // What it offers to one client, once it is told of it, must not become what all are offered.
+        self.lane.seen.note(&capabilities);
         if self.lane.key.passing == Passing::Xclient {
             progress.phase = UpstreamPhase::Ehlo;
             progress.introduced = true;
@@ -124,7 +126,6 @@ impl Attempt<'_> {
             }
             logged_in?;
         }
-        self.lane.seen.note(&capabilities);
         let now = Instant::now();
         Ok(Connection {
             wire,

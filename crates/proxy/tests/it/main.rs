@@ -5,8 +5,8 @@ mod dialogue;
 mod gateway;
 mod hostile;
 mod oracle;
-mod sessions;
 mod protection;
+mod sessions;
 mod smuggling;
 mod world;
 

@@ -16,7 +16,7 @@ use super::pace::Pace;
 use crate::content;
 use crate::held::Held;
 use crate::live::Live;
-use crate::memory::Claim;
+use crate::memory::{Claim, Owner};
 use crate::shared::Shared;
 
 /// Octets of memory without which no message is begun.
@@ -85,6 +85,7 @@ impl Intake {
     pub(super) fn new(
         shared: &Shared,
         live: &Live,
+        owner: Owner,
         carriage: Carriage,
         max_size: Option<u64>,
         needs: ContentNeeds,
@@ -108,6 +109,7 @@ impl Intake {
             held: Held::new(
                 limits.held_in_memory,
                 &live.memory,
+                owner,
                 shared.metrics.process(),
             ),
             most: max_size.unwrap_or(u64::MAX).min(limits.message),

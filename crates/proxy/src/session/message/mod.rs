@@ -31,6 +31,7 @@ use super::{Session, refused};
 use crate::classify::Inquiry;
 use crate::content;
 use crate::held::Content;
+use crate::listener::sources::source_of;
 use crate::live::Live;
 pub(super) use intake::{Carriage, Intake, RESERVED};
 pub(super) use pace::Pace;
@@ -73,7 +74,14 @@ impl<S: Transport> Session<S> {
         let event = self.event(Stage::Mail);
         let limits = live.rules.message_limits(&event);
         let needs = live.rules.content(&event);
-        Intake::new(&self.shared, live, carriage, limits.max_size, needs)
+        let owner = match self.account_name() {
+            Some(account) => live.memory.owner(account),
+            None => live.memory.owner(&source_of(
+                self.ends.source.ip(),
+                live.limits.source_ipv6_prefix,
+            )),
+        };
+        Intake::new(&self.shared, live, owner, carriage, limits.max_size, needs)
     }
 
     /// Takes the message from the client and passes it on.

@@ -191,7 +191,8 @@ impl Editor {
             authserv_id: authserv_id.into(),
             bcc: edits.bcc,
             at: At::LineStart,
-            fate: Doing::Passing,
+            // A first line that continues nothing would continue the field that we write above it.
+            fate: Doing::LeavingOut,
             begun: Vec::new(),
             results: Vec::new(),
         }

@@ -29,6 +29,13 @@ fn expect(message: &str, expected: &str) {
     }
 }
 
+/// Above a message stands our Received field, which its first line must not add to.
+#[test]
+fn a_first_line_continues_nothing() {
+    expect(" forged\r\n\tmore\r\nA: b\r\n", "A: b\r\n");
+    expect("\tforged\r\n\r\nbody\r\n", "\r\nbody\r\n");
+}
+
 #[test]
 fn our_own_fields_go_however_they_are_written() {
     for forged in [
@@ -185,7 +192,9 @@ proptest! {
         let message: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let header = message.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
         prop_assume!(!["bcc", "x-sekisho-", "authentication-results"].iter().any(|name| header.contains(name)));
-        prop_assert_eq!(pass(message.as_bytes(), chunk), message.as_bytes());
+        let first = lines.iter().position(|line| !line.starts_with(' ')).unwrap_or(lines.len());
+        let kept: String = lines[first..].iter().map(|line| format!("{line}\r\n")).collect();
+        prop_assert_eq!(pass(message.as_bytes(), chunk), kept.as_bytes());
     }
 
     /// The cuts make no difference; what is left out is whole fields; and what was left out once is gone.
