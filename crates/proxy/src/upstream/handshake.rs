@@ -9,7 +9,6 @@ use sekisho_policy::record::Hop;
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
 use sekisho_runtime::metrics::{OpenConnection, PoolMetrics, UpstreamPhase};
 use sekisho_smtp::command::ClientName;
-use sekisho_smtp::proxy_protocol::{self, ProxyHeader};
 use sekisho_smtp::{Capabilities, Command, Reply};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
@@ -168,10 +167,7 @@ impl Attempt<'_> {
         if self.lane.key.passing == Passing::ProxyV2 {
             progress.phase = UpstreamPhase::Greeting;
             progress.introduced = self.identity.is_some();
-            let header = self
-                .identity
-                .map_or_else(no_identity, |i| i.as_proxy_header());
-            wire.output.extend(header);
+            wire.output.extend(self.proxy_header());
             let until = Until::first(self.environment.deadlines.greeting, self.deadline);
             wire.send(until).await?;
         }
@@ -209,7 +205,11 @@ impl Attempt<'_> {
     }
 
     /// EHLO, and HELO where that is not known.
-    async fn hello(self, wire: &mut Wire, name: &ClientName) -> Result<Capabilities, Fault> {
+    pub(super) async fn hello(
+        self,
+        wire: &mut Wire,
+        name: &ClientName,
+    ) -> Result<Capabilities, Fault> {
         wire.check_silence()?;
         let reply = wire
             .ask(&line(&Command::Ehlo(name.clone()))?, self.until())
@@ -271,63 +271,6 @@ impl Attempt<'_> {
         wire.secure(Arc::clone(tls), name, self.until()).await
     }
 
-    /// XCLIENT with what is offered, and the EHLO after it, in the client's name.
-    async fn introduce(
-        self,
-        wire: &mut Wire,
-        capabilities: &Capabilities,
-    ) -> Result<Capabilities, Fault> {
-        if !capabilities
-            .xclient
-            .iter()
-            .any(|attribute| attribute == "ADDR")
-        {
-            return Err(Fault::Identity(
-                "it does not offer XCLIENT with ADDR to this proxy's address",
-            ));
-        }
-        let Some(identity) = self.identity else {
-            return Err(Fault::Identity("there is no client to speak for"));
-        };
-        let commands = identity
-            .as_xclient()
-            .to_commands(&capabilities.xclient)
-            .map_err(|_| Fault::Identity("an attribute is too long for XCLIENT"))?;
-        for command in commands {
-            wire.check_silence()?;
-            let reply = wire.ask(&command, self.until()).await?;
-            match reply.code() {
-                220 => {}
-                421 => return Err(Fault::Unwilling(reply)),
-                _ => return Err(Fault::IdentityRefused(reply)),
-            }
-        }
-        let name = identity.helo.as_ref().unwrap_or(&self.lane.key.helo);
-        self.hello(wire, name).await
-    }
-
-    /// Makes a connection that served another client ready for this one.
-    ///
-    /// # Errors
-    /// The connection is of no use any more; a new one may be.
-    pub(super) async fn introduce_again(self, connection: &mut Connection) -> Result<(), Fault> {
-        if self.lane.key.passing != Passing::Xclient {
-            return Ok(());
-        }
-        if std::mem::take(&mut connection.unfinished) {
-            expect_done(
-                connection
-                    .wire
-                    .ask(&line(&Command::Rset)?, self.until())
-                    .await?,
-            )?;
-        }
-        connection.capabilities = self
-            .introduce(&mut connection.wire, &connection.capabilities)
-            .await?;
-        Ok(())
-    }
-
     pub(super) fn until(self) -> Until {
         Until::first(self.environment.deadlines.hello, self.deadline)
     }
@@ -361,13 +304,6 @@ impl Attempt<'_> {
     }
 }
 
-/// A PROXY header of a connection that is nobody's.
-fn no_identity() -> Vec<u8> {
-    let mut octets = Vec::with_capacity(16);
-    proxy_protocol::write_v2(&ProxyHeader::Local, &mut octets);
-    octets
-}
-
 /// What a next hop that knows the client may do because of him.
 fn may_be_of_client(fault: &Fault) -> bool {
     matches!(
@@ -393,7 +329,7 @@ pub(super) fn unexpected(reply: Reply) -> Fault {
     }
 }
 
-fn line(command: &Command) -> Result<Vec<u8>, Fault> {
+pub(super) fn line(command: &Command) -> Result<Vec<u8>, Fault> {
     let mut octets = Vec::with_capacity(64);
     command.write_to(&mut octets).map_err(|_| Fault::TooLong)?;
     Ok(octets)

@@ -25,6 +25,7 @@ mod health;
 mod hops;
 mod identity;
 mod idle;
+mod introduce;
 mod lane;
 mod load;
 mod login;
