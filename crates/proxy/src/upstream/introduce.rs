@@ -7,6 +7,7 @@ use sekisho_smtp::{Capabilities, Command};
 use super::connection::Connection;
 use super::failure::Fault;
 use super::handshake::{Attempt, expect_done, line};
+use super::wire::Wire;
 
 impl Attempt<'_> {
     /// A PROXY header: of the client, or of a connection that is nobody's.
