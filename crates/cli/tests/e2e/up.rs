@@ -156,6 +156,16 @@ impl Up {
         self.folder.path().join(name)
     }
 
+    /// All that it keeps: every file of its state, one after the other.
+    pub(crate) fn kept(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.folder.path().join("state")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        paths
+            .filter(|path| path.is_file())
+            .flat_map(|path| fs::read(path).unwrap())
+            .collect()
+    }
+
     /// A file in its folder.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
         let path = self.path(name);

@@ -545,3 +545,40 @@ fn guards_that_cannot_be_put_in_force() {
         );
     }
 }
+
+/// Failures that name no account lock no account, and are one for each source and minute.
+#[test]
+fn a_token_that_names_nobody_counts_for_its_source_alone() {
+    let world = world(|spec| {
+        spec.per_account = Some(PerAccount {
+            distinct_passwords: 1,
+            ..per_account()
+        });
+        spec.per_account_and_source = Some(PerPair {
+            failures: 1,
+            ..per_pair()
+        });
+        spec.per_source = Some(PerSource {
+            failed_pairs: Some(2),
+            ..per_source()
+        });
+    });
+    let nobody = |minute: u64| {
+        let stage = Stage::LoginFailed {
+            account: None,
+            password: None,
+        };
+        at(stage).anonymous().after(Millis(minute * MINUTE))
+    };
+    for _ in 0..5 {
+        assert_eq!(asks(&world, nobody(0)), "535 5.7.8");
+    }
+    assert_eq!(asks(&world, login("a@example.jp")), "ok");
+    world.judge(&nobody(1).0);
+    let later = login("a@example.jp").after(Millis(MINUTE));
+    let locked = world.judge(&later.0);
+    assert_eq!(
+        locked.verdict.refusal().unwrap().reason,
+        Reason::SourceLocked
+    );
+}

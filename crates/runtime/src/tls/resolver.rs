@@ -158,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn clients_bind_to_the_certificate_that_they_were_surely_shown() {
+        let first = identity("first.test", &PKCS_ECDSA_P256_SHA256);
+        let resolver = CertResolver::new(first.clone(), Vec::new());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &first.key.cert[0]);
+        for asked in [None, Some("unknown.test"), Some("first.test")] {
+            assert_eq!(resolver.end_point(asked).as_deref(), Some(digest.as_ref()));
+        }
+        let other = identity("other.test", &PKCS_ECDSA_P256_SHA256);
+        let again = identity("other.test", &PKCS_ED25519);
+        resolver.replace(first, vec![other, again]);
+        assert_eq!(resolver.end_point(Some("FIRST.test")).as_deref(), Some(digest.as_ref()));
+        assert_eq!(resolver.end_point(None), None, "the first, or one that the client could check");
+        assert_eq!(resolver.end_point(Some("other.test")), None, "one of two");
+    }
+
+    #[test]
     fn a_client_is_shown_a_key_it_can_check() {
         let first = identity("ed.test", &PKCS_ED25519);
         let resolver = CertResolver::new(first, vec![identity("ec.test", &PKCS_ECDSA_P256_SHA256)]);
