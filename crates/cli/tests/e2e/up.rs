@@ -156,6 +156,11 @@ impl Up {
         self.folder.path().join(name)
     }
 
+    /// The certificate that it made for itself.
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+        self.folder.path().join("state/self-signed.pem")
+    }
+
     /// All that it keeps: every file of its state, one after the other.
     pub(crate) fn kept(&self) -> Vec<u8> {
         let files = fs::read_dir(self.folder.path().join("state")).unwrap();

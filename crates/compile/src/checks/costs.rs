@@ -19,7 +19,11 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
 
 /// A proxy needs memory beside what it keeps of messages; one that may fill its container is killed with all its sessions.
 fn memory(view: View<'_, MailGatewaySpec>, platform: Platform, out: &mut Vec<Diagnostic>) {
-    let resources = view.spec.pods.as_ref().and_then(|pods| pods.resources.as_ref());
+    let resources = view
+        .spec
+        .pods
+        .as_ref()
+        .and_then(|pods| pods.resources.as_ref());
     let asked = resources.and_then(|resources| resources.requests.memory.as_ref());
     let limit = resources.and_then(|resources| resources.limits.memory.as_ref());
     let limit = match (limit, platform) {

@@ -168,8 +168,15 @@ mod tests {
         let other = identity("other.test", &PKCS_ECDSA_P256_SHA256);
         let again = identity("other.test", &PKCS_ED25519);
         resolver.replace(first, vec![other, again]);
-        assert_eq!(resolver.end_point(Some("FIRST.test")).as_deref(), Some(digest.as_ref()));
-        assert_eq!(resolver.end_point(None), None, "the first, or one that the client could check");
+        assert_eq!(
+            resolver.end_point(Some("FIRST.test")).as_deref(),
+            Some(digest.as_ref())
+        );
+        assert_eq!(
+            resolver.end_point(None),
+            None,
+            "the first, or one that the client could check"
+        );
         assert_eq!(resolver.end_point(Some("other.test")), None, "one of two");
     }
 

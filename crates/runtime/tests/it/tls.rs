@@ -201,8 +201,7 @@ fn mail_is_the_only_protocol_that_is_spoken() {
     let server = mail_server_config(CertResolver::new(identity(&["mail.test"]).0, Vec::new()));
     let server = server.unwrap();
     let asking = |protocols: &[&str]| {
-        let mut client =
-            Arc::unwrap_or_clone(client_config(Verification::Opportunistic).unwrap());
+        let mut client = Arc::unwrap_or_clone(client_config(Verification::Opportunistic).unwrap());
         client.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         shake(&Arc::new(client), &server, "mail.test").map(|ends| {
             let agreed = ends.server.alpn_protocol();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sekisho_policy::decision::Verdict;
 use sekisho_policy::event::{
-    BeforeGreeting, HeloForm,
-    AccountFacts, Fact, Network, SessionFacts, Source, SourceTrust, Stage, Tls, TransactionFacts,
+    AccountFacts, BeforeGreeting, Fact, HeloForm, Network, SessionFacts, Source, SourceTrust,
+    Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::record::{End, Hop, Step};
 use sekisho_policy::snapshot::{Enforcement, Kind};
