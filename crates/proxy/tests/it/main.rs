@@ -8,6 +8,7 @@ mod oracle;
 mod protection;
 mod sessions;
 mod smuggling;
+mod tls_ends;
 mod world;
 
 use std::path::Path;

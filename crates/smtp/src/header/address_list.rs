@@ -1,6 +1,7 @@
 //! Address lists of RFC 5322 3.4: comments, quoted strings, groups and the obsolete forms are read; the result is strict.
 
 use std::mem;
+use std::ops::Range;
 
 use super::encoded_word::{decode_words, holds_word};
 use super::fields::unfold;
@@ -46,11 +47,14 @@ pub(super) fn count(value: &[u8]) -> usize {
     }
 }
 
-/// A list, and whether groups were in it.
+/// A list, and what was in it beside mailboxes.
 #[derive(Debug, Default)]
 pub(super) struct AddressList {
     pub(super) items: Vec<Listed>,
     pub(super) groups: usize,
+    /// Forms that the grammar has and that readers read differently: source routes, empty items, comments or white space within
+    /// an address, comments and encoded names that hold what looks like one.
+    pub(super) oddities: usize,
 }
 
 pub(super) fn parse(value: &[u8]) -> Result<AddressList, ListFault> {
@@ -61,18 +65,27 @@ pub(super) fn parse(value: &[u8]) -> Result<AddressList, ListFault> {
     let line = unfold(value);
     let text = String::from_utf8_lossy(&line);
     let mut parser = Parser {
+        text: &text,
         tokens: Tokens::new(&text),
         words: Vec::new(),
+        span: 0..0,
+        named: false,
         list: AddressList::default(),
     };
     parser.run()?;
+    parser.list.oddities += usize::from(parser.tokens.misleads());
     Ok(parser.list)
 }
 
 struct Parser<'a> {
+    text: &'a str,
     tokens: Tokens<'a>,
     /// What came since the last separator.
     words: Vec<Token<'a>>,
+    /// Where in the text they are.
+    span: Range<usize>,
+    /// Whether an address in angle brackets came since the last separator.
+    named: bool,
     list: AddressList,
 }
 
@@ -96,7 +109,7 @@ impl<'a> Parser<'a> {
                     self.expect_separator()?;
                 }
                 Token::Special(':' | ';' | '>') => return Err(ListFault::Syntax),
-                word => self.words.push(word),
+                word => self.take_word(word),
             }
         }
         self.end_item()?;
@@ -107,12 +120,28 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn take_word(&mut self, word: Token<'a>) {
+        let end = self.position();
+        if self.words.is_empty() {
+            self.span.start = end - word.len();
+        }
+        self.span.end = end;
+        self.words.push(word);
+    }
+
+    /// Octets of the text that were read.
+    fn position(&self) -> usize {
+        self.text.len() - self.tokens.rest().len()
+    }
+
     /// Ends an item without angle brackets. Empty items are obsolete syntax.
     fn end_item(&mut self) -> Result<(), ListFault> {
         if self.words.is_empty() {
+            self.list.oddities += usize::from(!mem::take(&mut self.named));
             return Ok(());
         }
         let mailbox = addr_spec(&mem::take(&mut self.words))?;
+        self.compare(self.span.clone(), &mailbox);
         self.list.items.push(Listed {
             display: String::new(),
             mailbox,
@@ -123,6 +152,7 @@ impl<'a> Parser<'a> {
     /// Takes an address in angle brackets, whose `<` was read, and the separator after it.
     fn take_angle(&mut self) -> Result<(), ListFault> {
         let words = mem::take(&mut self.words);
+        let start = self.position();
         let mut inner = Vec::new();
         loop {
             match self.tokens.next()?.ok_or(ListFault::Syntax)? {
@@ -133,14 +163,26 @@ impl<'a> Parser<'a> {
             }
         }
         let mailbox = addr_spec(&inner)?;
+        self.compare(start..self.position() - ">".len(), &mailbox);
         let display = match display_name(&words) {
             Ok(display) => display,
             // An unquoted address as the name is no phrase; if it is the same, all readers see the same.
             Err(_) if addr_spec(&words).as_ref() == Ok(&mailbox) => mailbox.to_string(),
             Err(fault) => return Err(fault),
         };
+        if !words.is_empty() {
+            let name = &self.text.as_bytes()[self.span.clone()];
+            self.list.oddities += usize::from(holds_word(name) && misleads(&display));
+        }
+        self.named = true;
         self.list.items.push(Listed { display, mailbox });
         self.after_angle()
+    }
+
+    /// Notes an address that is not written in one piece.
+    fn compare(&mut self, span: Range<usize>, mailbox: &Mailbox) {
+        let written = self.text[span].trim_matches([' ', '\t']);
+        self.list.oddities += usize::from(written != mailbox.as_str());
     }
 
     /// After `>` an item is over: a comma, the end of a group, or the end of the list.
@@ -159,6 +201,12 @@ impl<'a> Parser<'a> {
             Some(_) => Err(ListFault::Syntax),
         }
     }
+}
+
+/// Whether a name that was encoded is an address, to readers that decode before they parse.
+fn misleads(name: &str) -> bool {
+    let is_list = name.contains('@') && name.contains([',', ';', ':']);
+    is_list || name.contains(|c: char| matches!(c, '<' | '>') || c.is_control())
 }
 
 /// A phrase: words and quoted strings. An `@` in it is refused, since readers differ on which address is meant.

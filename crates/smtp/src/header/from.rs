@@ -21,6 +21,9 @@ pub enum FromHeader {
 pub enum FromFault {
     /// The list is malformed.
     List(ListFault),
+    /// It follows the grammar in a way that few readers do: source routes, empty items, comments or white space within the
+    /// address, a comment or an encoded name that holds what looks like an address.
+    Ambiguous,
     /// The field names nobody.
     Empty,
     /// The field has a group (RFC 6854), which few readers show.
@@ -47,6 +50,7 @@ impl FromHeader {
             Ok(list) if list.groups > 0 => Self::Malformed(FromFault::Group),
             Ok(mut list) => match (list.items.pop(), list.items.is_empty()) {
                 (None, _) => Self::Malformed(FromFault::Empty),
+                (Some(_), true) if list.oddities > 0 => Self::Malformed(FromFault::Ambiguous),
                 (Some(only), true) => Self::One(only.mailbox),
                 (Some(_), false) => Self::Several,
             },

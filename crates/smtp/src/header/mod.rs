@@ -16,4 +16,6 @@ pub use from::{FromFault, FromHeader};
 pub use reader::{HeaderProgress, HeaderReader, MAX_HEADER};
 
 #[cfg(test)]
+mod disguises;
+#[cfg(test)]
 mod tests;

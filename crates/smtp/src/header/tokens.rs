@@ -16,14 +16,34 @@ pub(super) enum Token<'a> {
     Special(char),
 }
 
+impl Token<'_> {
+    /// Octets as it was written.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Word(text) | Self::Quoted(text) | Self::Literal(text) => text.len(),
+            Self::Special(c) => c.len_utf8(),
+        }
+    }
+}
+
 /// Splits a value into tokens.
 pub(super) struct Tokens<'a> {
     rest: &'a str,
+    /// Whether a comment held what readers without comments take for an address.
+    misleads: bool,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { rest: text }
+        Self {
+            rest: text,
+            misleads: false,
+        }
+    }
+
+    /// Whether a comment so far held what could be an address.
+    pub(super) fn misleads(&self) -> bool {
+        self.misleads
     }
 
     /// What was not read.
@@ -67,8 +87,10 @@ impl<'a> Tokens<'a> {
                 '(' => depth += 1,
                 ')' if depth > 0 => depth -= 1,
                 '\\' if depth > 0 => {
-                    characters.next().ok_or(ListFault::Syntax)?;
+                    let (_, escaped) = characters.next().ok_or(ListFault::Syntax)?;
+                    self.misleads |= matches!(escaped, '<' | '>' | '@');
                 }
+                '<' | '>' | '@' if depth > 0 => self.misleads = true,
                 _ if depth > 0 || is_blank(c) => {}
                 _ => {
                     self.rest = &self.rest[index..];

@@ -8,13 +8,17 @@ const MAX_EXTENSIONS: usize = 8;
 /// characters) is removed first; folders and the streams of NTFS do not count.
 pub fn extensions(name: &str) -> Vec<String> {
     let visible: String = name.chars().filter(|c| !is_lost(*c)).collect();
+    // A name that ends as a folder's does is taken for a file's all the same.
+    let visible = visible.trim_end_matches(|c| is_dropped(c) || matches!(c, '/' | '\\'));
     let file = visible.rsplit(['/', '\\']).next().unwrap_or_default();
     let file = strip_stream(file);
     let file = file.trim_end_matches(is_dropped);
     let mut pieces: Vec<&str> = file.split('.').skip(1).collect();
     pieces.reverse();
+    // A semicolon ends a name to those who do not know quotes.
     let trimmed = pieces
         .into_iter()
+        .map(|piece| piece.split_once(';').map_or(piece, |(before, _)| before))
         .map(|piece| piece.trim_matches(is_dropped));
     trimmed
         .filter(|piece| !piece.is_empty())
@@ -34,8 +38,9 @@ fn strip_stream(file: &str) -> &str {
     }
 }
 
+/// What stands at the end of a name and is not kept: what Windows drops, and quotes of those who take `'` for one.
 fn is_dropped(c: char) -> bool {
-    c == '.' || c.is_whitespace()
+    matches!(c, '.' | '\'') || c.is_whitespace()
 }
 
 /// What is not seen or not stored: control characters, what has no width, and what Windows has in no name.
@@ -44,7 +49,7 @@ fn is_lost(c: char) -> bool {
 }
 
 /// Characters without a width: joiners, marks of direction, variation selectors, fillers and tags.
-pub(super) fn is_format(c: char) -> bool {
+pub(crate) fn is_format(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'
@@ -65,7 +70,15 @@ mod tests {
 
     #[test]
     fn sees_through_disguises() {
-        let cases: [(&str, &[&str]); 19] = [
+        let cases: [(&str, &[&str]); 27] = [
+            ("a.exe;", &["exe"]),
+            ("a.exe;b.txt", &["txt", "exe"]),
+            ("'a.exe'", &["exe"]),
+            ("taro's.pdf", &["pdf"]),
+            ("a.exe/", &["exe"]),
+            ("a.exe/. /", &["exe"]),
+            ("C:\\x\\a.exe\\", &["exe"]),
+            ("a.exe/b.txt", &["txt"]),
             ("report.pdf", &["pdf"]),
             ("report", &[]),
             ("", &[]),

@@ -17,6 +17,7 @@ mod transfer;
 mod walker;
 
 pub use extension::extensions;
+pub(crate) use extension::is_format;
 pub use inside::{Holder, Inner};
 pub use report::{Attachment, LimitExceeded, Report, WalkerLimits};
 pub use text::Text;

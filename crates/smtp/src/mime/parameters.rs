@@ -38,7 +38,8 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
     (head, parameters)
 }
 
-/// The pieces between the semicolons that stand outside quotes. A quote counts where a value begins, and nowhere else.
+/// The pieces between the semicolons that stand outside quotes. A quote counts where a value begins, and nowhere else; of one that
+/// never ends some readers make nothing, so what follows it is cut up too.
 fn segments(value: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     let (mut start, mut quoted, mut escaped, mut at_value) = (0, false, false, false);
@@ -57,6 +58,9 @@ fn segments(value: &[u8]) -> Vec<&[u8]> {
         at_value = *octet == b'=' || (at_value && octet.is_ascii_whitespace());
     }
     pieces.push(&value[start..]);
+    if quoted {
+        pieces.extend(value[start..].split(|octet| *octet == b';').skip(1));
+    }
     pieces
 }
 

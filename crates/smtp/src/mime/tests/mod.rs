@@ -1,6 +1,7 @@
 //! Messages with attachments, plain and in disguise; limits.
 
 mod bodies;
+mod evasion;
 mod hostile;
 
 use super::*;
