@@ -173,13 +173,18 @@ impl<S: Transport> Session<S> {
         }
         let sins = self.tally.sins();
         let buffered = Buffered::of(self.wire.received());
+        let data_refused = std::mem::take(&mut self.tally.data_refused);
         let flow = match parsed {
+            Err(_) if data_refused => Ok(self.refuse_message()),
             Err(refusal) => Ok(self.refuse_command(verb, refusal)),
             Ok(command) => match self.grammar.check(&command, buffered) {
                 Ok(()) => self.dispatch(command).await,
                 Err(refusal) => match command {
                     Command::Bdat(chunk) => Box::pin(self.refuse_chunk(chunk, refusal)).await,
-                    _ => Ok(self.refuse_command(verb, refusal)),
+                    _ => {
+                        self.tally.data_refused = matches!(command, Command::Data);
+                        Ok(self.refuse_command(verb, refusal))
+                    }
                 },
             },
         };
@@ -246,6 +251,14 @@ impl<S: Transport> Session<S> {
             self.shared.metrics.detected(Detection::SmugglingAttempt);
         }
         self.refuse(line::refusal(error))
+    }
+
+    /// No command, right after a DATA that was refused: the message of a client that does not listen. Its lines are whoever's
+    /// wrote it, and are not obeyed.
+    fn refuse_message(&mut self) -> Flow {
+        self.shared.metrics.detected(Detection::SmugglingAttempt);
+        let text = "A message is not expected, since DATA was refused";
+        self.refuse(Refusal::closing(503, (5, 5, 1), text))
     }
 
     fn refuse_command(&mut self, verb: verbs::Verb, refusal: Refusal) -> Flow {

@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub(super) drained: u64,
     /// It should have waited in the tarpit, and that was full.
     pub(super) crowded_out: bool,
+    /// The last command was a DATA that was refused.
+    pub(super) data_refused: bool,
 }
 
 impl Tally {

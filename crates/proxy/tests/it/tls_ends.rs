@@ -129,3 +129,49 @@ async fn what_comes_after_tls_is_nothing() {
     assert!(!said.iter().any(|line| line.contains("clear@")), "{said:?}");
     assert!(world.records.try_recv().is_err(), "one record for each");
 }
+
+/// What a client says in the clear after STARTTLS, in whatever pieces, is never obeyed: not in the clear, not under TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clear_text_after_starttls_is_nothing() {
+    let sink = Sink::start().await;
+    let hops = [("U".to_owned(), sink.address())].into();
+    let mut objects = Objects::new();
+    objects.set("listener", "", &json!({ "tls": "StartTls" }));
+    let world = World::start(&mut objects, &hops, &[]).await.unwrap();
+    let address = world.gateway.address("submission").await.unwrap();
+    // The first octets of each write, after which the client says the rest once it was told to begin.
+    for (with, after) in [
+        ("STARTTLS\r\n", CLEAR),
+        (
+            "STARTTLS\r\n",
+            b"\x16\x03\x01\x00\x05MAIL FROM:<clear@example.jp>\r\n".as_slice(),
+        ),
+        ("STARTTLS\r\nMAIL FROM:<clear@example.jp>\r\n", CLEAR),
+        (
+            "STARTTLS\r\nM",
+            b"AIL FROM:<clear@example.jp>\r\n".as_slice(),
+        ),
+        (
+            "MAIL FROM:<clear@example.jp>\r\nRCPT TO:<x@example.net>\r\nSTARTTLS\r\n",
+            CLEAR,
+        ),
+    ] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let mut heard = vec![0; 4096];
+        for line in ["", "EHLO pc.example.jp\r\n", with] {
+            client.write_all(line.as_bytes()).await.unwrap();
+            let count = client.read(&mut heard).await.unwrap();
+            heard[count..].fill(0);
+        }
+        let _ = client.write_all(after).await;
+        let _ = client.shutdown().await;
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, client.read_to_end(&mut rest))
+            .await
+            .expect("the session ends");
+        // An alert of TLS at most, and what refused the pipelining.
+        let said = String::from_utf8_lossy(&rest);
+        assert!(!said.contains("250"), "{with:?}: {said}");
+    }
+    assert!(sink.take_commands().is_empty());
+}

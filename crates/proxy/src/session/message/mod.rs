@@ -4,6 +4,7 @@
 mod added;
 mod chunks;
 mod intake;
+mod lone_dot;
 mod pace;
 mod send;
 mod verdict;
