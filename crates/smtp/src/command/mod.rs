@@ -157,6 +157,9 @@ fn parse_verb(verb: &str, argument: &str) -> Result<Command, Refusal> {
         b"EXPN" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" | b"BURL" => {
             Err(Refusal::new(502, (5, 5, 1), "Command not implemented"))
         }
+        // A web client that somebody led here: its lines are that somebody's, and none of them is obeyed.
+        b"GET" | b"HEAD" | b"POST" | b"PUT" | b"PATCH" | b"DELETE" | b"OPTIONS" | b"TRACE"
+        | b"CONNECT" | b"PRI" => Err(Refusal::closing(500, (5, 5, 2), "This is no web server")),
         _ => Err(Refusal::new(500, (5, 5, 2), "Command not recognized")),
     }
 }
