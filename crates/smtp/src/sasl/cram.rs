@@ -1,7 +1,7 @@
 //! The client's answer of CRAM-MD5 (RFC 2195), of which only the name is read: whoever made the challenge checks the rest.
 
 use super::Secret;
-use super::identity::identity;
+use super::identity::prepared;
 use crate::Error;
 
 /// A name, and the digest that goes with it.
@@ -28,7 +28,7 @@ impl CramResponse {
             return Err(Error::SaslResponse);
         }
         Ok(Self {
-            authentication: identity(&octets[..space])?,
+            authentication: prepared(&octets[..space])?,
         })
     }
 }

@@ -26,6 +26,18 @@ pub(super) fn identity(octets: &[u8]) -> Result<String, Error> {
     }
 }
 
+/// An identity that is in that form already, as SCRAM wants of clients (RFC 5802 section 5.1). In an exchange that is relayed octet for
+/// octet, whoever verifies it must not see another name than we do.
+pub(super) fn prepared(octets: &[u8]) -> Result<String, Error> {
+    identity(octets).and_then(|name| {
+        if name.as_bytes() == octets {
+            Ok(name)
+        } else {
+            Err(Error::SaslResponse)
+        }
+    })
+}
+
 /// An identity in which `=2C` stands for a comma and `=3D` for an equals sign: `saslname` of RFC 5801 section 4. Any other
 /// comma or equals sign is a fault.
 pub(super) fn sasl_name(octets: &[u8]) -> Result<String, Error> {
@@ -51,7 +63,7 @@ pub(super) fn sasl_name(octets: &[u8]) -> Result<String, Error> {
             }
         };
     }
-    identity(&plain)
+    prepared(&plain)
 }
 
 #[cfg(test)]
@@ -74,6 +86,28 @@ mod tests {
         ] {
             assert_eq!(identity(spelled.as_bytes()).as_deref(), Ok(name));
         }
+    }
+
+    #[test]
+    fn a_name_that_others_verify_is_the_name_that_we_read() {
+        for spelled in [
+            "\u{ff54}aro",
+            "jose\u{301}",
+            "\u{212a}en",
+            "ta\u{200b}ro",
+            " ",
+        ] {
+            assert_eq!(
+                prepared(spelled.as_bytes()),
+                Err(Error::SaslResponse),
+                "{spelled:?}"
+            );
+        }
+        assert_eq!(prepared("josé".as_bytes()).as_deref(), Ok("josé"));
+        assert_eq!(
+            sasl_name("\u{ff54}aro".as_bytes()),
+            Err(Error::SaslResponse)
+        );
     }
 
     #[test]
