@@ -172,7 +172,10 @@ impl Intake {
         if let Some(digest) = &mut self.digest {
             digest.update(fresh);
         }
-        let seam = self.seam.pass(&input[..taken]);
+        let mut seam = self.seam.pass(&input[..taken]);
+        if self.ended {
+            seam |= self.seam.end();
+        }
         if self.decoder.stats().bare_newlines > 0 {
             self.lone_dot |= seam || holds_lone_dot(&input[..taken]);
         }
