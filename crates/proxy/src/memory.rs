@@ -203,7 +203,8 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// What is claimed.
-    pub(crate) fn octets(&self) -> u64 {
+    #[cfg(test)]
+    fn octets(&self) -> u64 {
         self.octets
     }
 
