@@ -11,10 +11,11 @@ pub struct Account(Box<str>);
 
 impl Account {
     /// The canonical form of `login`: trimmed, lower case, with `default_domain` added where it names none. Service accounts of
-    /// Kubernetes have no domain, and none is added.
+    /// Kubernetes have no domain, and none is added. A character outside of ASCII never becomes one of ASCII: the Kelvin sign is no
+    /// `k`, and who has it in his name is not who has the letter.
     #[must_use]
     pub fn canonical(login: &str, default_domain: Option<&str>) -> Self {
-        let mut name = login.trim().to_lowercase();
+        let mut name = lower_case(login.trim());
         if let Some(domain) = default_domain
             && !name.contains('@')
             && !name.starts_with(SERVICE_ACCOUNT)
@@ -43,6 +44,23 @@ impl Account {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// In lower case, but for characters outside of ASCII whose lower case is, or begins, in ASCII (U+212A KELVIN SIGN, U+0130).
+fn lower_case(name: &str) -> String {
+    let becomes_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
+    if !name.contains(becomes_ascii) {
+        return name.to_lowercase();
+    }
+    let mut lower = String::with_capacity(name.len());
+    for c in name.chars() {
+        if becomes_ascii(c) {
+            lower.push(c);
+        } else {
+            lower.extend(c.to_lowercase());
+        }
+    }
+    lower
 }
 
 /// What the names of service accounts begin with.
@@ -89,5 +107,25 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_becomes_one_of_ascii() {
+        let canonical = |login: &str| Account::canonical(login, Some("Example.JP")).to_string();
+        assert_eq!(canonical(" Kai "), "kai@example.jp");
+        assert_eq!(canonical("\u{212a}AI"), "\u{212a}ai@example.jp");
+        assert_eq!(canonical("\u{130}ZMIR"), "\u{130}zmir@example.jp");
+        assert_eq!(canonical("\u{c4}RA@x"), "\u{e4}ra@x");
+        for c in ('\u{80}'..=char::MAX).map(String::from) {
+            let once = Account::canonical(&format!("a{c}"), None);
+            let of_ascii = once.as_str().bytes().skip(1).any(|octet| octet.is_ascii());
+            assert!(!of_ascii, "{c:?} became {once}");
+            assert_eq!(Account::canonical(once.as_str(), None), once, "{c:?}");
+        }
     }
 }
