@@ -16,6 +16,9 @@ pub struct Limits {
     pub data_block: Duration,
     /// For an AUTH exchange from its first challenge on: mail programs know the password before they ask.
     pub exchange: Duration,
+    /// For the client's part of SCRAM or CRAM-MD5, from the beginning of the exchange to its last answer: a server behind us waits
+    /// with it.
+    pub contest: Duration,
     /// Before a client must send a message as fast as `minBytesPerSecond` of the gateway's limits has it.
     pub grace: Duration,
     /// For a client to take the replies that wait for it.
@@ -58,6 +61,7 @@ impl Default for Limits {
             command: 5 * MINUTE,
             data_block: 3 * MINUTE,
             exchange: MINUTE,
+            contest: Duration::from_secs(30),
             grace: MINUTE,
             reply: MINUTE,
             unproven: 15 * MINUTE,

@@ -13,7 +13,7 @@ use sekisho_runtime::metrics::{GatewayMetrics, MemberState, PoolMembers};
 use sekisho_runtime::{Clock, Shutdown};
 use sekisho_smtp::command::ClientName;
 
-use crate::auth::FleetKey;
+use crate::auth::{FleetKey, Places};
 use crate::classify::Classifier;
 use crate::engine::Engine;
 use crate::ids::Ids;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Connections>,
     /// Sessions whose replies wait.
     pub(crate) pit: Pit,
+    /// Logins that servers behind us hold open for clients.
+    pub(crate) places: Arc<Places>,
     /// Beginnings of TLS handshakes that are worked on.
     pub(crate) hellos: Hellos,
     pub(crate) country: ArcSwap<CountryLookup>,

@@ -3,10 +3,10 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AccountHeader, AuthBackend, Authentication, Endpoint, Gateway, Listener, ListenerTls,
-    Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable, Privacy,
-    ReceivedPrivacy, RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress, Upstream,
-    VerdictHeader,
+    AccountHeader, AuthBackend, Authentication, DovecotAuth, Endpoint, Gateway, Listener,
+    ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable,
+    Privacy, ReceivedPrivacy, RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress,
+    Upstream, VerdictHeader,
 };
 
 use super::login_services;
@@ -80,6 +80,11 @@ fn authentication(spec: &crd::Authentication) -> Option<Authentication> {
             .default_domain
             .as_ref()
             .map(|domain| domain.as_str().to_ascii_lowercase()),
+        domains: sorted(
+            spec.domains
+                .iter()
+                .map(|domain| domain.as_str().to_ascii_lowercase()),
+        ),
     })
 }
 
@@ -92,7 +97,10 @@ pub(crate) fn backend(spec: &crd::Backend) -> Option<AuthBackend> {
         }
         BackendType::DovecotSasl => {
             let service = spec.dovecot_sasl.as_ref()?;
-            Some(AuthBackend::DovecotSasl(service_address(&service.address)))
+            Some(AuthBackend::DovecotSasl(DovecotAuth {
+                address: service_address(&service.address),
+                clear_text: login_services::clear_text(service.clear_text),
+            }))
         }
         BackendType::Http => spec.http.as_ref().map(login_services::http),
         BackendType::Oidc => spec.oidc.as_ref().map(login_services::oidc),

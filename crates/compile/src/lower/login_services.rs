@@ -16,11 +16,15 @@ pub(super) fn http(spec: &crd::HttpBackend) -> AuthBackend {
             name: header.name.clone(),
             secret: header.secret_ref.name.clone(),
         }),
-        clear_text: match spec.clear_text {
-            crd::ClearText::Loopback => ClearText::Loopback,
-            crd::ClearText::Network => ClearText::Network,
-        },
+        clear_text: clear_text(spec.clear_text),
     })
+}
+
+pub(super) fn clear_text(spec: crd::ClearText) -> ClearText {
+    match spec {
+        crd::ClearText::Loopback => ClearText::Loopback,
+        crd::ClearText::Network => ClearText::Network,
+    }
 }
 
 pub(super) fn oidc(spec: &crd::Oidc) -> AuthBackend {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DomainName, HttpBackend, Oidc, ServiceAccountTokens, ServiceAddress};
+use crate::{ClearText, DomainName, HttpBackend, Oidc, ServiceAccountTokens, ServiceAddress};
 
 /// Who may come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,13 @@ pub struct Authentication {
     /// The domain of logins that name none: with example.jp, `tanaka` is the account `tanaka@example.jp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_domain: Option<DomainName>,
+
+    /// Further domains whose accounts the backend Upstream is asked about. With defaultDomain or domains, names of other domains
+    /// are refused there like a wrong password; with neither, every name is asked for, and an upstream that does not look at the
+    /// domain makes one password fit accounts without end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "set"))]
+    pub domains: Vec<DomainName>,
 }
 
 impl Authentication {
@@ -56,6 +63,7 @@ impl Default for Authentication {
             backends: Self::default_backends(),
             mechanisms: Self::default_mechanisms(),
             default_domain: None,
+            domains: Vec::new(),
         }
     }
 }
@@ -147,10 +155,19 @@ pub struct AccountsFile {
 /// Dovecot's authentication service: what `service auth` listens on in its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.clearText == 'Network' || self.address.startsWith('unix:') || self.address.matches('^(localhost|127\\.[0-9.]+|\\[::1\\]):[0-9]+$')",
+    "message": "passwords cross a network in clear text only if clearText is Network",
+    "fieldPath": ".address",
+}]))]
 pub struct DovecotSasl {
-    /// `unix:/run/dovecot/auth-client`, a socket in the proxy's container or machine, or `host:port`. Its protocol has no
-    /// encryption: let host:port be on a network that nobody can listen to.
+    /// `unix:/run/dovecot/auth-client`, a socket in the proxy's container or machine, or `host:port`.
     pub address: ServiceAddress,
+
+    /// Where passwords may go in clear text: Dovecot's protocol has no encryption. Loopback: to a socket or an address of this
+    /// machine. Network: to the host of the address as well; let it be a network that nobody can listen to.
+    #[serde(default)]
+    pub clear_text: ClearText,
 }
 
 /// SASL mechanisms.

@@ -1,5 +1,7 @@
 //! Who may come in: mechanisms, and who checks what they carry.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::HostPort;
@@ -17,6 +19,9 @@ pub struct Authentication {
     /// Added to logins without a domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_domain: Option<String>,
+    /// Whose accounts the upstream is asked about, beside those of the default domain; if there is neither, of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
 }
 
 /// Whether MAIL needs a login.
@@ -37,13 +42,42 @@ pub enum AuthBackend {
     /// A file of `account:hash` lines at this path.
     AccountsFile(String),
     /// Dovecot's authentication service at this address.
-    DovecotSasl(ServiceAddress),
+    DovecotSasl(DovecotAuth),
     /// A web service of nginx's `auth_http` convention.
     Http(HttpAuth),
     /// An identity provider's tokens.
     Oidc(OidcAuth),
     /// Tokens of a cluster's service accounts.
     ServiceAccount(ServiceAccountAuth),
+}
+
+/// Dovecot's authentication service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DovecotAuth {
+    /// Where it listens.
+    #[serde(flatten)]
+    pub address: ServiceAddress,
+    /// Whether passwords may cross a network in clear text: its protocol has no other way.
+    #[serde(default)]
+    pub clear_text: ClearText,
+}
+
+impl DovecotAuth {
+    /// Whether passwords may go there: within this machine, or over a network if the operator says so.
+    #[must_use]
+    pub fn may_be_used(&self) -> bool {
+        match (&self.address, self.clear_text) {
+            (ServiceAddress::Unix(_), _) | (_, ClearText::Network) => true,
+            (ServiceAddress::Tcp(to), ClearText::Loopback) => is_loopback(&to.host),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+    ip.is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+        || host.eq_ignore_ascii_case("localhost")
 }
 
 /// A web service that checks passwords.

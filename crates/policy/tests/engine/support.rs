@@ -33,6 +33,7 @@ pub(crate) fn gateway() -> Gateway {
             backends: vec![AuthBackend::Upstream],
             mechanisms: vec![Mechanism::Plain],
             default_domain: None,
+            domains: Vec::new(),
         },
         upstream: Upstream {
             endpoints: vec![Endpoint::from(HostPort {

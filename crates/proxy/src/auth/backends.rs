@@ -1,13 +1,14 @@
 //! The backends of one snapshot, asked in order.
 
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sekisho_policy::Account;
 use sekisho_policy::event::Tls;
 use sekisho_policy::snapshot::{
-    AuthBackend, Authentication, Carries, HttpAuth, Mechanism, OidcAuth, ServiceAccountAuth,
-    ServiceAddress,
+    AuthBackend, Authentication, Carries, DovecotAuth, HttpAuth, Mechanism, OidcAuth,
+    ServiceAccountAuth,
 };
 use sekisho_runtime::metrics::{GatewayMetrics, LoginService};
 use sekisho_smtp::sasl::{BearerToken, Credentials, TokenMechanism};
@@ -17,8 +18,11 @@ use super::accounts_file::{AccountsError, AccountsFile, Found, Refresh};
 use super::dovecot::{self, Dovecot};
 use super::http_service::{HttpService, Said};
 use super::oidc::Oidc;
+use super::scram::Shape;
 use super::service_account::ServiceAccounts;
-use super::{Answer, Failure, HashPool, LoadFault, Presented, Tools, Verdict};
+use super::stranger::stand_in;
+use super::upstream_names::UpstreamNames;
+use super::{Answer, Failure, FleetKey, HashPool, LoadFault, Places, Presented, Tools, Verdict};
 use crate::upstream::{Caller, LoginAnswer, NextHops};
 
 /// For whom backends are asked, and how.
@@ -26,6 +30,12 @@ use crate::upstream::{Caller, LoginAnswer, NextHops};
 pub(crate) struct Asking<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) hops: &'a NextHops,
+    /// Those of the gateway.
+    pub(crate) places: &'a Arc<Places>,
+    /// The client's address, if it is the client's.
+    pub(crate) source: Option<IpAddr>,
+    /// What stands in for accounts that there are not is made with it.
+    pub(crate) key: &'a FleetKey,
     /// Whether the client is under TLS.
     pub(crate) channel: Tls,
     /// Which of its session's logins it is, from 1.
@@ -52,6 +62,9 @@ pub(crate) struct Backends {
     /// What the gateway lists and a backend can serve.
     mechanisms: Vec<Mechanism>,
     default_domain: Option<String>,
+    upstream_names: UpstreamNames,
+    /// What the last challenge of SCRAM looked like that a server behind us made.
+    pub(super) shape: Arc<Mutex<Option<Shape>>>,
     pool: HashPool,
     metrics: GatewayMetrics,
 }
@@ -100,10 +113,10 @@ impl Backends {
                 };
                 Ok(Backend::AccountsFile(file))
             }
-            AuthBackend::DovecotSasl(address) => {
-                let before = previous.and_then(|previous| previous.dovecot(address));
-                let dovecot =
-                    before.map_or_else(|| Arc::new(Dovecot::new(address.clone())), Arc::clone);
+            AuthBackend::DovecotSasl(config) => {
+                let before = previous.and_then(|previous| previous.dovecot(config));
+                let made = || Dovecot::new(config.clone()).map(Arc::new);
+                let dovecot = before.cloned().map_or_else(made, Ok)?;
                 Ok(Backend::DovecotSasl(dovecot))
             }
             AuthBackend::Http(config) => {
@@ -128,6 +141,8 @@ impl Backends {
             backends,
             mechanisms: mechanisms.collect(),
             default_domain: default_domain.map(Into::into),
+            upstream_names: UpstreamNames::new(authentication),
+            shape: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.shape)),
             pool: tools.pool,
             metrics: tools.metrics,
         })
@@ -189,9 +204,9 @@ impl Backends {
         }
     }
 
-    fn dovecot(&self, address: &ServiceAddress) -> Option<&Arc<Dovecot>> {
+    fn dovecot(&self, config: &DovecotAuth) -> Option<&Arc<Dovecot>> {
         self.backends.iter().find_map(|backend| match backend {
-            Backend::DovecotSasl(dovecot) if dovecot.is_at(address) => Some(dovecot),
+            Backend::DovecotSasl(dovecot) if dovecot.is(config) => Some(dovecot),
             _ => None,
         })
     }
@@ -228,12 +243,19 @@ impl Backends {
     }
 
     /// Checks what was shown. Whether the account may log in at all is decided elsewhere.
+    ///
+    /// Once a file has said no to a password, the backends after it are asked about somebody who does not exist, as they would be
+    /// about an account that is not in the file: neither the time that the answer takes nor its code says which accounts are.
     pub(crate) async fn check(&self, presented: &Presented, asking: &Asking<'_>) -> Verdict {
-        let mut unavailable = None;
+        let (mut unavailable, mut nobody) = (None, None);
         for backend in &self.backends {
+            if matches!(backend, Backend::Upstream) && !self.upstream_may_hear_of(presented) {
+                continue;
+            }
             let began = Instant::now();
             let answer = match presented {
                 Presented::Password(credentials) => {
+                    let credentials = nobody.as_ref().unwrap_or(credentials);
                     self.check_password(backend, credentials, asking).await
                 }
                 Presented::Token(_, token) => {
@@ -245,16 +267,46 @@ impl Backends {
                 metrics.login_service(service, answer.label(), began.elapsed());
             }
             match answer {
-                Answer::Accepted(account) if !backend.may_give(&account) => {}
+                Answer::Accepted(account) if nobody.is_some() || !backend.may_give(&account) => {
+                    asking.caller.forget_login();
+                }
                 Answer::Accepted(account) => return Verdict::Accepted(account),
-                Answer::Refused => return Verdict::Refused,
+                Answer::Refused => match presented {
+                    Presented::Token(..) => return Verdict::Refused,
+                    Presented::Password(credentials) => {
+                        let account = self.canonical(&credentials.authentication);
+                        nobody = Some(stand_in(credentials, &account, asking.key));
+                    }
+                },
                 Answer::NotMine => {}
                 // Those after it would only be burdened as well.
-                Answer::Unavailable(busy @ Failure::Busy(_)) => return Verdict::Unavailable(busy),
+                Answer::Unavailable(busy @ Failure::Busy(_)) => {
+                    unavailable = Some(busy);
+                    break;
+                }
                 Answer::Unavailable(failure) => unavailable = Some(failure),
             }
         }
-        unavailable.map_or(Verdict::Refused, Verdict::Unavailable)
+        match unavailable {
+            None => Verdict::Refused,
+            Some(failure) if nobody.is_some() => Verdict::Masked(failure),
+            Some(failure) => Verdict::Unavailable(failure),
+        }
+    }
+
+    fn upstream_may_hear_of(&self, presented: &Presented) -> bool {
+        match presented {
+            Presented::Password(credentials) => {
+                let name = &credentials.authentication;
+                self.upstream_is_asked_about(name, &self.canonical(name))
+            }
+            Presented::Token(..) => true,
+        }
+    }
+
+    /// Whether the upstream may say that somebody is `account`, which the client calls `name`.
+    pub(super) fn upstream_is_asked_about(&self, name: &str, account: &Account) -> bool {
+        self.upstream_names.have(name, account)
     }
 
     async fn check_password(

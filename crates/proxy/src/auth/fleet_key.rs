@@ -102,6 +102,14 @@ impl FleetKey {
         self.item(purpose, &[&part.to_be_bytes(), account.as_str().as_bytes()])
     }
 
+    /// So many letters that stand for `seed`, always the same.
+    pub(super) fn letters(&self, purpose: &str, seed: &Item, count: usize) -> String {
+        let octets = (0..count.div_ceil(seed.len()))
+            .flat_map(|part: usize| self.item(purpose, &[&part.to_be_bytes(), seed]));
+        let letters = octets.map(|octet| char::from(b'a' + octet % 26));
+        letters.take(count).collect()
+    }
+
     fn item(&self, purpose: &str, parts: &[&[u8]]) -> Item {
         let mut mac = Hmac::clone(&self.0);
         for part in [purpose.as_bytes()].iter().chain(parts) {

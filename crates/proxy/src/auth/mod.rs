@@ -14,13 +14,16 @@ mod hash_pool;
 mod http_answer;
 mod http_service;
 mod oidc;
+mod places;
 mod presented;
 mod remote;
 mod scram;
 mod service_account;
 #[cfg(test)]
 pub(crate) mod stand;
+mod stranger;
 mod token;
+mod upstream_names;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub(crate) use dovecot::DovecotFault;
 pub use fleet_key::FleetKey;
 pub(crate) use hash_pool::Busy;
 pub use hash_pool::HashPool;
+pub(crate) use places::Places;
 pub(crate) use presented::Presented;
 pub(crate) use remote::{RemoteFault, UrlFault};
 
@@ -69,6 +73,10 @@ pub(crate) enum LoadFault {
     Url(#[from] UrlFault),
     #[error("{0}: passwords and tokens cross a network only by https")]
     InClear(String),
+    #[error(
+        "Dovecot: passwords cross a network in clear text only with dovecotSasl.clearText: Network"
+    )]
+    DovecotInClear,
     #[error("{0:?} cannot be the name of a header field")]
     HeaderName(String),
     #[error("{0}")]
@@ -84,6 +92,9 @@ pub(crate) enum Verdict {
     Refused,
     /// Who would know could not be asked.
     Unavailable(Failure),
+    /// Whoever knows the account says that it is wrong, and somebody else could not be asked. The client hears what it hears of
+    /// accounts that nobody here knows; that somebody guessed wrong counts.
+    Masked(Failure),
 }
 
 /// What one backend says.
@@ -116,6 +127,8 @@ impl Answer {
 pub(crate) enum Failure {
     /// Too many passwords are being checked.
     Busy(Busy),
+    /// Too many exchanges wait for their clients.
+    Crowded,
     /// The upstream could not be asked.
     Upstream(upstream::Failure),
     /// Dovecot could not be asked.
@@ -145,6 +158,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy(busy) => busy.fmt(f),
+            Self::Crowded => {
+                f.write_str("too many exchanges wait for their clients, in all or from this source")
+            }
             Self::Upstream(failure) => failure.fmt(f),
             Self::Dovecot(fault) => write!(f, "Dovecot's authentication service: {fault}"),
             Self::NoRandomness => f.write_str("the system gives no random octets"),

@@ -80,6 +80,15 @@ impl Verifier {
         }
     }
 
+    /// Of nobody, for exchanges that look like those of a server behind us.
+    pub(super) fn shaped(shape: Shape) -> Self {
+        Self {
+            iterations: shape.iterations,
+            salt: vec![0; shape.salt],
+            ..Self::usual()
+        }
+    }
+
     /// What verifiers cost where there is none to go by.
     pub(super) fn usual() -> Self {
         Self {
@@ -218,6 +227,11 @@ impl Scram {
         (exchange, challenge)
     }
 
+    /// Whether the account is one that the file has.
+    pub(super) fn is_of_known(&self) -> bool {
+        self.known
+    }
+
     /// Takes the client's last message. One that cannot be read proves nothing.
     pub(super) fn respond(&self, response: &Secret) -> Turn {
         let Ok(last) = ClientFinal::parse(response) else {
@@ -253,6 +267,54 @@ impl Scram {
         } else {
             Turn::Refused
         }
+    }
+}
+
+/// What of a server's challenges shows which server made them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    iterations: u32,
+    /// Octets.
+    salt: usize,
+    /// Characters of the server's part.
+    nonce: usize,
+    /// Whether they are others than those of base64, too.
+    any_characters: bool,
+}
+
+impl Shape {
+    /// That of a challenge to a client with this nonce, if it can be read.
+    pub(super) fn of(challenge: &Secret, client_nonce: &str) -> Option<Self> {
+        let text = std::str::from_utf8(challenge.expose()).ok()?;
+        let mut fields = text.split(',');
+        let nonce = fields.next()?.strip_prefix("r=")?;
+        let nonce = nonce.strip_prefix(client_nonce)?;
+        let salt = STANDARD.decode(fields.next()?.strip_prefix("s=")?).ok()?;
+        let iterations = fields.next()?.strip_prefix("i=")?.parse().ok()?;
+        let of_base64 = |octet: u8| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet);
+        let readable = (1..=128).contains(&nonce.len()) && (1..=128).contains(&salt.len());
+        readable.then_some(Self {
+            iterations,
+            salt: salt.len(),
+            nonce: nonce.len(),
+            any_characters: !nonce.bytes().all(of_base64),
+        })
+    }
+
+    /// A nonce as that server draws them.
+    pub(super) fn draw_nonce(self) -> Result<String, getrandom::Error> {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut octets = vec![0; self.nonce];
+        getrandom::fill(&mut octets)?;
+        let character = |octet: &u8| match octet {
+            _ if !self.any_characters => char::from(LETTERS[usize::from(octet % 64)]),
+            // The visible characters, without the comma.
+            _ => match b'!' + octet % 93 {
+                before @ ..b',' => char::from(before),
+                after => char::from(after + 1),
+            },
+        };
+        Ok(octets.iter().map(character).collect())
     }
 }
 

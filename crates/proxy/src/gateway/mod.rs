@@ -294,6 +294,7 @@ fn share(
         shutdown: services.shutdown,
         connections: Arc::default(),
         pit: Pit::default(),
+        places: Arc::default(),
         hellos: Hellos::default(),
         country: ArcSwap::from_pointee(CountryLookup::embedded()),
         live: ArcSwap::from_pointee(live),

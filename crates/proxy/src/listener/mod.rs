@@ -217,7 +217,7 @@ async fn secure<S: Transport>(
         return Err(HandshakeError::Other);
     };
     // The handshake needs much more room than the session after it.
-    let shaking = stream.secure(config, &shared.hellos);
+    let shaking = stream.secure(config, door.certificates.as_deref(), &shared.hellos);
     let shaking = Box::pin(timeout(shared.limits.handshake, shaking));
     tokio::select! {
         biased;

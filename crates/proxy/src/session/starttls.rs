@@ -30,9 +30,11 @@ impl<S: Transport> Session<S> {
             self.shared.metrics.detected(Detection::StartTlsInjection);
         }
         let until = self.until(self.shared.limits.handshake);
+        let door = Arc::clone(&self.door);
+        let securing = plain.secure(config, door.certificates.as_deref(), &self.shared.hellos);
         let secured = tokio::select! {
             biased;
-            secured = timeout_at(until, plain.secure(config, &self.shared.hellos)) => secured,
+            secured = timeout_at(until, securing) => secured,
             () = self.shared.shutdown.aborting() => return Err(Gone::Draining),
         };
         match secured {
@@ -61,6 +63,7 @@ impl<S: Transport> Session<S> {
         self.grammar.tls_started();
         self.open.secured(Protection::StartTls);
         self.account = None;
+        self.caller.forget_login();
         let facts = Arc::make_mut(&mut self.facts);
         facts.tls = Tls::On;
         facts.helo = None;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use sekisho_runtime::tls::CertResolver;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
@@ -23,9 +24,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for S {}
 pub(crate) enum Stream<S> {
     Plain(S),
     /// Boxed: a session in the clear should not carry the room for it.
-    Tls(Box<TlsStream<S>>),
+    Tls(Box<Secured<S>>),
     /// Being turned from plain to TLS, or failed at it.
     Gone,
+}
+
+/// A connection under TLS.
+#[derive(Debug)]
+pub(crate) struct Secured<S> {
+    pub(crate) stream: TlsStream<S>,
+    /// The digest of the certificate that the client was shown, which may be replaced long before the session ends.
+    pub(crate) end_point: Option<Arc<[u8]>>,
 }
 
 /// The beginnings of TLS handshakes that may be worked on at once: as many as there are processors. The others wait for their
@@ -44,7 +53,7 @@ impl<S: Transport> Stream<S> {
     /// The name of the cipher suite in use, as rustls has it.
     pub(crate) fn cipher_suite(&self) -> Option<&'static str> {
         let Self::Tls(tls) = self else { return None };
-        let (_, connection) = tls.get_ref();
+        let (_, connection) = tls.stream.get_ref();
         connection.negotiated_cipher_suite()?.suite().as_str()
     }
 
@@ -56,6 +65,7 @@ impl<S: Transport> Stream<S> {
     pub(crate) async fn secure(
         self,
         config: Arc<ServerConfig>,
+        certificates: Option<&CertResolver>,
         hellos: &Hellos,
     ) -> io::Result<Self> {
         let Self::Plain(plain) = self else {
@@ -63,14 +73,19 @@ impl<S: Transport> Stream<S> {
         };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), plain).await?;
         let turn = hellos.0.acquire().await.map_err(io::Error::other)?;
+        let shown = certificates.map(|certificates| (certificates, certificates.identities()));
         let mut shaking = hello.into_stream(config);
         let begun = poll_fn(|cx| Poll::Ready(Pin::new(&mut shaking).poll(cx))).await;
         drop(turn);
-        let tls = match begun {
+        // Which one was chosen is sure only if they were not replaced meanwhile.
+        let shown = shown.filter(|(certificates, shown)| certificates.shows(shown));
+        let stream = match begun {
             Poll::Ready(shaken) => shaken?,
             Poll::Pending => shaking.await?,
         };
-        Ok(Self::Tls(Box::new(tls)))
+        let asked = stream.get_ref().1.server_name();
+        let end_point = shown.and_then(|(_, shown)| CertResolver::end_point(&shown, asked));
+        Ok(Self::Tls(Box::new(Secured { stream, end_point })))
     }
 }
 
@@ -82,7 +97,7 @@ impl<S: Transport> AsyncRead for Stream<S> {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_read(cx, buf),
             Self::Gone => Poll::Ready(Ok(())),
         }
     }
@@ -96,7 +111,7 @@ impl<S: Transport> AsyncWrite for Stream<S> {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_write(cx, buf),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -104,7 +119,7 @@ impl<S: Transport> AsyncWrite for Stream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_flush(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }
     }
@@ -112,8 +127,45 @@ impl<S: Transport> AsyncWrite for Stream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_shutdown(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_runtime::tls::{Verification, client_config, self_signed, server_config};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::pki_types::ServerName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_client_was_shown_stays_when_certificates_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = |file: &str| {
+            let names = ["mail.example.jp".to_owned()];
+            self_signed(&folder.path().join(file), &names, 1_795_300_040_000).unwrap()
+        };
+        let certificates = CertResolver::new(identity("old"), Vec::new());
+        let config = server_config(certificates.clone()).unwrap();
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let hellos = Hellos::default();
+        let secured = Stream::Plain(server).secure(config, Some(&certificates), &hellos);
+        let connector = TlsConnector::from(client_config(Verification::Opportunistic).unwrap());
+        let name = ServerName::try_from("mail.example.jp").unwrap();
+        let (secured, shaken) = tokio::join!(secured, connector.connect(name, client));
+        assert!(shaken.is_ok());
+        let digest = |certificates: &CertResolver| {
+            CertResolver::end_point(&certificates.identities(), Some("mail.example.jp")).unwrap()
+        };
+        let shown = digest(&certificates);
+        certificates.replace(identity("new"), Vec::new());
+        assert_ne!(digest(&certificates), shown);
+        let Ok(Stream::Tls(secured)) = secured else {
+            panic!("no TLS")
+        };
+        assert_eq!(secured.end_point, Some(shown));
     }
 }

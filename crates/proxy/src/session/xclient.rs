@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sekisho_policy::Account;
 use sekisho_policy::event::{HeloForm, Stage};
-use sekisho_smtp::Reply;
 use sekisho_smtp::grammar::{Greeting, XclientLogin};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
+use sekisho_smtp::{Refusal, Reply};
 
 use super::io::Gone;
 use super::stream::Transport;
@@ -17,6 +17,17 @@ impl<S: Transport> Session<S> {
     pub(super) async fn xclient(&mut self, attributes: XclientAttributes) -> Result<Flow, Gone> {
         self.tally.idle_commands += 1;
         self.abandon().await;
+        if let Some(Told::Known(login)) = &attributes.login
+            && Account::canonical(login, None).is_service_account()
+        {
+            // Those are the cluster's to give, by tokens.
+            self.refuse(Refusal::new(
+                501,
+                (5, 5, 4),
+                "This login is not taken from others",
+            ));
+            return Ok(Flow::Close);
+        }
         if attributes.login == Some(Told::TemporarilyUnavailable) {
             // Nobody is let in on that.
             return Ok(self.say(&Reply::new(
@@ -37,12 +48,15 @@ impl<S: Transport> Session<S> {
                 XclientLogin::Given
             }
             Some(Told::Known(login)) => {
+                // A connection that another account logged in over is not this one's.
+                self.caller.forget_login();
                 if let Some(flow) = self.log_in_as(&login).await {
                     return Ok(flow);
                 }
                 XclientLogin::Given
             }
             Some(Told::Unavailable | Told::TemporarilyUnavailable) => {
+                self.caller.forget_login();
                 self.account = None;
                 XclientLogin::Cleared
             }

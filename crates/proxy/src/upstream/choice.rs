@@ -100,6 +100,18 @@ pub(super) fn is_of_endpoint(failure: &Failure, blame: Blame, took: Duration) ->
     }
 }
 
+/// Whether somebody could have brought a failure about by asking for many logins at once: the next hop answered the
+/// connection, and had no time for it. It shall not rest for that.
+pub(super) fn is_of_crowds(failure: &Failure) -> bool {
+    match failure.cause() {
+        Fault::Unwilling(reply) => reply.is_transient(),
+        Fault::Timeout | Fault::Deadline | Fault::Closed | Fault::Broken(_) => {
+            !failure.is_of_connecting()
+        }
+        _ => false,
+    }
+}
+
 fn lane_of(
     at: usize,
     exit: &Exit,

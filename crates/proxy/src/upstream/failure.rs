@@ -152,6 +152,11 @@ impl Failure {
         matches!(self.0.phase, Some(Connect | Greeting | Ehlo))
     }
 
+    /// Whether nobody answered at all.
+    pub(super) fn is_of_connecting(&self) -> bool {
+        matches!(self.0.phase, None | Some(UpstreamPhase::Connect))
+    }
+
     /// The next hop, where one had been chosen.
     pub(crate) fn hop(&self) -> Option<&Hop> {
         self.0.hop.as_ref()

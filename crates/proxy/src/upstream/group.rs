@@ -9,7 +9,7 @@ use sekisho_runtime::metrics::{MemberState, PoolMetrics, UpstreamPhase};
 use tokio::time::{Instant, timeout_at};
 
 use super::Environment;
-use super::choice::is_of_endpoint;
+use super::choice::{is_of_crowds, is_of_endpoint};
 use super::connection::{Bond, Connection};
 use super::endpoint::Endpoint;
 use super::failure::{Failure, Fault};
@@ -68,6 +68,15 @@ pub(super) struct Wish {
     pub(super) recipient_domain: Option<Box<str>>,
     pub(super) identity: Arc<ClientIdentity>,
     pub(super) own: Arc<Own>,
+    pub(super) purpose: Purpose,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Message,
+    /// To ask for somebody who may be anybody.
+    Login,
 }
 
 /// Whether a connection that was used before will do.
@@ -132,8 +141,11 @@ impl Group {
                 }
                 Err((failure, blame)) => {
                     let lane = &self.exits[exit].lanes[lane];
-                    lane.failed(blame, started);
-                    if is_of_endpoint(&failure, blame, started.elapsed()) {
+                    let excused = wish.purpose == Purpose::Login && is_of_crowds(&failure);
+                    if !excused {
+                        lane.failed(blame, started);
+                    }
+                    if !excused && is_of_endpoint(&failure, blame, started.elapsed()) {
                         self.note(lane, Outcome::Failed, Instant::now());
                     }
                     if blame == Blame::Nobody {

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::deadlines::Deadlines;
 use super::failure::{Failure, Fault};
-use super::group::{Freshness, Group, Wish};
+use super::group::{Freshness, Group, Purpose, Wish};
 use super::identity::Caller;
 use super::lane::Admission;
 use super::load::{Kept, LoadError, Loader};
@@ -135,6 +135,7 @@ impl NextHops {
             recipient_domain: destination.recipient_domain.map(Into::into),
             identity: caller.identity(),
             own: Arc::clone(caller.own()),
+            purpose: Purpose::Message,
         };
         let opened = group
             .open(&self.environment, &wish, Freshness::Any, deadline)

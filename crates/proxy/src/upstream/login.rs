@@ -12,7 +12,7 @@ use super::connection::{Bond, Connection};
 use super::deadlines::Until;
 use super::discreet::without_password;
 use super::failure::{Failure, Fault};
-use super::group::{Freshness, Wish};
+use super::group::{Freshness, Purpose, Wish};
 use super::handshake::unexpected;
 use super::hops::NextHops;
 use super::identity::{Caller, Own};
@@ -55,6 +55,12 @@ impl NextHops {
             recipient_domain: None,
             identity: caller.identity(),
             own: Arc::clone(own),
+            purpose: Purpose::Login,
+        };
+        // Whom the client wants to act as was looked at before; what else the upstream made of it would be another's.
+        let credentials = &Credentials {
+            authorization: None,
+            ..credentials.clone()
         };
         let group = self.upstream();
         let opened = group

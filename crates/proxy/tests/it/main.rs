@@ -4,6 +4,7 @@
 mod dialogue;
 mod gateway;
 mod hostile;
+mod logins;
 mod oracle;
 mod protection;
 mod sessions;

@@ -135,6 +135,7 @@ impl Objects {
             data_block: millis("dataBlock", defaults.data_block),
             envelope: millis("envelope", defaults.envelope),
             exchange: millis("exchange", defaults.exchange),
+            contest: millis("contest", defaults.contest),
             grace: millis("grace", defaults.grace),
             unproven: millis("unproven", defaults.unproven),
             hop: millis("hop", defaults.hop),

@@ -36,10 +36,14 @@ impl CertResolver {
         self.identities.load_full()
     }
 
-    /// The digest of the certificate that the client was shown (`tls-server-end-point`, RFC 5929). `None` where more than one could
-    /// have been it, or its signature names no one digest.
-    pub fn end_point(&self, asked: Option<&str>) -> Option<Vec<u8>> {
-        let identities = self.identities.load();
+    /// Whether these are shown still.
+    pub fn shows(&self, identities: &Arc<Vec<Identity>>) -> bool {
+        Arc::ptr_eq(&self.identities.load(), identities)
+    }
+
+    /// The digest of that of `identities` which a client is shown (`tls-server-end-point`, RFC 5929). `None` where more than one could
+    /// be it, or its signature names no one digest.
+    pub fn end_point(identities: &[Identity], asked: Option<&str>) -> Option<Arc<[u8]>> {
         let asked = asked.map(str::to_ascii_lowercase);
         let mut shown = identities.iter().filter(|identity| {
             let of_name = |asked: &String| {
@@ -51,7 +55,7 @@ impl CertResolver {
             identities.len() == 1 || asked.as_ref().is_some_and(of_name)
         });
         match (shown.next(), shown.next()) {
-            (Some(only), None) => only.end_point.as_deref().map(<[u8]>::to_vec),
+            (Some(only), None) => only.end_point.clone(),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use sekisho_policy::Account;
 use sekisho_smtp::sasl::{Secret, decode_base64, encode_base64};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::answer::Reply;
 use super::link::Request;
@@ -63,7 +63,7 @@ impl Exchange {
             Turn::Proven { account, .. } => Checked::Accepted(account.as_str().to_owned()),
             Turn::Refused => Checked::Refused,
             Turn::Unavailable(Failure::Dovecot(fault)) => Checked::Unavailable(fault),
-            Turn::Unavailable(_) => Checked::Unavailable(DovecotFault::Closed),
+            Turn::Unavailable(_) | Turn::Masked(_) => Checked::Unavailable(DovecotFault::Closed),
             Turn::Challenge(_) => match self.fault("it asks for more than PLAIN has") {
                 Turn::Unavailable(Failure::Dovecot(fault)) => Checked::Unavailable(fault),
                 _ => Checked::Unavailable(DovecotFault::Closed),
@@ -76,10 +76,9 @@ impl Exchange {
         if line.expose().len() > request::MAX_REQUEST {
             return unavailable(DovecotFault::TooLong);
         }
-        let answer = match timeout_at(deadline, self.request.ask(line)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(fault)) => return unavailable(fault),
-            Err(_) => return unavailable(DovecotFault::Timeout),
+        let answer = match self.request.ask(line, deadline).await {
+            Ok(answer) => answer,
+            Err(fault) => return unavailable(fault),
         };
         match answer {
             Reply::Continue { challenge, .. } => self.challenge(&challenge),

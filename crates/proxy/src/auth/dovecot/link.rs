@@ -6,19 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sekisho_policy::snapshot::ServiceAddress;
+use sekisho_policy::snapshot::{ClearText, DovecotAuth, ServiceAddress};
 use sekisho_smtp::sasl::Secret;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::DovecotFault;
 use super::answer::{Handshake, Reply, parse_reply};
 use super::request;
 
-/// Exchanges under way at once; more would only wait within Dovecot.
-const MAX_REQUESTS: usize = 512;
+/// Passwords under way at once; more would only wait within Dovecot.
+const MAX_CHECKS: usize = 256;
+/// Exchanges in which clients are waited for, beside them: who says nothing keeps nobody's password from being checked.
+const MAX_CONTESTS: usize = 256;
+/// A service that does not answer for so long,
+const SILENCE: Duration = Duration::from_secs(5);
+/// so many times in a row, is spoken to over another connection.
+const MAX_SILENCES: u32 = 3;
 /// Lines on their way to the task.
 const QUEUE: usize = 64;
 /// A service that does not read what it is sent is given up.
@@ -33,7 +39,19 @@ const LAST_ID: u32 = u32::MAX / 2;
 pub(super) struct Link {
     lines: mpsc::Sender<Order>,
     next: AtomicU32,
-    room: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
+    contests: Arc<Semaphore>,
+    /// Requests in a row that were not answered.
+    silences: Arc<AtomicU32>,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A password, which takes as long as Dovecot does.
+    Check,
+    /// A proof, which takes as long as the client does.
+    Contest,
 }
 
 /// What the task is told.
@@ -54,16 +72,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 
 impl Link {
     /// Connects and greets; also returns the mechanisms that the service has.
-    pub(super) async fn connect(
-        address: &ServiceAddress,
-    ) -> Result<(Self, Vec<String>), DovecotFault> {
-        let place = match address {
+    pub(super) async fn connect(config: &DovecotAuth) -> Result<(Self, Vec<String>), DovecotFault> {
+        let place = match &config.address {
             ServiceAddress::Unix(path) => path.clone(),
             ServiceAddress::Tcp(address) => address.to_string(),
         };
         let failed =
             |error: io::Error| DovecotFault::Unreachable(place.clone(), error.to_string().into());
-        let socket: Box<dyn Socket> = match address {
+        let socket: Box<dyn Socket> = match &config.address {
             ServiceAddress::Unix(path) => {
                 Box::new(UnixStream::connect(path).await.map_err(failed)?)
             }
@@ -71,6 +87,12 @@ impl Link {
                 let stream = TcpStream::connect((to.host.as_str(), to.port))
                     .await
                     .map_err(failed)?;
+                let peer = stream.peer_addr().map_err(failed)?;
+                // The name of a host may lead anywhere.
+                let is_near = peer.ip().to_canonical().is_loopback();
+                if config.clear_text == ClearText::Loopback && !is_near {
+                    return Err(DovecotFault::NotLoopback(peer.to_string()));
+                }
                 stream.set_nodelay(true).map_err(failed)?;
                 Box::new(stream)
             }
@@ -91,17 +113,22 @@ impl Link {
             }
         }
         let (lines, orders) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(wire, orders));
+        let silences = Arc::new(AtomicU32::new(0));
+        tokio::spawn(serve(wire, orders, Arc::clone(&silences)));
         let link = Self {
             lines,
             next: AtomicU32::new(1),
-            room: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            contests: Arc::new(Semaphore::new(MAX_CONTESTS)),
+            silences,
         };
         Ok((link, handshake.into_mechanisms()))
     }
 
     pub(super) fn is_open(&self) -> bool {
-        !self.lines.is_closed() && self.next.load(Ordering::Relaxed) < LAST_ID
+        !self.lines.is_closed()
+            && self.next.load(Ordering::Relaxed) < LAST_ID
+            && self.silences.load(Ordering::Relaxed) < MAX_SILENCES
     }
 }
 
@@ -110,15 +137,21 @@ impl Link {
 pub(super) struct Request {
     id: u32,
     lines: mpsc::Sender<Order>,
+    silences: Arc<AtomicU32>,
     _room: OwnedSemaphorePermit,
     ended: bool,
 }
 
 impl Request {
     /// `None` where too many are under way.
-    pub(super) fn new(link: &Link) -> Option<Self> {
+    pub(super) fn new(link: &Link, what_for: Use) -> Option<Self> {
+        let room = match what_for {
+            Use::Check => &link.checks,
+            Use::Contest => &link.contests,
+        };
         Some(Self {
-            _room: Arc::clone(&link.room).try_acquire_owned().ok()?,
+            _room: Arc::clone(room).try_acquire_owned().ok()?,
+            silences: Arc::clone(&link.silences),
             id: link.next.fetch_add(1, Ordering::Relaxed),
             lines: link.lines.clone(),
             ended: false,
@@ -129,7 +162,24 @@ impl Request {
         self.id
     }
 
-    pub(super) async fn ask(&mut self, line: Secret) -> Result<Reply, DovecotFault> {
+    /// Asks, and waits until `deadline`.
+    pub(super) async fn ask(
+        &mut self,
+        line: Secret,
+        deadline: Instant,
+    ) -> Result<Reply, DovecotFault> {
+        let began = Instant::now();
+        let answered = timeout_at(deadline, self.send(line)).await;
+        answered.unwrap_or_else(|_| {
+            // A deadline that was near when it was asked says nothing of the service.
+            if began.elapsed() >= SILENCE {
+                self.silences.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(DovecotFault::Timeout)
+        })
+    }
+
+    async fn send(&self, line: Secret) -> Result<Reply, DovecotFault> {
         let (answer, reply) = oneshot::channel();
         let order = Order::Ask {
             id: self.id,
@@ -158,7 +208,7 @@ impl Drop for Request {
     }
 }
 
-async fn serve(mut wire: Wire, mut orders: mpsc::Receiver<Order>) {
+async fn serve(mut wire: Wire, mut orders: mpsc::Receiver<Order>, silences: Arc<AtomicU32>) {
     let mut waiting: HashMap<u32, oneshot::Sender<Reply>> = HashMap::new();
     loop {
         tokio::select! {
@@ -182,6 +232,7 @@ async fn serve(mut wire: Wire, mut orders: mpsc::Receiver<Order>) {
             }
             line = wire.line() => {
                 let Ok(Some(line)) = line else { return };
+                silences.store(0, Ordering::Relaxed);
                 match parse_reply(&line) {
                     // An answer that nobody waits for came too late.
                     Ok(reply) => reply.and_then(|reply| Some((waiting.remove(&reply.id())?, reply))).map_or((), |(answer, reply)| {

@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use sekisho_policy::Account;
 use sekisho_policy::event::Tls;
-use sekisho_policy::snapshot::ServiceAddress;
+use sekisho_policy::snapshot::DovecotAuth;
 use sekisho_smtp::sasl::{Credentials, Secret, encode_base64, plain_message};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use exchange::Exchange;
-use link::{Link, Request};
+use link::{Link, Request, Use};
 
-use super::{Answer, Failure, Turn};
+use super::{Answer, Failure, LoadFault, Turn};
 
 /// How long a service that could not be reached is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,6 +38,10 @@ pub(crate) enum DovecotFault {
     Protocol(String, &'static str),
     #[error("it closed the connection")]
     Closed,
+    #[error(
+        "{0} is not this machine, and passwords cross a network in clear text only with clearText: Network"
+    )]
+    NotLoopback(String),
     #[error("too many logins wait for it")]
     Busy,
     #[error("it did not answer in time")]
@@ -61,7 +65,7 @@ pub(super) struct Client {
 /// The service at one address.
 #[derive(Debug)]
 pub(super) struct Dovecot {
-    address: ServiceAddress,
+    config: DovecotAuth,
     state: Mutex<State>,
     /// What it offered last; empty until it was asked.
     mechanisms: std::sync::Mutex<Option<Vec<String>>>,
@@ -93,16 +97,19 @@ impl Checked {
 }
 
 impl Dovecot {
-    pub(super) fn new(address: ServiceAddress) -> Self {
-        Self {
-            address,
+    pub(super) fn new(config: DovecotAuth) -> Result<Self, LoadFault> {
+        if !config.may_be_used() {
+            return Err(LoadFault::DovecotInClear);
+        }
+        Ok(Self {
+            config,
             state: Mutex::default(),
             mechanisms: std::sync::Mutex::default(),
-        }
+        })
     }
 
-    pub(super) fn is_at(&self, address: &ServiceAddress) -> bool {
-        self.address == *address
+    pub(super) fn is(&self, config: &DovecotAuth) -> bool {
+        self.config == *config
     }
 
     /// Whether it offered the mechanism last, or was never asked.
@@ -128,14 +135,15 @@ impl Dovecot {
             authorization: None,
             ..credentials.clone()
         });
-        match self.begin("PLAIN", client, Some(&message), deadline).await {
+        let begun = self.ask("PLAIN", Use::Check, client, Some(&message), deadline);
+        match begun.await {
             Ok((exchange, turn)) => exchange.judge_password(turn),
             Err(Turn::Unavailable(Failure::Dovecot(fault))) => Checked::Unavailable(fault),
             Err(_) => Checked::Refused,
         }
     }
 
-    /// Begins an exchange.
+    /// Begins an exchange in which the client will be waited for.
     ///
     /// # Errors
     /// It could not be begun: the turn says why.
@@ -146,12 +154,25 @@ impl Dovecot {
         initial: Option<&Secret>,
         deadline: Instant,
     ) -> Result<(Exchange, Turn), Turn> {
+        self.ask(mechanism, Use::Contest, client, initial, deadline)
+            .await
+    }
+
+    async fn ask(
+        &self,
+        mechanism: &'static str,
+        what_for: Use,
+        client: Client,
+        initial: Option<&Secret>,
+        deadline: Instant,
+    ) -> Result<(Exchange, Turn), Turn> {
         let unavailable = |fault| Turn::Unavailable(Failure::Dovecot(fault));
         let link = self.link(deadline).await.map_err(unavailable)?;
         if !self.offers(mechanism) {
             return Err(unavailable(DovecotFault::NotOffered(mechanism)));
         }
-        let request = Request::new(&link).ok_or_else(|| unavailable(DovecotFault::Busy))?;
+        let request =
+            Request::new(&link, what_for).ok_or_else(|| unavailable(DovecotFault::Busy))?;
         let response = initial.map(|initial| encode_base64(initial.expose()));
         let line = request::auth_line(request.id(), mechanism, client, response.as_ref());
         let mut exchange = Exchange::new(request);
@@ -173,7 +194,7 @@ impl Dovecot {
             return Err(fault.clone());
         }
         let by = deadline.min(Instant::now() + GREETING);
-        let made = match timeout_at(by, Link::connect(&self.address)).await {
+        let made = match timeout_at(by, Link::connect(&self.config)).await {
             Ok(made) => made,
             Err(_) => Err(DovecotFault::Timeout),
         };

@@ -5,6 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::answer::{Handshake, Reply, parse_reply};
 use super::*;
+use sekisho_policy::snapshot::{ClearText, ServiceAddress};
 
 #[test]
 fn answers_are_read_strictly_where_it_matters() {
@@ -108,10 +109,13 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let host = "127.0.0.1".to_owned();
-        let address = ServiceAddress::Tcp(sekisho_policy::snapshot::HostPort { host, port });
+        let config = DovecotAuth {
+            address: ServiceAddress::Tcp(sekisho_policy::snapshot::HostPort { host, port }),
+            clear_text: ClearText::Loopback,
+        };
         Self {
             listener,
-            dovecot: Dovecot::new(address),
+            dovecot: Dovecot::new(config).unwrap(),
         }
     }
 
@@ -329,4 +333,98 @@ async fn an_exchange_that_is_given_up_is_cancelled_and_one_too_long_is_never_sen
         assert!(!service.dovecot.offers("LOGIN") && service.dovecot.offers("CRAM-MD5"));
     };
     tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn clients_that_are_waited_for_keep_no_password_from_being_checked() {
+    let service = Service::new().await;
+    let serve = async {
+        let mut peer = service.accept(GREETING).await;
+        let mut asked = 0;
+        loop {
+            let line = peer.line().await;
+            let id = line.split('\t').nth(1).unwrap().to_owned();
+            if line.contains("PLAIN") {
+                peer.say(&format!("OK\t{id}\tuser=taro\n")).await;
+                return asked;
+            }
+            asked += 1;
+            peer.say(&format!("CONT\t{id}\tPDE+\n")).await;
+        }
+    };
+    let ask = async {
+        let mut held = Vec::new();
+        let crowded = loop {
+            let begun = service.dovecot.begin("CRAM-MD5", client(), None, soon());
+            match begun.await {
+                Ok(begun) => held.push(begun),
+                Err(turn) => break turn,
+            }
+        };
+        let busy = Failure::Dovecot(DovecotFault::Busy);
+        assert_eq!(
+            format!("{crowded:?}"),
+            format!("{:?}", Turn::Unavailable(busy))
+        );
+        let credentials = credentials();
+        let checked = service.dovecot.check(&credentials, client(), soon());
+        (held.len(), checked.await)
+    };
+    let (asked, (held, checked)) = tokio::join!(serve, ask);
+    assert_eq!(asked, held);
+    assert!(matches!(checked, Checked::Accepted(_)), "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_falls_silent_is_spoken_to_anew() {
+    let service = Service::new().await;
+    let serve = async {
+        let mut silent = service.accept(GREETING).await;
+        for _ in 0..3 {
+            silent.line().await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(7)).await;
+            tokio::time::resume();
+        }
+        let mut peer = service.accept(GREETING).await;
+        peer.line().await;
+        peer.say("OK\t1\tuser=taro\n").await;
+        peer
+    };
+    let ask = async {
+        for _ in 0..3 {
+            let near = Instant::now() + Duration::from_secs(6);
+            let silent = service.dovecot.check(&credentials(), client(), near).await;
+            assert!(
+                matches!(silent, Checked::Unavailable(DovecotFault::Timeout)),
+                "{silent:?}"
+            );
+        }
+        let anew = service
+            .dovecot
+            .check(&credentials(), client(), soon())
+            .await;
+        assert!(matches!(anew, Checked::Accepted(_)), "{anew:?}");
+    };
+    tokio::join!(serve, ask);
+}
+
+#[tokio::test]
+async fn passwords_leave_the_machine_only_if_the_operator_says_so() {
+    let config =
+        |address: serde_json::Value| serde_json::from_value::<DovecotAuth>(address).unwrap();
+    let tcp = |host: &str, clear_text: &str| {
+        let tcp = serde_json::json!({ "host": host, "port": 1 });
+        config(serde_json::json!({ "tcp": tcp, "clearText": clear_text }))
+    };
+    for near in ["127.0.0.1", "::1", "localhost"] {
+        assert!(Dovecot::new(tcp(near, "Loopback")).is_ok(), "{near}");
+    }
+    for far in ["192.0.2.1", "dovecot.mail", "127.0.0.1.example"] {
+        assert!(Dovecot::new(tcp(far, "Loopback")).is_err(), "{far}");
+        assert!(Dovecot::new(tcp(far, "Network")).is_ok(), "{far}");
+    }
+    let old = config(serde_json::json!({ "unix": "/run/dovecot/auth-client" }));
+    assert_eq!(old.clear_text, ClearText::Loopback);
+    assert!(Dovecot::new(old).is_ok());
 }

@@ -124,3 +124,35 @@ fn verifiers_are_written_and_read() {
     let new = Verifier::make(b"pencil").unwrap();
     assert!(new.matches(b"pencil") && new.iterations == ITERATIONS && new.salt != good.salt);
 }
+
+#[test]
+fn a_stand_in_looks_like_the_server_that_it_stands_for() {
+    let client = "rOprNGfwEbeRWgbNEkqO";
+    let shape = |server: &str, salt: &[u8], iterations| {
+        let salt = STANDARD.encode(salt);
+        let challenge = format!("r={client}{server},s={salt},i={iterations}");
+        Shape::of(&Secret::from(challenge.as_str()), client)
+    };
+    let plain = shape("abcdefgh", &[1; 12], 4096).unwrap();
+    let any = shape("a!~#$%&*", &[1; 12], 4096).unwrap();
+    let first = ClientFirst::parse(&FIRST.into()).unwrap();
+    let key = FleetKey::new([7; 32]);
+    for (seen, all_of_base64) in [(plain, true), (any, false)] {
+        let nonce: String = (0..40).map(|_| seen.draw_nonce().unwrap()).collect();
+        let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/".contains(c);
+        assert_eq!(nonce.chars().all(of_base64), all_of_base64, "{nonce}");
+        assert!(nonce.chars().all(|c| c.is_ascii_graphic() && c != ','));
+        let nonce = seen.draw_nonce().unwrap();
+        let like = Verifier::shaped(seen);
+        let (_, challenge) = Scram::start(&first, account(), &Known::No(&like), b"", &nonce, &key);
+        let shown = Shape::of(&challenge, client).unwrap();
+        assert_eq!((shown.salt, shown.nonce, shown.iterations), (12, 8, 4096));
+    }
+    for not in [
+        "r=other,s=AAAA,i=1",
+        "r=rOprNGfwEbeRWgbNEkqO,s=AAAA,i=1",
+        "",
+    ] {
+        assert_eq!(Shape::of(&not.into(), client), None, "{not}");
+    }
+}

@@ -2,10 +2,13 @@
 //! it proves is believed only after rules have seen that it did.
 
 use sekisho_policy::Account;
+use sekisho_policy::record::End;
 use sekisho_policy::snapshot::Mechanism;
+use sekisho_policy::{Reason, event::Stage};
 use sekisho_runtime::metrics::AuthResult;
 use sekisho_smtp::sasl::{Binding, ClientFirst, CramResponse, Secret, encode_base64};
 use sekisho_smtp::{Error, Refusal, Reply};
+use tokio::time::Instant;
 
 use super::super::io::Gone;
 use super::super::stream::Transport;
@@ -14,6 +17,13 @@ use super::{auth_result, label};
 use crate::auth::{Bound, Contest, Turn};
 use crate::engine::Judged;
 use crate::live::Live;
+
+/// Whom the client says it is: as it wrote it, and the account.
+#[derive(Debug)]
+struct Claimed {
+    name: String,
+    account: Account,
+}
 
 /// What ended an exchange before anything was proven: a result for metrics, and what was answered.
 type Ended = (AuthResult, Flow);
@@ -57,32 +67,29 @@ impl<S: Transport> Session<S> {
             Err(refusal) => return Ok(Ok((AuthResult::Refused, self.refuse(refusal)))),
         };
         let domain = live.default_domain();
-        let claimed = Account::canonical(&first.authentication, domain);
-        let asked = match self.ask_first(live, &claimed).await {
+        let claimed = Claimed {
+            name: first.authentication.clone(),
+            account: Account::canonical(&first.authentication, domain),
+        };
+        let asked = match self.ask_first(live, &claimed.account).await {
             Ok(asked) => asked,
             Err(ended) => return Ok(Ok(ended)),
         };
         let wanted = first.header.authorization.as_deref();
-        if wanted.is_some_and(|wanted| Account::canonical(wanted, domain) != claimed) {
+        if wanted.is_some_and(|wanted| Account::canonical(wanted, domain) != claimed.account) {
             // Nobody may act for others here. The reply does not say so.
-            return Ok(Ok(self.disprove(live, claimed).await));
+            return Ok(Ok(self.disprove(live, claimed.account).await));
         }
         let bound = channel.as_deref().map_or(Bound::No, Bound::To);
-        let (contest, turn) = live
-            .backends
-            .start_scram(
-                &first,
-                &message,
-                bound,
-                &self.asking(live),
-                &self.shared.key,
-            )
-            .await;
-        match (contest, turn) {
-            (Some(contest), Turn::Challenge(challenge)) => {
-                self.go_on(live, contest, challenge, claimed, asked).await
+        let until = self.until(self.shared.limits.contest);
+        let asking = self.asking(live);
+        let begun = live.backends.start_scram(&first, &message, bound, &asking);
+        match begun.await {
+            Ok((contest, challenge)) => {
+                let begun = (contest, challenge, until);
+                self.go_on(live, begun, claimed, asked).await
             }
-            (_, turn) => self.settle_login(live, turn, claimed, asked).await,
+            Err(failure) => Ok(Ok(self.put_off(live, &failure, asked))),
         }
     }
 
@@ -90,22 +97,52 @@ impl<S: Transport> Session<S> {
     async fn go_on(
         &mut self,
         live: &Live,
-        mut contest: Contest,
-        mut challenge: Secret,
-        claimed: Account,
+        (mut contest, mut challenge, until): (Contest, Secret, Instant),
+        claimed: Claimed,
         asked: Judged,
     ) -> Result<Result<Ended, Error>, Gone> {
-        loop {
-            let response = match self.put(&challenge).await? {
-                Ok(response) => response,
-                Err(error) => return Ok(Err(error)),
+        let account = claimed.account;
+        let turn = loop {
+            let response = match self.put(&challenge, until).await {
+                Ok(Ok(response)) => response,
+                left => {
+                    return self
+                        .give_up(live, Some(account), left.map(Result::err))
+                        .await;
+                }
             };
-            let deadline = self.asking(live).deadline;
-            match contest.respond(&claimed, &response, deadline).await {
+            let (whom, deadline) = ((&*claimed.name, &account), self.asking(live).deadline);
+            let turn = live
+                .backends
+                .respond(&mut contest, whom, &response, deadline);
+            match turn.await {
                 Turn::Challenge(next) => challenge = next,
-                turn => return self.settle_login(live, turn, claimed, asked).await,
+                turn => break turn,
             }
+        };
+        // What the server behind us held is free while the rules are asked.
+        drop(contest);
+        self.settle_login(live, turn, account, asked).await
+    }
+
+    /// The client has left an exchange in which it was told something. That is a failed login: otherwise names could be tried, and
+    /// servers behind us be held, for nothing.
+    async fn give_up(
+        &mut self,
+        live: &Live,
+        account: Option<Account>,
+        left: Result<Option<Error>, Gone>,
+    ) -> Result<Result<Ended, Error>, Gone> {
+        if left != Err(Gone::Draining) {
+            let stage = Stage::LoginFailed {
+                account,
+                password: None,
+            };
+            let judged = self.judge(live, self.event(stage)).await;
+            self.tally.failed_logins += 1;
+            self.record_alone(live, judged.step, End::Abandoned);
         }
+        left.map(|error| Err(error.unwrap_or(Error::SaslResponse)))
     }
 
     async fn cram(
@@ -117,9 +154,12 @@ impl<S: Transport> Session<S> {
             // The server speaks first (RFC 4954 section 4).
             return Ok(Err(Error::SaslResponse));
         }
-        let (contest, turn) = live.backends.start_cram(&self.asking(live)).await;
-        let (Some(mut contest), Turn::Challenge(challenge)) = (contest, turn) else {
-            tracing::warn!("nobody who could be asked makes a challenge for CRAM-MD5");
+        if let Some(ended) = self.ask_for_nobody(live).await {
+            return Ok(Ok(ended));
+        }
+        let until = self.until(self.shared.limits.contest);
+        let Some((mut contest, challenge)) = live.backends.start_cram(&self.asking(live)).await
+        else {
             let flow = self.say(&Reply::new(
                 454,
                 (4, 7, 0),
@@ -127,11 +167,13 @@ impl<S: Transport> Session<S> {
             ));
             return Ok(Ok((AuthResult::Unavailable, flow)));
         };
-        let answered = self.put(&challenge).await?;
-        let read = answered.and_then(|response| Ok((CramResponse::parse(&response)?, response)));
+        let answered = self.put(&challenge, until).await;
+        let read = answered.map(|answered| {
+            answered.and_then(|response| Ok((CramResponse::parse(&response)?, response)))
+        });
         let (read, response) = match read {
-            Ok(read) => read,
-            Err(error) => return Ok(Err(error)),
+            Ok(Ok(read)) => read,
+            left => return self.give_up(live, None, left.map(Result::err)).await,
         };
         let claimed = Account::canonical(&read.authentication, live.default_domain());
         let asked = match self.ask_first(live, &claimed).await {
@@ -139,8 +181,29 @@ impl<S: Transport> Session<S> {
             Err(ended) => return Ok(Ok(ended)),
         };
         let deadline = self.asking(live).deadline;
-        let turn = contest.respond(&claimed, &response, deadline).await;
+        let whom = (&*read.authentication, &claimed);
+        let turn = live
+            .backends
+            .respond(&mut contest, whom, &response, deadline)
+            .await;
+        drop(contest);
         self.settle_login(live, turn, claimed, asked).await
+    }
+
+    /// CRAM-MD5 has a server behind us speak before the client has said who it is. Where it comes from is judged all the same: as
+    /// if it were nobody, whom no exemption and no good history spares.
+    async fn ask_for_nobody(&mut self, live: &Live) -> Option<Ended> {
+        self.weigh_source();
+        let asked = self
+            .ask_to_log_in(live, &Account::canonical("", None))
+            .await;
+        match asked.verdict().refusal().map(|refusal| refusal.reason) {
+            Some(reason @ (Reason::SourceLocked | Reason::CountryRefused)) => {
+                Some((auth_result(reason), self.turn_away(live, asked)))
+            }
+            // What else there is depends on the account.
+            _ => None,
+        }
     }
 
     async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<Judged, Ended> {
@@ -153,11 +216,15 @@ impl<S: Transport> Session<S> {
     }
 
     /// Sends a challenge, and waits for the answer.
-    async fn put(&mut self, challenge: &Secret) -> Result<Result<Secret, Error>, Gone> {
+    async fn put(
+        &mut self,
+        challenge: &Secret,
+        until: Instant,
+    ) -> Result<Result<Secret, Error>, Gone> {
         let encoded = encode_base64(challenge.expose());
         let text = String::from_utf8_lossy(encoded.expose()).into_owned();
         self.say(&Reply::plain(334, text));
-        self.response().await
+        self.response_by(until).await
     }
 
     async fn settle_login(
@@ -169,6 +236,14 @@ impl<S: Transport> Session<S> {
     ) -> Result<Result<Ended, Error>, Gone> {
         match turn {
             Turn::Proven { account, last } => {
+                let asked = match self.ask_about(live, &claimed, &account, asked).await {
+                    Ok(asked) => asked,
+                    Err(judged) => {
+                        let reason = judged.verdict().refusal().map(|refusal| refusal.reason);
+                        let result = reason.map_or(AuthResult::Refused, auth_result);
+                        return Ok(Ok((result, self.turn_away(live, *judged))));
+                    }
+                };
                 let network = asked.decision().network;
                 let judged = self.admit(live, account, network).await;
                 if let Err(judged) = judged {
@@ -187,6 +262,10 @@ impl<S: Transport> Session<S> {
                 }
             }
             Turn::Unavailable(failure) => Ok(Ok(self.put_off(live, &failure, asked))),
+            Turn::Masked(failure) => {
+                let judged = self.judge_failure(live, Some(claimed), None).await;
+                Ok(Ok(self.put_off(live, &failure, judged)))
+            }
             // No mechanism asks more often than its exchange knows.
             Turn::Refused | Turn::Challenge(_) => Ok(Ok(self.disprove(live, claimed).await)),
         }
@@ -195,7 +274,8 @@ impl<S: Transport> Session<S> {
     /// The server's last words, which the client has to answer with nothing.
     async fn part_with(&mut self, last: Option<Secret>) -> Result<Result<(), Error>, Gone> {
         let Some(last) = last else { return Ok(Ok(())) };
-        let answer = self.put(&last).await?;
+        let until = self.until(self.shared.limits.exchange);
+        let answer = self.put(&last, until).await?;
         Ok(answer.and_then(|answer| {
             if answer.is_empty() {
                 Ok(())

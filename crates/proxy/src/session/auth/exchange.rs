@@ -93,7 +93,10 @@ impl<S: Transport> Session<S> {
         self.response_by(until).await
     }
 
-    async fn response_by(&mut self, until: Instant) -> Result<Result<Secret, Error>, Gone> {
+    pub(super) async fn response_by(
+        &mut self,
+        until: Instant,
+    ) -> Result<Result<Secret, Error>, Gone> {
         loop {
             match self
                 .wire

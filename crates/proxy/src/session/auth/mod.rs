@@ -90,20 +90,52 @@ impl<S: Transport> Session<S> {
             let judged = self.judge_failure(live, Some(claimed), None).await;
             return self.turn_away_politely(live, presented, judged).await;
         }
+        let fingerprint = || {
+            let password = presented.password()?;
+            Some(self.shared.key.fingerprint(&claimed, password.expose()))
+        };
         match self.check(live, presented).await {
             Verdict::Accepted(name) => {
+                let asked = match self.ask_about(live, &claimed, &name, asked).await {
+                    Ok(asked) => asked,
+                    Err(judged) => {
+                        return self.turn_away_politely(live, presented, *judged).await;
+                    }
+                };
                 let network = asked.decision().network;
                 self.succeed(live, presented, name, network).await
             }
             Verdict::Refused => {
-                let fingerprint = presented
-                    .password()
-                    .map(|password| self.shared.key.fingerprint(&claimed, password.expose()));
+                let fingerprint = fingerprint();
                 let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
                 self.turn_away_politely(live, presented, judged).await
             }
             Verdict::Unavailable(failure) => Ok(self.put_off(live, &failure, asked)),
+            Verdict::Masked(failure) => {
+                let fingerprint = fingerprint();
+                let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
+                Ok(self.put_off(live, &failure, judged))
+            }
         }
+    }
+
+    /// Where a backend has another name for the account than the client, the rules for logins are asked about that one as well.
+    async fn ask_about(
+        &mut self,
+        live: &Live,
+        claimed: &Account,
+        name: &Account,
+        asked: Judged,
+    ) -> Result<Judged, Box<Judged>> {
+        if name == claimed {
+            return Ok(asked);
+        }
+        let asked = self.ask_to_log_in(live, name).await;
+        if asked.verdict().refusal().is_none() {
+            return Ok(asked);
+        }
+        self.caller.forget_login();
+        Err(Box::new(asked))
     }
 
     /// A login whose account nobody knows before the token is verified: the judgement that comes before the check elsewhere
@@ -126,7 +158,7 @@ impl<S: Transport> Session<S> {
                 let judged = self.judge_failure(live, None, None).await;
                 self.turn_away_politely(live, presented, judged).await
             }
-            Verdict::Unavailable(failure) => {
+            Verdict::Unavailable(failure) | Verdict::Masked(failure) => {
                 tracing::warn!(%failure, "a token could not be checked");
                 self.tally.failed_logins += 1;
                 Ok((AuthResult::Unavailable, self.say(&failure.reply())))
@@ -151,6 +183,9 @@ impl<S: Transport> Session<S> {
         Asking {
             caller: &self.caller,
             hops: &live.hops,
+            places: &self.shared.places,
+            source: self.facts.source.own_ip(),
+            key: &self.shared.key,
             channel: self.facts.tls,
             attempt: self.tally.failed_logins + 1,
             deadline: Instant::now() + self.shared.limits.login,

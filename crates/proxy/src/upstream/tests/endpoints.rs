@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::upstream::balance::mix;
-use crate::upstream::group::Wish;
+use crate::upstream::group::{Purpose, Wish};
 use crate::upstream::outlier::{Outcome, Standing};
 
 fn wish(stage: &Stage, seed: u64) -> Wish {
@@ -12,6 +12,7 @@ fn wish(stage: &Stage, seed: u64) -> Wish {
         recipient_domain: None,
         identity: stage.caller.identity(),
         own: Arc::clone(stage.caller.own()),
+        purpose: Purpose::Message,
     }
 }
 

@@ -4,10 +4,11 @@ use super::*;
 use sekisho_policy::event::Tls;
 
 use crate::auth::stand::tools;
-use crate::auth::{Asking, Backends, Presented, Verdict};
+use crate::auth::{Asking, Backends, FleetKey, Places, Presented, Verdict};
+use crate::upstream::outlier::Standing;
 use crate::upstream::{End, Fault, LoginAnswer};
 use sekisho_policy::snapshot::Authentication;
-use sekisho_smtp::sasl::{Credentials, Secret};
+use sekisho_smtp::sasl::{Credentials, Secret, decode_base64};
 
 const AUTH: &str = "250-hop\r\n250-PIPELINING\r\n250 AUTH LOGIN PLAIN\r\n";
 /// `\0aya@example.jp\0sesame`
@@ -167,38 +168,69 @@ async fn where_xclient_carries_the_login_no_connection_is_kept() {
     tokio::join!(serve, send);
 }
 
-fn backends(backends: Value, previous: Option<&Backends>) -> Backends {
+pub(super) fn backends(backends: Value, previous: Option<&Backends>) -> Backends {
     let authentication: Authentication = serde_json::from_value(json!({
-        "requirement": "Required", "backends": backends, "mechanisms": ["PLAIN"], "defaultDomain": "example.jp",
+        "requirement": "Required", "backends": backends, "mechanisms": ["PLAIN", "SCRAM-SHA-256", "CRAM-MD5"],
+        "defaultDomain": "example.jp",
     }))
     .unwrap();
     Backends::load(&authentication, &tools(), previous).unwrap()
 }
 
-/// With the upstream's reply, and the password that is tried.
-async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password: &str) -> Verdict {
+/// With the upstream's reply, and the password that is tried; and what the upstream was asked.
+async fn verdict_and_question(
+    backends: &Backends,
+    said: Option<&str>,
+    login: &str,
+    password: &str,
+) -> (Verdict, Option<String>) {
     let hop = Hop::new().await;
     let stage = Stage::to(&hop);
     let presented = Presented::Password(Credentials {
+        authorization: Some(login.to_owned()),
         authentication: login.to_owned(),
         ..credentials(password)
     });
-    let asking = Asking {
+    let (places, key) = (Arc::default(), FleetKey::new([7; 32]));
+    let asking = asking(&stage, &places, &key);
+    let serve = async {
+        let said = said?;
+        let mut peer = hop.serve(AUTH).await;
+        let asked = peer.expect_prefix("AUTH PLAIN ").await;
+        peer.say(said).await;
+        Some(asked)
+    };
+    let (asked, verdict) = tokio::join!(serve, backends.check(&presented, &asking));
+    assert!(hop.is_quiet().await, "the upstream was asked");
+    let encoded = asked
+        .as_deref()
+        .and_then(|line| line.strip_prefix("AUTH PLAIN "));
+    let message = encoded.map(|message| decode_base64(message.as_bytes()).unwrap());
+    let text = message.map(|message| String::from_utf8(message.expose().to_vec()).unwrap());
+    (verdict, text)
+}
+
+pub(super) fn asking<'a>(
+    stage: &'a Stage,
+    places: &'a Arc<Places>,
+    key: &'a FleetKey,
+) -> Asking<'a> {
+    Asking {
         caller: &stage.caller,
         hops: &stage.hops,
+        places,
+        source: Some([203, 0, 113, 9].into()),
+        key,
         channel: Tls::On,
         attempt: 1,
         deadline: in_time(),
-    };
-    let serve = async {
-        let Some(said) = said else { return };
-        let mut peer = hop.serve(AUTH).await;
-        peer.expect_prefix("AUTH PLAIN ").await;
-        peer.say(said).await;
-    };
-    let ((), verdict) = tokio::join!(serve, backends.check(&presented, &asking));
-    assert!(hop.is_quiet().await, "the upstream was asked");
-    verdict
+    }
+}
+
+async fn verdict(backends: &Backends, said: Option<&str>, login: &str, password: &str) -> Verdict {
+    verdict_and_question(backends, said, login, password)
+        .await
+        .0
 }
 
 #[tokio::test]
@@ -219,11 +251,9 @@ async fn the_first_backend_that_knows_the_account_decides() {
         matches!(&known, Verdict::Accepted(account) if account.as_str() == "aya@example.jp"),
         "{known:?}"
     );
-    assert!(matches!(
-        verdict(&file_first, None, "aya", "wrong").await,
-        Verdict::Refused
-    ));
-    let unknown = verdict(&file_first, Some("235 ok"), "bob", "x").await;
+    let (unknown, asked) = verdict_and_question(&file_first, Some("235 ok"), "bob", "x").await;
+    // Whom the client wants to act as is nothing for the upstream.
+    assert_eq!(asked.unwrap(), "\0bob\0x");
     assert!(
         matches!(&unknown, Verdict::Accepted(account) if account.as_str() == "bob@example.jp"),
         "{unknown:?}"
@@ -241,6 +271,67 @@ async fn the_first_backend_that_knows_the_account_decides() {
     };
     assert_eq!(failure.reply().code(), 454);
     assert!(failure.to_string().contains("454 later"), "{failure}");
+}
+
+/// Neither what is asked nor what is answered shows that the file has the account; and the upstream hears nothing of it.
+#[tokio::test]
+async fn a_wrong_password_is_answered_alike_wherever_the_account_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts");
+    let hash = bcrypt::hash("sesame", 4).unwrap();
+    std::fs::write(&path, format!("aya:{hash}\n")).unwrap();
+    let file = json!({ "accountsFile": path });
+    let file_first = backends(json!([file, "upstream"]), None);
+    for said in ["535 no", "235 welcome, whoever you are"] {
+        let login = "aya@example.jp";
+        let (refused, asked) = verdict_and_question(&file_first, Some(said), login, "wrong").await;
+        assert!(matches!(refused, Verdict::Refused), "{refused:?}");
+        let asked = asked.unwrap();
+        assert!(
+            !asked.contains("aya") && !asked.contains("wrong"),
+            "{asked:?}"
+        );
+        assert!(asked.contains("@example.jp"), "{asked:?}");
+    }
+    let upstream_first = backends(json!(["upstream", file]), None);
+    for backends in [&file_first, &upstream_first] {
+        let masked = verdict(backends, Some("454 later"), "aya", "wrong").await;
+        assert!(matches!(masked, Verdict::Masked(_)), "{masked:?}");
+        let unknown = verdict(backends, Some("454 later"), "bob", "wrong").await;
+        assert!(matches!(unknown, Verdict::Unavailable(_)), "{unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_upstream_is_not_asked_about_accounts_of_others() {
+    let backends = backends(json!(["upstream"]), None);
+    for login in ["aya@1.example", "aya@1.example@example.jp", "\u{ff41}ya"] {
+        let refused = verdict(&backends, None, login, "sesame").await;
+        assert!(matches!(refused, Verdict::Refused), "{login}: {refused:?}");
+    }
+    let accepted = verdict(&backends, Some("235 ok"), "aya@EXAMPLE.jp", "sesame").await;
+    assert!(matches!(accepted, Verdict::Accepted(_)), "{accepted:?}");
+}
+
+/// Anybody can ask for as many logins as there are connections to be had.
+#[tokio::test]
+async fn an_upstream_that_is_crowded_with_logins_goes_on_taking_mail() {
+    let hops = [Hop::new().await, Hop::new().await];
+    let endpoints = json!([hops[0].json(), hops[1].json()]);
+    let stage = Stage::upstream(json!({ "endpoints": endpoints }));
+    for _ in 0..10 {
+        let refuse = async |hop: &Hop| {
+            let mut peer = hop.accept().await;
+            peer.say("421 4.7.0 Too many connections").await;
+        };
+        let (answer, (), ()) = tokio::join!(stage.log_in(), refuse(&hops[0]), refuse(&hops[1]));
+        assert!(answer.is_err());
+    }
+    for lane in &stage.hops.upstream().exits[0].lanes {
+        let now = Instant::now();
+        assert!(lane.endpoint.health.is_good(now));
+        assert_eq!(lane.endpoint.outlier.standing(now), Standing::In);
+    }
 }
 
 #[tokio::test]

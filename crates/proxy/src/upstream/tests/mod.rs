@@ -1,6 +1,7 @@
 //! Conversations with next hops that follow a script, well or badly, over loopback.
 
 mod choice;
+mod contest;
 mod endpoints;
 mod identity;
 mod login;
