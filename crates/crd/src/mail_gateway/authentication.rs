@@ -156,7 +156,7 @@ pub struct AccountsFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.clearText == 'Network' || self.address.startsWith('unix:') || self.address.matches('^(localhost|127\\.[0-9.]+|\\[::1\\]):[0-9]+$')",
+    "rule": "self.clearText == 'Network' || self.address.startsWith('unix:') || self.address.matches('^(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\]):[0-9]+$')",
     "message": "passwords cross a network in clear text only if clearText is Network",
     "fieldPath": ".address",
 }]))]
