@@ -47,7 +47,7 @@ async fn log_in_as_alias_of(user: &'static str) -> (String, World) {
     let (mut client, server) = Peer::in_memory();
     let gateway = Arc::clone(&world.gateway);
     let ends = (
-        "203.0.113.9:1".parse().unwrap(),
+        "8.8.8.8:1".parse().unwrap(),
         "192.0.2.1:587".parse().unwrap(),
     );
     tokio::spawn(async move { gateway.serve("submission", server, ends.0, ends.1).await });
