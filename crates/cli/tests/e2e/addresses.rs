@@ -46,7 +46,7 @@ const REFUSED: &[&str] = &[
     "<(x)taro@example.net>",
     "<a b@example.net>",
     "<taro@@example.net>",
-    "<taro@example.net@example.org>",
+    "<taro@example.net@example.net>",
     r#"<"taro@example.net>"#,
     r#"<"a"b@example.net>"#,
     r#"<"a\"@example.net>"#,
