@@ -33,6 +33,9 @@ fn a_workload_logs_in_by_its_token() {
     let (site, port) = (&mail.site, mail.port.number());
     let tokens = "{ requirement: Required, mechanisms: [OAUTHBEARER], backends: [{ type: ServiceAccount, serviceAccount: { audiences: [sekisho-smtp], namespaces: [shop] } }] }";
     let object = gateway(port, mail.sink.address().port());
+    // Made anew: an apply on top of the first would add to the mechanisms that it had by default.
+    let delete = ["delete", "mailgateway", "outbound", "--namespace", "mail"];
+    site.plane.kubectl(delete).ok();
     site.plane
         .apply(&object.replace("{ requirement: Optional }", tokens));
     let control = site.control("control-0", &[]);
