@@ -72,6 +72,7 @@ metadata: {{ name: plain }}
 spec:
   listeners: [{{ name: plain, port: {}, tls: \"Off\" }}]
   authentication: {{ requirement: Optional, backends: [{{ type: Upstream }}] }}
+  limits: {{ transactionsPerSession: 10000 }}
   upstream: {{ endpoints: [{{ address: \"{}\" }}], tls: \"Off\" }}
 ---
 apiVersion: sekisho.dev/v1alpha1

@@ -83,7 +83,7 @@ spec:
   listeners:
   - {{ name: submission, port: {starttls}, tls: StartTls{listener_fields} }}
   - {{ name: submissions, port: {implicit}, tls: Implicit }}
-  authentication: {{ backends: [{backend}], mechanisms: [{mechanisms}], defaultDomain: example.jp }}
+  authentication: {{ backends: [{backend}], mechanisms: [{mechanisms}], defaultDomain: example.jp, domains: [example.net] }}
   upstream: {{ endpoints: [{{ address: \"{upstream}\" }}]{upstream_fields} }}
 {gateway_fields}
 ---
