@@ -175,7 +175,7 @@ impl Backends {
         asking: &Asking<'_>,
     ) -> Result<(Contest, Secret), Failure> {
         let shape = *self.shape.lock().unwrap_or_else(PoisonError::into_inner);
-        let as_there = asking.key.stand_in("scram look", 0, account)[0] % 2 == 0;
+        let as_there = asking.key.stand_in("scram look", 0, account)[0].is_multiple_of(2);
         let (like, nonce) = match (shape, stranger) {
             (Some(_), Some(stranger)) if !as_there => return Ok(stranger),
             (None, Some(stranger)) => return Ok(stranger),

@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn answers_as_the_convention_has_them_and_others() {
         let right = |name: Option<&str>| Some(Said::Right(name.map(Into::into)));
-        let table: [(&[(&str, &str)], Option<Said>); 13] = [
+        type Row = (&'static [(&'static str, &'static str)], Option<Said>);
+        let table: [Row; 13] = [
             (
                 &[
                     ("auth-status", "OK"),

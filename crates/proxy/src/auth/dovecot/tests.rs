@@ -9,7 +9,8 @@ use sekisho_policy::snapshot::{ClearText, ServiceAddress};
 
 #[test]
 fn answers_are_read_strictly_where_it_matters() {
-    let table: [(&[u8], Result<Option<Reply>, ()>); 18] = [
+    type Row = (&'static [u8], Result<Option<Reply>, ()>);
+    let table: [Row; 18] = [
         (b"OK\t1\tuser=a@b\ttemp", Ok(Some(ok(1, "a@b", None)))),
         (
             b"OK\t1\tresp=dj0x\tuser=a",

@@ -260,7 +260,7 @@ async fn opaque_tokens_are_asked_about() {
     ] {
         assert_eq!(check(&oidc, token).await, expected, "{token}");
     }
-    let requests = seen.lock().unwrap();
+    let requests = seen.lock().unwrap().clone();
     let authorization = requests[0].headers()["authorization"].to_str().unwrap();
     // client:s%3A1
     assert_eq!(authorization, "Basic Y2xpZW50OnMlM0Ex");

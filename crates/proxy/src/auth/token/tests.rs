@@ -282,7 +282,11 @@ fn sets_of_keys() {
         json!({ "kty": "oct", "k": "c2VjcmV0" }),
         json!("key"),
     ] {
-        assert_eq!(parse(&[useless.clone()]), Err(KeysFault::None), "{useless}");
+        assert_eq!(
+            parse(std::slice::from_ref(&useless)),
+            Err(KeysFault::None),
+            "{useless}"
+        );
         assert!(parse(&[useless, good.clone()]).is_ok());
     }
     assert_eq!(parse(&vec![good; 65]), Err(KeysFault::TooMany));
