@@ -37,10 +37,6 @@ fn path() -> PathBuf {
 }
 
 fn updating() -> bool {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test is told by the environment to bless"
-    )]
     std::env::var_os("UPDATE_EXPECTED").is_some()
 }
 
