@@ -88,6 +88,11 @@ impl Oidc {
     /// Whose the token is.
     pub(super) async fn check(&self, token: &[u8], deadline: Instant) -> Answer {
         let signed = jws::looks_signed(token);
+        // What another issuer signed is nothing to show to this one.
+        let is_others = |token: Jws| token.issuer() != Some(&*self.config.issuer);
+        if signed && Jws::parse(token).is_ok_and(is_others) {
+            return Answer::NotMine;
+        }
         let asked = match &self.introspection {
             Some(endpoint) if !signed || endpoint.tokens() == Introspected::All => Some(endpoint),
             _ => None,
