@@ -20,6 +20,7 @@ mod limits;
 mod listener;
 mod live;
 mod memory;
+mod outbound;
 mod received;
 mod session;
 mod shared;

@@ -22,6 +22,7 @@ pub mod scene;
 mod sink;
 mod smtp_sink;
 mod spamd;
+mod trusting;
 mod wait;
 
 pub use cluster::{Backup, BoundTo, ControlPlane, Controllers, Ran};
@@ -37,4 +38,5 @@ pub use rspamd::Rspamd;
 pub use sink::{At, Fault, Received, Sink, SinkSetup};
 pub use smtp_sink::SmtpSink;
 pub use spamd::Spamd;
+pub use trusting::trusting_client;
 pub use wait::{PATIENCE, wait_for_port, wait_until};

@@ -9,6 +9,20 @@ use crate::up::{ACCOUNT, PASSWORD, Setup, Up, run};
 const FILE_MECHANISMS: &str = "PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS";
 const DOVECOT_MECHANISMS: &str = "PLAIN, LOGIN, SCRAM-SHA-256, CRAM-MD5";
 
+/// Sekisho that asks Dovecot who somebody is.
+fn before(dovecot: &Dovecot, sink: &Sink) -> Up {
+    let socket = dovecot.socket();
+    let backend = format!(
+        "{{ type: DovecotSasl, dovecotSasl: {{ address: \"unix:{}\" }} }}",
+        socket.display()
+    );
+    Up::start(&Setup {
+        backend: &backend,
+        mechanisms: DOVECOT_MECHANISMS,
+        ..Setup::to(sink.address())
+    })
+}
+
 /// One login by gsasl under STARTTLS, bound to the channel only where the mechanism is; what was said.
 fn gsasl(up: &Up, mechanism: &str, password: &str) -> (bool, String) {
     let program = require("gsasl").unwrap();
@@ -86,16 +100,7 @@ async fn a_real_dovecot_checks_every_mechanism_that_it_has() {
         return;
     };
     let sink = Sink::start().await;
-    let socket = dovecot.socket();
-    let backend = format!(
-        "{{ type: DovecotSasl, dovecotSasl: {{ address: \"unix:{}\" }} }}",
-        socket.display()
-    );
-    let up = Up::start(&Setup {
-        backend: &backend,
-        mechanisms: DOVECOT_MECHANISMS,
-        ..Setup::to(sink.address())
-    });
+    let up = before(&dovecot, &sink);
     for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
         let (good, said) = gsasl(&up, mechanism, PASSWORD);
         assert!(
@@ -118,16 +123,7 @@ async fn swaks_with_cram_md5_before_dovecot() {
         return;
     };
     let sink = Sink::start().await;
-    let socket = dovecot.socket();
-    let backend = format!(
-        "{{ type: DovecotSasl, dovecotSasl: {{ address: \"unix:{}\" }} }}",
-        socket.display()
-    );
-    let up = Up::start(&Setup {
-        backend: &backend,
-        mechanisms: DOVECOT_MECHANISMS,
-        ..Setup::to(sink.address())
-    });
+    let up = before(&dovecot, &sink);
     let mut command = Command::new(swaks);
     command
         .args(["--server", &up.submission.address().to_string(), "--tls"])

@@ -13,8 +13,9 @@ use sekisho_smtp::sasl::Credentials;
 use sekisho_smtp::xclient::Told;
 use tokio::time::Instant;
 
-use super::remote::{RemoteFault, Service, Url};
+use super::remote::{RemoteFault, Service};
 use super::{Asking, Failure, LoadFault, Tools, http_answer};
+use crate::outbound::{NoAnswer, Url};
 use crate::upstream::ClientIdentity;
 
 /// Octets of an answer's body, which says nothing.
@@ -120,7 +121,7 @@ impl HttpService {
         let mut headers = HeaderMap::with_capacity(16);
         let mut put = |name: &'static str, value: &[u8]| -> Result<(), RemoteFault> {
             let mut value =
-                HeaderValue::from_bytes(&escape(value)).map_err(|_| RemoteFault::Request)?;
+                HeaderValue::from_bytes(&escape(value)).map_err(|_| NoAnswer::Request)?;
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static(name), value);
             Ok(())

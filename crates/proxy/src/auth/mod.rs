@@ -44,10 +44,11 @@ pub(crate) use hash_pool::Busy;
 pub use hash_pool::HashPool;
 pub(crate) use places::Places;
 pub(crate) use presented::Presented;
-pub(crate) use remote::{RemoteFault, UrlFault};
+pub(crate) use remote::RemoteFault;
 
 use crate::dns::Dns;
 use crate::gateway::Credentials;
+use crate::outbound::UrlFault;
 use crate::upstream;
 
 /// What backends work with. Cloning shares it.

@@ -14,7 +14,7 @@ use super::connection::{Bond, Connection};
 use super::endpoint::Endpoint;
 use super::failure::{Failure, Fault};
 use super::handshake::Attempt;
-use super::identity::{ClientIdentity, Own};
+use super::identity::{Caller, ClientIdentity, Own};
 use super::idle::Idle;
 use super::lane::{Admission, Blame, Lane};
 use super::oauth::Origin;
@@ -69,6 +69,20 @@ pub(super) struct Wish {
     pub(super) identity: Arc<ClientIdentity>,
     pub(super) own: Arc<Own>,
     pub(super) purpose: Purpose,
+}
+
+impl Wish {
+    /// What a login of a client wants, whose name nobody has proven yet.
+    pub(super) fn to_log_in(caller: &Caller) -> Self {
+        Self {
+            seed: caller.seed(),
+            account: None,
+            recipient_domain: None,
+            identity: caller.identity(),
+            own: Arc::clone(caller.own()),
+            purpose: Purpose::Login,
+        }
+    }
 }
 
 /// What a connection is for.

@@ -1,7 +1,5 @@
 //! Passwords asked of the gateway's upstream: AUTH relayed over a connection of the session's own.
 
-use std::sync::Arc;
-
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
 use sekisho_runtime::metrics::UpstreamPhase;
 use sekisho_smtp::sasl::{self, ClientExchange, Credentials, Mechanism};
@@ -12,7 +10,7 @@ use super::connection::{Bond, Connection};
 use super::deadlines::Until;
 use super::discreet::without_password;
 use super::failure::{Failure, Fault};
-use super::group::{Freshness, Purpose, Wish};
+use super::group::{Freshness, Wish};
 use super::handshake::unexpected;
 use super::hops::NextHops;
 use super::identity::{Caller, Own};
@@ -49,14 +47,7 @@ impl NextHops {
         let own = caller.own();
         // A connection that was kept for this caller knows another login, or none.
         own.forget();
-        let wish = Wish {
-            seed: caller.seed(),
-            account: None,
-            recipient_domain: None,
-            identity: caller.identity(),
-            own: Arc::clone(own),
-            purpose: Purpose::Login,
-        };
+        let wish = Wish::to_log_in(caller);
         // Whom the client wants to act as was looked at before; what else the upstream made of it would be another's.
         let credentials = &Credentials {
             authorization: None,

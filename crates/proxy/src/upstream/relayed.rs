@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::deadlines::Until;
 use super::discreet::without_response;
 use super::failure::{Failure, Fault};
-use super::group::{Freshness, Group, Purpose, Wish};
+use super::group::{Freshness, Group, Wish};
 use super::hops::NextHops;
 use super::identity::{Caller, Own};
 use super::login::{LoginAnswer, judge, may_carry_password, path, settle};
@@ -52,14 +52,7 @@ impl NextHops {
     ) -> Result<(RelayedLogin, Turn), Turn> {
         let own = caller.own();
         own.forget();
-        let wish = Wish {
-            seed: caller.seed(),
-            account: None,
-            recipient_domain: None,
-            identity: caller.identity(),
-            own: Arc::clone(own),
-            purpose: Purpose::Login,
-        };
+        let wish = Wish::to_log_in(caller);
         let group = self.shared_upstream();
         let opened = group
             .open(self.environment(), &wish, Freshness::New, deadline)

@@ -8,9 +8,10 @@ use sekisho_policy::snapshot::OidcAuth;
 use tokio::time::Instant;
 
 use super::super::LoadFault;
-use super::super::remote::{RemoteFault, Service, Url};
+use super::super::remote::{RemoteFault, Service, good};
 use super::super::token::json;
 use super::super::token::keys::{self, Keys, KeysFault};
+use crate::outbound::Url;
 
 /// Octets of a discovery document.
 const MOST: usize = 256 * 1024;
@@ -62,11 +63,11 @@ impl Source {
             Self::Keys(url) => service.ask(url, get(), keys::MOST, deadline).await?,
             Self::Discovery { document, issuer } => {
                 let found = service.ask(document, get(), MOST, deadline).await?;
-                let url = read(&found.good()?, issuer)?;
+                let url = read(&good(found)?, issuer)?;
                 service.ask(&url, get(), keys::MOST, deadline).await?
             }
         };
-        Keys::parse(&answer.good()?).map_err(|fault| {
+        Keys::parse(&good(answer)?).map_err(|fault| {
             RemoteFault::Answer(match fault {
                 KeysFault::Malformed => "what it has for keys is no set of keys",
                 KeysFault::TooMany => "it has too many keys",

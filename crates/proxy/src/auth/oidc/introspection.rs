@@ -14,9 +14,10 @@ use sekisho_policy::snapshot::{Introspected, Introspection};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::super::remote::{RemoteFault, Service, Url};
+use super::super::remote::{RemoteFault, Service, good};
 use super::super::token::json::{self, Map, Value};
 use super::super::{LoadFault, Tools};
+use crate::outbound::{Url, escape};
 
 /// Octets of an answer.
 const MOST: usize = 64 * 1024;
@@ -79,7 +80,7 @@ impl Endpoint {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(AUTHORIZATION, self.authorization(tools)?);
         let answer = self.service.ask(&self.url, request, MOST, deadline).await?;
-        let said = json::object(&answer.good()?);
+        let said = json::object(&good(answer)?);
         said.ok_or(RemoteFault::Answer("what it says of a token is no JSON"))
     }
 
@@ -104,17 +105,4 @@ fn form(token: &[u8]) -> Vec<u8> {
     let mut body = b"token_type_hint=access_token&token=".to_vec();
     escape(&mut body, token);
     body
-}
-
-/// What is not certainly harmless in a form is escaped.
-fn escape(form: &mut Vec<u8>, octets: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &octet in octets {
-        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
-            form.push(octet);
-        } else {
-            let (high, low) = (usize::from(octet >> 4), usize::from(octet & 15));
-            form.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
-        }
-    }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::remote::{RemoteFault, Service};
 use super::super::token::keys::Keys;
 use super::discovery::Source;
+use crate::outbound::NoAnswer;
 
 /// What two requests of one fetch may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -127,7 +128,7 @@ impl KeyCache {
         if settled() {
             return Ok(());
         }
-        let late = |_| RemoteFault::Timeout;
+        let late = |_| RemoteFault::from(NoAnswer::Timeout);
         let flight = timeout_at(deadline, Arc::clone(&self.flight).lock_owned());
         let flight = flight.await.map_err(late)?;
         if settled() {

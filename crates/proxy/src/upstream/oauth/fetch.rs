@@ -1,31 +1,23 @@
 //! One question to a token endpoint (RFC 6749 4.4 and 6), over verified TLS, with bounds on the answer.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, StatusCode};
 use sekisho_policy::snapshot::OAuth;
 use sekisho_smtp::sasl::Secret;
 use serde::Deserialize;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::Instant;
 
 use super::Client;
 use crate::dns::DnsFailure;
+use crate::outbound::{self, NoAnswer, Url};
 use crate::upstream::hops::Environment;
 
 /// Octets of an answer.
 const MOST: usize = 64 * 1024;
-/// Addresses of the endpoint that are tried.
-const MAX_ADDRESSES: usize = 4;
 /// What a token lasts whose endpoint does not say (RFC 6749 5.1 asks it to).
 const UNSAID: Duration = Duration::from_secs(300);
 /// Characters of an endpoint's own words that are shown.
@@ -50,6 +42,8 @@ pub(crate) enum TokenError {
     Body,
     #[error("the token endpoint refused ({status}): {words}")]
     Refused { status: StatusCode, words: String },
+    #[error("the token endpoint cannot be asked: the request cannot be sent")]
+    Request,
     #[error("the answer of the token endpoint holds no bearer token")]
     NoToken,
 }
@@ -60,67 +54,40 @@ pub(super) struct Granted {
     pub(super) life: Duration,
 }
 
-/// Asks for a token. The caller minds the time.
+impl From<NoAnswer> for TokenError {
+    fn from(fault: NoAnswer) -> Self {
+        match fault {
+            NoAnswer::Resolve(failure) => Self::Resolve(failure),
+            NoAnswer::Connect(error) => Self::Connect(error),
+            NoAnswer::Tls(error) => Self::Tls(error),
+            NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::Broken(error) => Self::Broken(error),
+            NoAnswer::Body(_) => Self::Body,
+            NoAnswer::Request => Self::Request,
+        }
+    }
+}
+
+/// Asks for a token.
 pub(super) async fn token(
     environment: &Environment,
     oauth: &OAuth,
     client: &Client,
+    deadline: Instant,
 ) -> Result<Granted, TokenError> {
-    let url: Uri = oauth
-        .token_url
-        .parse()
-        .map_err(|_| TokenError::Url(oauth.token_url.clone()))?;
-    let stream = connect(environment, &url).await?;
-    let shaken = http1::Builder::new()
-        .max_buf_size(MOST)
-        .handshake(TokioIo::new(stream))
-        .await;
-    let (mut sender, connection) = shaken.map_err(TokenError::Broken)?;
-    let _driver = AbortOnDropHandle::new(tokio::spawn(async move {
-        // What goes wrong is told to the one who asked.
-        let _ = connection.await;
-    }));
-    let authority = url.authority().map_or("", |authority| authority.as_str());
-    let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::post(path)
-        .header("Host", authority)
+    let fault = || TokenError::Url(oauth.token_url.clone());
+    let url = Url::parse(&oauth.token_url).map_err(|_| fault())?;
+    if !url.is_encrypted() {
+        return Err(fault());
+    }
+    let request = Request::post("/")
         .header("Content-Type", "application/x-www-form-urlencoded")
         .header("Accept", "application/json")
         .body(Full::new(Bytes::from(form(oauth, client))))
-        .map_err(|_| TokenError::Url(oauth.token_url.clone()))?;
-    let response = sender.send_request(request).await;
-    let response = response.map_err(TokenError::Broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MOST).collect().await;
-    let body = body.map_err(|_| TokenError::Body)?.to_bytes();
-    read(status, &body, client)
-}
-
-async fn connect(environment: &Environment, url: &Uri) -> Result<TlsStream<TcpStream>, TokenError> {
-    let fault = || TokenError::Url(url.to_string());
-    if url.scheme_str() != Some("https") {
-        return Err(fault());
-    }
-    let host = url.host().ok_or_else(fault)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| fault())?;
-    let port = url.port_u16().unwrap_or(443);
-    let addresses = environment.dns.addresses(host).await;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for ip in addresses
-        .map_err(TokenError::Resolve)?
-        .into_iter()
-        .take(MAX_ADDRESSES)
-    {
-        match TcpStream::connect(SocketAddr::new(ip, port)).await {
-            Ok(stream) => {
-                let tls = TlsConnector::from(environment.tls_required.clone());
-                return tls.connect(name, stream).await.map_err(TokenError::Tls);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(TokenError::Connect(last))
+        .map_err(|_| fault())?;
+    let (dns, tls) = (&environment.dns, &environment.tls_required);
+    let answer = outbound::ask(&url, request, MOST, dns, tls, deadline).await?;
+    read(answer.status, &answer.body, client)
 }
 
 fn form(oauth: &OAuth, client: &Client) -> Vec<u8> {
@@ -141,22 +108,14 @@ fn form(oauth: &OAuth, client: &Client) -> Vec<u8> {
     body
 }
 
-/// One field of a form; everything that is not certainly harmless is escaped.
+/// One field of a form.
 fn put(body: &mut Vec<u8>, name: &str, value: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     if !body.is_empty() {
         body.push(b'&');
     }
     body.extend_from_slice(name.as_bytes());
     body.push(b'=');
-    for &octet in value {
-        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
-            body.push(octet);
-        } else {
-            let (high, low) = (usize::from(octet >> 4), usize::from(octet & 15));
-            body.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
-        }
-    }
+    outbound::escape(body, value);
 }
 
 #[derive(Deserialize)]

@@ -136,12 +136,11 @@ impl Tokens {
             return Err(Fault::Token(Arc::clone(&trouble.error)));
         }
         let until = (now + DEADLINE).min(deadline);
-        let fetched = match timeout_at(until, fetch::token(environment, oauth, &client)).await {
-            Ok(fetched) => fetched,
-            // That a message has no time left says nothing of the endpoint.
-            Err(_) if until < now + DEADLINE => return Err(Fault::Deadline),
-            Err(_) => Err(TokenError::Timeout),
-        };
+        let fetched = fetch::token(environment, oauth, &client, until).await;
+        // That a message has no time left says nothing of the endpoint.
+        if matches!(fetched, Err(TokenError::Timeout)) && until < now + DEADLINE {
+            return Err(Fault::Deadline);
+        }
         match fetched {
             Ok(granted) => {
                 let login = Login::bearer(&client.username, granted.token);

@@ -7,7 +7,7 @@ use hyper::Uri;
 
 /// A URL that can be asked: `http` or `https`, a host, and nothing of a user in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::auth) struct Url {
+pub(crate) struct Url {
     uri: Uri,
     encrypted: bool,
     host: String,
@@ -20,7 +20,7 @@ pub(in crate::auth) struct Url {
 pub(crate) struct UrlFault(String);
 
 impl Url {
-    pub(in crate::auth) fn parse(text: &str) -> Result<Self, UrlFault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlFault> {
         let fault = || UrlFault(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| fault())?;
         let encrypted = match uri.scheme_str() {
@@ -50,7 +50,7 @@ impl Url {
     }
 
     /// A name, or an address without brackets.
-    pub(in crate::auth) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
@@ -58,12 +58,12 @@ impl Url {
         self.port
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
     /// Whether nobody on a network can read or change what is said there: it is encrypted, or does not leave the machine.
-    pub(in crate::auth) fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         let loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
         self.encrypted || self.host.parse().is_ok_and(loopback)
     }
