@@ -25,6 +25,18 @@ pub enum Expr {
     Constant(bool),
 }
 
+impl Expr {
+    /// Whether it looks at `field`.
+    pub(crate) fn reads(&self, field: Field) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.reads(field)),
+            Self::Not(part) => part.reads(field),
+            Self::Compare(own, ..) | Self::In(own, _) | Self::Text(own, ..) => *own == field,
+            Self::Constant(_) => false,
+        }
+    }
+}
+
 /// What an expression can look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::by_stage::ByStage;
 use crate::error::LoadError;
+use crate::expr::Field;
 use crate::expr_eval;
 use crate::glob;
 use crate::matching::Matcher;
@@ -67,12 +68,19 @@ impl Ruleset {
             learner: Learner::new(&gateway_ref, known_good(snapshot, &rules)),
             gateway_ref,
             by_stage: ByStage::new(&rules),
+            reads_before_greeting: reads_before_greeting(&rules),
             rules,
             pools,
             policy,
             senders: senders(snapshot)?,
         })
     }
+}
+
+fn reads_before_greeting(rules: &[Armed]) -> bool {
+    rules.iter().any(|rule| {
+        rule.enforcement != Enforcement::Off && rule.applies.reads(Field::SourceBeforeGreeting)
+    })
 }
 
 fn invalid(object: &ObjectRef, part: impl Into<String>, why: impl Into<String>) -> LoadError {

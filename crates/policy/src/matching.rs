@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::address::Account;
 use crate::event::{Event, Fact, Source, Stage};
 use crate::explain::Skip;
-use crate::expr::Expr;
+use crate::expr::{Expr, Field};
 use crate::expr_eval::{Truth, evaluate};
 use crate::glob::Globs;
 use crate::netset::{Countries, Networks};
@@ -66,6 +66,13 @@ impl Matcher {
             when.clone().map(Test::When),
         ];
         Self(tests.into_iter().flatten().collect())
+    }
+
+    /// Whether its expression looks at `field`.
+    pub(crate) fn reads(&self, field: Field) -> bool {
+        self.0
+            .iter()
+            .any(|test| matches!(test, Test::When(when) if when.reads(field)))
     }
 
     /// The accounts that alone can match, in lower case, if the rule names them one by one.

@@ -63,6 +63,22 @@ pub struct Step {
     pub decision: Decision,
 }
 
+impl Step {
+    /// What it takes of memory beside what it shares with others, in octets; an estimate that errs on the high side.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        // Two addresses of the greatest length, and what a short list of any kind has allocated.
+        const TEXTS: usize = 1024;
+        // An operation with its framed key, or a finding with its words.
+        const ENTRY: usize = 256;
+        let entries = self.ops.len()
+            + self.answers.as_ref().map_or(1, Vec::len)
+            + self.decision.findings.len()
+            + self.decision.records.len();
+        (size_of::<Self>() + TEXTS + ENTRY * entries) as u64
+    }
+}
+
 /// `event` as the ledger keeps it where `privacy.recipients` is `Hashed`: recipients as `hash` gives them (the local part as a
 /// keyed hash). Rules that look at a recipient's local part see the hash in a replay.
 #[must_use]

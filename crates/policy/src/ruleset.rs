@@ -42,6 +42,7 @@ pub struct Ruleset {
     pub(crate) policy: Option<usize>,
     pub(crate) senders: Senders,
     pub(crate) learner: Learner,
+    pub(crate) reads_before_greeting: bool,
 }
 
 /// A rule made ready.
@@ -125,6 +126,12 @@ impl Ruleset {
     #[must_use]
     pub fn knows_cluster(&self) -> bool {
         !self.gateway.cluster_networks.is_empty()
+    }
+
+    /// Whether a rule looks at [`crate::event::SessionFacts::before_greeting`], so that it is worth finding out.
+    #[must_use]
+    pub const fn reads_before_greeting(&self) -> bool {
+        self.reads_before_greeting
     }
 
     /// The rules' objects in evaluation order.

@@ -10,6 +10,8 @@ pub struct Limits {
     pub preamble: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
+    /// For which a greeting waits for a client that talks before it, where a rule asks about that.
+    pub early_talk: Duration,
     /// For the next command, or the next line of an AUTH exchange (RFC 5321 4.5.3.2.7: at least 5 minutes).
     pub command: Duration,
     /// For the next octets of a message (RFC 5321 4.5.3.2.5).
@@ -58,6 +60,7 @@ impl Default for Limits {
         Self {
             preamble: Duration::from_secs(5),
             handshake: Duration::from_secs(30),
+            early_talk: Duration::from_millis(200),
             command: 5 * MINUTE,
             data_block: 3 * MINUTE,
             exchange: MINUTE,

@@ -58,7 +58,7 @@ pub struct GatewayLimits {
     #[schemars(range(min = 16, max = 128))]
     pub source_ipv6_prefix: u8,
 
-    /// Commands out of order or malformed, after which a session ends with 421.
+    /// Commands out of order or malformed, AUTH among them, after which a session ends with 421.
     #[serde(default = "GatewayLimits::default_errors")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_errors: u32,
@@ -69,7 +69,8 @@ pub struct GatewayLimits {
     #[schemars(range(min = 10, max = 100_000))]
     pub max_idle_commands: u32,
 
-    /// AUTH commands that did not end in a login, whatever the reason, after which a session ends with 421.
+    /// Logins that failed, after which a session ends with 421: what was shown was wrong or refused, or nobody could check
+    /// it. AUTH that shows nothing (cancelled, malformed, of an unknown mechanism) counts among the errors.
     #[serde(default = "GatewayLimits::default_auth_attempts")]
     #[schemars(range(min = 1, max = 100))]
     pub max_auth_attempts: u32,

@@ -20,7 +20,7 @@ pub struct GatewayLimits {
     pub errors: u32,
     /// Commands without effect, after which a session ends; counted anew after each message.
     pub idle_commands: u32,
-    /// AUTH commands without success, after which a session ends.
+    /// Logins that failed, after which a session ends.
     pub auth_attempts: u32,
     /// Recipients refused, after which a session ends; counted anew after each message.
     pub refused_recipients: u32,

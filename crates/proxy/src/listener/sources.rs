@@ -31,6 +31,17 @@ struct Held {
     handshakes: u32,
 }
 
+impl Open {
+    fn leave(&mut self, source: IpAddr) {
+        if let Some(held) = self.by_source.get_mut(&source) {
+            held.connections -= 1;
+            if held.connections == 0 {
+                self.by_source.remove(&source);
+            }
+        }
+    }
+}
+
 /// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crowded {
@@ -82,9 +93,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Counts the connection for its source, which is known by now.
+    /// Counts the connection for its source, which is known by now. Where it was counted for another one (that of a trusted peer,
+    /// which has said for whom it speaks), it is no more; but one that is turned away stays where it was.
     pub(crate) fn attribute(&mut self, ip: IpAddr, limits: &GatewayLimits) -> Result<(), Crowded> {
         let source = source_of(ip, limits.source_ipv6_prefix);
+        if self.source == Some(source) {
+            return Ok(());
+        }
         let mut open = self.connections.lock();
         let most = share(limits, open.total);
         let held = open.by_source.entry(source).or_default();
@@ -92,8 +107,9 @@ impl Place {
             return Err(Crowded::Source);
         }
         held.connections += 1;
-        drop(open);
-        self.source = Some(source);
+        if let Some(before) = self.source.replace(source) {
+            open.leave(before);
+        }
         Ok(())
     }
 
@@ -118,12 +134,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         open.total -= 1;
-        let Some(source) = self.source else { return };
-        if let Some(held) = open.by_source.get_mut(&source) {
-            held.connections -= 1;
-            if held.connections == 0 {
-                open.by_source.remove(&source);
-            }
+        if let Some(source) = self.source {
+            open.leave(source);
         }
     }
 }
@@ -196,6 +208,25 @@ mod tests {
         drop(shaking);
         assert!(b.shake(&limits).is_ok());
         drop((a, b, c));
+        let open = connections.lock();
+        assert_eq!((open.total, open.by_source.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_counts_for_whom_it_is_for_now() {
+        let (connections, limits) = (Arc::<Connections>::default(), limits(30, 1));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut first = connect(&connections, &limits, "192.0.2.40").unwrap();
+        first.attribute(ip("198.51.100.7"), &limits).unwrap();
+        let mut second = connect(&connections, &limits, "192.0.2.40").unwrap();
+        let crowded = second.attribute(ip("198.51.100.7"), &limits).unwrap_err();
+        assert_eq!(crowded, Crowded::Source);
+        assert!(
+            connect(&connections, &limits, "192.0.2.40").is_err(),
+            "it stays"
+        );
+        first.attribute(ip("198.51.100.7"), &limits).unwrap();
+        drop((first, second));
         let open = connections.lock();
         assert_eq!((open.total, open.by_source.len()), (0, 0));
     }

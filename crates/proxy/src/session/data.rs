@@ -25,6 +25,8 @@ impl<S: Transport> Session<S> {
         let live = self.live();
         if !live.memory.has_room(RESERVED) {
             let flow = self.lack_memory();
+            // A client that does not listen sends its message all the same.
+            self.tally.data_refused = true;
             let end = End::Failed {
                 why: NO_MEMORY.to_owned(),
                 reply: no_memory().to_string(),

@@ -123,7 +123,12 @@ impl Transaction {
             Hop::None if !self.recipients.is_empty() => return Err(lost()),
             Hop::Resting if !self.recipients.is_empty() => {
                 let next = self.secure(live, caller, route, account, deadline).await;
-                (pool_name(route), next.map_err(|_| lost())?)
+                // A refusal at this point would be taken for the new recipient's; that the session is over is everybody's.
+                let or_lost = |setback: Setback| match setback.reply.is_closing() {
+                    true => setback,
+                    false => lost(),
+                };
+                (pool_name(route), next.map_err(or_lost)?)
             }
             Hop::None | Hop::Resting => {
                 let destination = self.destination(route, account, commands.first().copied());

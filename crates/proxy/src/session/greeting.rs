@@ -7,10 +7,13 @@ use sekisho_policy::event::{BeforeGreeting, Stage};
 use sekisho_policy::record::End;
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::Reply;
+use tokio::time::Instant;
 
 use super::io::Gone;
 use super::stream::Transport;
 use super::{Flow, Session, refused};
+use crate::engine::Judged;
+use crate::live::Live;
 
 impl<S: Transport> Session<S> {
     /// Judges the connection and greets.
@@ -18,18 +21,50 @@ impl<S: Transport> Session<S> {
         if self.shared.shutdown.is_draining() {
             return Err(Gone::Draining);
         }
-        if self.wire.talks_already().await {
+        let live = self.live();
+        let asks = live.rules.reads_before_greeting();
+        if !self.hear_early_talk().await && asks {
+            let until = Instant::now() + self.shared.limits.early_talk;
+            tokio::select! {
+                biased;
+                () = self.shared.shutdown.draining() => return Err(Gone::Draining),
+                () = self.wire.wait_for_talk(until) => {}
+            }
+            self.hear_early_talk().await;
+        }
+        let heard = self.facts.before_greeting;
+        let judged = self.judge_connection(&live).await;
+        // It may have taken long enough for the client to talk meanwhile.
+        self.hear_early_talk().await;
+        if asks && heard != self.facts.before_greeting && refused(&judged).is_none() {
+            return self.welcome().await;
+        }
+        self.say_welcome(&live, judged)
+    }
+
+    /// Judges the connection as it is known now and says 220, as after XCLIENT.
+    pub(super) async fn welcome(&mut self) -> Result<Flow, Gone> {
+        let live = self.live();
+        let judged = self.judge_connection(&live).await;
+        self.say_welcome(&live, judged)
+    }
+
+    async fn judge_connection(&mut self, live: &Live) -> Judged {
+        let judged = self.judge(live, self.event(Stage::Connect)).await;
+        self.pause(&judged).await;
+        judged
+    }
+
+    /// Notes that the client talks before its turn; whether it does, or did.
+    async fn hear_early_talk(&mut self) -> bool {
+        if self.facts.before_greeting == BeforeGreeting::Silent && self.wire.talks_already().await {
             self.shared.metrics.detected(Detection::EarlyTalker);
             Arc::make_mut(&mut self.facts).before_greeting = BeforeGreeting::Talked;
         }
-        self.welcome().await
+        self.facts.before_greeting == BeforeGreeting::Talked
     }
 
-    /// Judges the connection as it is known now and says 220: at its beginning and after XCLIENT.
-    pub(super) async fn welcome(&mut self) -> Result<Flow, Gone> {
-        let live = self.live();
-        let judged = self.judge(&live, self.event(Stage::Connect)).await;
-        self.pause(&judged).await;
+    fn say_welcome(&mut self, live: &Live, judged: Judged) -> Result<Flow, Gone> {
         if let Some(flow) = self.enough() {
             return Ok(flow);
         }
@@ -40,7 +75,7 @@ impl<S: Transport> Session<S> {
         let reply = closing(refusal);
         self.say(&reply);
         self.record_alone(
-            &live,
+            live,
             judged.step,
             End::RefusedByPolicy {
                 reply: reply.to_string(),

@@ -226,9 +226,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Whether something arrives without being waited for.
+    /// Whether something has arrived that nobody waited for.
     pub(crate) async fn talks_already(&mut self) -> bool {
-        poll_fn(|cx| Poll::Ready(matches!(self.poll_fill(cx), Poll::Ready(1..)))).await
+        !self.received().is_empty()
+            || poll_fn(|cx| Poll::Ready(matches!(self.poll_fill(cx), Poll::Ready(1..)))).await
+    }
+
+    /// Waits until the client talks or goes away, but no longer than `until`.
+    pub(crate) async fn wait_for_talk(&mut self, until: Instant) {
+        let _ = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await;
     }
 
     /// Reads once into `input`; 0 is the end of the stream, broken connections included.

@@ -61,7 +61,7 @@ enum Flow {
 }
 
 /// Who is at the other end, as the connection or the PROXY header says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,

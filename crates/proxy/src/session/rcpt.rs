@@ -3,6 +3,7 @@
 use sekisho_policy::Address;
 use sekisho_policy::event::{Fact, Stage};
 use sekisho_policy::record::End;
+use sekisho_runtime::metrics::{Detection, ReplyClass};
 use sekisho_smtp::command::RcptCommand;
 use sekisho_smtp::grammar::Buffered;
 use sekisho_smtp::line::{Expect, LineReader, LineStep};
@@ -18,7 +19,7 @@ use super::{Flow, Session, refused};
 use crate::engine::Judged;
 use crate::live::Live;
 
-/// What a recipient and its record take of memory, roughly.
+/// What a recipient takes of memory beside its record, roughly.
 const PER_RECIPIENT: u64 = 1024;
 
 /// Recipients that are asked of the next hop together.
@@ -58,15 +59,19 @@ impl<S: Transport> Session<S> {
             .map(|c| &c.command)
             .collect();
         let mut answers = self.ask(&live, &asked).await.into_iter();
-        let last = candidates.len() - 1;
-        for (index, candidate) in candidates.into_iter().enumerate() {
+        let mut candidates = candidates.into_iter();
+        while let Some(candidate) = candidates.next() {
             let answer = if candidate.refused.is_none() {
                 answers.next()
             } else {
                 None
             };
-            self.answer_recipient(candidate, answer).await;
-            if index < last {
+            if self.answer_recipient(candidate, answer).await == Flow::Close {
+                // The last words were said; what came along is not answered any more.
+                self.leave_out(candidates).await;
+                return Ok(Flow::Close);
+            }
+            if candidates.len() > 0 {
                 self.shared.metrics.command(Verb::Rcpt, self.said);
             }
         }
@@ -115,42 +120,36 @@ impl<S: Transport> Session<S> {
         &mut self,
         candidate: Candidate,
         answer: Option<Result<(), Setback>>,
-    ) {
+    ) -> Flow {
         let Candidate {
             command,
             judged,
             refused,
         } = candidate;
-        match (refused, answer) {
+        let setback = match (refused, answer) {
             (Some(reply), _) => {
                 let end = End::RefusedByPolicy {
                     reply: reply.to_string(),
                 };
-                self.refuse_recipient(judged, reply, end).await;
+                return self.refuse_recipient(judged, reply, end).await;
             }
-            (None, Some(Ok(()))) if self.keeps_one_more() => {
-                self.accept_recipient(command, judged);
+            (None, Some(Ok(()))) if self.has_room(PER_RECIPIENT + judged.step.octets()) => {
+                return self.accept_recipient(command, judged);
             }
-            (None, Some(Ok(()))) => {
-                let setback = Setback::failed(NO_MEMORY, no_memory());
-                let reply = setback.reply.clone().tagged(judged.id());
-                let end = setback.end(&reply);
-                self.refuse_recipient(judged, reply, end).await;
-            }
-            (None, answer) => {
-                let setback = answer.and_then(Result::err).unwrap_or_else(forward::lost);
-                let reply = setback.reply.clone().tagged(judged.id());
-                let end = setback.end(&reply);
-                self.refuse_recipient(judged, reply, end).await;
-            }
-        }
+            (None, Some(Ok(()))) => Setback::failed(NO_MEMORY, no_memory()),
+            (None, answer) => answer.and_then(Result::err).unwrap_or_else(forward::lost),
+        };
+        let reply = setback.reply.clone().tagged(judged.id());
+        let end = setback.end(&reply);
+        self.refuse_recipient(judged, reply, end).await
     }
 
-    /// Whether one more recipient and its record can be kept.
-    fn keeps_one_more(&mut self) -> bool {
+    /// Whether so much more of a transaction can be kept.
+    fn has_room(&mut self, octets: u64) -> bool {
         self.transaction.as_mut().is_some_and(|transaction| {
-            let kept = transaction.recipients.len() as u64 + 1;
-            transaction.kept.grow_to(kept * PER_RECIPIENT)
+            let kept = transaction.recipients.len() as u64 * PER_RECIPIENT;
+            let kept = kept + transaction.draft.octets() + octets;
+            transaction.kept.grow_to(kept)
         })
     }
 
@@ -161,26 +160,58 @@ impl<S: Transport> Session<S> {
             .is_some_and(|transaction| transaction.recipients.len() + more >= most)
     }
 
-    fn accept_recipient(&mut self, command: RcptCommand, judged: Judged) {
+    fn accept_recipient(&mut self, command: RcptCommand, judged: Judged) -> Flow {
         if let Some(transaction) = &mut self.transaction {
             transaction.charges.envelope.extend(judged.receipt);
             transaction.draft.add(judged.step);
             transaction.recipients.push(command);
         }
         self.grammar.recipient_accepted();
-        self.say(&Reply::new(250, (2, 1, 5), "Recipient OK"));
+        self.say(&Reply::new(250, (2, 1, 5), "Recipient OK"))
     }
 
-    async fn refuse_recipient(&mut self, judged: Judged, reply: Reply, end: End) {
+    /// Refuses a recipient, for want of memory where not even the record of why can be kept.
+    async fn refuse_recipient(&mut self, judged: Judged, reply: Reply, end: End) -> Flow {
         self.tally.refused_recipients += 1;
+        let id = judged.id();
+        let (reply, end) = if self.write_off(judged).await {
+            (reply, end)
+        } else {
+            self.shared.metrics.detected(Detection::OutOfMemory);
+            let setback = Setback::failed(NO_MEMORY, no_memory());
+            let reply = setback.reply.clone().tagged(id);
+            let end = setback.end(&reply);
+            (reply, end)
+        };
+        if let Some(transaction) = &mut self.transaction {
+            transaction.refused = Some(end);
+        }
+        self.say(&reply)
+    }
+
+    /// Those that nobody answers any more.
+    async fn leave_out(&mut self, candidates: impl Iterator<Item = Candidate>) {
+        for candidate in candidates {
+            self.write_off(candidate.judged).await;
+            self.shared.metrics.command(Verb::Rcpt, ReplyClass::None);
+        }
+    }
+
+    /// Gives back what a recipient was charged that does not go on, and notes what was decided; `false` if there is no room for
+    /// that.
+    async fn write_off(&mut self, judged: Judged) -> bool {
         if let Some(receipt) = judged.receipt {
             self.shared.engine.give_back(receipt).await;
         }
+        let has_room = self.has_room(judged.step.octets());
         if let Some(transaction) = &mut self.transaction {
-            transaction.draft.add(judged.step);
-            transaction.refused = Some(end);
+            if has_room {
+                transaction.draft.add(judged.step);
+            } else {
+                transaction.draft.leave_out();
+            }
         }
-        self.say(&reply);
+        has_room
     }
 }
 

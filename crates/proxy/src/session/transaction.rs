@@ -156,6 +156,8 @@ pub(crate) struct Draft {
     id: DecisionId,
     at: Timestamp,
     steps: Vec<Step>,
+    /// What they take of memory.
+    octets: u64,
     left_out: u32,
 }
 
@@ -165,8 +167,19 @@ impl Draft {
             id: shared.ids.draw(),
             at: shared.now(),
             steps: Vec::new(),
+            octets: 0,
             left_out: 0,
         }
+    }
+
+    /// What its steps take of memory, roughly.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// A step was not kept.
+    pub(super) fn leave_out(&mut self) {
+        self.left_out += 1;
     }
 
     /// The id that the client gets with the final 250.
@@ -183,10 +196,11 @@ impl Draft {
                     && step.decision.verdict.refusal().is_none()
             };
             match self.steps.iter().position(accepted) {
-                Some(dispensable) => drop(self.steps.remove(dispensable)),
+                Some(dispensable) => self.octets -= self.steps.remove(dispensable).octets(),
                 None => return,
             }
         }
+        self.octets += step.octets();
         self.steps.push(step);
     }
 

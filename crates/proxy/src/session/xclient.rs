@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sekisho_policy::Account;
 use sekisho_policy::event::{HeloForm, Stage};
+use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::grammar::{Greeting, XclientLogin};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
 use sekisho_smtp::{Refusal, Reply};
@@ -36,8 +37,14 @@ impl<S: Transport> Session<S> {
                 "The login could not be found out; try again",
             )));
         }
-        let before = self.facts.source.ip;
+        let (before, ends) = (self.facts.source.ip, self.ends);
         self.believe(&attributes);
+        if self.ends != ends {
+            self.caller.moved();
+        }
+        if let Err(crowded) = self.take_place() {
+            return Ok(crowded);
+        }
         let login = match attributes.login {
             // A login that was judged from one address is judged again from another.
             None if self.facts.source.ip != before && self.account.is_some() => {
@@ -65,6 +72,22 @@ impl<S: Transport> Session<S> {
         self.grammar.xclient_applied(login);
         self.identify();
         self.welcome().await
+    }
+
+    /// Counts the connection for the client that it is for now, and no longer for the peer that speaks for it.
+    fn take_place(&mut self) -> Result<(), Flow> {
+        let limits = self.shared.live().limits.clone();
+        match self.place.attribute(self.ends.source.ip(), &limits) {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                self.shared.metrics.detected(Detection::TooManyConnections);
+                Err(self.say(&Reply::new(
+                    421,
+                    (4, 3, 2),
+                    "Too many connections; please try again later",
+                )))
+            }
+        }
     }
 
     /// The peer has checked the password; whether the account may log in from there is still asked. `Some` if not.

@@ -50,7 +50,8 @@ pub(super) enum Bond {
 }
 
 impl Connection {
-    /// Whether another message may be sent over it: it is young, has messages left, and the peer has kept silent.
+    /// Whether another message may be sent over it: it is young, has messages left, and the peer has kept silent. One that serves a
+    /// session alone may be as old as that: no other would do.
     pub(super) fn is_fit(
         &mut self,
         most_messages: u32,
@@ -59,8 +60,8 @@ impl Connection {
     ) -> bool {
         let offered = self.capabilities.limits.mail.unwrap_or(u32::MAX);
         self.messages < most_messages.min(offered)
-            && now < self.opened + deadlines.age
-            && (self.bond == Bond::OneCaller || now < self.used + deadlines.idle)
+            && (self.bond == Bond::OneCaller
+                || now < self.opened + deadlines.age && now < self.used + deadlines.idle)
             && self.wire.check_silence().is_ok()
     }
 }

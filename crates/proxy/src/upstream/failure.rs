@@ -330,7 +330,7 @@ mod tests {
                 Reply::new(550, (5, 1, 1), "No such user"),
                 "550 5.1.1 No such user",
             ),
-            (Reply::plain(452, "Too many"), "452 Too many"),
+            (Reply::plain(452, "Too many"), "452 4.1.0 Too many"),
             (
                 Reply::new(501, (5, 1, 7), "Bad sender"),
                 "501 5.1.7 Bad sender",

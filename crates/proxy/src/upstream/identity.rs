@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sekisho_policy::Account;
+use sekisho_policy::snapshot::ClientIdentity as Passing;
 use sekisho_smtp::command::ClientName;
 use sekisho_smtp::proxy_protocol::{self, ProxyHeader};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
@@ -97,6 +98,12 @@ impl Caller {
         self.own.forget();
     }
 
+    /// The client is another one now, or elsewhere: a connection whose next hop was told where it was serves nobody any more. What was
+    /// logged in over it is lost.
+    pub(crate) fn moved(&self) {
+        self.own.forget_place();
+    }
+
     /// Where the client is, and where it connected to.
     pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
         let identity = self.identity();
@@ -150,6 +157,20 @@ impl Own {
     /// Drops the connection, and what was logged in over it.
     pub(super) fn forget(&self) {
         *self.state() = OwnState::default();
+    }
+
+    /// Drops the connection if its next hop knows where the client was.
+    fn forget_place(&self) {
+        let knows = |connection: &Connection| {
+            matches!(
+                connection.lane.key.passing,
+                Passing::ProxyV2 | Passing::Xclient
+            )
+        };
+        let _known = self
+            .state()
+            .connection
+            .take_if(|connection| knows(connection));
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, OwnState> {

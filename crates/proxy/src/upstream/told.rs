@@ -1,8 +1,10 @@
 //! What clients are told of what next hops say.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use sekisho_smtp::Reply;
+use sekisho_smtp::reply::EnhancedCode;
 
 /// Nothing leads on now.
 pub(super) fn nobody() -> Reply {
@@ -40,9 +42,41 @@ pub(super) fn for_client(reply: &Reply, at: Moment, from: Option<IpAddr>) -> Rep
             (4, 3, 0),
             "The next server could not be talked to; please try again later",
         ),
-        400..=599 => bounded(reply.clone()),
+        400..=599 => coded(bounded(reply.clone()), at),
         _ => broken(),
     }
+}
+
+/// A refusal with an enhanced code of its class, which we offer on every reply (RFC 2034). Where the next hop gave none, it says as
+/// much as the moment does and no more (RFC 3463: X.1.0, an address; X.0.0, only the class is known); one that contradicts
+/// the reply's own code keeps what it says beside the class.
+fn coded(reply: Reply, at: Moment) -> Reply {
+    if reply.enhanced().is_some() {
+        return reply;
+    }
+    let class = match reply.is_transient() {
+        true => 4,
+        false => 5,
+    };
+    let contradicting = |line: &str| {
+        let word = line.split(' ').next().unwrap_or_default();
+        EnhancedCode::parse(word)
+    };
+    let (subject, detail) = match (contradicting(&reply.lines()[0]), at) {
+        (Some(code), _) if code.class != 2 => (code.subject, code.detail),
+        (_, Moment::Mail | Moment::Rcpt) => (1, 0),
+        (_, Moment::Data | Moment::Dot) => (0, 0),
+    };
+    let plain = |line: &Cow<'static, str>| match contradicting(line) {
+        Some(_) => line
+            .split_once(' ')
+            .map_or("", |(_, rest)| rest)
+            .to_owned()
+            .into(),
+        None => line.clone(),
+    };
+    let lines = reply.lines().iter().map(plain).collect();
+    Reply::multiline(reply.code(), Some((class, subject, detail).into()), lines)
 }
 
 /// Lines and characters of a next hop's reply that clients are told.
@@ -122,6 +156,8 @@ fn names(reply: &Reply, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sekisho_smtp::reply::{ReplyParser, ReplyProgress};
+
     use super::*;
 
     fn is_ours(text: &'static str, at: Moment, from: &str) -> bool {
@@ -154,6 +190,47 @@ mod tests {
                 assert_eq!(is_ours(text, at, from), ours, "{text} {at:?}");
             }
         }
+    }
+
+    fn parsed(octets: &str) -> Reply {
+        match ReplyParser::default().feed(octets.as_bytes()) {
+            Ok(ReplyProgress::Done { reply, .. }) => reply,
+            other => panic!("{octets:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_refusal_carries_an_enhanced_code_of_its_class() {
+        use Moment::{Data, Dot, Mail, Rcpt};
+        let table = [
+            ("550", "No such user", Rcpt, "550 5.1.0 No such user"),
+            ("450", "Not now", Rcpt, "450 4.1.0 Not now"),
+            ("452", "Full", Mail, "452 4.1.0 Full"),
+            ("554", "No", Data, "554 5.0.0 No"),
+            ("451", "Later", Dot, "451 4.0.0 Later"),
+            ("550", "", Dot, "550 5.0.0 "),
+            ("550", "5.1.1 No such user", Rcpt, "550 5.1.1 No such user"),
+            ("550", "4.1.1 No such user", Rcpt, "550 5.1.1 No such user"),
+            ("450", "5.7.1 Wait", Dot, "450 4.7.1 Wait"),
+            ("550", "2.1.5 Ok, no", Rcpt, "550 5.1.0 Ok, no"),
+            (
+                "550",
+                "5.1 is not what you want",
+                Rcpt,
+                "550 5.1.0 5.1 is not what you want",
+            ),
+            ("550", "4.1.1", Dot, "550 5.1.1 "),
+        ];
+        for (code, text, at, expected) in table {
+            let said = parsed(&format!("{code} {text}\r\n"));
+            assert_eq!(for_client(&said, at, None).to_string(), expected);
+        }
+        let said = parsed("550-4.7.1 One\r\n550 4.7.1 Two\r\n");
+        let told = for_client(&said, Dot, None).to_bytes();
+        assert_eq!(
+            String::from_utf8_lossy(&told),
+            "550-5.7.1 One\r\n550 5.7.1 Two\r\n"
+        );
     }
 
     #[test]

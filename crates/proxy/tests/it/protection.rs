@@ -8,7 +8,7 @@ use sekisho_testkit::{Peer, Sink};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{Objects, World};
 
@@ -55,6 +55,62 @@ async fn who_takes_every_connection_leaves_room_for_others() {
     objects.set("gateway", "", &json!({ "limits": limits }));
     world.apply(&mut objects).await.unwrap();
     client(&world, "203.0.113.9:18").reply(220).await;
+}
+
+/// A front such as nginx has one address and many clients: they count, and it does not.
+#[tokio::test]
+async fn a_front_does_not_fill_up_for_its_clients() {
+    let mut objects = Objects::new();
+    let limits = json!({ "connectionsPerSource": 1 });
+    objects.set("gateway", "", &json!({ "limits": limits }));
+    objects.set("listener", "", &json!({ "xclientFrom": ["192.0.2.40/32"] }));
+    let (world, _sink) = started(&mut objects).await;
+    let mut kept = Vec::new();
+    for at in 1..=3 {
+        let mut one = client(&world, &format!("192.0.2.40:{at}"));
+        one.reply(220).await;
+        one.ask("EHLO front.example.jp", 250).await;
+        one.ask(&format!("XCLIENT ADDR=198.51.100.{at}"), 220).await;
+        kept.push(one);
+    }
+    let mut second = client(&world, "192.0.2.40:9");
+    second.reply(220).await;
+    second.ask("EHLO front.example.jp", 250).await;
+    second.ask("XCLIENT ADDR=198.51.100.1", 421).await;
+    second.closed().await;
+    client(&world, "198.51.100.2:1").reply(421).await;
+}
+
+fn rule_on_early_talk(objects: &mut Objects) {
+    let when = json!({ "compare": ["sourceBeforeGreeting", "eq", { "text": "Talked" }] });
+    let limits = json!([{ "unit": "Connections", "count": 0, "per": 60000 }]);
+    let spec = json!({ "key": ["Source"], "limits": limits, "match": { "when": when } });
+    objects.set("RateLimit", "early", &spec);
+}
+
+const EARLY_TALKERS: &str =
+    "sekisho_abuse_detections_total{gateway=\"mail/outbound\",kind=\"early_talker\"} 1";
+
+#[tokio::test(start_paused = true)]
+async fn where_a_rule_asks_for_it_a_greeting_waits_for_who_talks_before_it() {
+    let mut objects = Objects::new();
+    let (world, _sink) = started(&mut objects).await;
+    let began = Instant::now();
+    client(&world, "203.0.113.9:1").reply(220).await;
+    assert_eq!(began.elapsed(), Duration::ZERO, "nobody asks");
+    rule_on_early_talk(&mut objects);
+    world.apply(&mut objects).await.unwrap();
+    let mut silent = client(&world, "203.0.113.9:2");
+    let began = Instant::now();
+    silent.reply(220).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(200));
+    let mut early = client(&world, "203.0.113.9:3");
+    sleep(Duration::from_millis(150)).await;
+    early.say("EHLO pc.example.jp").await;
+    early.reply(554).await;
+    early.closed().await;
+    let metrics = world.metrics.encode(world.clock.now_ms());
+    assert!(metrics.contains(EARLY_TALKERS), "{metrics}");
 }
 
 /// What a TLS port is told that is not TLS 1.2 or 1.3 ends the connection, and the next client is served.

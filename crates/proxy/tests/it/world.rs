@@ -131,6 +131,7 @@ impl Objects {
         let defaults = Limits::default();
         Limits {
             preamble: millis("preamble", defaults.preamble),
+            early_talk: millis("earlyTalk", defaults.early_talk),
             command: millis("command", defaults.command),
             data_block: millis("dataBlock", defaults.data_block),
             envelope: millis("envelope", defaults.envelope),

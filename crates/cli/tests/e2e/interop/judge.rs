@@ -109,7 +109,7 @@ pub(super) fn judge(
         About::RefusedRecipient => {
             let reply = &replies[1];
             assert!(
-                reply.starts_with("550") && reply.contains(refusal),
+                reply.starts_with("550 5.") && reply.contains(refusal),
                 "{reply}"
             );
             return "its words are shown; the others get it".to_owned();

@@ -79,6 +79,34 @@ async fn without_its_connection_a_login_is_worth_nothing() {
     );
 }
 
+/// A pause between two messages, and a session that is older than connections are kept elsewhere.
+#[tokio::test]
+async fn the_connection_of_a_login_may_be_as_old_as_its_session() {
+    let hop = Hop::new().await;
+    let hasty = Deadlines {
+        idle: Duration::ZERO,
+        age: Duration::ZERO,
+        ..Deadlines::default()
+    };
+    let stage = Stage::within(&hop, hasty);
+    let serve = async {
+        let mut peer = hop.serve(AUTH).await;
+        peer.expect(PLAIN).await;
+        peer.say("235 2.7.0 Welcome").await;
+        for _ in 0..2 {
+            receive(&mut peer).await;
+            peer.say("250 ok").await;
+        }
+    };
+    let send = async {
+        assert_eq!(stage.log_in().await.unwrap(), LoginAnswer::Accepted);
+        for _ in 0..2 {
+            assert!(matches!(stage.send().await, End::Accepted(_)));
+        }
+    };
+    tokio::join!(serve, send);
+}
+
 #[tokio::test]
 async fn the_upstreams_answers_are_told_apart() {
     let table: [(&str, &[u8], Option<LoginAnswer>); 8] = [

@@ -220,7 +220,7 @@ impl Transaction {
         }
         self.connection.hop.reply = reply.to_string();
         let told = for_client(&reply, Moment::Rcpt, self.connection.hop.from);
-        if told != reply {
+        if told.code() != reply.code() {
             let hop = &self.connection.hop.address;
             tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");
         }

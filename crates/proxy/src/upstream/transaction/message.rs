@@ -138,7 +138,7 @@ impl Transaction {
             return self.uncertain(Fault::OutOfPlace(reply));
         } else {
             let told = for_client(&reply, Moment::Dot, self.connection.hop.from);
-            if told != reply {
+            if told.code() != reply.code() {
                 let hop = &self.connection.hop.address;
                 tracing::warn!(%hop, %reply, %told, "a next hop's refusal was not fit for the client");
             }
