@@ -117,6 +117,24 @@ fn lists_of_named_things_are_maps() {
     });
 }
 
+/// What a file says of a list with a default takes the default's place: a set or a map would be merged with it at the next apply.
+#[test]
+fn lists_with_defaults_are_replaced_as_a_whole() {
+    let mut seen = 0;
+    for_each_node(&mut |path, node| {
+        let default = node.get("default").and_then(Value::as_array);
+        if default.is_some_and(|default| !default.is_empty()) {
+            seen += 1;
+            let merges = &node["x-kubernetes-list-type"];
+            assert!(
+                merges.is_null() || merges == "atomic",
+                "{path} is a {merges}"
+            );
+        }
+    });
+    assert!(seen >= 2, "backends and mechanisms have defaults");
+}
+
 /// Calls `visit` with the path and the map of every node of a schema.
 fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, schema);

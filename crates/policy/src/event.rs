@@ -245,8 +245,10 @@ pub enum Stage {
     Connect,
     /// Somebody asks to log in; the password has not been looked at.
     Login {
-        /// The canonical account that is claimed.
-        account: Account,
+        /// The canonical account that is claimed; `None` while nobody has said who it is, as with tokens that name nobody:
+        /// then only the source is judged, and nothing that an account is spared spares it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<Account>,
     },
     /// The backend said no. The decision is always the 535 of a wrong password; what it records may lock.
     LoginFailed {
@@ -294,6 +296,13 @@ impl Stage {
             Self::End(_) => StageName::End,
             Self::Route { .. } => StageName::Route,
         }
+    }
+
+    /// Whether it is judged again once it is known whose login it is. What was added is given back before, so that one attempt
+    /// is counted once; where it does not come to that, it stays.
+    #[must_use]
+    pub const fn is_asked_again(&self) -> bool {
+        matches!(self, Self::Login { account: None })
     }
 
     /// Whether what gates of this stage added comes back when the message is not sent: recipients, messages and octets do,

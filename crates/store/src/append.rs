@@ -70,8 +70,7 @@ impl<'a> NewRow<'a> {
 /// Who the client is or says it is.
 fn claimed(step: &Step) -> Option<&Account> {
     match &step.event.stage {
-        Stage::Login { account } => Some(account),
-        Stage::LoginFailed { account, .. } => account.as_ref(),
+        Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
         _ => step.event.account.as_ref().map(|account| &account.name),
     }
 }

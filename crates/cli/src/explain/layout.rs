@@ -243,7 +243,10 @@ fn said(finding: &Finding) -> (String, Ink) {
 fn heading(event: &Event) -> String {
     match &event.stage {
         Stage::Connect => "connect".to_owned(),
-        Stage::Login { account } => format!("AUTH as {account}"),
+        Stage::Login { account } => match account {
+            Some(account) => format!("AUTH as {account}"),
+            None => "AUTH by somebody who has not said who it is".to_owned(),
+        },
         Stage::LoginFailed { account, .. } => match account {
             Some(account) => format!("AUTH as {account}: wrong password or no such account"),
             None => "AUTH with a token that names nobody: not accepted".to_owned(),

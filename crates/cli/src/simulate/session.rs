@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
 
     /// AUTH as `account` with the right password.
     pub(crate) async fn log_in(&mut self, account: &Account) -> bool {
-        let name = account.clone();
+        let name = Some(account.clone());
         if !self.judge(Stage::Login { account: name }).await {
             return false;
         }
@@ -132,9 +132,9 @@ impl<'a> Session<'a> {
 
     /// AUTH as `account` with a wrong password, of which this is the fingerprint.
     pub(crate) async fn fail_to_log_in(&mut self, account: &Account, password: Item) {
-        let (name, password) = (account.clone(), Some(password));
+        let (account, password) = (Some(account.clone()), Some(password));
+        let name = account.clone();
         if self.judge(Stage::Login { account: name }).await {
-            let account = Some(account.clone());
             self.judge(Stage::LoginFailed { account, password }).await;
         }
     }

@@ -2,8 +2,8 @@
 
 use sekisho_crd as crd;
 use sekisho_policy::snapshot::{
-    AuthBackend, ClearText, ClusterKeys, HttpAuth, Introspected, Introspection, OidcAuth,
-    SecretHeader, ServiceAccountAuth,
+    AuthBackend, ClearText, ClusterKeys, EmailVerification, HttpAuth, Introspected, Introspection,
+    OidcAuth, SecretHeader, ServiceAccountAuth,
 };
 
 use super::shared::sorted;
@@ -32,6 +32,10 @@ pub(super) fn oidc(spec: &crd::Oidc) -> AuthBackend {
         issuer: spec.issuer.clone(),
         audiences: sorted(spec.audiences.iter().cloned()),
         account_claim: spec.account_claim.clone(),
+        email_verification: match spec.email_verification {
+            crd::EmailVerification::Required => EmailVerification::Required,
+            crd::EmailVerification::Waived => EmailVerification::Waived,
+        },
         required_scopes: sorted(spec.required_scopes.iter().cloned()),
         jwks_url: spec.jwks_url.clone(),
         introspection: spec.introspection.as_ref().map(|asked| Introspection {

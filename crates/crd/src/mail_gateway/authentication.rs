@@ -24,7 +24,12 @@ pub struct Authentication {
     /// while the server behind them offers them. SCRAM-SHA-256-PLUS is offered under TLS only. XOAUTH2 and OAUTHBEARER need an Oidc
     /// or a ServiceAccount.
     #[serde(default = "Authentication::default_mechanisms")]
-    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
+    // A set would be merged with the default: who asks for OAUTHBEARER alone would offer PLAIN as well.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self.all(one, self.exists_one(other, other == one))",
+        "message": "a mechanism is there twice",
+    }]))]
     pub mechanisms: Vec<Mechanism>,
 
     /// The domain of logins that name none: with example.jp, `tanaka` is the account `tanaka@example.jp`.

@@ -81,11 +81,17 @@ pub struct Oidc {
     #[schemars(inner(length(min = 1, max = 1024), regex(pattern = forms::VISIBLE)))]
     pub audiences: Vec<String>,
 
-    /// The claim that names the account, like email, preferred_username or sub. With email, a token whose email_verified is not
-    /// true is refused. Let it be one that users cannot write themselves.
+    /// The claim that names the account, like email, preferred_username or sub. Let it be one that users cannot write themselves;
+    /// of email, emailVerification says when it is believed.
     #[serde(default = "Oidc::default_account_claim")]
     #[schemars(length(min = 1, max = 256), regex(pattern = forms::VISIBLE))]
     pub account_claim: String,
+
+    /// With accountClaim email: when the address is believed. Required: if email_verified is true beside it. Waived: if
+    /// email_verified is not there either; one that is there and not true refuses the token all the same. Waive it only for a
+    /// provider that lets nobody enter an address of their own and leaves email_verified out. For other claims it says nothing.
+    #[serde(default)]
+    pub email_verification: EmailVerification,
 
     /// Scopes that a token must have, all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,6 +118,16 @@ impl Oidc {
     fn default_account_claim() -> String {
         "email".to_owned()
     }
+}
+
+/// When an address in the claim email is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum EmailVerification {
+    /// If the provider says that it is verified.
+    #[default]
+    Required,
+    /// If the provider does not say that it is not.
+    Waived,
 }
 
 /// Asking an identity provider about tokens (RFC 7662).

@@ -90,8 +90,10 @@ impl Guard {
         let source = event.session.source.own_ip().map(|ip| self.whom(ip));
         match &event.stage {
             Stage::Login { account } => {
-                self.ask_locks(rule, plan, Some(account), source);
-                self.ask_decoys(rule, plan, account, source);
+                self.ask_locks(rule, plan, account.as_ref(), source);
+                if let Some(account) = account {
+                    self.ask_decoys(rule, plan, account, source);
+                }
             }
             Stage::LoginSucceeded => {
                 if let Some(account) = account_of(event) {

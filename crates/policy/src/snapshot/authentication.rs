@@ -126,6 +126,9 @@ pub struct OidcAuth {
     pub audiences: Vec<String>,
     /// The claim with the account.
     pub account_claim: String,
+    /// When that claim is believed, if it is `email`.
+    #[serde(default, skip_serializing_if = "EmailVerification::is_required")]
+    pub email_verification: EmailVerification,
     /// What its tokens must allow: all of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_scopes: Vec<String>,
@@ -138,6 +141,22 @@ pub struct OidcAuth {
     /// The Secret with its authorities, in `ca.crt`; absent are those of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorities: Option<String>,
+}
+
+/// When an address in the claim `email` is believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EmailVerification {
+    /// If `email_verified` is true.
+    #[default]
+    Required,
+    /// If `email_verified` is true or absent.
+    Waived,
+}
+
+impl EmailVerification {
+    const fn is_required(&self) -> bool {
+        matches!(self, Self::Required)
+    }
 }
 
 /// RFC 7662.

@@ -582,3 +582,34 @@ fn a_token_that_names_nobody_counts_for_its_source_alone() {
         Reason::SourceLocked
     );
 }
+
+/// Before anybody knows whose login it is, what goes by the source is asked, and what goes by accounts is not.
+#[test]
+fn a_login_without_a_name_is_judged_by_its_source() {
+    let world = world(|spec| {
+        spec.per_source = Some(PerSource {
+            distinct_accounts: None,
+            failed_pairs: Some(2),
+            per: Millis::HOUR,
+            lock: Millis::HOUR,
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+        });
+    });
+    assert_eq!(asks(&world, nameless_login()), "ok");
+    for account in ["a@x", "b@x"] {
+        world.judge(&failed(account, Some(1)).0);
+    }
+    assert_eq!(asks(&world, nameless_login()), "454 4.7.0");
+    assert_eq!(
+        asks(&world, nameless_login().source("203.0.113.77")),
+        "ok",
+        "elsewhere"
+    );
+    let event = nameless_login().0;
+    assert!(event.stage.is_asked_again() && !login("a@x").0.stage.is_asked_again());
+    let written = serde_json::to_value(&event.stage).unwrap();
+    assert_eq!(written, serde_json::json!({ "login": {} }));
+    let read: Stage = serde_json::from_value(written).unwrap();
+    assert_eq!(read, event.stage);
+}

@@ -259,8 +259,13 @@ pub(crate) fn at(stage: Stage) -> At {
 
 pub(crate) fn login(account: &str) -> At {
     at(Stage::Login {
-        account: Account::canonical(account, None),
+        account: Some(Account::canonical(account, None)),
     })
+}
+
+/// A login by whoever has not said who it is.
+pub(crate) fn nameless_login() -> At {
+    at(Stage::Login { account: None })
 }
 
 pub(crate) fn failed(account: &str, password: Option<u8>) -> At {

@@ -22,7 +22,9 @@ use super::scram::Shape;
 use super::service_account::ServiceAccounts;
 use super::stranger::stand_in;
 use super::upstream_names::UpstreamNames;
-use super::{Answer, Failure, FleetKey, HashPool, LoadFault, Places, Presented, Tools, Verdict};
+use super::{
+    Answer, Client, Failure, FleetKey, HashPool, LoadFault, Places, Presented, Tools, Verdict,
+};
 use crate::upstream::{Caller, LoginAnswer, NextHops};
 
 /// For whom backends are asked, and how.
@@ -44,6 +46,14 @@ pub(crate) struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// Who waits for its turn.
+    fn waiting(&self) -> Client {
+        Client {
+            source: self.source,
+            deadline: self.deadline,
+        }
+    }
+
     /// What Dovecot is told of the client.
     pub(super) fn client(&self) -> dovecot::Client {
         let (remote, local) = self.caller.ends();
@@ -259,7 +269,7 @@ impl Backends {
                     self.check_password(backend, credentials, asking).await
                 }
                 Presented::Token(_, token) => {
-                    self.check_token(backend, token, asking.deadline).await
+                    self.check_token(backend, token, asking.waiting()).await
                 }
             };
             if let Some(service) = backend.label(presented) {
@@ -318,7 +328,8 @@ impl Backends {
         let (account, deadline) = (self.canonical(&credentials.authentication), asking.deadline);
         match backend {
             Backend::AccountsFile(file) => {
-                self.check_file(file, account, credentials, deadline).await
+                let client = asking.waiting();
+                self.check_file(file, account, credentials, client).await
             }
             Backend::Upstream => match asking
                 .hops
@@ -352,16 +363,11 @@ impl Backends {
     }
 
     /// Asks a backend about a token. One that takes none is passed over; one that does says whose the token is.
-    async fn check_token(
-        &self,
-        backend: &Backend,
-        token: &BearerToken,
-        deadline: Instant,
-    ) -> Answer {
+    async fn check_token(&self, backend: &Backend, token: &BearerToken, client: Client) -> Answer {
         let shown = token.token.expose();
         let answer = match backend {
-            Backend::Oidc(provider) => provider.check(shown, deadline).await,
-            Backend::ServiceAccounts(accounts) => accounts.check(shown, deadline).await,
+            Backend::Oidc(provider) => provider.check(shown, client).await,
+            Backend::ServiceAccounts(accounts) => accounts.check(shown, client).await,
             Backend::AccountsFile(_)
             | Backend::Upstream
             | Backend::DovecotSasl(_)
@@ -381,11 +387,11 @@ impl Backends {
         file: &AccountsFile,
         account: Account,
         credentials: &Credentials,
-        deadline: Instant,
+        client: Client,
     ) -> Answer {
         let password = credentials.password.clone();
         let found = file.find(&account);
-        let checked = self.pool.run(deadline, move || match found {
+        let checked = self.pool.run(client, move || match found {
             Found::Known(hash) if hash.matches(password.expose()) => Answer::Accepted(account),
             Found::Known(_) => Answer::Refused,
             Found::Unknown(hash) => {

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_policy::Account;
 use sekisho_policy::snapshot::{ClusterKeys, ServiceAccountAuth};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::remote::RemoteFault;
@@ -17,7 +16,7 @@ use super::token::claims::{Claims, Expected};
 use super::token::json::{self, Map, Value};
 use super::token::jws::{self, Jws};
 use super::token::keys::{self, Keys};
-use super::{Answer, Failure, LoadFault, Tools};
+use super::{Answer, Client, Failure, LoadFault, Tools};
 
 /// What failures call it.
 const WHO: &str = "the cluster's keys";
@@ -109,7 +108,7 @@ impl ServiceAccounts {
     }
 
     /// Whose the token is.
-    pub(super) async fn check(&self, token: &[u8], deadline: Instant) -> Answer {
+    pub(super) async fn check(&self, token: &[u8], client: Client) -> Answer {
         if !jws::looks_signed(token) {
             return Answer::NotMine;
         }
@@ -127,7 +126,7 @@ impl ServiceAccounts {
         let verified = self
             .tools
             .pool
-            .run(deadline, move || verify(&token, &cluster, &config, now));
+            .run(client, move || verify(&token, &cluster, &config, now));
         match verified.await {
             Ok(Ok(account)) => Answer::Accepted(account),
             Ok(Err(fault)) => refuse(fault),
@@ -199,6 +198,7 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::super::stand::tools;
     use super::super::token::minted::{Minter, claims, set};
@@ -237,7 +237,10 @@ mod tests {
 
     async fn check(accounts: &ServiceAccounts, token: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
-        match accounts.check(token.as_bytes(), deadline).await {
+        match accounts
+            .check(token.as_bytes(), Client::nobodys(deadline))
+            .await
+        {
             Answer::Accepted(account) => account.to_string(),
             Answer::Refused => "refused".to_owned(),
             Answer::NotMine => "not mine".to_owned(),

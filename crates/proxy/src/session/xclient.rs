@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sekisho_policy::Account;
-use sekisho_policy::event::{HeloForm, Stage};
+use sekisho_policy::event::HeloForm;
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::grammar::{Greeting, XclientLogin};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
@@ -36,6 +36,15 @@ impl<S: Transport> Session<S> {
                 (4, 3, 0),
                 "The login could not be found out; try again",
             )));
+        }
+        if let Some(Told::Unavailable | Told::TemporarilyUnavailable) = attributes.addr {
+            // It speaks for somebody else from here on, and no rule could say of whom: neither the client before nor the peer is it.
+            self.refuse(Refusal::new(
+                501,
+                (5, 5, 4),
+                "A client is told of by its address; leave ADDR out to speak for yourself",
+            ));
+            return Ok(Flow::Close);
         }
         let (before, ends) = (self.facts.source.ip, self.ends);
         self.believe(&attributes);
@@ -103,15 +112,7 @@ impl<S: Transport> Session<S> {
                 .default_domain
                 .as_deref(),
         );
-        let asked = self
-            .judge(
-                &live,
-                self.event(Stage::Login {
-                    account: name.clone(),
-                }),
-            )
-            .await;
-        self.pause(&asked).await;
+        let asked = self.ask_to_log_in(&live, Some(&name)).await;
         let turned_away = if asked.verdict().refusal().is_some() {
             asked
         } else {

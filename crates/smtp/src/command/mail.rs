@@ -65,8 +65,10 @@ pub enum Ret {
 /// Something that a message needs and the next hop does not offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Missing {
-    /// The client asked for SMTPUTF8.
+    /// An address is beyond ASCII.
     SmtpUtf8,
+    /// The header section is beyond ASCII (RFC 6532).
+    SmtpUtf8Header,
     /// The client declared a size beyond the next hop's limit.
     Size,
 }
@@ -79,6 +81,11 @@ impl Missing {
                 550,
                 (5, 6, 7),
                 "The next server does not take internationalized addresses",
+            ),
+            Self::SmtpUtf8Header => Refusal::new(
+                550,
+                (5, 6, 9),
+                "The next server does not take header fields in UTF-8",
             ),
             Self::Size => Refusal::new(
                 552,
@@ -116,13 +123,14 @@ impl MailCommand {
     }
 
     /// The command as `next` can take it. Parameters that it does not offer and that only ask for service are left
-    /// out; so is BODY, since octets above 127 pass every server of today unharmed.
+    /// out; so is BODY, since octets above 127 pass every server of today unharmed, and SMTPUTF8 with an ASCII address: some clients
+    /// say it of every message. What else of the message is beyond ASCII is the caller's to see (RFC 6531 section 3.2).
     ///
     /// # Errors
     /// What cannot be left out.
     pub fn for_next_hop(&self, next: &Capabilities) -> Result<Self, Missing> {
         let params = &self.params;
-        if params.smtputf8 && !next.smtputf8 {
+        if !self.path.is_ascii() && !next.smtputf8 {
             return Err(Missing::SmtpUtf8);
         }
         if let (Some(size), Some(SizeLimit::Octets(limit))) = (params.size, next.size)
@@ -135,7 +143,7 @@ impl MailCommand {
             params: MailParams {
                 size: params.size.filter(|_| next.size.is_some()),
                 body: params.body.filter(|_| next.eight_bit_mime),
-                smtputf8: params.smtputf8,
+                smtputf8: params.smtputf8 && next.smtputf8,
                 auth: params.auth.clone().filter(|_| !next.auth.is_empty()),
                 ret: params.ret.filter(|_| next.dsn),
                 envid: params.envid.clone().filter(|_| next.dsn),

@@ -18,7 +18,7 @@ use super::token::TokenFault;
 use super::token::claims::{Claims, Expected};
 use super::token::jws::{self, Jws};
 use super::token::keys::Keys;
-use super::{Answer, Failure, LoadFault, Tools};
+use super::{Answer, Client, Failure, LoadFault, Tools};
 use discovery::Source;
 use introspection::Endpoint;
 use key_cache::{KeyCache, Pace};
@@ -86,7 +86,7 @@ impl Oidc {
     }
 
     /// Whose the token is.
-    pub(super) async fn check(&self, token: &[u8], deadline: Instant) -> Answer {
+    pub(super) async fn check(&self, token: &[u8], client: Client) -> Answer {
         let signed = jws::looks_signed(token);
         // What another issuer signed is nothing to show to this one.
         let is_others = |token: Jws| token.issuer() != Some(&*self.config.issuer);
@@ -98,14 +98,14 @@ impl Oidc {
             _ => None,
         };
         if let Some(endpoint) = asked {
-            return self.introspect(endpoint, token, deadline).await;
+            return self.introspect(endpoint, token, client.deadline).await;
         }
         if !signed {
             return Answer::NotMine;
         }
         match Jws::parse(token) {
             Ok(token) if token.issuer() != Some(&*self.config.issuer) => Answer::NotMine,
-            Ok(token) => self.verify(token, deadline).await,
+            Ok(token) => self.verify(token, client).await,
             Err(fault) => self.refuse(fault),
         }
     }
@@ -126,20 +126,20 @@ impl Oidc {
         }
     }
 
-    async fn verify(&self, token: Jws, deadline: Instant) -> Answer {
-        let keys = match self.keys.now(deadline).await {
+    async fn verify(&self, token: Jws, client: Client) -> Answer {
+        let keys = match self.keys.now(client.deadline).await {
             Ok(keys) => keys,
             Err(fault) => return self.unavailable(fault),
         };
         let token = Arc::new(token);
-        match self.verify_with(&token, &keys, deadline).await {
+        match self.verify_with(&token, &keys, client).await {
             Ok(Err(TokenFault::UnknownKey)) => {}
             verified => return self.answer(verified),
         }
         // The provider may have new keys since.
-        match self.keys.newer(&keys, deadline).await {
+        match self.keys.newer(&keys, client.deadline).await {
             Ok(Some(keys)) => {
-                let verified = self.verify_with(&token, &keys, deadline).await;
+                let verified = self.verify_with(&token, &keys, client).await;
                 self.answer(verified)
             }
             Ok(None) => self.refuse(TokenFault::UnknownKey),
@@ -152,12 +152,12 @@ impl Oidc {
         &self,
         token: &Arc<Jws>,
         keys: &Arc<Keys>,
-        deadline: Instant,
+        client: Client,
     ) -> Result<Result<Account, TokenFault>, Failure> {
         let (token, keys) = (Arc::clone(token), Arc::clone(keys));
         let (config, now) = (self.config.clone(), self.now());
         let default_domain = self.tools.default_domain.clone();
-        let verified = self.tools.pool.run(deadline, move || {
+        let verified = self.tools.pool.run(client, move || {
             let claims = Claims::of_signed(&token, &keys, expected(&config), now)?;
             account(&claims, &config, default_domain.as_deref())
         });
@@ -212,7 +212,7 @@ fn account(
     config: &OidcAuth,
     default_domain: Option<&str>,
 ) -> Result<Account, TokenFault> {
-    let name = claims.account(&config.account_claim)?;
+    let name = claims.account(&config.account_claim, config.email_verification)?;
     let account = Account::canonical(name, default_domain);
     if account.is_service_account() {
         Err(TokenFault::Account)

@@ -82,7 +82,7 @@ fn soon() -> Instant {
 
 /// Whose the token is, or how it was not accepted.
 async fn check(oidc: &Oidc, token: &str) -> String {
-    match oidc.check(token.as_bytes(), soon()).await {
+    match oidc.check(token.as_bytes(), Client::nobodys(soon())).await {
         Answer::Accepted(account) => account.to_string(),
         Answer::Refused => "refused".to_owned(),
         Answer::NotMine => "not mine".to_owned(),
@@ -224,7 +224,9 @@ async fn a_provider_that_is_silent_costs_no_more_than_the_clients_patience() {
     let oidc = Oidc::with_pace(&config(&issuer), &tools(), QUICK).unwrap();
     let token = Minter::p256().token("k", &claims(&issuer, Value::Null));
     let deadline = Instant::now() + Duration::from_millis(50);
-    let said = oidc.check(token.as_bytes(), deadline).await;
+    let said = oidc
+        .check(token.as_bytes(), Client::nobodys(deadline))
+        .await;
     assert!(matches!(said, Answer::Unavailable(_)), "{said:?}");
 }
 

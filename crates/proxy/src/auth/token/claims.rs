@@ -1,5 +1,7 @@
 //! What a token claims once its signature is verified, and what its issuer says of one that has none.
 
+use sekisho_policy::snapshot::EmailVerification;
+
 use super::TokenFault;
 use super::json::{Map, Value};
 use super::jws::Jws;
@@ -103,19 +105,29 @@ impl Claims {
     }
 
     /// The name of the account, in the claim `name`.
-    pub(in crate::auth) fn account(&self, name: &str) -> Result<&str, TokenFault> {
+    pub(in crate::auth) fn account(
+        &self,
+        name: &str,
+        verification: EmailVerification,
+    ) -> Result<&str, TokenFault> {
         let account = self.text(name).ok_or(TokenFault::Account)?;
         let refused = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '?');
         if account.is_empty() || account.len() > MOST_NAME || account.contains(refused) {
             return Err(TokenFault::Account);
         }
         // An address that whoever has the account wrote there is not therefore theirs.
-        let verified = self.0.get("email_verified");
-        let denied = |said: &Value| *said != Value::Bool(true) && *said != "true";
-        if name == "email" && verified.is_some_and(denied) {
+        if name == "email" && !self.is_verified(verification) {
             return Err(TokenFault::Unverified);
         }
         Ok(account)
+    }
+
+    /// Whether the issuer says that the address is whoever's it is; some say so in a text.
+    fn is_verified(&self, verification: EmailVerification) -> bool {
+        match self.0.get("email_verified") {
+            None => verification == EmailVerification::Waived,
+            Some(said) => *said == Value::Bool(true) || *said == "true",
+        }
     }
 
     pub(in crate::auth) fn text(&self, name: &str) -> Option<&str> {

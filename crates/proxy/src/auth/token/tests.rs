@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use sekisho_policy::snapshot::EmailVerification;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -48,7 +49,12 @@ fn check_at(token: &str, now: u64) -> Result<Claims, Fault> {
 }
 
 fn check(token: &str) -> Result<String, Fault> {
-    check_at(token, NOW)?.account("email").map(str::to_owned)
+    check_as(token, EmailVerification::Required)
+}
+
+fn check_as(token: &str, verification: EmailVerification) -> Result<String, Fault> {
+    let claims = check_at(token, NOW)?;
+    claims.account("email", verification).map(str::to_owned)
 }
 
 fn with(changes: Value) -> Result<String, Fault> {
@@ -223,6 +229,9 @@ fn claims_of_attackers_and_of_others() {
         (json!({ "email_verified": false }), Fault::Unverified),
         (json!({ "email_verified": "false" }), Fault::Unverified),
         (json!({ "email_verified": 1 }), Fault::Unverified),
+        (json!({ "email_verified": "TRUE" }), Fault::Unverified),
+        (json!({ "email_verified": [true] }), Fault::Unverified),
+        (json!({ "email_verified": null }), Fault::Unverified),
     ];
     for (changes, fault) in table {
         assert_eq!(with(changes.clone()), Err(fault), "{changes}");
@@ -234,7 +243,6 @@ fn claims_of_attackers_and_of_others() {
         json!({ "nbf": NOW + 60 }),
         json!({ "scope": null, "scp": ["smtp"] }),
         json!({ "scope": null, "scp": "a smtp" }),
-        json!({ "email_verified": null }),
         json!({ "email_verified": "true" }),
     ];
     for changes in fine {
@@ -246,6 +254,36 @@ fn claims_of_attackers_and_of_others() {
     assert_eq!(
         check(&ISSUED.p256.sign_text(header, &twice)),
         Err(Fault::Malformed)
+    );
+}
+
+#[test]
+fn an_address_is_believed_when_its_issuer_has_verified_it() {
+    let said = |said: Value| {
+        let changes = json!({ "email_verified": said });
+        let token = ISSUED.p256.token("p", &claims(ISSUER, changes));
+        let other = check_at(&token, NOW).unwrap();
+        assert!(
+            other.account("sub", EmailVerification::Required).is_ok(),
+            "no other claim asks for it"
+        );
+        [EmailVerification::Required, EmailVerification::Waived]
+            .map(|verification| check_as(&token, verification).is_ok())
+    };
+    // Null takes it away.
+    assert_eq!(said(Value::Null), [false, true]);
+    for yes in [json!(true), json!("true")] {
+        assert_eq!(said(yes), [true, true]);
+    }
+    for no in [json!(false), json!("false"), json!(""), json!(0), json!({})] {
+        assert_eq!(said(no), [false, false]);
+    }
+    let null = claims(ISSUER, Value::Null).to_string();
+    let null = null.replace(r#""email_verified":true"#, r#""email_verified":null"#);
+    let token = ISSUED.p256.sign_text(r#"{"alg":"ES256","kid":"p"}"#, &null);
+    assert_eq!(
+        check_as(&token, EmailVerification::Waived),
+        Err(Fault::Unverified)
     );
 }
 
@@ -328,7 +366,11 @@ fn what_an_issuer_says_of_a_token() {
         let said = json::object(text.as_bytes()).ok_or(Fault::Malformed)?;
         let claims = Claims::of_introspection(said, expected, NOW)?;
         claims
-            .map(|claims| claims.account("username").map(str::to_owned))
+            .map(|claims| {
+                claims
+                    .account("username", EmailVerification::Required)
+                    .map(str::to_owned)
+            })
             .transpose()
     };
     let table = [

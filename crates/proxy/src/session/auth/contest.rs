@@ -2,9 +2,9 @@
 //! it proves is believed only after rules have seen that it did.
 
 use sekisho_policy::Account;
+use sekisho_policy::event::Stage;
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::Mechanism;
-use sekisho_policy::{Reason, event::Stage};
 use sekisho_runtime::metrics::AuthResult;
 use sekisho_smtp::sasl::{Binding, ClientFirst, CramResponse, Secret, encode_base64};
 use sekisho_smtp::{Error, Refusal, Reply};
@@ -154,9 +154,11 @@ impl<S: Transport> Session<S> {
             // The server speaks first (RFC 4954 section 4).
             return Ok(Err(Error::SaslResponse));
         }
-        if let Some(ended) = self.ask_for_nobody(live).await {
-            return Ok(Ok(ended));
-        }
+        // A server behind us speaks before the client has said who it is.
+        let nobody = match self.ask_for_nobody(live).await {
+            Ok(asked) => asked,
+            Err(judged) => return Ok(Ok(self.refuse_to_contest(live, *judged))),
+        };
         let until = self.until(self.shared.limits.contest);
         let Some((mut contest, challenge)) = live.backends.start_cram(&self.asking(live)).await
         else {
@@ -176,6 +178,7 @@ impl<S: Transport> Session<S> {
             left => return self.give_up(live, None, left.map(Result::err)).await,
         };
         let claimed = Account::canonical(&read.authentication, live.default_domain());
+        self.take_back(nobody).await;
         let asked = match self.ask_first(live, &claimed).await {
             Ok(asked) => asked,
             Err(ended) => return Ok(Ok(ended)),
@@ -190,29 +193,20 @@ impl<S: Transport> Session<S> {
         self.settle_login(live, turn, claimed, asked).await
     }
 
-    /// CRAM-MD5 has a server behind us speak before the client has said who it is. Where it comes from is judged all the same: as
-    /// if it were nobody, whom no exemption and no good history spares.
-    async fn ask_for_nobody(&mut self, live: &Live) -> Option<Ended> {
-        self.weigh_source();
-        let asked = self
-            .ask_to_log_in(live, &Account::canonical("", None))
-            .await;
-        match asked.verdict().refusal().map(|refusal| refusal.reason) {
-            Some(reason @ (Reason::SourceLocked | Reason::CountryRefused)) => {
-                Some((auth_result(reason), self.turn_away(live, asked)))
-            }
-            // What else there is depends on the account.
-            _ => None,
-        }
-    }
-
     async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<Judged, Ended> {
         self.weigh_source();
-        let asked = self.ask_to_log_in(live, claimed).await;
-        match asked.verdict().refusal().map(|refusal| refusal.reason) {
-            None => Ok(asked),
-            Some(reason) => Err((auth_result(reason), self.turn_away(live, asked))),
+        let asked = self.ask_to_log_in(live, Some(claimed)).await;
+        if asked.verdict().refusal().is_none() {
+            return Ok(asked);
         }
+        Err(self.refuse_to_contest(live, asked))
+    }
+
+    /// Policy refuses a login before the client is shown anything.
+    fn refuse_to_contest(&mut self, live: &Live, judged: Judged) -> Ended {
+        let reason = judged.verdict().refusal().map(|refusal| refusal.reason);
+        let result = reason.map_or(AuthResult::Refused, auth_result);
+        (result, self.turn_away(live, judged))
     }
 
     /// Sends a challenge, and waits for the answer.
@@ -238,19 +232,13 @@ impl<S: Transport> Session<S> {
             Turn::Proven { account, last } => {
                 let asked = match self.ask_about(live, &claimed, &account, asked).await {
                     Ok(asked) => asked,
-                    Err(judged) => {
-                        let reason = judged.verdict().refusal().map(|refusal| refusal.reason);
-                        let result = reason.map_or(AuthResult::Refused, auth_result);
-                        return Ok(Ok((result, self.turn_away(live, *judged))));
-                    }
+                    Err(judged) => return Ok(Ok(self.refuse_to_contest(live, *judged))),
                 };
                 let network = asked.decision().network;
                 let judged = self.admit(live, account, network).await;
                 if let Err(judged) = judged {
                     self.caller.forget_login();
-                    let reason = judged.verdict().refusal().map(|refusal| refusal.reason);
-                    let result = reason.map_or(AuthResult::Refused, auth_result);
-                    return Ok(Ok((result, self.turn_away(live, *judged))));
+                    return Ok(Ok(self.refuse_to_contest(live, *judged)));
                 }
                 match self.part_with(last).await {
                     Ok(Ok(())) => Ok(Ok((AuthResult::Accepted, self.accept()))),

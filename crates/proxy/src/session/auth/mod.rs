@@ -81,7 +81,7 @@ impl<S: Transport> Session<S> {
         let Some(claimed) = claimed else {
             return self.log_in_by_token(live, presented).await;
         };
-        let asked = self.ask_to_log_in(live, &claimed).await;
+        let asked = self.ask_to_log_in(live, Some(&claimed)).await;
         if asked.verdict().refusal().is_some() {
             return self.turn_away_politely(live, presented, asked).await;
         }
@@ -130,7 +130,7 @@ impl<S: Transport> Session<S> {
         if name == claimed {
             return Ok(asked);
         }
-        let asked = self.ask_to_log_in(live, name).await;
+        let asked = self.ask_to_log_in(live, Some(name)).await;
         if asked.verdict().refusal().is_none() {
             return Ok(asked);
         }
@@ -138,16 +138,21 @@ impl<S: Transport> Session<S> {
         Err(Box::new(asked))
     }
 
-    /// A login whose account nobody knows before the token is verified: the judgement that comes before the check elsewhere
-    /// comes after it. Only who has a good token learns what it says.
+    /// A login whose account nobody knows before the token is verified: where it comes from is judged before anybody works on it, and
+    /// the account after that. Only who has a good token learns what is said of the account.
     async fn log_in_by_token(
         &mut self,
         live: &Live,
         presented: &Presented,
     ) -> Result<(AuthResult, Flow), Gone> {
+        let asked = match self.ask_for_nobody(live).await {
+            Ok(asked) => asked,
+            Err(judged) => return self.turn_away_politely(live, presented, *judged).await,
+        };
         match self.check(live, presented).await {
             Verdict::Accepted(name) => {
-                let asked = self.ask_to_log_in(live, &name).await;
+                self.take_back(asked).await;
+                let asked = self.ask_to_log_in(live, Some(&name)).await;
                 if asked.verdict().refusal().is_some() {
                     return self.turn_away_politely(live, presented, asked).await;
                 }
@@ -167,11 +172,29 @@ impl<S: Transport> Session<S> {
     }
 
     /// The judgement before anything that was shown is looked at.
-    async fn ask_to_log_in(&mut self, live: &Live, claimed: &Account) -> Judged {
-        let account = claimed.clone();
+    pub(super) async fn ask_to_log_in(&mut self, live: &Live, claimed: Option<&Account>) -> Judged {
+        let account = claimed.cloned();
         let asked = self.judge(live, self.event(Stage::Login { account })).await;
         self.pause(&asked).await;
         asked
+    }
+
+    /// Judges where a login comes from that has not said whose it is: as nobody's, whom no exemption of an account and no good history
+    /// spares.
+    async fn ask_for_nobody(&mut self, live: &Live) -> Result<Judged, Box<Judged>> {
+        self.weigh_source();
+        let asked = self.ask_to_log_in(live, None).await;
+        match asked.verdict().refusal() {
+            None => Ok(asked),
+            Some(_) => Err(Box::new(asked)),
+        }
+    }
+
+    /// It is known whose login it is, and it is judged anew: so that it counts once.
+    async fn take_back(&self, asked: Judged) {
+        if let Some(receipt) = asked.receipt {
+            self.shared.engine.give_back(receipt).await;
+        }
     }
 
     async fn check(&self, live: &Live, presented: &Presented) -> Verdict {

@@ -45,12 +45,17 @@ impl<S: Transport> Session<S> {
                 let reply_by = self.reply_by();
                 self.wire.flush(reply_by).await?;
             }
+            let sins = self.tally.sins();
             match self.command_between(&mut flow) {
                 None => {
                     let until = self.until(self.shared.limits.command).min(intake.due());
                     self.more_in_transaction(until).await?;
                 }
-                Some(Next::Aside) => {}
+                Some(Next::Aside) => {
+                    if self.tally.sins() > sins {
+                        flow = self.repent_unless_over(flow).await?;
+                    }
+                }
                 Some(Next::Drops) => return Err(Stop::Dropped),
                 Some(Next::Chunk(announced)) => {
                     self.said = sekisho_runtime::metrics::ReplyClass::None;

@@ -33,6 +33,7 @@ pub(in crate::session) struct Intake {
     header: Header,
     /// What is to be done with the header section.
     pub(super) edits: Edits,
+    pub(super) letters: Letters,
     walker: Option<Walker>,
     needs: ContentNeeds,
     /// Names of the patterns that were found so far.
@@ -48,6 +49,13 @@ pub(in crate::session) struct Intake {
     /// What is kept to look at the message: its header section, its text.
     looking: Claim,
     pace: Pace,
+}
+
+/// What it takes to read the header section of a message of which the client says SMTPUTF8. Others go as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Letters {
+    Ascii,
+    Utf8,
 }
 
 /// How the client sends it.
@@ -104,6 +112,7 @@ impl Intake {
             carriage,
             header: Header::Reading(HeaderReader::default()),
             edits: Edits::UNKNOWN,
+            letters: Letters::Ascii,
             walker: content::walker(needs),
             needs,
             matched: Vec::new(),

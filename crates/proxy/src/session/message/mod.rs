@@ -19,7 +19,7 @@ use sekisho_policy::snapshot::{Gateway, ReceivedPrivacy, VerdictHeader};
 use sekisho_policy::{DecisionId, Need, Opinion};
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::Reply;
-use sekisho_smtp::header::Edits;
+use sekisho_smtp::header::{Edits, HeaderReader};
 use tokio::time::{Instant, timeout_at};
 
 use super::data::Sent;
@@ -34,6 +34,7 @@ use crate::content;
 use crate::held::Content;
 use crate::listener::sources::source_of;
 use crate::live::Live;
+use intake::Letters;
 pub(super) use intake::{Carriage, Intake, RESERVED};
 pub(super) use pace::Pace;
 
@@ -115,7 +116,8 @@ impl<S: Transport> Session<S> {
             let until = Instant::now() + after_data(live.rules.gateway());
             let content = intake.held.content();
             self.judge_end(live, intake, Some(&content)).await?;
-            self.send_whole(live, &content, intake.edits, until).await
+            let how = (intake.edits, intake.letters);
+            self.send_whole(live, &content, how, until).await
         } else {
             self.stream(live, intake).await
         }
@@ -173,6 +175,14 @@ impl<S: Transport> Session<S> {
         let header = intake.header();
         if let Some(header) = &header {
             intake.edits = Edits::of(&header.headers());
+        }
+        let said_utf8 = |transaction: &Transaction| transaction.mail.params.smtputf8;
+        if self.transaction.as_deref().is_some_and(said_utf8) {
+            let section = header.as_ref().map(HeaderReader::section);
+            intake.letters = match section {
+                Some(section) if section.is_ascii() => Letters::Ascii,
+                Some(_) | None => Letters::Utf8,
+            };
         }
         let facts = match header {
             Some(header) if needs.headers => {

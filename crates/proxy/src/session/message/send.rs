@@ -7,6 +7,7 @@ use std::time::Duration;
 use sekisho_policy::Route;
 use sekisho_policy::event::Stage;
 use sekisho_smtp::Reply;
+use sekisho_smtp::command::Missing;
 use sekisho_smtp::header::{Editor, Edits};
 use tokio::time::{Instant, timeout};
 
@@ -15,7 +16,7 @@ use super::super::data::Sent;
 use super::super::forward::{Setback, cut_short};
 use super::super::io::Gone;
 use super::super::stream::Transport;
-use super::{Intake, Stop, after_data, class_refused};
+use super::{Intake, Letters, Stop, after_data, class_refused};
 use crate::held::Content;
 use crate::live::Live;
 use crate::upstream;
@@ -31,10 +32,11 @@ impl<S: Transport> Session<S> {
         &mut self,
         live: &Arc<Live>,
         content: &Content,
-        edits: Edits,
+        (edits, letters): (Edits, Letters),
         until: Instant,
     ) -> Result<Sent, Stop> {
         let next = self.secure_hop(live, until).await?;
+        let next = self.check_letters(next, letters)?;
         let mut editor = self.editor(edits);
         let mut next = self.begin_data(live, next, edits).await?;
         let mut reader = content.reader();
@@ -61,6 +63,7 @@ impl<S: Transport> Session<S> {
         // By when the next hop must take it depends on the client; each step has its own deadline.
         let until = Instant::now() + Duration::from_millis(live.limits.message_duration.0);
         let next = self.secure_hop(live, until).await?;
+        let next = self.check_letters(next, intake.letters)?;
         let mut editor = self.editor(intake.edits);
         let mut next = self.begin_data(live, next, intake.edits).await?;
         self.pass_held(&mut next, intake, &mut editor).await?;
@@ -101,6 +104,17 @@ impl<S: Transport> Session<S> {
             () = self.shared.shutdown.aborting() => Err(cut_short()),
         };
         secured.map_err(|setback| self.stop(setback))
+    }
+
+    /// A client may say SMTPUTF8 of a message that has no need of it. One that has does not go where nobody could read it.
+    fn check_letters(&self, next: NextHop, letters: Letters) -> Result<NextHop, Stop> {
+        if letters == Letters::Ascii || next.takes_utf8() {
+            return Ok(next);
+        }
+        let hop = next.hop().clone();
+        next.reset();
+        let reply = Missing::SmtpUtf8Header.refusal().reply;
+        Err(self.stop(Setback::refused(hop, reply)))
     }
 
     fn still_goes_there(&self, live: &Live, next: &NextHop) -> bool {

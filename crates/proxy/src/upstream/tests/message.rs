@@ -178,7 +178,7 @@ async fn parameters_are_passed_on_where_they_are_offered() {
 async fn what_cannot_be_passed_on_is_refused_and_costs_no_connection() {
     let table = [
         (BARE, "MAIL FROM:<a@example.jp> BODY=8BITMIME", "554 5.6.3"),
-        (BARE, "MAIL FROM:<a@example.jp> SMTPUTF8", "5.6.7"),
+        (BARE, "MAIL FROM:<太郎@example.jp> SMTPUTF8", "550 5.6.7"),
         (FULL, "MAIL FROM:<a@example.jp> SIZE=1001", "552 5.3.4"),
     ];
     for (ehlo, command, told) in table {
@@ -208,6 +208,39 @@ async fn what_cannot_be_passed_on_is_refused_and_costs_no_connection() {
                 .unwrap();
         };
         tokio::join!(serve, again);
+    }
+}
+
+/// Go's net/smtp says SMTPUTF8 of every message.
+#[tokio::test]
+async fn smtputf8_is_left_out_where_nothing_needs_it() {
+    for ehlo in [BARE, "250-hop\r\n250 PIPELINING\r\n"] {
+        let hop = Hop::new().await;
+        let stage = Stage::to(&hop);
+        let serve = async {
+            let mut peer = hop.serve(ehlo).await;
+            peer.expect("MAIL FROM:<a@example.jp>").await;
+            peer.say("250 ok").await;
+            for recipient in ["RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>"] {
+                peer.expect(recipient).await;
+                peer.say("250 ok").await;
+            }
+            peer
+        };
+        let send = async {
+            let command = "MAIL FROM:<a@example.jp> SMTPUTF8";
+            let mut transaction = stage.begin_with(command, in_time()).await.unwrap();
+            assert!(!transaction.takes_utf8());
+            let unreadable = [rcpt("花子@example.com")];
+            let replies = transaction.recipients(&unreadable).await.unwrap();
+            assert_eq!(replies[0].code(), 553, "nothing is asked for it");
+            let all = ["b@example.com", "次郎@example.com", "c@example.com"].map(rcpt);
+            let replies = transaction.recipients(&all).await.unwrap();
+            let codes: Vec<u16> = replies.iter().map(sekisho_smtp::Reply::code).collect();
+            assert_eq!(codes, [250, 553, 250]);
+            assert!(replies[1].to_string().contains("5.6.7"), "{}", replies[1]);
+        };
+        tokio::join!(serve, send);
     }
 }
 

@@ -107,7 +107,7 @@ async fn what_was_said_before_tls_is_forgotten() {
         assert!(hop.is_quiet().await);
         assert!(
             stage
-                .begin_with("MAIL FROM:<a@example.jp> SMTPUTF8", in_time())
+                .begin_with("MAIL FROM:<太郎@example.jp> SMTPUTF8", in_time())
                 .await
                 .is_err()
         );

@@ -81,7 +81,32 @@ impl Transaction {
         Ok(())
     }
 
+    /// Asks for those that the next hop can read.
     async fn ask(&mut self, recipients: &[RcptCommand]) -> Result<Vec<Reply>, Fault> {
+        let capabilities = &self.connection.capabilities;
+        let readable = |one: &RcptCommand| {
+            capabilities.smtputf8 || one.is_ascii() || one.for_next_hop(capabilities).is_ascii()
+        };
+        if recipients.iter().all(readable) {
+            return self.ask_all(recipients).await;
+        }
+        let readable: Vec<bool> = recipients.iter().map(readable).collect();
+        let asked = recipients.iter().zip(&readable).filter(|(_, can)| **can);
+        let asked: Vec<RcptCommand> = asked.map(|(one, _)| one.clone()).collect();
+        let answers = if asked.is_empty() {
+            Vec::new()
+        } else {
+            self.ask_all(&asked).await?
+        };
+        let mut answers = answers.into_iter();
+        let answer = |can: bool| can.then(|| answers.next()).flatten();
+        let answers = readable.into_iter().map(answer);
+        Ok(answers
+            .map(|answer| answer.unwrap_or_else(unreadable))
+            .collect())
+    }
+
+    async fn ask_all(&mut self, recipients: &[RcptCommand]) -> Result<Vec<Reply>, Fault> {
         // Over the next hop's own limit (RFC 9422) it is told nothing, and the client is told to split.
         let room = self
             .connection
@@ -241,6 +266,12 @@ impl Transaction {
         mail.params.auth = None;
         Ok(mail)
     }
+}
+
+/// What is said to a recipient that the next hop cannot read (RFC 6531 section 3.5).
+fn unreadable() -> Reply {
+    let text = "The next server does not take internationalized addresses";
+    Reply::new(553, (5, 6, 7), text)
 }
 
 /// Whether a reply can be one to MAIL or RCPT.

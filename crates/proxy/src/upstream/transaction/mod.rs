@@ -101,6 +101,11 @@ impl Transaction {
         &self.connection.hop
     }
 
+    /// Whether the header section of a message may be beyond ASCII.
+    pub(crate) fn takes_utf8(&self) -> bool {
+        self.connection.capabilities.smtputf8
+    }
+
     /// What the pool counts.
     pub(crate) fn metrics(&self) -> &PoolMetrics {
         &self.opening.group.metrics
