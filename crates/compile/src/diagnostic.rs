@@ -88,6 +88,12 @@ pub enum Code {
     SharedEgress,
     /// Counters in memory and more than one replica.
     LimitsLocal,
+    /// A listener that takes a client's address or login from almost anybody.
+    EverybodyBelieved,
+    /// An upstream that is asked about accounts of any domain, where rules count by account.
+    AnyDomain,
+    /// Nobody needs to log in, and nobody's sender is checked.
+    AnybodySends,
     /// Two letters that are no country.
     UnknownCountry,
     /// An object that keeps the rules of the last snapshot.
@@ -129,6 +135,9 @@ impl Code {
             Self::WholeDomainAlias => "WholeDomainAlias",
             Self::SharedEgress => "SharedEgress",
             Self::LimitsLocal => "LimitsLocal",
+            Self::EverybodyBelieved => "EverybodyBelieved",
+            Self::AnyDomain => "AnyDomain",
+            Self::AnybodySends => "AnybodySends",
             Self::UnknownCountry => "UnknownCountry",
             Self::KeptPrevious => "KeptPrevious",
         }

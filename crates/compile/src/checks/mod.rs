@@ -15,6 +15,7 @@ mod pools;
 mod replicas;
 mod secrets;
 mod targets;
+mod trust;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::index::Index;
@@ -41,7 +42,7 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
     ] {
         check(index.objects, &mut out);
     }
-    for check in [engines::check, limits::check, applies::check] {
+    for check in [engines::check, limits::check, applies::check, trust::check] {
         check(index, &mut out);
     }
     out

@@ -19,6 +19,7 @@ fn gateway(namespace: &str, name: &str) -> Value {
         "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2026-01-01T00:00:00Z",
             "managedFields": [{ "manager": "kubectl" }] },
         "spec": {
+            "authentication": { "defaultDomain": "example.jp" },
             "listeners": [{ "name": "submission", "port": 587 }],
             "upstream": { "endpoints": [{ "address": "postfix:25" }] },
         },

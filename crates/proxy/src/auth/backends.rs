@@ -11,21 +11,18 @@ use sekisho_policy::snapshot::{
     ServiceAccountAuth,
 };
 use sekisho_runtime::metrics::{GatewayMetrics, LoginService};
-use sekisho_smtp::sasl::{BearerToken, Credentials, TokenMechanism};
+use sekisho_smtp::sasl::TokenMechanism;
 use tokio::time::Instant;
 
-use super::accounts_file::{AccountsError, AccountsFile, Found, Refresh};
+use super::accounts_file::{AccountsError, AccountsFile, Refresh};
 use super::dovecot::{self, Dovecot};
-use super::http_service::{HttpService, Said};
+use super::http_service::HttpService;
 use super::oidc::Oidc;
 use super::scram::Shape;
 use super::service_account::ServiceAccounts;
-use super::stranger::stand_in;
 use super::upstream_names::UpstreamNames;
-use super::{
-    Answer, Client, Failure, FleetKey, HashPool, LoadFault, Places, Presented, Tools, Verdict,
-};
-use crate::upstream::{Caller, LoginAnswer, NextHops};
+use super::{Client, FleetKey, HashPool, LoadFault, Places, Presented, Tools};
+use crate::upstream::{Caller, NextHops};
 
 /// For whom backends are asked, and how.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +44,7 @@ pub(crate) struct Asking<'a> {
 
 impl Asking<'_> {
     /// Who waits for its turn.
-    fn waiting(&self) -> Client {
+    pub(super) fn waiting(&self) -> Client {
         Client {
             source: self.source,
             deadline: self.deadline,
@@ -75,8 +72,8 @@ pub(crate) struct Backends {
     upstream_names: UpstreamNames,
     /// What the last challenge of SCRAM looked like that a server behind us made.
     pub(super) shape: Arc<Mutex<Option<Shape>>>,
-    pool: HashPool,
-    metrics: GatewayMetrics,
+    pub(super) pool: HashPool,
+    pub(super) metrics: GatewayMetrics,
 }
 
 #[derive(Clone, Debug)]
@@ -252,157 +249,9 @@ impl Backends {
         self.default_domain.as_deref()
     }
 
-    /// Checks what was shown. Whether the account may log in at all is decided elsewhere.
-    ///
-    /// Once a file has said no to a password, the backends after it are asked about somebody who does not exist, as they would be
-    /// about an account that is not in the file: neither the time that the answer takes nor its code says which accounts are.
-    pub(crate) async fn check(&self, presented: &Presented, asking: &Asking<'_>) -> Verdict {
-        let (mut unavailable, mut nobody) = (None, None);
-        for backend in &self.backends {
-            if matches!(backend, Backend::Upstream) && !self.upstream_may_hear_of(presented) {
-                continue;
-            }
-            let began = Instant::now();
-            let answer = match presented {
-                Presented::Password(credentials) => {
-                    let credentials = nobody.as_ref().unwrap_or(credentials);
-                    self.check_password(backend, credentials, asking).await
-                }
-                Presented::Token(_, token) => {
-                    self.check_token(backend, token, asking.waiting()).await
-                }
-            };
-            if let Some(service) = backend.label(presented) {
-                let metrics = &self.metrics;
-                metrics.login_service(service, answer.label(), began.elapsed());
-            }
-            match answer {
-                Answer::Accepted(account) if nobody.is_some() || !backend.may_give(&account) => {
-                    asking.caller.forget_login();
-                }
-                Answer::Accepted(account) => return Verdict::Accepted(account),
-                Answer::Refused => match presented {
-                    Presented::Token(..) => return Verdict::Refused,
-                    Presented::Password(credentials) => {
-                        let account = self.canonical(&credentials.authentication);
-                        nobody = Some(stand_in(credentials, &account, asking.key));
-                    }
-                },
-                Answer::NotMine => {}
-                // Those after it would only be burdened as well.
-                Answer::Unavailable(busy @ Failure::Busy(_)) => {
-                    unavailable = Some(busy);
-                    break;
-                }
-                Answer::Unavailable(failure) => unavailable = Some(failure),
-            }
-        }
-        match unavailable {
-            None => Verdict::Refused,
-            Some(failure) if nobody.is_some() => Verdict::Masked(failure),
-            Some(failure) => Verdict::Unavailable(failure),
-        }
-    }
-
-    fn upstream_may_hear_of(&self, presented: &Presented) -> bool {
-        match presented {
-            Presented::Password(credentials) => {
-                let name = &credentials.authentication;
-                self.upstream_is_asked_about(name, &self.canonical(name))
-            }
-            Presented::Token(..) => true,
-        }
-    }
-
     /// Whether the upstream may say that somebody is `account`, which the client calls `name`.
     pub(super) fn upstream_is_asked_about(&self, name: &str, account: &Account) -> bool {
         self.upstream_names.have(name, account)
-    }
-
-    async fn check_password(
-        &self,
-        backend: &Backend,
-        credentials: &Credentials,
-        asking: &Asking<'_>,
-    ) -> Answer {
-        let (account, deadline) = (self.canonical(&credentials.authentication), asking.deadline);
-        match backend {
-            Backend::AccountsFile(file) => {
-                let client = asking.waiting();
-                self.check_file(file, account, credentials, client).await
-            }
-            Backend::Upstream => match asking
-                .hops
-                .log_in(asking.caller, credentials, deadline)
-                .await
-            {
-                Ok(LoginAnswer::Accepted) => Answer::Accepted(account),
-                Ok(LoginAnswer::Refused) => Answer::NotMine,
-                Err(failure) => Answer::Unavailable(Failure::Upstream(failure)),
-            },
-            Backend::DovecotSasl(dovecot) => {
-                let checked = dovecot.check(credentials, asking.client(), deadline).await;
-                checked.in_domain(self.domain())
-            }
-            Backend::Http(service) => {
-                let said = service.check(credentials, asking).await;
-                self.said(said, account)
-            }
-            Backend::Oidc(_) | Backend::ServiceAccounts(_) => Answer::NotMine,
-        }
-    }
-
-    /// What a web service said, which may have another name for the account.
-    fn said(&self, said: Result<Said, Failure>, account: Account) -> Answer {
-        match said {
-            Ok(Said::Right(None)) => Answer::Accepted(account),
-            Ok(Said::Right(Some(name))) => Answer::Accepted(self.canonical(&name)),
-            Ok(Said::Wrong) => Answer::NotMine,
-            Err(failure) => Answer::Unavailable(failure),
-        }
-    }
-
-    /// Asks a backend about a token. One that takes none is passed over; one that does says whose the token is.
-    async fn check_token(&self, backend: &Backend, token: &BearerToken, client: Client) -> Answer {
-        let shown = token.token.expose();
-        let answer = match backend {
-            Backend::Oidc(provider) => provider.check(shown, client).await,
-            Backend::ServiceAccounts(accounts) => accounts.check(shown, client).await,
-            Backend::AccountsFile(_)
-            | Backend::Upstream
-            | Backend::DovecotSasl(_)
-            | Backend::Http(_) => Answer::NotMine,
-        };
-        match (answer, &token.account) {
-            // Nobody may act for others here, whatever the token says.
-            (Answer::Accepted(whose), Some(named)) if self.canonical(named) != whose => {
-                Answer::Refused
-            }
-            (answer, _) => answer,
-        }
-    }
-
-    async fn check_file(
-        &self,
-        file: &AccountsFile,
-        account: Account,
-        credentials: &Credentials,
-        client: Client,
-    ) -> Answer {
-        let password = credentials.password.clone();
-        let found = file.find(&account);
-        let checked = self.pool.run(client, move || match found {
-            Found::Known(hash) if hash.matches(password.expose()) => Answer::Accepted(account),
-            Found::Known(_) => Answer::Refused,
-            Found::Unknown(hash) => {
-                // Only the time it takes is wanted.
-                std::hint::black_box(hash.matches(password.expose()));
-                Answer::NotMine
-            }
-        });
-        // Busy is the same whether the account is known or not.
-        let busy = |busy| Answer::Unavailable(Failure::Busy(busy));
-        checked.await.unwrap_or_else(busy)
     }
 
     pub(super) fn canonical(&self, name: &str) -> Account {
@@ -435,7 +284,7 @@ impl Backend {
     }
 
     /// How it is counted, if it is a service that looks at what is shown.
-    fn label(&self, presented: &Presented) -> Option<LoginService> {
+    pub(super) fn label(&self, presented: &Presented) -> Option<LoginService> {
         match (self, presented) {
             (Self::Http(_), Presented::Password(_)) => Some(LoginService::Http),
             (Self::Oidc(_), Presented::Token(..)) => Some(LoginService::Oidc),

@@ -6,6 +6,7 @@
 
 pub mod accounts_file;
 mod backends;
+mod check;
 mod contest;
 mod dovecot;
 mod fair_line;

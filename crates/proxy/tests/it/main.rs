@@ -1,7 +1,9 @@
 //! What the proxy says to clients and to next hops, seen from outside.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod channel;
 mod dialogue;
+mod fronts;
 mod gateway;
 mod hostile;
 mod logins;

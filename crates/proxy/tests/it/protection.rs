@@ -199,3 +199,92 @@ async fn a_drain_does_not_wait_for_the_tarpit() {
     });
     told.await.unwrap();
 }
+
+/// Idle sessions end at once, those within a transaction at the deadline and not before; time is the runtime's.
+#[tokio::test(start_paused = true)]
+async fn a_drain_keeps_its_deadline() {
+    let (world, _sink) = started(&mut Objects::new()).await;
+    let mut idle = client(&world, "203.0.113.9:1");
+    let mut busy = client(&world, "203.0.113.9:2");
+    for one in [&mut idle, &mut busy] {
+        one.reply(220).await;
+        one.ask("EHLO pc.example.jp", 250).await;
+    }
+    busy.ask("MAIL FROM:<taro@example.jp>", 250).await;
+    let (began, deadline) = (Instant::now(), Duration::from_secs(8));
+    let talk = async {
+        idle.reply(421).await;
+        idle.closed().await;
+        assert!(began.elapsed() < Duration::from_secs(1));
+        // It may go on, and begin nothing new.
+        busy.ask("NOOP", 250).await;
+        busy.reply(421).await;
+        busy.closed().await;
+        let ended = began.elapsed();
+        assert!(ended >= deadline, "{ended:?}");
+        assert!(ended < deadline + Duration::from_secs(1), "{ended:?}");
+    };
+    let (drained, ()) = tokio::join!(world.shutdown.drain(deadline), talk);
+    assert_eq!(drained.abandoned, 0);
+}
+
+/// How many logins were refused, and how many attempts wait for their turn.
+fn counted(world: &World) -> (usize, usize) {
+    let text = world.metrics.encode(world.clock.now_ms());
+    let of = |series: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse::<f64>().unwrap())
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
+    let whole = |value: f64| value as usize;
+    let refused = text
+        .lines()
+        .filter(|line| line.starts_with("sekisho_auth_total") && line.contains("bad_credentials"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    (whole(refused.sum()), whole(of("sekisho_password_checks_waiting")))
+}
+
+/// Whole sessions that guess, all at once and from one source, delay a login from elsewhere by a few hashes.
+#[tokio::test]
+async fn a_flood_of_logins_does_not_keep_others_out() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (flood, waiting) = (16 * cores, 8 * cores);
+    let mut objects = Objects::new();
+    let authentication = json!({ "backends": [{ "accountsFile": "{accounts}" }] });
+    let limits = json!({ "connections": 10_000, "connectionsPerSource": 5_000 });
+    let gateway = json!({ "authentication": authentication, "limits": limits });
+    objects.set("gateway", "", &gateway);
+    let sink = Sink::start().await;
+    let hops = [("U".to_owned(), sink.address())].into();
+    let accounts = [("taro@example.jp".to_owned(), "right".to_owned())];
+    let world = World::start(&mut objects, &hops, &accounts).await.unwrap();
+    let mut guessers = Vec::new();
+    for port in 1..=flood {
+        let mut one = client(&world, &format!("203.0.113.9:{port}"));
+        one.reply(220).await;
+        one.ask("EHLO pc.example.jp", 250).await;
+        guessers.push(one);
+    }
+    let mut good = client(&world, "198.51.100.7:1");
+    good.reply(220).await;
+    good.ask("EHLO pc.example.jp", 250).await;
+    for guesser in &mut guessers {
+        guesser.say("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAB3cm9uZw==").await;
+    }
+    let before = loop {
+        let (refused, wait) = counted(&world);
+        if wait >= waiting {
+            break refused;
+        }
+        assert!(refused < flood - waiting, "the flood never built up");
+        tokio::task::yield_now().await;
+    };
+    good.ask("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAByaWdodA==", 235).await;
+    // Those that hashed when it came, one turn, and what ends meanwhile; first come, first served would be all that waited.
+    let (refused, _) = counted(&world);
+    let passed = refused - before;
+    assert!(passed <= 4 * cores, "{passed} of {waiting} came before");
+    for one in guessers.iter_mut().take(2) {
+        one.reply(535).await;
+    }
+}

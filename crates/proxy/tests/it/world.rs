@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use zeroize::Zeroizing;
 pub(crate) const UPSTREAM: &str = "U";
 
 /// 21 November 2026, 22:27:20 UTC.
-const BEGINNING: u64 = 1_795_300_040_000;
+pub(crate) const BEGINNING: u64 = 1_795_300_040_000;
 
 /// What its snapshots are made of.
 #[derive(Debug)]
@@ -208,8 +209,10 @@ fn address(address: &SocketAddr) -> Value {
 struct SelfSigned(TempDir);
 
 impl Certificates for SelfSigned {
-    fn of_secret(&self, _name: &str) -> Result<Identity, sekisho_runtime::Error> {
-        self.self_signed()
+    /// Each Secret has a certificate of its own, for the host of its name.
+    fn of_secret(&self, name: &str) -> Result<Identity, sekisho_runtime::Error> {
+        let path = self.0.path().join(format!("{name}.pem"));
+        self_signed(&path, &[format!("{name}.example.jp")], BEGINNING)
     }
 
     fn self_signed(&self) -> Result<Identity, sekisho_runtime::Error> {
@@ -254,6 +257,8 @@ pub(crate) struct World {
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) records: mpsc::Receiver<Box<Record>>,
+    /// Where the certificates of Secrets are, as `NAME.pem`.
+    pub(crate) certificates: PathBuf,
     hops: BTreeMap<String, SocketAddr>,
     accounts: String,
     _folder: TempDir,
@@ -279,6 +284,8 @@ impl World {
         let metrics = Metrics::new();
         let key = FleetKey::new([7; 32]);
         let (ledger, records) = ledger::channel(1024, key.clone(), metrics.clone());
+        let identities = SelfSigned(TempDir::new().map_err(|error| text(&error))?);
+        let certificates = identities.0.path().to_owned();
         let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
         let services = Services {
             counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
@@ -287,7 +294,7 @@ impl World {
             hashing: HashPool::new(metrics.clone()),
             key,
             message_memory: MessageMemory::new(64 << 20),
-            certificates: Arc::new(SelfSigned(TempDir::new().map_err(|error| text(&error))?)),
+            certificates: Arc::new(identities),
             credentials: Arc::new(objects.secrets.clone()),
             ledger,
             ids: Ids::seeded(1),
@@ -309,6 +316,7 @@ impl World {
             metrics,
             shutdown,
             records,
+            certificates,
             hops,
             accounts,
             _folder: folder,

@@ -3,7 +3,7 @@
 use super::extension::extensions;
 use super::inside::{Holder, WINMAIL, expected};
 use super::parameters::{self, Parameter};
-use super::report::{Attachment, MAX_STATED};
+use super::report::{Attachment, LimitExceeded, MAX_STATED};
 use super::text::{Markup, TextKind};
 use super::transfer::Encoding;
 use crate::header::Headers;
@@ -35,6 +35,8 @@ pub(super) struct Part {
     pub(super) attachment: Attachment,
     pub(super) content: Content,
     pub(super) body: Body,
+    /// Why it cannot be seen as its reader will, if so.
+    pub(super) unseen: Option<LimitExceeded>,
 }
 
 /// How to look at the body of a part.
@@ -123,6 +125,7 @@ impl Stated {
         if self.names.is_empty() && self.types.iter().any(|kind| kind.contains("ms-tnef")) {
             self.names.push(WINMAIL.to_owned());
         }
+        let is_fragment = self.types.iter().any(|kind| kind == "message/partial");
         let markup = markup(&self.types, &self.names);
         if markup.is_some() {
             holders.push(Holder::Uuencode);
@@ -139,6 +142,7 @@ impl Stated {
                 holders,
                 text,
             },
+            unseen: is_fragment.then_some(LimitExceeded::Fragment),
         }
     }
 }

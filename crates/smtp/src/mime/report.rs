@@ -66,6 +66,9 @@ pub enum LimitExceeded {
     /// An archive that lists too many names, too long a name, or entries that lie within one another. The rest of
     /// that part was not looked into; the parts after it were.
     InnerNames,
+    /// A piece of a message (`message/partial`, RFC 2046 section 5.2.2): readers put it together with others that come by other
+    /// messages. The parts after it were looked at.
+    Fragment,
 }
 
 /// What was found.

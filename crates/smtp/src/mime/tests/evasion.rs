@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::walk_with;
-use crate::mime::{WalkerLimits, extensions};
+use crate::mime::{LimitExceeded, WalkerLimits, extensions};
 
 /// Whether a filter of `exe` stops the message, however it is cut; over a limit counts as stopped, since it is not clean.
 fn is_stopped(message: &str) -> bool {
@@ -195,5 +195,34 @@ fn an_honest_name_passes() {
         "Content-Disposition: attachment; filename*=utf-8''%E6%97%A5%E6%9C%AC.pdf",
     ] {
         assert!(!is_stopped(&part(header)), "{header:?}");
+    }
+}
+
+/// Each piece alone shows nothing of the file that readers make of them.
+#[test]
+fn a_piece_of_a_message_is_not_called_clean() {
+    for (message, exceeded, found) in [
+        (
+            "Content-Type: message/partial; id=x; number=2; total=3\n\nTVqQAAMA\n",
+            Some(LimitExceeded::Fragment),
+            0,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: MESSAGE / Partial (x); id=x\n\n\
+             MIME-Version: 1.0\n\n--b\nContent-Disposition: attachment; filename=a.exe\n\nx\n--b--\n",
+            Some(LimitExceeded::Fragment),
+            1,
+        ),
+        (
+            "Content-Type: text/plain\nContent-Type: message/partial; id=x\n\nx\n",
+            Some(LimitExceeded::Fragment),
+            0,
+        ),
+        ("Content-Type: message/partially\n\nx\n", None, 0),
+    ] {
+        let crlf = message.replace('\n', "\r\n");
+        let report = walk_with(WalkerLimits::default(), crlf.as_bytes(), 7);
+        assert_eq!(report.exceeded, exceeded, "{message}");
+        assert_eq!(report.attachments.len(), found, "{message}");
     }
 }

@@ -27,6 +27,9 @@ impl Walker {
         let Some((attachment, content_type)) = self.add_attachment(part.attachment) else {
             return self.exceed(LimitExceeded::Names);
         };
+        if let Some(unseen) = part.unseen {
+            self.report.exceeded.get_or_insert(unseen);
+        }
         match part.content {
             Content::Multipart {
                 boundaries,
