@@ -27,7 +27,7 @@ fn client(world: &World, source: &str) -> Peer<DuplexStream> {
     let gateway = Arc::clone(&world.gateway);
     let source: SocketAddr = source.parse().unwrap();
     let destination: SocketAddr = "192.0.2.1:587".parse().unwrap();
-    tokio::spawn(async move {
+    world.shutdown.spawn(async move {
         gateway
             .serve("submission", server, source, destination)
             .await

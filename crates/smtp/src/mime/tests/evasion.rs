@@ -208,7 +208,7 @@ fn a_piece_of_a_message_is_not_called_clean() {
             0,
         ),
         (
-            "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: MESSAGE / Partial (x); id=x\n\n\
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: MESSAGE/Partial; id=x\n\n\
              MIME-Version: 1.0\n\n--b\nContent-Disposition: attachment; filename=a.exe\n\nx\n--b--\n",
             Some(LimitExceeded::Fragment),
             1,
