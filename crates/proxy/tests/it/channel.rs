@@ -35,7 +35,9 @@ async fn connect(world: &World) -> (Peer<TlsStream<TcpStream>>, Vec<u8>) {
     client.reply(220).await;
     let offers = client.ask("EHLO pc.example.jp", 250).await;
     assert!(
-        offers.iter().any(|line| line.contains("SCRAM-SHA-256-PLUS")),
+        offers
+            .iter()
+            .any(|line| line.contains("SCRAM-SHA-256-PLUS")),
         "{offers:?}"
     );
     (client, shown)
@@ -73,7 +75,11 @@ fn answer(challenge: &str, gs2: &str, certificate: &[u8]) -> (String, String) {
     let all = format!("n={ACCOUNT},r={NONCE},{challenge},{last}");
     let client_key = mac(&salted, b"Client Key");
     let signature = mac(&sha256(&client_key), all.as_bytes());
-    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(k, s)| k ^ s).collect();
+    let proof: Vec<u8> = client_key
+        .iter()
+        .zip(signature)
+        .map(|(k, s)| k ^ s)
+        .collect();
     let server = mac(&mac(&salted, b"Server Key"), all.as_bytes());
     let answer = format!("{last},p={}", BASE64.encode(proof));
     (answer, format!("v={}", BASE64.encode(server)))

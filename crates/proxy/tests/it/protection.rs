@@ -235,13 +235,20 @@ fn counted(world: &World) -> (usize, usize) {
         let line = text.lines().find_map(|line| line.strip_prefix(series));
         line.map_or(0.0, |value| value.trim().parse::<f64>().unwrap())
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small counts"
+    )]
     let whole = |value: f64| value as usize;
     let refused = text
         .lines()
         .filter(|line| line.starts_with("sekisho_auth_total") && line.contains("bad_credentials"))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    (whole(refused.sum()), whole(of("sekisho_password_checks_waiting")))
+    (
+        whole(refused.sum()),
+        whole(of("sekisho_password_checks_waiting")),
+    )
 }
 
 /// Whole sessions that guess, all at once and from one source, delay a login from elsewhere by a few hashes.
@@ -269,7 +276,9 @@ async fn a_flood_of_logins_does_not_keep_others_out() {
     good.reply(220).await;
     good.ask("EHLO pc.example.jp", 250).await;
     for guesser in &mut guessers {
-        guesser.say("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAB3cm9uZw==").await;
+        guesser
+            .say("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAB3cm9uZw==")
+            .await;
     }
     let before = loop {
         let (refused, wait) = counted(&world);
@@ -279,7 +288,8 @@ async fn a_flood_of_logins_does_not_keep_others_out() {
         assert!(refused < flood - waiting, "the flood never built up");
         tokio::task::yield_now().await;
     };
-    good.ask("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAByaWdodA==", 235).await;
+    good.ask("AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcAByaWdodA==", 235)
+        .await;
     // Those that hashed when it came, one turn, and what ends meanwhile; first come, first served would be all that waited.
     let (refused, _) = counted(&world);
     let passed = refused - before;
