@@ -39,7 +39,9 @@ fn serves(backend: BackendType, mechanism: Mechanism) -> bool {
         Mechanism::ScramSha256 => matches!(backend, Upstream | AccountsFile | DovecotSasl),
         Mechanism::ScramSha256Plus => backend == AccountsFile,
         Mechanism::CramMd5 => matches!(backend, Upstream | DovecotSasl),
-        Mechanism::Xoauth2 | Mechanism::Oauthbearer => matches!(backend, Oidc | ServiceAccount),
+        Mechanism::Xoauth2 | Mechanism::Oauthbearer => {
+            matches!(backend, Oidc | ServiceAccount | Upstream | DovecotSasl)
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub struct Authentication {
     /// The SASL mechanisms that are offered. Each needs a backend that can serve it: PLAIN and LOGIN any that checks passwords,
     /// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS an AccountsFile with verifiers. Upstream and DovecotSasl serve SCRAM-SHA-256 and CRAM-MD5
     /// while the server behind them offers them. SCRAM-SHA-256-PLUS is offered under TLS only. XOAUTH2 and OAUTHBEARER need an Oidc
-    /// or a ServiceAccount.
+    /// or a ServiceAccount, or an Upstream or a DovecotSasl whose server offers them; those are asked only where the client names
+    /// its account.
     #[serde(default = "Authentication::default_mechanisms")]
     // A set would be merged with the default: who asks for OAUTHBEARER alone would offer PLAIN as well.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]

@@ -254,7 +254,9 @@ impl AuthBackend {
             (Self::Oidc(_), Carries::Token) => true,
             // XOAUTH2 as well: clients that know no other mechanism for tokens send theirs by it.
             (Self::ServiceAccount(_), Carries::Token) => true,
-            (_, Carries::Token) => false,
+            // Whoever verifies it there is told whose it is by the exchange, as we are.
+            (Self::Upstream | Self::DovecotSasl(_), Carries::Token) => true,
+            (Self::AccountsFile(_) | Self::Http(_), Carries::Token) => false,
             (Self::Oidc(_) | Self::ServiceAccount(_), _) => false,
             (_, Carries::Password) => true,
             // It is shown passwords, and has none to show.

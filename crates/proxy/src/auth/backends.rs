@@ -235,12 +235,15 @@ impl Backends {
                 mechanism != Mechanism::CramMd5 && file.has_verifiers()
             }
             (_, Carries::Proof) if mechanism == Mechanism::ScramSha256Plus => false,
-            (Backend::Upstream, Carries::Proof) => hops.upstream_offers(mechanism),
-            (Backend::DovecotSasl(dovecot), Carries::Proof) => dovecot.offers(mechanism.name()),
-            (Backend::Http(_) | Backend::Oidc(_) | Backend::ServiceAccounts(_), Carries::Proof) => {
-                false
+            (Backend::Upstream, Carries::Proof | Carries::Token) => hops.upstream_offers(mechanism),
+            (Backend::DovecotSasl(dovecot), Carries::Proof | Carries::Token) => {
+                dovecot.offers(mechanism.name())
             }
-            (_, Carries::Password | Carries::Token) => true,
+            (Backend::Oidc(_) | Backend::ServiceAccounts(_), Carries::Token) => true,
+            (Backend::Oidc(_) | Backend::ServiceAccounts(_), Carries::Proof) => false,
+            (Backend::Http(_), Carries::Proof | Carries::Token) => false,
+            (Backend::AccountsFile(_), Carries::Token) => false,
+            (_, Carries::Password) => true,
         };
         self.mechanisms.contains(&mechanism) && self.backends.iter().any(serves)
     }

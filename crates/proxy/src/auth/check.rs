@@ -1,15 +1,17 @@
 //! Asking the backends in order about what a client shows.
 
 use sekisho_policy::Account;
-use sekisho_smtp::sasl::{BearerToken, Credentials};
+use sekisho_policy::snapshot::Mechanism;
+use sekisho_smtp::sasl::{BearerToken, Credentials, TokenMechanism};
 use tokio::time::Instant;
 
 use super::accounts_file::{AccountsFile, Found};
 use super::backends::{Asking, Backend, Backends};
 use super::http_service::Said;
+use super::places::Purpose;
 use super::stranger::stand_in;
 use super::{Answer, Client, Failure, Presented, Verdict};
-use crate::upstream::LoginAnswer;
+use crate::upstream::{LoginAnswer, Shown};
 
 impl Backends {
     /// Checks what was shown. Whether the account may log in at all is decided elsewhere.
@@ -28,8 +30,8 @@ impl Backends {
                     let credentials = nobody.as_ref().unwrap_or(credentials);
                     self.check_password(backend, credentials, asking).await
                 }
-                Presented::Token(_, token) => {
-                    self.check_token(backend, token, asking.waiting()).await
+                Presented::Token(mechanism, token) => {
+                    self.check_token(backend, *mechanism, token, asking).await
                 }
             };
             if let Some(service) = backend.label(presented) {
@@ -70,7 +72,11 @@ impl Backends {
                 let name = &credentials.authentication;
                 self.upstream_is_asked_about(name, &self.canonical(name))
             }
-            Presented::Token(..) => true,
+            // Whose it is must be read from the exchange, since the upstream does not say. A service account's is nothing for it.
+            Presented::Token(_, token) => token.account.as_ref().is_some_and(|name| {
+                let account = self.canonical(name);
+                !account.is_service_account() && self.upstream_is_asked_about(name, &account)
+            }),
         }
     }
 
@@ -86,15 +92,7 @@ impl Backends {
                 let client = asking.waiting();
                 self.check_file(file, account, credentials, client).await
             }
-            Backend::Upstream => match asking
-                .hops
-                .log_in(asking.caller, credentials, deadline)
-                .await
-            {
-                Ok(LoginAnswer::Accepted) => Answer::Accepted(account),
-                Ok(LoginAnswer::Refused) => Answer::NotMine,
-                Err(failure) => Answer::Unavailable(Failure::Upstream(failure)),
-            },
+            Backend::Upstream => ask_upstream(asking, Shown::Password(credentials), account).await,
             Backend::DovecotSasl(dovecot) => {
                 let checked = dovecot.check(credentials, asking.client(), deadline).await;
                 checked.in_domain(self.domain())
@@ -118,15 +116,31 @@ impl Backends {
     }
 
     /// Asks a backend about a token. One that takes none is passed over; one that does says whose the token is.
-    async fn check_token(&self, backend: &Backend, token: &BearerToken, client: Client) -> Answer {
-        let shown = token.token.expose();
-        let answer = match backend {
-            Backend::Oidc(provider) => provider.check(shown, client).await,
-            Backend::ServiceAccounts(accounts) => accounts.check(shown, client).await,
-            Backend::AccountsFile(_)
-            | Backend::Upstream
-            | Backend::DovecotSasl(_)
-            | Backend::Http(_) => Answer::NotMine,
+    async fn check_token(
+        &self,
+        backend: &Backend,
+        mechanism: TokenMechanism,
+        token: &BearerToken,
+        asking: &Asking<'_>,
+    ) -> Answer {
+        let (shown, client) = (token.token.expose(), asking.waiting());
+        let answer = match (backend, &token.account) {
+            (Backend::Oidc(provider), _) => provider.check(shown, client).await,
+            (Backend::ServiceAccounts(accounts), _) => accounts.check(shown, client).await,
+            // One that does not have the mechanism is not told.
+            (Backend::Upstream, Some(name)) if asking.hops.upstream_offers(listed(mechanism)) => {
+                let shown = Shown::Token(mechanism, name, &token.token);
+                ask_upstream(asking, shown, self.canonical(name)).await
+            }
+            (Backend::DovecotSasl(dovecot), Some(name))
+                if !self.canonical(name).is_service_account() =>
+            {
+                let (client, deadline) = (asking.client(), asking.deadline);
+                let checked = dovecot.check_token(mechanism, name, &token.token, client, deadline);
+                checked.await.in_domain(self.domain())
+            }
+            (Backend::Upstream | Backend::DovecotSasl(_), _)
+            | (Backend::AccountsFile(_) | Backend::Http(_), _) => Answer::NotMine,
         };
         match (answer, &token.account) {
             // Nobody may act for others here, whatever the token says.
@@ -158,5 +172,26 @@ impl Backends {
         // Busy is the same whether the account is known or not.
         let busy = |busy| Answer::Unavailable(Failure::Busy(busy));
         checked.await.unwrap_or_else(busy)
+    }
+}
+
+const fn listed(mechanism: TokenMechanism) -> Mechanism {
+    match mechanism {
+        TokenMechanism::Xoauth2 => Mechanism::Xoauth2,
+        TokenMechanism::Oauthbearer => Mechanism::Oauthbearer,
+    }
+}
+
+/// Has the upstream say whether what was shown is right for `account`. Each question takes a connection of its own there, so not
+/// everybody is asked about at once.
+async fn ask_upstream(asking: &Asking<'_>, shown: Shown<'_>, account: Account) -> Answer {
+    let Some(_place) = asking.places.take(Purpose::Check, asking.source) else {
+        return Answer::Unavailable(Failure::Crowded);
+    };
+    let asked = asking.hops.log_in(asking.caller, shown, asking.deadline);
+    match asked.await {
+        Ok(LoginAnswer::Accepted) => Answer::Accepted(account),
+        Ok(LoginAnswer::Refused) => Answer::NotMine,
+        Err(failure) => Answer::Unavailable(Failure::Upstream(failure)),
     }
 }

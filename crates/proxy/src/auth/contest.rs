@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::backends::{Asking, Backend};
 use super::dovecot::Exchange;
-use super::places::Place;
+use super::places::{Place, Purpose};
 use super::scram::{Known, Scram, Shape, Verifier, draw_nonce};
 use super::{AccountsFile, Backends, DovecotFault, Failure};
 use crate::upstream::RelayedLogin;
@@ -213,7 +213,7 @@ impl Backends {
         initial: Option<&Secret>,
         asking: &Asking<'_>,
     ) -> Begun {
-        let place = asking.places.take(asking.source);
+        let place = asking.places.take(Purpose::Contest, asking.source);
         let place = Some(place.ok_or(Failure::Crowded)?);
         let (held, turn) = match backend {
             Backend::AccountsFile(_)

@@ -131,7 +131,7 @@ impl Answer {
 pub(crate) enum Failure {
     /// Too many passwords are being checked.
     Busy(Busy),
-    /// Too many exchanges wait for their clients.
+    /// A server behind us is busy with too many logins.
     Crowded,
     /// The upstream could not be asked.
     Upstream(upstream::Failure),
@@ -162,9 +162,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy(busy) => busy.fmt(f),
-            Self::Crowded => {
-                f.write_str("too many exchanges wait for their clients, in all or from this source")
-            }
+            Self::Crowded => f.write_str(
+                "too many logins are under way at a server behind us, in all or from this source",
+            ),
             Self::Upstream(failure) => failure.fmt(f),
             Self::Dovecot(fault) => write!(f, "Dovecot's authentication service: {fault}"),
             Self::NoRandomness => f.write_str("the system gives no random octets"),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sekisho_smtp::sasl::{self, ClientExchange, Mechanism, Secret, encode_base64};
+use sekisho_smtp::sasl::{self, ClientExchange, Mechanism, Secret, TokenMechanism, encode_base64};
 use zeroize::Zeroizing;
 
 /// Finds what the proxy needs of Secrets. It is asked for each message that goes to a relay with a login, so that a Secret that
@@ -143,9 +143,8 @@ impl Login {
                 .into_iter()
                 .find(|mechanism| offers(mechanism.name()))
                 .map(|mechanism| ClientExchange::start(mechanism, credentials)),
-            Proof::Token { username, token } => {
-                offers("XOAUTH2").then(|| ClientExchange::start_xoauth2(username, token))
-            }
+            Proof::Token { username, token } => offers("XOAUTH2")
+                .then(|| ClientExchange::start_token(TokenMechanism::Xoauth2, username, token)),
         }
     }
 

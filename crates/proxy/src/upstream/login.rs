@@ -1,8 +1,8 @@
-//! Passwords asked of the gateway's upstream: AUTH relayed over a connection of the session's own.
+//! Passwords and tokens asked of the gateway's upstream: AUTH relayed over a connection of the session's own.
 
 use sekisho_policy::snapshot::{ClientIdentity as Passing, UpstreamTls};
 use sekisho_runtime::metrics::UpstreamPhase;
-use sekisho_smtp::sasl::{self, ClientExchange, Credentials, Mechanism};
+use sekisho_smtp::sasl::{self, ClientExchange, Credentials, Mechanism, Secret, TokenMechanism};
 use sekisho_smtp::{Capabilities, Reply};
 use tokio::time::Instant;
 
@@ -18,7 +18,16 @@ use super::relay_login::converse;
 use super::stream::Stream;
 use super::wire::Wire;
 
-/// What the upstream says of a password.
+/// What a client shows, and the upstream is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shown<'a> {
+    /// By AUTH PLAIN, else LOGIN.
+    Password(&'a Credentials),
+    /// By the mechanism that the client took; with the account as it wrote it.
+    Token(TokenMechanism, &'a str, &'a Secret),
+}
+
+/// What the upstream says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoginAnswer {
     /// It is right.
@@ -28,12 +37,12 @@ pub(crate) enum LoginAnswer {
 }
 
 impl NextHops {
-    /// Asks the gateway's upstream by AUTH PLAIN, else LOGIN, on a connection that served nobody before.
+    /// Asks the gateway's upstream, on a connection that served nobody before.
     ///
     /// The connection stays with the caller and carries its messages from now on; only where the upstream takes the
     /// account's name by XCLIENT is it closed, since any connection will do then.
     ///
-    /// A password crosses a network only under TLS, unless the upstream says `tls: Off`: an attacker who strips
+    /// What is secret crosses a network only under TLS, unless the upstream says `tls: Off`: an attacker who strips
     /// STARTTLS from an opportunistic connection gets no passwords. Loopback counts as no network.
     ///
     /// # Errors
@@ -41,18 +50,13 @@ impl NextHops {
     pub(crate) async fn log_in(
         &self,
         caller: &Caller,
-        credentials: &Credentials,
+        shown: Shown<'_>,
         deadline: Instant,
     ) -> Result<LoginAnswer, Failure> {
         let own = caller.own();
         // A connection that was kept for this caller knows another login, or none.
         own.forget();
         let wish = Wish::to_log_in(caller);
-        // Whom the client wants to act as was looked at before; what else the upstream made of it would be another's.
-        let credentials = &Credentials {
-            authorization: None,
-            ..credentials.clone()
-        };
         let group = self.upstream();
         let opened = group
             .open(self.environment(), &wish, Freshness::New, deadline)
@@ -60,7 +64,7 @@ impl NextHops {
         let mut connection = opened.connection;
         let started = Instant::now();
         let until = Until::first(self.environment().deadlines.hello, deadline);
-        match ask(&mut connection, credentials, until).await {
+        match ask(&mut connection, shown, until).await {
             Ok(LoginAnswer::Accepted) => {
                 group.metrics.phase(UpstreamPhase::Auth, started.elapsed());
                 settle(connection, own);
@@ -99,34 +103,64 @@ fn takes_login_by_xclient(connection: &Connection) -> bool {
 
 async fn ask(
     connection: &mut Connection,
-    credentials: &Credentials,
+    shown: Shown<'_>,
     until: Until,
 ) -> Result<LoginAnswer, Fault> {
-    let mechanism = mechanism(&connection.capabilities).ok_or(Fault::AuthNotOffered)?;
+    let exchange = shown.start(&connection.capabilities)?;
     if !may_carry_password(path(&connection.wire), connection.lane.key.tls) {
         return Err(Fault::PasswordInClear);
     }
     connection.wire.check_silence()?;
-    let reply = exchange(&mut connection.wire, mechanism, credentials, until).await;
+    let reply = converse(&mut connection.wire, exchange, until).await;
     connection.wire.forget_output();
-    let message = sasl::plain_message(credentials);
-    let discreet = |reply| without_password(reply, credentials.password.expose(), message.expose());
     let reply = match reply {
-        Ok(reply) => discreet(reply),
-        Err(Fault::OutOfPlace(reply)) => return Err(Fault::OutOfPlace(discreet(reply))),
+        Ok(reply) => shown.discreet(reply),
+        Err(Fault::OutOfPlace(reply)) => return Err(Fault::OutOfPlace(shown.discreet(reply))),
         Err(fault) => return Err(fault),
     };
     connection.hop.reply = reply.to_string();
     judge(reply)
 }
 
-async fn exchange(
-    wire: &mut Wire,
-    mechanism: Mechanism,
-    credentials: &Credentials,
-    until: Until,
-) -> Result<Reply, Fault> {
-    converse(wire, ClientExchange::start(mechanism, credentials), until).await
+impl Shown<'_> {
+    fn start(self, capabilities: &Capabilities) -> Result<(ClientExchange, Secret), Fault> {
+        match self {
+            Self::Password(credentials) => {
+                let mechanism = mechanism(capabilities).ok_or(Fault::AuthNotOffered)?;
+                Ok(ClientExchange::start(mechanism, &alone(credentials)))
+            }
+            Self::Token(mechanism, account, token) => {
+                let name = mechanism.name();
+                if capabilities.offers_auth(name) {
+                    Ok(ClientExchange::start_token(mechanism, account, token))
+                } else {
+                    Err(Fault::MechanismNotOffered(name))
+                }
+            }
+        }
+    }
+
+    /// A reply without words that repeat what is secret.
+    fn discreet(self, reply: Reply) -> Reply {
+        match self {
+            Self::Password(credentials) => {
+                let message = sasl::plain_message(&alone(credentials));
+                without_password(reply, credentials.password.expose(), message.expose())
+            }
+            Self::Token(mechanism, account, token) => {
+                let message = mechanism.message(account, token);
+                without_password(reply, token.expose(), message.expose())
+            }
+        }
+    }
+}
+
+/// Whom the client wants to act as was looked at before; what else the upstream made of it would be another's.
+fn alone(credentials: &Credentials) -> Credentials {
+    Credentials {
+        authorization: None,
+        ..credentials.clone()
+    }
 }
 
 fn mechanism(capabilities: &Capabilities) -> Option<Mechanism> {

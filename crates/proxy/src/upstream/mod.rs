@@ -51,7 +51,7 @@ pub(crate) use failure::Fault;
 pub(crate) use hops::{Destination, Environment, NextHops};
 pub(crate) use identity::{Caller, ClientIdentity};
 pub(crate) use load::LoadError;
-pub(crate) use login::LoginAnswer;
+pub(crate) use login::{LoginAnswer, Shown};
 pub(crate) use oauth::Tokens;
 pub(crate) use offers::least;
 pub(crate) use relayed::RelayedLogin;

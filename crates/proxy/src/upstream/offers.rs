@@ -18,6 +18,8 @@ const SMTPUTF8: u8 = 4;
 const DSN: u8 = 8;
 const SCRAM: u8 = 16;
 const CRAM: u8 = 32;
+const XOAUTH2: u8 = 64;
+const OAUTHBEARER: u8 = 128;
 
 /// What every next hop that messages can take is known to offer. One that nobody has talked to yet is taken to offer everything:
 /// what it then lacks is refused when a message needs it.
@@ -91,6 +93,8 @@ impl Seen {
             (capabilities.dsn, DSN),
             (capabilities.offers_auth("SCRAM-SHA-256"), SCRAM),
             (capabilities.offers_auth("CRAM-MD5"), CRAM),
+            (capabilities.offers_auth("XOAUTH2"), XOAUTH2),
+            (capabilities.offers_auth("OAUTHBEARER"), OAUTHBEARER),
         ];
         let flags = flags
             .into_iter()
@@ -123,7 +127,10 @@ impl Seen {
         let flag = match mechanism {
             Mechanism::ScramSha256 => SCRAM,
             Mechanism::CramMd5 => CRAM,
-            _ => return Some(false),
+            Mechanism::Xoauth2 => XOAUTH2,
+            Mechanism::Oauthbearer => OAUTHBEARER,
+            // Spoken here, and asked of it by whichever it has; or not passed on.
+            Mechanism::Plain | Mechanism::Login | Mechanism::ScramSha256Plus => return Some(false),
         };
         (flags & SEEN != 0).then_some(flags & flag != 0)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sekisho_testkit::{Peer, Sink};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{Objects, World};
@@ -79,6 +79,35 @@ async fn a_front_does_not_fill_up_for_its_clients() {
     second.ask("XCLIENT ADDR=198.51.100.1", 421).await;
     second.closed().await;
     client(&world, "198.51.100.2:1").reply(421).await;
+}
+
+/// Each login that the upstream is asked about takes a connection there: one source cannot take them all.
+#[tokio::test]
+async fn one_source_has_few_logins_under_way_at_the_upstream() {
+    let hop = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hops = [("U".to_owned(), hop.local_addr().unwrap())].into();
+    let mut objects = Objects::new();
+    let world = World::start(&mut objects, &hops, &[]).await.unwrap();
+    let auth = "AUTH PLAIN AHRhcm9AZXhhbXBsZS5qcABjb3JyZWN0IGhvcnNl";
+    let mut waiting = Vec::new();
+    for port in 1..=16 {
+        let mut one = client(&world, &format!("203.0.113.9:{port}"));
+        one.reply(220).await;
+        one.ask("EHLO pc.example.jp", 250).await;
+        one.say(auth).await;
+        // It connects, and hears nothing.
+        waiting.push((one, hop.accept().await.unwrap()));
+    }
+    let mut more = client(&world, "203.0.113.9:17");
+    more.reply(220).await;
+    more.ask("EHLO pc.example.jp", 250).await;
+    more.ask(auth, 454).await;
+    let mut other = client(&world, "198.51.100.7:1");
+    other.reply(220).await;
+    other.ask("EHLO pc.example.jp", 250).await;
+    other.say(auth).await;
+    let _asked = timeout(PATIENCE, hop.accept()).await.unwrap().unwrap();
+    drop(waiting);
 }
 
 fn rule_on_early_talk(objects: &mut Objects) {

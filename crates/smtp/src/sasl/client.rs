@@ -1,6 +1,6 @@
-//! The client's side of PLAIN, LOGIN and XOAUTH2, towards an upstream.
+//! The client's side of PLAIN, LOGIN, XOAUTH2 and OAUTHBEARER, towards an upstream.
 
-use super::{Credentials, Mechanism, Secret, encode_base64};
+use super::{Credentials, Mechanism, Secret, TokenMechanism, encode_base64};
 use crate::line::MAX_COMMAND;
 
 /// What the client does next.
@@ -38,18 +38,14 @@ impl ClientExchange {
         }
     }
 
-    /// Begins XOAUTH2 with a bearer token. A server that refuses it says why in a challenge, which is answered with an
-    /// empty line before it ends the exchange.
-    pub fn start_xoauth2(username: &str, token: &Secret) -> (Self, Secret) {
-        let message = concat(&[
-            b"user=",
-            username.as_bytes(),
-            b"\x01auth=Bearer ",
-            token.expose(),
-            b"\x01\x01",
-        ]);
-        let response = encode_base64(message.expose());
-        Self::with_initial("AUTH XOAUTH2", &response, vec![line(&[])])
+    /// Begins an exchange with a bearer token. A server that refuses it says why in a challenge, which is answered with nothing of
+    /// interest before the exchange ends.
+    pub fn start_token(mechanism: TokenMechanism, account: &str, token: &Secret) -> (Self, Secret) {
+        let response = encode_base64(mechanism.message(account, token).expose());
+        let acknowledgement = encode_base64(mechanism.acknowledgement());
+        let command = format!("AUTH {}", mechanism.name());
+        let after = vec![line(&[acknowledgement.expose()])];
+        Self::with_initial(&command, &response, after)
     }
 
     /// The response rides on the command if that stays within 512 octets; `after` is what is sent later, last first.

@@ -43,6 +43,39 @@ impl TokenMechanism {
         }
     }
 
+    /// The client's message: the token, and whose it is. A server asks for no more.
+    pub fn message(self, account: &str, token: &Secret) -> Secret {
+        let head = match self {
+            Self::Xoauth2 => format!("user={account}\x01"),
+            // A comma and an equals sign would end the name (RFC 5801 section 4).
+            Self::Oauthbearer => {
+                let name = account.replace('=', "=3D").replace(',', "=2C");
+                format!("n,a={name},\x01")
+            }
+        };
+        let pieces = [
+            head.as_bytes(),
+            b"auth=Bearer ",
+            token.expose(),
+            b"\x01\x01",
+        ];
+        // At once as long as it will be, so that no copy of the token is left behind.
+        let mut message = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+        pieces
+            .iter()
+            .for_each(|piece| message.extend_from_slice(piece));
+        Secret::new(message)
+    }
+
+    /// What a client answers to the challenge that says why its token is not accepted: nothing in XOAUTH2, one octet in OAUTHBEARER (RFC
+    /// 7628 section 3.2.3). Then the refusal comes.
+    pub fn acknowledgement(self) -> &'static [u8] {
+        match self {
+            Self::Xoauth2 => b"",
+            Self::Oauthbearer => b"\x01",
+        }
+    }
+
     /// The challenge that comes before the refusal of a token, in base64: JSON that says that it is not accepted and never why, what
     /// it would have to be good for, and, in OAUTHBEARER (RFC 7628 section 3.2.2), the URL of the document that says where one is
     /// to be had. Whatever the client answers, the refusal follows.
@@ -213,6 +246,17 @@ mod tests {
             host: host.map(Into::into),
             port,
             token: token.into(),
+        }
+    }
+
+    #[test]
+    fn what_is_passed_on_reads_as_what_came() {
+        for mechanism in [TokenMechanism::Xoauth2, TokenMechanism::Oauthbearer] {
+            for account in ["taro@example.jp", "a=b,c@example.jp", "山田@example.jp"] {
+                let message = mechanism.message(account, &"ya29.x==".into());
+                let read = mechanism.parse(&message).unwrap();
+                assert_eq!(read, token(Some(account), None, None, "ya29.x=="));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! One login at Dovecot, step by step.
 
 use sekisho_policy::Account;
-use sekisho_smtp::sasl::{Secret, decode_base64, encode_base64};
+use sekisho_smtp::sasl::{Secret, TokenMechanism, decode_base64, encode_base64};
 use tokio::time::Instant;
 
 use super::answer::Reply;
@@ -57,14 +57,34 @@ impl Exchange {
         }
     }
 
+    /// A token is over with one answer, or with a challenge that says why not, and the end after it.
+    pub(super) async fn judge_token(
+        mut self,
+        mechanism: TokenMechanism,
+        turn: Turn,
+        deadline: Instant,
+    ) -> Checked {
+        let turn = match turn {
+            Turn::Challenge(_) => {
+                let line = self.next(&Secret::new(mechanism.acknowledgement().to_vec()));
+                match self.ask(line, deadline).await {
+                    Turn::Proven { .. } => self.fault("it accepts what it refused"),
+                    turn => turn,
+                }
+            }
+            turn => turn,
+        };
+        self.judge(turn)
+    }
+
     /// PLAIN is over with one answer.
-    pub(super) fn judge_password(mut self, turn: Turn) -> Checked {
+    pub(super) fn judge(mut self, turn: Turn) -> Checked {
         match turn {
             Turn::Proven { account, .. } => Checked::Accepted(account.as_str().to_owned()),
             Turn::Refused => Checked::Refused,
             Turn::Unavailable(Failure::Dovecot(fault)) => Checked::Unavailable(fault),
             Turn::Unavailable(_) | Turn::Masked(_) => Checked::Unavailable(DovecotFault::Closed),
-            Turn::Challenge(_) => match self.fault("it asks for more than PLAIN has") {
+            Turn::Challenge(_) => match self.fault("it asks for more than the mechanism has") {
                 Turn::Unavailable(Failure::Dovecot(fault)) => Checked::Unavailable(fault),
                 _ => Checked::Unavailable(DovecotFault::Closed),
             },

@@ -15,7 +15,7 @@ use std::time::Duration;
 use sekisho_policy::Account;
 use sekisho_policy::event::Tls;
 use sekisho_policy::snapshot::DovecotAuth;
-use sekisho_smtp::sasl::{Credentials, Secret, encode_base64, plain_message};
+use sekisho_smtp::sasl::{Credentials, Secret, TokenMechanism, encode_base64, plain_message};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -137,7 +137,34 @@ impl Dovecot {
         });
         let begun = self.ask("PLAIN", Use::Check, client, Some(&message), deadline);
         match begun.await {
-            Ok((exchange, turn)) => exchange.judge_password(turn),
+            Ok((exchange, turn)) => exchange.judge(turn),
+            Err(Turn::Unavailable(Failure::Dovecot(fault))) => Checked::Unavailable(fault),
+            Err(_) => Checked::Refused,
+        }
+    }
+
+    /// Checks a token by the mechanism that the client took.
+    pub(super) async fn check_token(
+        &self,
+        mechanism: TokenMechanism,
+        account: &str,
+        token: &Secret,
+        client: Client,
+        deadline: Instant,
+    ) -> Checked {
+        if !self.offers(mechanism.name()) {
+            return Checked::Refused;
+        }
+        let message = mechanism.message(account, token);
+        let begun = self.ask(
+            mechanism.name(),
+            Use::Check,
+            client,
+            Some(&message),
+            deadline,
+        );
+        match begun.await {
+            Ok((exchange, turn)) => exchange.judge_token(mechanism, turn, deadline).await,
             Err(Turn::Unavailable(Failure::Dovecot(fault))) => Checked::Unavailable(fault),
             Err(_) => Checked::Refused,
         }

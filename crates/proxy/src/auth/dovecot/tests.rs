@@ -169,6 +169,52 @@ fn soon() -> Instant {
 }
 
 #[tokio::test]
+async fn a_token_is_asked_and_a_refusal_is_heard_to_its_end() {
+    let service = Service::new().await;
+    let greeting = GREETING.replace("MECH\tCRAM-MD5", "MECH\tOAUTHBEARER");
+    let token = Secret::from("x");
+    let serve = async {
+        let mut peer = service.accept(&greeting).await;
+        let asked = peer.line().await;
+        assert!(asked.starts_with("AUTH\t1\tOAUTHBEARER\t"), "{asked}");
+        // `n,a=taro,^Aauth=Bearer x^A^A`
+        let response = "\tresp=bixhPXRhcm8sAWF1dGg9QmVhcmVyIHgBAQ==";
+        assert!(asked.ends_with(response), "{asked}");
+        peer.say("OK\t1\tuser=taro@example.jp\n").await;
+        peer.line().await;
+        peer.say("CONT\t2\teyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\n")
+            .await;
+        assert_eq!(peer.line().await, "CONT\t2\tAQ==");
+        peer.say("FAIL\t2\n").await;
+        peer.line().await;
+        peer.say("CONT\t3\te30=\n").await;
+        peer.line().await;
+        peer.say("OK\t3\tuser=taro@example.jp\n").await;
+        peer
+    };
+    let ask = async {
+        let mechanism = TokenMechanism::Oauthbearer;
+        let ask = || {
+            let (service, token) = (&service.dovecot, &token);
+            service.check_token(mechanism, "taro", token, client(), soon())
+        };
+        let accepted = ask().await;
+        assert!(matches!(&accepted, Checked::Accepted(name) if name == "taro@example.jp"));
+        assert!(matches!(ask().await, Checked::Refused));
+        assert!(matches!(ask().await, Checked::Unavailable(_)));
+        let xoauth2 = TokenMechanism::Xoauth2;
+        let unknown = service
+            .dovecot
+            .check_token(xoauth2, "taro", &token, client(), soon());
+        assert!(
+            matches!(unknown.await, Checked::Refused),
+            "it has no XOAUTH2"
+        );
+    };
+    let (_peer, ()) = tokio::join!(serve, ask);
+}
+
+#[tokio::test]
 async fn a_password_is_asked_and_the_name_is_dovecots() {
     let service = Service::new().await;
     let credentials = credentials();

@@ -6,9 +6,9 @@ use sekisho_policy::event::Tls;
 use crate::auth::stand::tools;
 use crate::auth::{Asking, Backends, FleetKey, Places, Presented, Verdict};
 use crate::upstream::outlier::Standing;
-use crate::upstream::{End, Fault, LoginAnswer};
+use crate::upstream::{End, Fault, LoginAnswer, Shown};
 use sekisho_policy::snapshot::Authentication;
-use sekisho_smtp::sasl::{Credentials, Secret, decode_base64};
+use sekisho_smtp::sasl::{Credentials, Secret, TokenMechanism, decode_base64};
 
 const AUTH: &str = "250-hop\r\n250-PIPELINING\r\n250 AUTH LOGIN PLAIN\r\n";
 /// `\0aya@example.jp\0sesame`
@@ -25,7 +25,11 @@ fn credentials(password: &str) -> Credentials {
 impl Stage {
     async fn log_in(&self) -> Result<LoginAnswer, Failure> {
         self.hops
-            .log_in(&self.caller, &credentials("sesame"), in_time())
+            .log_in(
+                &self.caller,
+                Shown::Password(&credentials("sesame")),
+                in_time(),
+            )
             .await
     }
 }
@@ -77,6 +81,68 @@ async fn without_its_connection_a_login_is_worth_nothing() {
         hop.is_quiet().await,
         "the message went over a connection without the login"
     );
+}
+
+#[tokio::test]
+async fn a_token_is_passed_on_by_the_mechanism_that_brought_it() {
+    use TokenMechanism::{Oauthbearer, Xoauth2};
+    const TOKENS: &str = "250-hop\r\n250-PIPELINING\r\n250 AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n";
+    let ask = async |mechanism: TokenMechanism, ehlo: &str, said: &[&str], heard: &[&str]| {
+        let hop = Hop::new().await;
+        let stage = Stage::to(&hop);
+        let serve = async {
+            let mut peer = hop.serve(ehlo).await;
+            for (line, reply) in heard.iter().zip(said) {
+                peer.expect(line).await;
+                peer.say(reply).await;
+            }
+            peer
+        };
+        let token = Secret::from("ya29.x==");
+        let shown = Shown::Token(mechanism, "aya@example.jp", &token);
+        let asked = stage.hops.log_in(&stage.caller, shown, in_time());
+        let (_peer, answer) = tokio::join!(serve, asked);
+        answer
+    };
+    // `user=aya@example.jp^Aauth=Bearer ya29.x==^A^A`, `n,a=aya@example.jp,^Aauth=Bearer ya29.x==^A^A`
+    let xoauth2 = "AUTH XOAUTH2 dXNlcj1heWFAZXhhbXBsZS5qcAFhdXRoPUJlYXJlciB5YTI5Lng9PQEB";
+    let oauthbearer = "AUTH OAUTHBEARER bixhPWF5YUBleGFtcGxlLmpwLAFhdXRoPUJlYXJlciB5YTI5Lng9PQEB";
+    let why = "334 eyJzdGF0dXMiOiI0MDEifQ==";
+    let no = "535 5.7.8 No";
+    let table = [
+        (
+            Xoauth2,
+            &["235 ok"][..],
+            &[xoauth2][..],
+            LoginAnswer::Accepted,
+        ),
+        (
+            Oauthbearer,
+            &["235 ok"],
+            &[oauthbearer],
+            LoginAnswer::Accepted,
+        ),
+        (Xoauth2, &[no], &[xoauth2], LoginAnswer::Refused),
+        (Xoauth2, &[why, no], &[xoauth2, ""], LoginAnswer::Refused),
+        (
+            Oauthbearer,
+            &[why, no],
+            &[oauthbearer, "AQ=="],
+            LoginAnswer::Refused,
+        ),
+    ];
+    for (mechanism, said, heard, expected) in table {
+        let answer = ask(mechanism, TOKENS, said, heard).await;
+        assert_eq!(answer.unwrap(), expected, "{mechanism:?} {said:?}");
+    }
+    let failure = ask(Oauthbearer, AUTH, &[], &[]).await.unwrap_err();
+    assert!(
+        matches!(failure.fault(), Fault::MechanismNotOffered("OAUTHBEARER")),
+        "{failure}"
+    );
+    let repeats = ask(Xoauth2, TOKENS, &["454 4.7.0 ya29.x=="], &[xoauth2]).await;
+    let failure = repeats.unwrap_err().to_string();
+    assert!(!failure.contains("ya29"), "{failure}");
 }
 
 /// A pause between two messages, and a session that is older than connections are kept elsewhere.
