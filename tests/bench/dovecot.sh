@@ -1,12 +1,11 @@
 # A Dovecot of its own in $work/dovecot: a submission proxy in front of the sink, and SASL for Postfix on a socket of its own.
 # It is tuned as its documentation says for many connections (login processes that serve more than one client), and caches no login.
-# Usage: start_dovecot SUBMISSION-PORT SINK-PORT SASL-PORT PASSWORD-HASH ACCOUNTS (needs $work/tls.crt and tls.key)
+# Usage: start_dovecot SUBMISSION-PORT SINK-PORT SASL-PORT {SCHEME}HASH ACCOUNTS (needs $work/tls.crt and tls.key)
 start_dovecot() {
-    local port=$1 sink=$2 sasl=$3 hash=$4 accounts=$5 dir=$work/dovecot scheme
-    case $hash in '$argon2id$'*) scheme=ARGON2ID ;; *) scheme=BLF-CRYPT ;; esac
+    local port=$1 sink=$2 sasl=$3 hash=$4 accounts=$5 dir=$work/dovecot
     mkdir -p "$dir/mail"
     chmod 755 "$work" "$dir"
-    for n in $(seq 0 $((accounts - 1))); do echo "u$n@example.jp:{$scheme}$hash"; done >"$dir/users"
+    for n in $(seq 0 $((accounts - 1))); do echo "u$n@example.jp:$hash"; done >"$dir/users"
     chmod 644 "$dir/users"; chown nobody "$dir/mail"
     cat >"$dir/dovecot.conf" <<EOF
 protocols = submission

@@ -19,13 +19,14 @@ pub struct Decision {
     /// The message's class after this event; never better than before it.
     pub class: Class,
     /// What each rule that applied saw and said, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Counter operations to apply afterwards, whatever the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Op>,
     /// Whether the (claimed) account's network is known good: answered by counters at `Login` and `LoginSucceeded`, then
     /// as the event's account says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "crate::event::Network::is_new")]
     pub network: crate::event::Network,
 }
 
@@ -143,7 +144,8 @@ pub struct Finding {
     pub said: Said,
     /// What it saw, in words with figures, e.g. `201 of 200`. No secret, no content.
     pub saw: Cow<'static, str>,
-    /// The enforcement under which it was judged.
+    /// The enforcement under which it was judged; `Enforce` is left out of records.
+    #[serde(default, skip_serializing_if = "Enforcement::is_enforced")]
     pub enforcement: Enforcement,
 }
 

@@ -222,6 +222,12 @@ pub enum Network {
     KnownGood,
 }
 
+impl Network {
+    pub(crate) const fn is_new(&self) -> bool {
+        matches!(self, Self::New)
+    }
+}
+
 /// The transaction so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::{Millis, Timestamp};
 
 /// Names one tally: object, unit, window and subject, typed and framed, never the limit's value.
 ///
 /// Raising a limit forgives nobody, and neither does deleting and recreating the object.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<[u8]>);
 
 impl Key {
@@ -30,6 +32,43 @@ impl Key {
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Key({})", self.0.escape_ascii())
+    }
+}
+
+/// As base64 (RFC 4648 5, without padding): records hold many keys, and a list of numbers is three times as long.
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Framed)
+    }
+}
+
+/// Reads base64, and the lists of numbers that records held before.
+struct Framed;
+
+impl<'de> Visitor<'de> for Framed {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key in base64")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Key, E> {
+        let framed = URL_SAFE_NO_PAD.decode(text).map_err(E::custom)?;
+        Ok(Key::new(&framed))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut octets: A) -> Result<Key, A::Error> {
+        let mut framed = Vec::new();
+        while let Some(octet) = octets.next_element()? {
+            framed.push(octet);
+        }
+        Ok(Key::new(&framed))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the ledger keeps of one transaction: every event with its results and decision, so that it can be explained and replayed.
 
+mod steps;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,12 +42,17 @@ pub struct Record {
     /// The class at the end.
     pub class: Class,
     /// What was asked and answered, in order.
+    #[serde(with = "steps")]
     pub steps: Vec<Step>,
     /// Steps over [`MAX_STEPS`] that were left out (accepted recipients first).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub steps_left_out: u32,
     /// How it ended.
     pub end: End,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One event, what counters answered, and what was decided.

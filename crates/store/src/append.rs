@@ -13,6 +13,8 @@ use crate::{Store, StoreError};
 
 /// Rows of one statement. Each statement is a visit to the connection's thread, and costs more than a row does.
 const ROWS: usize = 64;
+/// Octets of most records, so that writing one never moves it.
+const JSON: usize = 4096;
 
 impl Store {
     /// Writes records in one transaction: all or none. Those that are there already are left alone, so that a batch can
@@ -48,7 +50,7 @@ struct NewRow<'a> {
 
 impl<'a> NewRow<'a> {
     fn of(record: &'a Record) -> Result<Self, StoreError> {
-        let json = serde_json::to_string(record).map_err(|error| StoreError::Unwritable {
+        let json = to_json(record).map_err(|error| StoreError::Unwritable {
             what: format!("the record {}", record.id),
             why: error.to_string(),
         })?;
@@ -65,6 +67,12 @@ impl<'a> NewRow<'a> {
             json,
         })
     }
+}
+
+fn to_json(record: &Record) -> Result<String, serde_json::Error> {
+    let mut octets = Vec::with_capacity(JSON);
+    serde_json::to_writer(&mut octets, record)?;
+    String::from_utf8(octets).map_err(|error| serde_json::Error::io(std::io::Error::other(error)))
 }
 
 /// Who the client is or says it is.

@@ -11,12 +11,16 @@ use sekisho_runtime::metrics::LedgerResult;
 use sekisho_store::{Store, Writer, WriterCounts, WriterSettings};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::json_lines::JsonLines;
 
 /// Records between this task and the writer; while it is full, the sessions' own channel fills.
 const WAITING: usize = 1024;
+/// Records that are taken from the sessions together.
+const BATCH: usize = 256;
+/// A rest before more are taken: while it lasts, a session that leaves a record wakes nobody.
+const REST: Duration = Duration::from_millis(5);
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// Who hears of a record beside the ledger.
@@ -74,16 +78,23 @@ async fn hand_on(
     writer: mpsc::Sender<Record>,
     listeners: Listeners,
 ) {
-    while let Some(record) = records.recv().await {
-        listeners.tally.count(&record);
-        if let Some(inbox) = &listeners.inbox {
-            inbox.attribute(&record);
+    let mut batch = Vec::with_capacity(BATCH);
+    while records.recv_many(&mut batch, BATCH).await > 0 {
+        let more = batch.len() == BATCH;
+        for record in batch.drain(..) {
+            listeners.tally.count(&record);
+            if let Some(inbox) = &listeners.inbox {
+                inbox.attribute(&record);
+            }
+            if let Some(lines) = &listeners.json_lines {
+                lines.write(&record);
+            }
+            // The writer is there as long as this sender is.
+            let _ = writer.send(*record).await;
         }
-        if let Some(lines) = &listeners.json_lines {
-            lines.write(&record);
+        if !more {
+            sleep(REST).await;
         }
-        // The writer is there as long as this sender is.
-        let _ = writer.send(*record).await;
     }
     drop(writer);
     if let Some(lines) = listeners.json_lines {

@@ -110,6 +110,12 @@ pub enum Enforcement {
     Off,
 }
 
+impl Enforcement {
+    pub(crate) const fn is_enforced(&self) -> bool {
+        matches!(self, Self::Enforce)
+    }
+}
+
 /// Whether a rule that refuses too many known-good sessions falls back to `Shadow`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words of the YAML")]
