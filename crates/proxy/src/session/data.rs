@@ -62,6 +62,7 @@ impl<S: Transport> Session<S> {
                 Err(Gone::Unanswered)
             }
             Err(Stop::Refused { reply, end }) => {
+                intake.let_go();
                 // First, so that a client that hangs up instead of listening leaves the refusal in the record.
                 self.end_transaction(*end).await;
                 // The rest of the message is read as what it is, never as commands.

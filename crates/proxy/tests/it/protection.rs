@@ -203,6 +203,55 @@ async fn a_session_outlives_its_certificate_and_its_snapshot() {
     new.reply(421).await;
 }
 
+/// What is refused for want of memory still has to be read to its end, and no longer takes any.
+#[tokio::test]
+async fn a_message_that_finds_no_room_makes_room_for_others() {
+    let mut objects = Objects::new();
+    let limits = json!({ "maxBufferedBytes": 320 * 1024 });
+    objects.set("gateway", "", &json!({ "limits": limits }));
+    let (world, sink) = started(&mut objects).await;
+    let mut large = Vec::new();
+    for port in 1..=2 {
+        let mut one = client(&world, &format!("203.0.113.9:{port}"));
+        one.reply(220).await;
+        one.ask("EHLO pc.example.jp", 250).await;
+        begin(&mut one).await;
+        large.push(one);
+    }
+    let field = [b"X-Long: ".as_slice(), &[b'x'; 900], b"\r\n"].concat();
+    let half = field.repeat(56);
+    for _ in 0..2 {
+        for one in &mut large {
+            one.send(&half).await;
+        }
+    }
+    let lacking = "kind=\"out_of_memory\"} 1";
+    let metrics = || world.metrics.encode(world.clock.now_ms());
+    while !metrics().contains(lacking) {
+        tokio::task::yield_now().await;
+    }
+    let mut small = client(&world, "198.51.100.7:1");
+    small.reply(220).await;
+    small.ask("EHLO pc.example.jp", 250).await;
+    begin(&mut small).await;
+    small.send(b"Subject: x\r\n\r\nx\r\n.\r\n").await;
+    small.reply(250).await;
+    let mut told = Vec::new();
+    for one in &mut large {
+        one.send(b"\r\nx\r\n.\r\n").await;
+        told.push(one.line().await[..3].to_owned());
+    }
+    told.sort_unstable();
+    assert_eq!(told, ["250", "452"]);
+    sink.wait_for(2).await;
+}
+
+async fn begin(client: &mut Peer<DuplexStream>) {
+    client.ask("MAIL FROM:<taro@example.jp>", 250).await;
+    client.ask("RCPT TO:<hanako@example.net>", 250).await;
+    client.ask("DATA", 354).await;
+}
+
 #[tokio::test]
 async fn a_drain_does_not_wait_for_the_tarpit() {
     let mut objects = Objects::new();

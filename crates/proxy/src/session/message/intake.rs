@@ -22,6 +22,8 @@ use crate::shared::Shared;
 
 /// Octets of memory without which no message is begun.
 pub(in crate::session) const RESERVED: u64 = 32 * 1024;
+/// What a session has read and not yet dealt with.
+const READ_AHEAD: u64 = 16 * 1024;
 /// What the walker keeps of parts and their names, roughly.
 const PARTS: u64 = 64 * 1024;
 
@@ -151,7 +153,17 @@ impl Intake {
         } else {
             0
         };
-        self.looking.set((2 * header + walked + text).max(RESERVED))
+        let looked_at = READ_AHEAD + 2 * header + walked + text;
+        self.looking.set(looked_at.max(RESERVED))
+    }
+
+    /// Forgets the message, of which only the end still matters: what it took is there for others at once.
+    pub(in crate::session) fn let_go(&mut self) {
+        self.held.clear();
+        self.walker = None;
+        self.header = Header::TooLong;
+        self.digest = None;
+        self.looking.release();
     }
 
     /// When the next octets must have come, by the pace that the message has to keep.

@@ -319,7 +319,6 @@ impl<S: Transport> Session<S> {
 
     /// Reads a refused message to its end, or to that of its chunk; `false` if it is too long for that.
     pub(super) async fn drain(&mut self, intake: &mut Intake) -> Result<bool, Gone> {
-        intake.held.clear();
         if !self.may_drain(intake.octets_announced()) {
             return Ok(false);
         }
