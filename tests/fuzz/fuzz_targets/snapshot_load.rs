@@ -39,7 +39,7 @@ fn stages(matched: Vec<Box<str>>) -> [Stage; 8] {
     [
         Stage::Connect,
         Stage::Login { account: account.clone() },
-        Stage::LoginFailed { account, password: None },
+        Stage::LoginFailed { account: Some(account), password: None },
         Stage::LoginSucceeded,
         Stage::Mail,
         Stage::Rcpt { recipient: Address::new("x", "example.org"), domain: Fact::Known(DomainStanding::NullMx) },
