@@ -18,7 +18,7 @@ const LAST_ATTEMPTS: u32 = 3;
 /// How a [`Writer`] works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterSettings {
-    /// The most records in one transaction.
+    /// The most records in one transaction. Large ones save little, and keep a core from sessions for milliseconds.
     pub batch: usize,
     /// How long a record may wait for others to share a transaction with.
     pub linger: Duration,
@@ -31,7 +31,7 @@ pub struct WriterSettings {
 impl Default for WriterSettings {
     fn default() -> Self {
         Self {
-            batch: 512,
+            batch: 64,
             linger: Duration::from_millis(200),
             retry_after: Duration::from_secs(1),
             keep: 10_000,
