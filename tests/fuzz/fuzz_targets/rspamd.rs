@@ -9,7 +9,7 @@ const MOST: u64 = 1_000_000_000;
 
 /// The reader alone: the proxy around it would bring a tree of dependencies.
 #[path = "../../../crates/proxy/src/classify/answer/mod.rs"]
-#[allow(dead_code, reason = "each target reads one protocol")]
+#[allow(dead_code, unused_imports, reason = "each target reads one protocol")]
 mod answer;
 
 use answer::rspamd;

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         let event = event(stage);
         rules.needs(&event);
         rules.content(&event);
-        rules.message_limits(&event);
+        let _ = rules.message_limits(&event);
         assert_eq!(rules.explain(&event).len(), sealed.snapshot.rules.len());
         let (plan, again) = (rules.plan(&event), rules.plan(&event));
         assert_eq!(plan.ops(), again.ops());
@@ -38,7 +38,7 @@ fn stages(matched: Vec<Box<str>>) -> [Stage; 8] {
     let from = FromHeader::One(Address::new("a", "example.jp"));
     [
         Stage::Connect,
-        Stage::Login { account: account.clone() },
+        Stage::Login { account: Some(account.clone()) },
         Stage::LoginFailed { account: Some(account), password: None },
         Stage::LoginSucceeded,
         Stage::Mail,

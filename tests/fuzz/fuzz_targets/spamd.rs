@@ -6,7 +6,7 @@ use sekisho_policy::opinion::{EngineFault, MAX_SYMBOLS};
 
 /// The reader alone: the proxy around it would bring a tree of dependencies.
 #[path = "../../../crates/proxy/src/classify/answer/mod.rs"]
-#[allow(dead_code, reason = "each target reads one protocol")]
+#[allow(dead_code, unused_imports, reason = "each target reads one protocol")]
 mod answer;
 
 use answer::spamd;
