@@ -260,6 +260,10 @@ impl Memory {
             }
             Err(error) if error.is_passing() => {
                 self.wished.remove(&done.key);
+                if done.key.what == What::Snapshot {
+                    // Nobody was overtaken: what is decided next may do so at once.
+                    self.overtaken.remove(&done.key.name);
+                }
                 Some(namespace)
             }
             Err(error) => {
@@ -323,5 +327,30 @@ impl Turn<'_> {
             .known
             .get(&(Kind::MailGateway, gateway.to_owned()))?;
         Some(owner_of(gateway, &known.uid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_snapshot_that_was_not_written_has_overtaken_nobody() {
+        let mut memory = Memory::default();
+        memory.overtaken.insert("mail/outbound".to_owned(), 7);
+        let key = |what| Key {
+            what,
+            name: "mail/outbound".to_owned(),
+        };
+        let done = |what, outcome| Done {
+            key: key(what),
+            outcome,
+        };
+        memory.take_outcome(&done(What::Status, Err(Error::NotHolder)));
+        memory.take_outcome(&done(What::Snapshot, Ok(())));
+        assert_eq!(memory.overtaken["mail/outbound"], 7);
+        memory.take_outcome(&done(What::Snapshot, Err(Error::NotHolder)));
+        assert!(memory.overtaken.is_empty());
     }
 }
