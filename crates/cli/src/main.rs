@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
+use sekisho_runtime::executor;
 
 use crate::args::{Cli, Command};
 use crate::output::visible;
@@ -54,26 +55,20 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
-        Command::Control(control) => async_runtime()?.block_on(control::run(*control)),
-        Command::Up(up) => async_runtime()?.block_on(up::run(up)),
+        Command::Control(control) => executor()?.block_on(control::run(*control)),
+        Command::Up(up) => executor()?.block_on(up::run(up)),
         Command::Lint(lint) => lint::run(&lint),
-        Command::Test(test) => async_runtime()?.block_on(test::run(&test)),
-        Command::Explain(explain) => async_runtime()?.block_on(explain::run(&explain)),
+        Command::Test(test) => executor()?.block_on(test::run(&test)),
+        Command::Explain(explain) => executor()?.block_on(explain::run(&explain)),
         Command::Accounts(accounts) => accounts::run(&accounts),
-        Command::Ledger(ledger) => async_runtime()?.block_on(ledger::run(&ledger)),
-        Command::Attack(attack) => async_runtime()?
+        Command::Ledger(ledger) => executor()?.block_on(ledger::run(&ledger)),
+        Command::Attack(attack) => executor()?
             .block_on(attack::run(attack))
             .map(|()| Outcome::Done),
         Command::Inject(inject) => inject::run(&inject),
-        Command::Ready(ready) => async_runtime()?.block_on(ready::run(&ready)),
+        Command::Ready(ready) => executor()?.block_on(ready::run(&ready)),
         Command::Crds => crds::run(),
     }
-}
-
-fn async_runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?)
 }
 
 /// The error and what led to it, on one line each where they are long, and nothing twice.

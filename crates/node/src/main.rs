@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use sekisho_runtime::executor;
 
 use crate::args::Args;
 
@@ -32,9 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+    executor()
         .context("the runtime cannot be built")?
         .block_on(process::run(args))
 }

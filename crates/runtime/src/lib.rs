@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod country;
 mod error;
+mod executor;
 pub mod health;
 pub mod logs;
 pub mod metrics;
@@ -12,6 +13,7 @@ pub mod tls;
 
 pub use clock::Clock;
 pub use error::Error;
+pub use executor::executor;
 pub use health::Health;
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;

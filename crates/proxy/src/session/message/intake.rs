@@ -148,8 +148,9 @@ impl Intake {
         };
         let walked = self.walker.as_ref().map_or(0, |_| octets.min(PARTS));
         let text = if self.needs.text && self.walker.is_some() {
-            // The text, and the room that a growing text has beyond it.
-            2 * octets.min(content::MAX_TEXT as u64)
+            // The text, the room that a growing text has beyond it, and as much again that the allocator does not give back at
+            // once when a crowd of messages goes from being looked at to being sent.
+            3 * octets.min(content::MAX_TEXT as u64)
         } else {
             0
         };
