@@ -278,7 +278,7 @@ mod tests {
     async fn what_goes_in_comes_out_in_order_wherever_it_was_and_as_often_as_asked() {
         let big = vec![b'x'; 200_000];
         for (most, expect_file) in [(1 << 20, false), (1000, true), (0, true)] {
-            let budget = MessageMemory::new(1 << 20);
+            let budget = MessageMemory::new(2 << 20);
             let mut held = hold(&[b"first ", &big, b" last"], most, &budget).await;
             assert_eq!(held.file.is_some(), expect_file, "{most}");
             let content = held.content();
