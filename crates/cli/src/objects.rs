@@ -1,7 +1,7 @@
 //! Files to snapshots: what `up`, `lint`, `test` and `explain` have in common.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sekisho_compile::files::{self, Demo, Loaded, PolicyTest, Secret, Source};
@@ -116,10 +116,13 @@ fn gateway_ref(key: &ObjectKey) -> ObjectRef {
 }
 
 /// Whether the files can be read at all, whatever they say.
-pub(crate) fn is_readable(path: &PathBuf) -> bool {
+///
+/// # Errors
+/// The file or folder is not there, or not for this process to read.
+pub(crate) fn probe(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        std::fs::read_dir(path).is_ok()
+        std::fs::read_dir(path).map(drop)
     } else {
-        std::fs::File::open(path).is_ok()
+        std::fs::File::open(path).map(drop)
     }
 }

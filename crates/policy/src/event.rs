@@ -43,6 +43,19 @@ pub struct Event {
     pub config: ConfigState,
 }
 
+impl Event {
+    /// Whether it may be judged again: a login once it is known whose it is, a connection once its client talks before its turn.
+    /// What was added is given back before, so that it is counted once; where it does not come to that, it stays.
+    #[must_use]
+    pub fn may_be_asked_again(&self) -> bool {
+        match self.stage {
+            Stage::Login { ref account } => account.is_none(),
+            Stage::Connect => self.session.before_greeting == BeforeGreeting::Silent,
+            _ => false,
+        }
+    }
+}
+
 /// How far the rules in hand can be trusted to be the ones that the operator wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConfigState {
@@ -302,13 +315,6 @@ impl Stage {
             Self::End(_) => StageName::End,
             Self::Route { .. } => StageName::Route,
         }
-    }
-
-    /// Whether it is judged again once it is known whose login it is. What was added is given back before, so that one attempt
-    /// is counted once; where it does not come to that, it stays.
-    #[must_use]
-    pub const fn is_asked_again(&self) -> bool {
-        matches!(self, Self::Login { account: None })
     }
 
     /// Whether what gates of this stage added comes back when the message is not sent: recipients, messages and octets do,

@@ -31,7 +31,7 @@ pub(crate) struct Judged {
     /// The event, what counters answered and what was decided, as the ledger keeps it.
     pub(crate) step: Step,
     /// What can be given back while the message has not been sent. Absent where nothing was charged, where it
-    /// never comes back, and where it was given back because the verdict is a refusal. A login of nobody's has one until it is known whose it is.
+    /// never comes back, and where it was given back because the verdict is a refusal. What may be judged again has one until then.
     pub(crate) receipt: Option<Receipt>,
 }
 
@@ -144,7 +144,7 @@ impl Engine {
         receipt: Option<Receipt>,
     ) -> Option<Receipt> {
         let gives_back = event.stage.gives_back();
-        let receipt = receipt.filter(|_| gives_back || event.stage.is_asked_again())?;
+        let receipt = receipt.filter(|_| gives_back || event.may_be_asked_again())?;
         if decision.verdict.refusal().is_none() {
             return Some(receipt);
         }

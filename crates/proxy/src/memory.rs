@@ -16,7 +16,7 @@ const KEPT_FREE: u64 = 8;
 
 /// Of the memory, the part that bodies may take: what is more is held in files, and the rest is there for header sections and for
 /// transactions that begin. It is small because what bodies took stays with the allocator for a while when they move to files.
-const FOR_BODIES: u64 = 3;
+const FOR_BODIES: u64 = 4;
 
 /// Of the files, the part that one account may have, or one source that has not logged in; but never less than this.
 const FOR_ONE: u64 = 4;
@@ -310,11 +310,11 @@ mod tests {
 
     #[test]
     fn bodies_leave_most_of_the_memory_to_others() {
-        let memory = MessageMemory::new(90);
+        let memory = MessageMemory::new(120);
         let (mut body, mut header) = (memory.claim(), memory.claim());
         assert!(body.grow_body_to(30) && !body.grow_body_to(31));
         assert!(body.grow_body_to(20), "what it has is enough");
-        assert!(header.grow_to(60));
+        assert!(header.grow_to(90));
     }
 
     #[test]

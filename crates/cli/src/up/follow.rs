@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use sekisho_compile::Diagnostic;
 use sekisho_compile::files::Demo;
 use sekisho_policy::event::ConfigState;
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::gateways::Gateways;
 use super::secrets::Secrets;
 use super::watch::Watch;
-use crate::objects::{Compiled, is_readable};
+use crate::objects::{Compiled, probe};
 
 /// So often is tried again what could not be put in force although its objects are good, such as a port that is taken.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -56,7 +56,8 @@ impl Follower {
         metrics: &Metrics,
         health: &Health,
     ) -> Result<Self> {
-        ensure!(is_readable(&path), "{} cannot be read", path.display());
+        probe(&path)
+            .with_context(|| format!("the objects in {} cannot be read", path.display()))?;
         let kept = state.all_last_good();
         let names: Vec<ObjectRef> = kept
             .iter()
@@ -150,7 +151,7 @@ impl Follower {
     }
 
     async fn reload(&mut self, gateways: &Gateways, drain: Duration) -> Failures {
-        let readable = is_readable(&self.path);
+        let readable = probe(&self.path).is_ok();
         gateways
             .set_config_state(if readable {
                 ConfigState::Current

@@ -6,6 +6,7 @@ mod ambiguities;
 mod clients;
 mod corpus;
 mod country;
+mod dkim;
 mod engines;
 mod interop;
 mod mechanisms;

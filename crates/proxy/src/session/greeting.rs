@@ -37,6 +37,7 @@ impl<S: Transport> Session<S> {
         // It may have taken long enough for the client to talk meanwhile.
         self.hear_early_talk().await;
         if asks && heard != self.facts.before_greeting && refused(&judged).is_none() {
+            self.take_back(judged).await;
             return self.welcome().await;
         }
         self.say_welcome(&live, judged)

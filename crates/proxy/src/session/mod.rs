@@ -381,6 +381,13 @@ impl<S: Transport> Session<S> {
         judged
     }
 
+    /// What was judged is judged anew: so that it counts once.
+    async fn take_back(&self, judged: Judged) {
+        if let Some(receipt) = judged.receipt {
+            self.shared.engine.give_back(receipt).await;
+        }
+    }
+
     fn account_name(&self) -> Option<&Account> {
         self.account.as_ref().map(|account| &account.name)
     }

@@ -190,13 +190,6 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    /// It is known whose login it is, and it is judged anew: so that it counts once.
-    async fn take_back(&self, asked: Judged) {
-        if let Some(receipt) = asked.receipt {
-            self.shared.engine.give_back(receipt).await;
-        }
-    }
-
     async fn check(&self, live: &Live, presented: &Presented) -> Verdict {
         live.backends.check(presented, &self.asking(live)).await
     }
