@@ -270,12 +270,12 @@ fn config(args: &Control) -> operator::Config {
     }
 }
 
-/// Deletes old records every hour until the process drains.
+/// Deletes old records now and then until the process drains.
 async fn keep_house(store: Store, clock: Clock, retention: Millis, shutdown: Shutdown) {
     loop {
         housekeeping::forget_old_records(&store, &clock, retention).await;
         tokio::select! {
-            () = sleep(housekeeping::EVERY) => {}
+            () = sleep(housekeeping::every(retention)) => {}
             () = shutdown.draining() => return,
         }
     }

@@ -1,4 +1,4 @@
-//! What is done every hour: old records go, and certificates that come to their end are made anew.
+//! What is done now and then: old records go, and certificates that come to their end are made anew.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::gateways::Gateways;
 
-pub(crate) const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often: a tenth of how long records are kept, so that they go little by little and are hardly older than was promised; but at
+/// least once an hour, and at most every ten seconds.
+pub(crate) fn every(retention: Millis) -> Duration {
+    const LEAST: Duration = Duration::from_secs(10);
+    const MOST: Duration = Duration::from_secs(60 * 60);
+    Duration::from_millis(retention.0 / 10).clamp(LEAST, MOST)
+}
 
 /// Deletes the records of the ledger that are older than they are to be kept.
 pub(crate) async fn forget_old_records(store: &Store, clock: &Clock, retention: Millis) {
@@ -31,7 +37,7 @@ pub(crate) async fn forget_old_records(store: &Store, clock: &Clock, retention: 
 /// Keeps house until the process drains.
 pub(super) async fn run(gateways: Arc<Gateways>, store: Store, retention: Millis) {
     let shared = gateways.shared();
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(every(retention));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once: a process that is started every morning prunes as well.
     loop {
@@ -41,5 +47,17 @@ pub(super) async fn run(gateways: Arc<Gateways>, store: Store, retention: Millis
         }
         forget_old_records(&store, &shared.clock, retention).await;
         gateways.reload_certificates().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_go_soon_after_their_time() {
+        for (kept, seconds) in [(720 * 3600, 3600), (3600, 360), (60, 10), (0, 10)] {
+            assert_eq!(every(Millis::from_secs(kept)).as_secs(), seconds, "{kept}");
+        }
     }
 }

@@ -4,18 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sekisho_testkit::{Peer, Sink};
+use sekisho_testkit::Peer;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
 use crate::world::{BEGINNING, Objects, World};
-
-async fn started(objects: &mut Objects) -> (World, Sink) {
-    let sink = Sink::start().await;
-    let hops = [("U".to_owned(), sink.address())].into();
-    (World::start(objects, &hops, &[]).await.unwrap(), sink)
-}
 
 /// What OpenSSL's client says of the certificate that it is shown when it asks for `name`, if that one must be `trusted`'s and for `host`.
 async fn verified(at: SocketAddr, starts: &[&str], name: &str, trusted: &Path, host: &str) -> bool {
@@ -47,7 +41,7 @@ async fn each_name_gets_its_own_certificate() {
             { "name": "submissions", "port": 0, "tls": "Implicit", "certificates": certificates },
         ] }),
     );
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     for (listener, starts) in [
         ("submission", &["-starttls", "smtp"][..]),
         ("submissions", &[]),
@@ -89,7 +83,7 @@ async fn places_are_shared_out_by_the_addresses_that_a_load_balancer_tells() {
     objects.set("gateway", "", &json!({ "limits": limits }));
     let from = json!({ "proxyFrom": ["127.0.0.0/8"] });
     objects.set("listener", "", &from);
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let address = world.gateway.address("submission").await.unwrap();
     let connect = async |client: [u8; 4], port: u16| -> Peer<TcpStream> {
         let mut peer = Peer::connect(address).await;

@@ -10,11 +10,6 @@ use tokio::net::TcpStream;
 
 use crate::world::{Objects, World};
 
-async fn started(objects: &mut Objects, sink: &Sink) -> World {
-    let hops = [("U".to_owned(), sink.address())].into();
-    World::start(objects, &hops, &[]).await.unwrap()
-}
-
 async fn hello(world: &World, listener: &str) -> Peer<TcpStream> {
     let mut client = Peer::connect(world.gateway.address(listener).await.unwrap()).await;
     client.reply(220).await;
@@ -25,7 +20,7 @@ async fn hello(world: &World, listener: &str) -> Peer<TcpStream> {
 #[tokio::test]
 async fn a_message_passes_over_the_loopback() {
     let sink = Sink::start().await;
-    let world = started(&mut Objects::new(), &sink).await;
+    let world = World::before(&mut Objects::new(), &sink).await;
     let mut client = hello(&world, "submission").await;
     client.ask("MAIL FROM:<taro@example.jp>", 250).await;
     client.ask("RCPT TO:<hanako@example.net>", 250).await;
@@ -49,7 +44,7 @@ async fn a_message_passes_over_the_loopback() {
 async fn listeners_come_and_go_with_snapshots_and_sessions_stay() {
     let sink = Sink::start().await;
     let mut objects = Objects::new();
-    let world = started(&mut objects, &sink).await;
+    let world = World::before(&mut objects, &sink).await;
     let before = world.gateway.address("submission").await.unwrap();
     let mut old = hello(&world, "submission").await;
 
@@ -90,7 +85,7 @@ async fn listeners_come_and_go_with_snapshots_and_sessions_stay() {
 async fn what_cannot_be_put_in_force_changes_nothing() {
     let sink = Sink::start().await;
     let mut objects = Objects::new();
-    let world = started(&mut objects, &sink).await;
+    let world = World::before(&mut objects, &sink).await;
     let first = world.seal(&mut objects).unwrap();
     objects.set("SubmissionPolicy", "all", &json!({ "maxSize": 100 }));
     let second = world.seal(&mut objects).unwrap();
@@ -168,7 +163,7 @@ async fn configuration_that_cannot_be_read_is_what_the_gateway_says_it_is() {
         "",
         &json!({ "onUnavailable": { "config": "Refuse" } }),
     );
-    let world = started(&mut objects, &sink).await;
+    let world = World::before(&mut objects, &sink).await;
     let mut client = hello(&world, "submission").await;
     world.gateway.set_config_state(ConfigState::Unavailable);
     client.ask("MAIL FROM:<taro@example.jp>", 451).await;
@@ -179,7 +174,7 @@ async fn configuration_that_cannot_be_read_is_what_the_gateway_says_it_is() {
 #[tokio::test]
 async fn a_drain_ends_idle_sessions_at_once_and_cuts_the_others_short_at_its_deadline() {
     let sink = Sink::start().await;
-    let world = started(&mut Objects::new(), &sink).await;
+    let world = World::before(&mut Objects::new(), &sink).await;
     let address = world.gateway.address("submission").await.unwrap();
     let mut idle = hello(&world, "submission").await;
     let mut busy = hello(&world, "submission").await;
@@ -214,7 +209,7 @@ async fn sources_of_the_cluster_are_not_gone_by() {
         &json!({ "key": ["Source"], "limits": [{ "unit": "Messages", "count": 1, "per": 3_600_000 }],
             "onExceed": "Reject" }),
     );
-    let world = started(&mut objects, &sink).await;
+    let world = World::before(&mut objects, &sink).await;
     // Health checks connect and go; they are no evidence.
     for _ in 0..25 {
         hello(&world, "submission").await;

@@ -15,12 +15,6 @@ use crate::world::{Objects, World};
 /// What nothing here takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn started(objects: &mut Objects) -> (World, Sink) {
-    let sink = Sink::start().await;
-    let hops = [("U".to_owned(), sink.address())].into();
-    (World::start(objects, &hops, &[]).await.unwrap(), sink)
-}
-
 /// A session of a client at `source`; what is said first is left to be read.
 fn client(world: &World, source: &str) -> Peer<DuplexStream> {
     let (client, server) = Peer::in_memory();
@@ -40,7 +34,7 @@ async fn who_takes_every_connection_leaves_room_for_others() {
     let mut objects = Objects::new();
     let limits = json!({ "connections": 20, "connectionsPerSource": 20 });
     objects.set("gateway", "", &json!({ "limits": limits }));
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let mut greedy = Vec::new();
     for port in 1..=16 {
         let mut one = client(&world, &format!("203.0.113.9:{port}"));
@@ -64,7 +58,7 @@ async fn a_front_does_not_fill_up_for_its_clients() {
     let limits = json!({ "connectionsPerSource": 1 });
     objects.set("gateway", "", &json!({ "limits": limits }));
     objects.set("listener", "", &json!({ "xclientFrom": ["192.0.2.40/32"] }));
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let mut kept = Vec::new();
     for at in 1..=3 {
         let mut one = client(&world, &format!("192.0.2.40:{at}"));
@@ -123,7 +117,7 @@ const EARLY_TALKERS: &str =
 #[tokio::test(start_paused = true)]
 async fn where_a_rule_asks_for_it_a_greeting_waits_for_who_talks_before_it() {
     let mut objects = Objects::new();
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let began = Instant::now();
     client(&world, "203.0.113.9:1").reply(220).await;
     assert_eq!(began.elapsed(), Duration::ZERO, "nobody asks");
@@ -147,7 +141,7 @@ async fn where_a_rule_asks_for_it_a_greeting_waits_for_who_talks_before_it() {
 async fn a_tls_port_ends_what_is_no_tls() {
     let mut objects = Objects::new();
     objects.set("listener", "", &json!({ "tls": "Implicit" }));
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let address = world.gateway.address("submission").await.unwrap();
     // TLS 1.1 (RFC 4346) with one CBC suite, and a hello of SSL 2 that offers SSL 3.
     let mut tls_1_1 = vec![22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
@@ -177,7 +171,7 @@ async fn a_tls_port_ends_what_is_no_tls() {
 async fn a_session_outlives_its_certificate_and_its_snapshot() {
     let mut objects = Objects::new();
     objects.set("listener", "", &json!({ "tls": "StartTls" }));
-    let (world, sink) = started(&mut objects).await;
+    let (world, sink) = World::before_a_sink(&mut objects).await;
     let mut old = client(&world, "203.0.113.9:1");
     old.reply(220).await;
     old.ask("EHLO pc.example.jp", 250).await;
@@ -209,7 +203,7 @@ async fn a_message_that_finds_no_room_makes_room_for_others() {
     let mut objects = Objects::new();
     let limits = json!({ "maxBufferedBytes": 320 * 1024 });
     objects.set("gateway", "", &json!({ "limits": limits }));
-    let (world, sink) = started(&mut objects).await;
+    let (world, sink) = World::before_a_sink(&mut objects).await;
     let mut large = Vec::new();
     for port in 1..=2 {
         let mut one = client(&world, &format!("203.0.113.9:{port}"));
@@ -257,7 +251,7 @@ async fn a_drain_does_not_wait_for_the_tarpit() {
     let mut objects = Objects::new();
     let tarpit = json!({ "mode": "Delay", "after": 1, "delay": 600_000, "maxDelay": 600_000 });
     objects.set("gateway", "", &json!({ "limits": { "tarpit": tarpit } }));
-    let (world, _sink) = started(&mut objects).await;
+    let (world, _sink) = World::before_a_sink(&mut objects).await;
     let mut sunk = client(&world, "203.0.113.9:1");
     sunk.reply(220).await;
     sunk.say("NONSENSE").await;
@@ -281,7 +275,7 @@ async fn a_drain_does_not_wait_for_the_tarpit() {
 /// Idle sessions end at once, those within a transaction at the deadline and not before; time is the runtime's.
 #[tokio::test(start_paused = true)]
 async fn a_drain_keeps_its_deadline() {
-    let (world, _sink) = started(&mut Objects::new()).await;
+    let (world, _sink) = World::before_a_sink(&mut Objects::new()).await;
     let mut idle = client(&world, "203.0.113.9:1");
     let mut busy = client(&world, "203.0.113.9:2");
     for one in [&mut idle, &mut busy] {

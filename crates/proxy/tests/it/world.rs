@@ -15,6 +15,7 @@ use sekisho_proxy::{
 };
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
+use sekisho_testkit::Sink;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -265,6 +266,17 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// In front of a next hop that takes everything.
+    pub(crate) async fn before_a_sink(objects: &mut Objects) -> (Self, Sink) {
+        let sink = Sink::start().await;
+        (Self::before(objects, &sink).await, sink)
+    }
+
+    pub(crate) async fn before(objects: &mut Objects, sink: &Sink) -> Self {
+        let hops = [("U".to_owned(), sink.address())].into();
+        Self::start(objects, &hops, &[]).await.unwrap()
+    }
+
     pub(crate) async fn start(
         objects: &mut Objects,
         hops: &BTreeMap<String, SocketAddr>,

@@ -34,18 +34,26 @@ impl Stage {
     }
 }
 
-#[tokio::test]
-async fn the_connection_of_a_login_serves_that_session_alone() {
-    let hop = Hop::new().await;
-    let mut stage = Stage::to(&hop);
-    let serve = async {
-        let mut peer = hop.serve(AUTH).await;
+impl Hop {
+    /// A good login, and two messages.
+    async fn welcomes_and_takes_two(&self) -> Peer<TcpStream> {
+        let mut peer = self.serve(AUTH).await;
         peer.expect(PLAIN).await;
         peer.say("235 2.7.0 Welcome").await;
         for _ in 0..2 {
             receive(&mut peer).await;
             peer.say("250 ok").await;
         }
+        peer
+    }
+}
+
+#[tokio::test]
+async fn the_connection_of_a_login_serves_that_session_alone() {
+    let hop = Hop::new().await;
+    let mut stage = Stage::to(&hop);
+    let serve = async {
+        let mut peer = hop.welcomes_and_takes_two().await;
         let mut other = hop.serve(AUTH).await;
         receive(&mut other).await;
         other.say("250 ok").await;
@@ -155,22 +163,14 @@ async fn the_connection_of_a_login_may_be_as_old_as_its_session() {
         ..Deadlines::default()
     };
     let stage = Stage::within(&hop, hasty);
-    let serve = async {
-        let mut peer = hop.serve(AUTH).await;
-        peer.expect(PLAIN).await;
-        peer.say("235 2.7.0 Welcome").await;
-        for _ in 0..2 {
-            receive(&mut peer).await;
-            peer.say("250 ok").await;
-        }
-    };
+    let serve = hop.welcomes_and_takes_two();
     let send = async {
         assert_eq!(stage.log_in().await.unwrap(), LoginAnswer::Accepted);
         for _ in 0..2 {
             assert!(matches!(stage.send().await, End::Accepted(_)));
         }
     };
-    tokio::join!(serve, send);
+    let (_peer, ()) = tokio::join!(serve, send);
 }
 
 #[tokio::test]
