@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_budget_sends_messages_to_files() {
-        let budget = MessageMemory::new(30);
+        let budget = MessageMemory::new(40);
         let first = hold(&[b"12345678"], 1000, &budget).await;
         assert!(first.file.is_none());
         assert!(hold(&[b"12345678"], 1000, &budget).await.file.is_some());
