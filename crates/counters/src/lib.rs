@@ -2,24 +2,30 @@
 //!
 //! The promise: **a limit of N in W admits at most N in any window of length W**, whatever the schedule and whatever the clock
 //! does. The price is the resolution: what was used comes back at most W/64 late (see [`memory::RESOLUTION`]), never early.
-//! Time is what callers say; where it steps back, the latest time ever said goes on counting until they have caught up.
+//! In memory, time is what callers say; where it steps back, the latest time ever said goes on counting until they have caught up.
+//! In Redis, time is the server's: callers with wrong clocks change nothing, and what they are told of times is by their own.
 #![warn(missing_docs)]
 
 pub mod memory;
 mod receipt;
+pub mod redis;
 
-use sekisho_policy::{Op, Results, Timestamp, Unavailable};
+use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
 
 pub use memory::{Limits, Sizes};
 pub use receipt::Receipt;
+pub use redis::Redis;
 
 use memory::Memory;
+use receipt::Held;
 
 /// Counters of one gateway or of one process. An enum, so that a caller is never generic over where counting happens.
 #[derive(Debug)]
 pub enum Counters {
     /// In this process: gone with it, and shared with no other.
     Memory(Memory),
+    /// In Redis: shared by all who ask the same server under the same key.
+    Redis(Box<Redis>),
 }
 
 impl Counters {
@@ -27,6 +33,15 @@ impl Counters {
     #[must_use]
     pub fn memory(limits: Limits) -> Self {
         Self::Memory(Memory::new(limits))
+    }
+
+    /// Counters in Redis. While it does not answer, what counts alone does so within `alone`. Must be called within a runtime
+    /// of tokio.
+    ///
+    /// # Errors
+    /// What cannot be a server, or TLS material that cannot be read. A server that cannot be reached is no error.
+    pub fn redis(setup: redis::Setup, alone: Limits) -> Result<Self, redis::Defect> {
+        Redis::new(setup, alone).map(|redis| Self::Redis(Box::new(redis)))
     }
 
     /// Applies the operations of one call at `now` and answers in their order.
@@ -45,21 +60,49 @@ impl Counters {
     ) -> Result<(Results, Option<Receipt>), Unavailable> {
         match self {
             Self::Memory(memory) => memory.apply(now, ops),
+            // A session's task holds this future, and most sessions wait for no counter.
+            Self::Redis(redis) => Box::pin(redis.apply(now, ops)).await,
+        }
+    }
+
+    /// Applies the operations in this process alone, because the shared counters did not answer. `None` where counting is in
+    /// this process anyway, or where these counters do not answer either.
+    pub fn apply_alone(&self, now: Timestamp, ops: &[Op]) -> Option<(Results, Option<Receipt>)> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(redis) => redis.apply_alone(now, ops).ok(),
         }
     }
 
     /// Takes back what one call added, as far as it is still remembered. A receipt is used up by it, so nothing comes back twice.
     pub async fn give_back(&self, receipt: Receipt) {
-        match self {
-            Self::Memory(memory) => memory.give_back(receipt),
+        match (self, receipt) {
+            (Self::Memory(memory), Receipt(Held::Memory(charges))) => memory.give_back(charges),
+            // Counted in Redis by what was there before these counters; it fades.
+            (Self::Memory(_), Receipt(Held::Redis(_))) => {}
+            (Self::Redis(redis), receipt) => Box::pin(redis.give_back(receipt)).await,
         }
     }
 
-    /// What the counters hold, for metrics.
+    /// What the counters of this process hold, for metrics.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         match self {
             Self::Memory(memory) => memory.sizes(),
+            Self::Redis(redis) => redis.sizes(),
         }
+    }
+}
+
+fn key_of(op: &Op) -> &Key {
+    match op {
+        Op::Gate { key, .. }
+        | Op::Meter { key, .. }
+        | Op::Read { key, .. }
+        | Op::Distinct { key, .. }
+        | Op::Count { key, .. }
+        | Op::Lock { key, .. }
+        | Op::Locked { key }
+        | Op::Clear { key } => key,
     }
 }

@@ -1,30 +1,28 @@
 //! Proof of what one call added, good for giving it back once.
 
-use sekisho_policy::Key;
+use crate::memory;
+use crate::redis;
 
 /// What the gates and meters of one call added.
 ///
 /// It cannot be cloned and giving it back consumes it, so that nothing comes back twice. Dropping it keeps the charge,
 /// which is what `Attempts` want.
 #[derive(Debug)]
-pub struct Receipt {
-    pub(crate) charges: Vec<Charge>,
-}
+pub struct Receipt(pub(crate) Held);
 
-/// One addition to one tally.
+/// Where it was added.
 #[derive(Debug)]
-pub(crate) struct Charge {
-    pub(crate) key: Key,
-    pub(crate) hash: u64,
-    /// Which life of the key was charged: a tally that was cleared or forgotten since owes nothing.
-    pub(crate) born: u64,
-    /// The time under which it was counted.
-    pub(crate) at: u64,
-    pub(crate) cost: u64,
+pub(crate) enum Held {
+    Memory(Vec<memory::Charge>),
+    Redis(Vec<redis::Charge>),
 }
 
 impl Receipt {
-    pub(crate) fn of(charges: Vec<Charge>) -> Option<Self> {
-        (!charges.is_empty()).then_some(Self { charges })
+    pub(crate) fn of_memory(charges: Vec<memory::Charge>) -> Option<Self> {
+        (!charges.is_empty()).then_some(Self(Held::Memory(charges)))
+    }
+
+    pub(crate) fn of_redis(charges: Vec<redis::Charge>) -> Option<Self> {
+        (!charges.is_empty()).then_some(Self(Held::Redis(charges)))
     }
 }

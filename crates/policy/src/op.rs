@@ -190,4 +190,31 @@ pub struct Unavailable {
     pub dependency: String,
     /// What happened.
     pub why: String,
+    /// The same as a word.
+    #[serde(default)]
+    pub cause: Cause,
+    /// What counters of this process answered instead to [`crate::Plan::ops_alone`], if there are any. Rules that count alone
+    /// meanwhile (`LocalOnly`) and login guards are judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Results>,
+}
+
+/// Why counters could not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// They hold as much as they may.
+    #[default]
+    Full,
+    /// There was no answer in time.
+    Timeout,
+    /// There is no connection.
+    Connection,
+    /// They refuse: out of memory, no rights, not the one that is written to.
+    Refused,
+    /// What they hold or say is not what it should be.
+    Protocol,
+    /// They failed again and again, and are not asked for a while.
+    Open,
+    /// Too many calls wait for them already.
+    Crowded,
 }

@@ -2,14 +2,15 @@
 
 use std::sync::MutexGuard;
 
+use sekisho_policy::op::Cause;
 use sekisho_policy::{Key, Op, Outcome, Results, Unavailable};
 use smallvec::SmallVec;
 
+use super::charge::Charge;
 use super::clock::Moment;
 use super::shard::{Place, Shard};
 use super::{Memory, shard_of};
-use crate::Receipt;
-use crate::receipt::Charge;
+use crate::{Receipt, key_of};
 
 /// Calls are small: a few rules with a few limits each.
 const USUAL: usize = 8;
@@ -65,7 +66,7 @@ impl<'a> Call<'a> {
         if passed && self.homeless > 0 {
             return Err(self.out_of_keys());
         }
-        Ok((results, Receipt::of(self.charges)))
+        Ok((results, Receipt::of_memory(self.charges)))
     }
 
     fn judge_gates(&self, outcomes: &mut [Outcome]) {
@@ -227,19 +228,8 @@ impl<'a> Call<'a> {
                 self.memory.budget.limits().keys,
                 self.homeless
             ),
+            cause: Cause::Full,
+            alone: None,
         }
-    }
-}
-
-fn key_of(op: &Op) -> &Key {
-    match op {
-        Op::Gate { key, .. }
-        | Op::Meter { key, .. }
-        | Op::Read { key, .. }
-        | Op::Distinct { key, .. }
-        | Op::Count { key, .. }
-        | Op::Lock { key, .. }
-        | Op::Locked { key }
-        | Op::Clear { key } => key,
     }
 }

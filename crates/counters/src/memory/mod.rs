@@ -6,6 +6,7 @@
 
 mod budget;
 mod call;
+mod charge;
 mod clock;
 mod lock;
 mod members;
@@ -25,6 +26,7 @@ use call::Call;
 use clock::{Clock, Moment};
 use shard::Shard;
 
+pub(crate) use charge::Charge;
 pub use members::MAX_MEMBERS;
 pub use tally::RESOLUTION;
 
@@ -121,8 +123,8 @@ impl Memory {
         Call::begin(self, moment, ops).run()
     }
 
-    pub(crate) fn give_back(&self, receipt: Receipt) {
-        for charge in receipt.charges {
+    pub(crate) fn give_back(&self, charges: Vec<Charge>) {
+        for charge in charges {
             let mut shard = self.lock(shard_of(charge.hash));
             if let Some(tally) = shard.tallies.find_mut(charge.hash, &charge.key)
                 && tally.born() == charge.born

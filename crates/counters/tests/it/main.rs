@@ -1,9 +1,10 @@
-//! One contract suite for every implementation, and what is special to the one in memory.
+//! One contract suite for every implementation, and what is special to each.
 
 mod contract;
 mod memory;
 mod model;
 mod ops;
+mod redis;
 mod windows;
 
 use sekisho_counters::{Counters, Limits};

@@ -283,3 +283,23 @@ fn threads_together_get_the_limit_and_no_more() {
         );
     }
 }
+
+#[test]
+fn windows_at_the_ends_of_time_do_not_overflow() {
+    let counters = small(10, 10);
+    let end = u64::MAX - 1;
+    let (results, receipt) = run(counters.apply(
+        Timestamp(end),
+        &[gate("z", 1, 1, u64::MAX), lock("z", u64::MAX, 2, u64::MAX)],
+    ))
+    .unwrap();
+    assert_eq!(results.0, [passed(1), until(u64::MAX)]);
+    run(counters.give_back(receipt.expect("charged")));
+    assert_eq!(
+        apply(&counters, end, &[distinct("z", 1, u64::MAX)]).unwrap(),
+        [Outcome::Total(1)]
+    );
+    let instant = [gate("instant", 1, 1, 0)];
+    assert_eq!(apply(&counters, end, &instant).unwrap(), [passed(1)]);
+    assert_eq!(apply(&counters, end, &instant).unwrap(), [passed(1)]);
+}

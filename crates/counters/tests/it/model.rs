@@ -3,12 +3,24 @@
 /// How far behind the latest time a reading may be and still be held to its own word.
 const LATE: u64 = 60_000;
 
+/// Whose clocks are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    /// Many callers', each a little off: what is late is judged by its own time, and the latest of all goes on counting.
+    #[default]
+    Callers,
+    /// One server's: where it steps back, time stands still for a key until it has caught up.
+    Server,
+}
+
 /// One addition.
 #[derive(Clone, Debug)]
 struct Added {
     key: usize,
     cost: u64,
     time: Times,
+    /// The latest that this key was ever added to at, this addition included.
+    of_key: u64,
 }
 
 /// When something happened.
@@ -24,11 +36,19 @@ struct Times {
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    clocks: Clocks,
     now: Times,
     added: Vec<Option<Added>>,
 }
 
 impl Model {
+    pub(crate) fn new(clocks: Clocks) -> Self {
+        Self {
+            clocks,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn clock_reads(&mut self, now: u64) {
         self.now.elapsed += now.saturating_sub(self.now.said);
         self.now.latest = self.now.latest.max(now);
@@ -41,12 +61,16 @@ impl Model {
             key,
             cost,
             time: self.now,
+            of_key: self.time_of(key),
         }));
         self.added.len() - 1
     }
 
     pub(crate) fn give_back(&mut self, name: usize) {
-        self.added[name] = None;
+        // That something was added then is not forgotten.
+        if let Some(added) = &mut self.added[name] {
+            added.cost = 0;
+        }
     }
 
     pub(crate) fn clear(&mut self, key: usize) {
@@ -58,28 +82,45 @@ impl Model {
     /// The most that the window ending now holds, by each notion of time that can be asked of it.
     pub(crate) fn must_hold(&self, key: usize, window: u64) -> u64 {
         let now = self.now;
-        let by_elapsed = self.sum(key, |time| now.elapsed - time.elapsed < window);
-        let by_latest = self.sum(key, |time| now.latest - time.latest < window);
+        let by_elapsed = self.sum(key, |added| now.elapsed - added.time.elapsed < window);
+        if self.clocks == Clocks::Server {
+            let time = self.time_of(key);
+            return by_elapsed.max(self.sum(key, |added| time - added.of_key < window));
+        }
+        let by_latest = self.sum(key, |added| now.latest - added.time.latest < window);
         let is_late = now.latest - now.said > window.min(LATE);
-        let by_reading = self.sum(key, |time| {
-            !is_late && now.said.abs_diff(time.said) < window
+        let by_reading = self.sum(key, |added| {
+            !is_late && now.said.abs_diff(added.time.said) < window
         });
         by_elapsed.max(by_latest).max(by_reading)
     }
 
     /// The most that may be counted: what is a 64th of the window older still counts, and a late caller sees all that it saw.
     pub(crate) fn may_hold(&self, key: usize, window: u64) -> u64 {
+        let grain = window.div_ceil(64);
+        if self.clocks == Clocks::Server {
+            let time = self.time_of(key);
+            return self.sum(key, |added| added.of_key + window + grain > time);
+        }
         let judged = self
             .now
             .said
             .max(self.now.latest - window.min(LATE).min(self.now.latest));
-        let grain = window.div_ceil(64);
-        self.sum(key, |time| time.latest + window + grain > judged)
+        self.sum(key, |added| added.time.latest + window + grain > judged)
     }
 
-    fn sum(&self, key: usize, counts: impl Fn(Times) -> bool) -> u64 {
+    /// The time that it is for a key whose server's clock stepped back.
+    fn time_of(&self, key: usize) -> u64 {
         let all = self.added.iter().flatten();
-        all.filter(|added| added.key == key && counts(added.time))
+        let of_key = all
+            .filter(|added| added.key == key)
+            .map(|added| added.of_key);
+        of_key.fold(self.now.said, u64::max)
+    }
+
+    fn sum(&self, key: usize, counts: impl Fn(&Added) -> bool) -> u64 {
+        let all = self.added.iter().flatten();
+        all.filter(|added| added.key == key && counts(added))
             .map(|added| added.cost)
             .sum()
     }

@@ -1,8 +1,10 @@
-//! Short ways to write operations, and a runtime that is only there to poll.
+//! Short ways to write operations, and the runtime.
 
 use std::future::Future;
+use std::sync::LazyLock;
 
 use sekisho_policy::{Item, Key, Millis, Op, Outcome, Timestamp};
+use tokio::runtime::Runtime;
 
 pub(crate) fn key(name: &str) -> Key {
     Key::new(name.as_bytes())
@@ -83,9 +85,12 @@ fn item_of(number: u32) -> Item {
     u128::from(number).to_be_bytes()
 }
 
+/// Runs a future on the one runtime of this process, where connections go on living between calls.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime")
-        .block_on(future)
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all();
+        builder.build().expect("a runtime")
+    });
+    RUNTIME.block_on(future)
 }

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::{Op, Outcome, Timestamp};
 
-use crate::model::Model;
+use crate::model::{Clocks, Model};
 use crate::ops::*;
 
 const KEYS: [&str; 3] = ["one", "two", "three"];
@@ -88,16 +88,20 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 100_000,
+        max_shrink_iters: if cases < 1_000 { 1_000 } else { 100_000 },
         ..Config::default()
     })
 }
 
 /// At most N in any window of W, nothing refused that the resolution does not explain, and every total between the two.
-pub(crate) fn random_schedules_keep_the_promise(make: impl Fn() -> Counters) {
-    runner(4_000)
+pub(crate) fn random_schedules_keep_the_promise(
+    cases: u32,
+    clocks: Clocks,
+    make: impl Fn() -> Counters,
+) {
+    runner(cases)
         .run(&schedules(), |schedule| {
-            Trial::new(make(), &schedule).run(&schedule.steps)
+            Trial::new(make(), clocks, &schedule).run(&schedule.steps)
         })
         .expect("the property holds");
 }
@@ -112,10 +116,10 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(counters: Counters, schedule: &Schedule) -> Self {
+    fn new(counters: Counters, clocks: Clocks, schedule: &Schedule) -> Self {
         Self {
             counters,
-            model: Model::default(),
+            model: Model::new(clocks),
             now: schedule.start,
             windows: schedule.windows,
             receipts: Vec::new(),
@@ -252,7 +256,7 @@ impl Trial {
 }
 
 /// A gate that is full passes at `retry_at` and not a millisecond before, if nothing else comes.
-pub(crate) fn retry_at_is_the_first_moment(make: impl Fn() -> Counters) {
+pub(crate) fn retry_at_is_the_first_moment(cases: u32, make: impl Fn() -> Counters) {
     let charges = prop::collection::vec((0u64..3_000, 1u64..6), 1..80);
     let strategy = (charges, 1u64..40_000, 1u64..30, 1u64..30, 0u64..50_000);
     let check = |(charges, window, cost, limit, mut now): (Vec<(u64, u64)>, u64, u64, u64, u64)| {
@@ -286,7 +290,7 @@ pub(crate) fn retry_at_is_the_first_moment(make: impl Fn() -> Counters) {
         }
         Ok(())
     };
-    runner(1_000)
+    runner(cases)
         .run(&strategy, check)
         .expect("the property holds");
 }

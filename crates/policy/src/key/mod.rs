@@ -14,7 +14,7 @@ use crate::op::Key;
 use crate::snapshot::{Kind, ObjectRef, Unit};
 use crate::time::Millis;
 
-pub use read::{Parts, read};
+pub use read::{Parts, affinity, read};
 
 /// What a key counts or locks. The numbers are part of the stored keys and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +266,7 @@ mod tests {
         #[test]
         fn reading_foreign_bytes_does_not_panic(bytes: Vec<u8>) {
             let _ = read(&Key::new(&bytes));
+            let _ = affinity(&Key::new(&bytes));
         }
     }
 
@@ -281,6 +282,56 @@ mod tests {
         assert_eq!(
             read(&key).unwrap().to_string(),
             "RateLimit/mail/by-account Recipients 1h account=a@example.jp asn=unknown"
+        );
+    }
+
+    #[test]
+    fn keys_about_one_account_or_one_network_belong_together() {
+        let object = |name: &str| ObjectRef {
+            kind: Kind::RateLimit,
+            namespace: "mail".into(),
+            name: name.into(),
+        };
+        let of = |name: &str, tally, subjects: &[Subject<'_>]| {
+            affinity(&Scope::new(&object(name), tally, Millis::HOUR).key(&Subjects::of(subjects)))
+        };
+        let account = Subject::Account("a@example.jp");
+        let source = |ip: &str| Subject::Source(ip.parse().unwrap());
+        let prefix = |net: &str| Subject::Prefix(net.parse().unwrap());
+        let by_account = of("one", Tally::Recipients, &[account]);
+        assert_eq!(
+            by_account,
+            of("two", Tally::AccountLock, &[source("192.0.2.1"), account])
+        );
+        assert_ne!(
+            by_account,
+            of(
+                "one",
+                Tally::Recipients,
+                &[Subject::Account("b@example.jp")]
+            )
+        );
+        let by_network = of("one", Tally::Connections, &[source("192.0.2.1")]);
+        assert_eq!(
+            by_network,
+            of("two", Tally::SourceLock, &[prefix("192.0.2.0/24")])
+        );
+        assert_ne!(
+            by_network,
+            of("one", Tally::Connections, &[source("192.0.3.1")])
+        );
+        assert_eq!(
+            of("one", Tally::Attempts, &[source("2001:db8::1")]),
+            of("one", Tally::SourceLock, &[prefix("2001:db8::/64")])
+        );
+        let country = Subject::Country(None);
+        assert_eq!(
+            by_network,
+            of("one", Tally::Messages, &[country, source("192.0.2.7")])
+        );
+        assert_ne!(
+            of("one", Tally::Messages, &[country]),
+            of("one", Tally::Messages, &[])
         );
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::{Subject, Tally};
 use crate::event::Country;
@@ -47,6 +48,54 @@ pub fn read(key: &Key) -> Option<Parts<'_>> {
         window,
         subjects,
     })
+}
+
+/// What keys have in common that one event usually asks together: all about one account, or all about one source network (its /24
+/// or /64). A key about neither has its first subject, and one that this module did not frame all of its octets.
+///
+/// Counters that are spread over several places keep together what has the same affinity.
+#[must_use]
+pub fn affinity(key: &Key) -> SmallVec<[u8; 64]> {
+    let whole = || SmallVec::from_slice(key.as_bytes());
+    let Some(subjects) = subjects_of(key) else {
+        return whole();
+    };
+    let mut rest = Reader(subjects);
+    let (mut first, mut network) = (None, None);
+    while !rest.0.is_empty() {
+        let (Some(tag), Some(body)) = (rest.byte(), rest.framed()) else {
+            return whole();
+        };
+        let ip = match tag {
+            1 => return tagged(b'a', body),
+            2 => body,
+            3 => body.get(1..).unwrap_or_default(),
+            _ => {
+                first.get_or_insert_with(|| tagged(tag, body));
+                continue;
+            }
+        };
+        let site = ip.get(..if ip.len() == 4 { 3 } else { 8 }).unwrap_or(ip);
+        network.get_or_insert_with(|| tagged(b'n', site));
+    }
+    network.or(first).unwrap_or_else(whole)
+}
+
+fn tagged(tag: u8, body: &[u8]) -> SmallVec<[u8; 64]> {
+    let mut tagged = SmallVec::from_slice(&[tag]);
+    tagged.extend_from_slice(body);
+    tagged
+}
+
+/// The framed subjects of a key.
+fn subjects_of(key: &Key) -> Option<&[u8]> {
+    let mut rest = Reader(key.as_bytes());
+    read_kind(rest.byte()?)?;
+    rest.framed()?;
+    rest.framed()?;
+    Tally::read(rest.byte()?)?;
+    rest.take(8)?;
+    Some(rest.0)
 }
 
 impl fmt::Display for Parts<'_> {

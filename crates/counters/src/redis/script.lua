@@ -1,0 +1,269 @@
+-- All operations of one call on one slot. Nothing is written before everything was read and found whole.
+--
+-- ARGV[1] is the time in milliseconds that tests say; empty, as ever else, it is this server's.
+-- KEYS and the rest of ARGV are the operations: a letter, its numbers, and as many keys as it takes.
+-- Answers are integers, as many for each operation as it has to say; sums of CAP and times of -1 have their meaning in answer.rs.
+
+local CAP = 9007199254740991  -- 2^53 - 1: above it numbers are not exact
+local PARTS = 64              -- of a window
+local MOST = PARTS + 2        -- buckets of a tally
+local KEEP = 60000            -- ms that a key outlives what it holds, for a server whose clock steps back
+local AHEAD = 34560000000     -- ms: nothing that we wrote lies 400 days ahead
+local MEMBERS = 1024
+local HEAD, BUCKET = 22, 13   -- octets
+local now
+
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+else
+  now = tonumber(ARGV[1])
+end
+
+local function text(number) return string.format('%.0f', number) end
+
+-- Tallies: "T", version 1, an octet to spare, born (7 octets), window (6), since (6), then for each bucket its last time (6) and its
+-- sum (7). An addition before `since` is in no bucket any more.
+
+local function read_tally(raw)
+  if not raw then return { window = 0, since = 0, count = 0, last = {}, sum = {} } end
+  if type(raw) ~= 'string' then return nil end
+  local count = (#raw - HEAD) / BUCKET
+  if count < 1 or count > MOST or count % 1 ~= 0 or raw:sub(1, 3) ~= 'T\1\0' then return nil end
+  local born, window, since = struct.unpack('>I7I6I6', raw, 4)
+  local flat = { struct.unpack('>' .. string.rep('I6I7', count), raw, HEAD + 1) }
+  local tally = { born = born, window = window, since = since, count = count, last = {}, sum = {} }
+  local before = since - 1
+  for at = 1, count do
+    local last, sum = flat[2 * at - 1], flat[2 * at]
+    if last <= before or sum > CAP then return nil end
+    tally.last[at], tally.sum[at], before = last, sum, last
+  end
+  if before > now + AHEAD then return nil end
+  return tally
+end
+
+local function write_tally(key, tally)
+  local flat = {}
+  for at = 1, tally.count do
+    flat[2 * at - 1], flat[2 * at] = tally.last[at], tally.sum[at]
+  end
+  local format = '>c3I7I6I6' .. string.rep('I6I7', tally.count)
+  local raw = struct.pack(format, 'T\1\0', tally.born, tally.window, tally.since, unpack(flat))
+  local left = tally.last[tally.count] - now + tally.window + KEEP
+  redis.call('SET', key, raw, 'PX', text(math.max(left, 1)))
+end
+
+-- Time does not go back for a tally, whatever this server's clock does.
+local function time_of(tally) return math.max(now, tally.last[tally.count] or 0) end
+
+-- The sum over the window that ends now, and the first bucket that is in it.
+local function held(tally, window)
+  local time, sum, first = time_of(tally), 0, tally.count + 1
+  for at = tally.count, 1, -1 do
+    if tally.last[at] + window <= time then break end
+    sum, first = math.min(sum + tally.sum[at], CAP), at
+  end
+  return sum, first
+end
+
+-- In how long `excess` will have left the window.
+local function relief(tally, window, first, excess)
+  local freed = 0
+  for at = first, tally.count do
+    freed = freed + tally.sum[at]
+    if freed >= excess then return tally.last[at] + window - now end
+  end
+  return -1
+end
+
+local function add(tally, born, window, cost)
+  tally.born = tally.born or born
+  tally.window = math.max(tally.window, window)
+  local time, gone = time_of(tally), 0
+  while gone < tally.count and tally.last[gone + 1] + tally.window <= time do gone = gone + 1 end
+  if gone > 0 then
+    tally.since = tally.last[gone] + 1
+    for at = 1, tally.count do
+      tally.last[at], tally.sum[at] = tally.last[at + gone], tally.sum[at + gone]
+    end
+    tally.count = tally.count - gone
+  end
+  local grain, newest = math.max(math.ceil(tally.window / PARTS), 1), tally.count
+  if newest > 0 and math.floor(tally.last[newest] / grain) == math.floor(time / grain) then
+    tally.last[newest], tally.sum[newest] = time, math.min(tally.sum[newest] + cost, CAP)
+  else
+    newest = newest + 1
+    tally.count, tally.last[newest], tally.sum[newest] = newest, time, cost
+  end
+  return time
+end
+
+local function give_back(tally, born, time, cost)
+  if tally.born ~= born or time < tally.since then return false end
+  for at = 1, tally.count do
+    if tally.last[at] >= time then
+      -- A sum that overflowed no longer knows what it holds; it stays until it fades.
+      if tally.sum[at] < CAP then tally.sum[at] = math.max(tally.sum[at] - cost, 0) end
+      return true
+    end
+  end
+  return false
+end
+
+-- Locks: "L", version 1, the end of the last one (6 octets), how many there were in a row (4).
+
+local function read_lock(raw)
+  if not raw then return { finish = 0, count = 0 } end
+  if type(raw) ~= 'string' or #raw ~= 12 or raw:sub(1, 2) ~= 'L\1' then return nil end
+  local finish, count = struct.unpack('>I6I4', raw, 3)
+  return { finish = finish, count = count }
+end
+
+local function locked(lock)
+  if lock.count > 0 and lock.finish > now then return lock.finish - now end
+  return -1
+end
+
+local function set_lock(key, lock, base, growth, max)
+  if locked(lock) > 0 then return locked(lock) end
+  local count = lock.count
+  if lock.finish + max <= now then count = 0 end
+  local length = 0
+  if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max) end
+  if length == 0 then return -1 end
+  lock.finish, lock.count = now + length, math.min(count + 1, 4294967295)
+  local raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)
+  redis.call('SET', key, raw, 'PX', text(length + max + KEEP))
+  return length
+end
+
+-- Sets of distinct items are sorted sets, by when each was last seen.
+
+local function newest_of(key)
+  local found = redis.pcall('ZRANGE', key, -1, -1, 'WITHSCORES')
+  if found.err then return nil end
+  if #found == 0 then return 0 end
+  local seen = tonumber(found[2])
+  if not seen or seen ~= seen or seen < 0 or seen > now + AHEAD then return nil end
+  return seen
+end
+
+local function see(key, item, window)
+  local time = math.max(now, newest_of(key))
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(time - window))
+  local count = redis.call('ZCARD', key)
+  local known = redis.call('ZSCORE', key, item)
+  if known or count < MEMBERS then
+    redis.call('ZADD', key, text(time), item)
+    redis.call('PEXPIRE', key, text(time - now + window + KEEP))
+    if not known then count = count + 1 end
+  end
+  return count
+end
+
+local function count_set(key, window)
+  local time = math.max(now, newest_of(key))
+  return redis.call('ZCOUNT', key, '(' .. text(time - window), '+inf')
+end
+
+-- Reads the operations, and everything that they are about.
+
+local SHAPES = { -- what it is about, numbers, keys
+  G = { 'tally', 4, 1 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
+  D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
+  X = { 'none', 0, 2 }, N = { 'none', 0, 1 },
+}
+local ops, tallies, locks, touched = {}, {}, {}, {}
+local arg, name = 2, 1
+while ARGV[arg] do
+  local kind = ARGV[arg]
+  local shape = SHAPES[kind]
+  local op = { kind = kind, key = KEYS[name], other = KEYS[name + 1] }
+  local key, whole = op.key, true
+  for at = 1, shape[2] do
+    local value = ARGV[arg + at]
+    if kind == 'D' and at == 1 then op[at] = value else op[at] = tonumber(value) end
+  end
+  if shape[1] == 'tally' and not tallies[key] then
+    tallies[key] = read_tally(redis.pcall('GET', key))
+    whole = tallies[key]
+  elseif shape[1] == 'lock' and not locks[key] then
+    locks[key] = read_lock(redis.pcall('GET', key))
+    whole = locks[key]
+  elseif shape[1] == 'set' then
+    whole = newest_of(key)
+  end
+  if not whole then return redis.error_reply('CORRUPT ' .. (name - 1)) end
+  ops[#ops + 1] = op
+  arg, name = arg + 1 + shape[2], name + shape[3]
+end
+
+-- Judges the gates by what was there before the call, and charges all of them or none.
+
+local passed, pending = true, {}
+for _, op in ipairs(ops) do
+  if op.kind == 'G' then
+    local tally, cost, limit, window = tallies[op.key], op[1], op[2], op[3]
+    local sum, first = held(tally, window)
+    local before = pending[op.key] or 0
+    op.total, op.retry = math.min(sum + before, CAP), -1
+    if sum < CAP and op.total + cost <= limit then
+      op.total, op.retry = op.total + cost, -2
+      pending[op.key] = before + cost
+    else
+      passed = false
+      local room = limit - cost - before
+      if room >= 0 then op.retry = relief(tally, window, first, sum - room) end
+    end
+  end
+end
+
+local function charge(op, born, window, cost)
+  if cost == 0 then return end
+  op.time = add(tallies[op.key], born, window, cost)
+  op.born = tallies[op.key].born
+  touched[op.key] = tallies[op.key]
+end
+
+for _, op in ipairs(ops) do
+  if op.kind == 'G' and passed then charge(op, op[4], op[3], op[1]) end
+end
+
+-- Carries out the others in their order, and answers.
+
+local out = { passed and 1 or 0 }
+local function say(...)
+  for _, number in ipairs({ ... }) do out[#out + 1] = number end
+end
+
+for _, op in ipairs(ops) do
+  local kind, key = op.kind, op.key
+  if kind == 'G' then
+    say(op.total, op.retry, op.born or 0, op.time or 0)
+  elseif kind == 'M' then
+    charge(op, op[3], op[2], op[1])
+    say((held(tallies[key], op[2])), op.born or 0, op.time or 0)
+  elseif kind == 'R' then
+    say((held(tallies[key], op[1])))
+  elseif kind == 'D' then
+    say(see(key, op[1], op[2]))
+  elseif kind == 'C' then
+    say(count_set(key, op[1]))
+  elseif kind == 'L' then
+    say(set_lock(key, locks[key], op[1], op[2], op[3]))
+  elseif kind == 'K' then
+    say(locked(locks[key]))
+  elseif kind == 'X' then
+    redis.call('DEL', key, op.other)
+    tallies[key], touched[key] = read_tally(false), nil
+  elseif kind == 'B' then
+    if give_back(tallies[key], op[1], op[2], op[3]) then touched[key] = tallies[key] end
+  elseif kind == 'N' then
+    -- A connection that breaks has this sent twice; nothing comes back twice.
+    if not redis.call('SET', key, '', 'NX', 'PX', 10000) then return out end
+  end
+end
+
+for key, tally in pairs(touched) do write_tally(key, tally) end
+return out
