@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AppliesTo, CountersType, CountryRuleSpec, Limit, LimitUnit, MailGatewaySpec, OnExceed,
-    RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
+    AppliesTo, CountryRuleSpec, Limit, LimitUnit, OnExceed, RateLimitSpec, RouteAction, RouteTo,
+    SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -11,7 +11,6 @@ use crate::view::{View, valid};
 
 /// Everything in valid objects that this version does not do.
 pub(crate) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
-    valid::<MailGatewaySpec>(objects).for_each(|view| gateway(view, out));
     valid::<SubmissionPolicySpec>(objects).for_each(|view| policy(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| country_rule(view, out));
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
@@ -26,13 +25,6 @@ fn refuse<S: Spec>(
 ) {
     let message = format!("{what} is not available in this version");
     out.push(view.error(Code::NotAvailable, field, message).mend(instead));
-}
-
-fn gateway(view: View<'_, MailGatewaySpec>, out: &mut Vec<Diagnostic>) {
-    let spec = view.spec;
-    if spec.counters.type_ == CountersType::Redis {
-        refuse(view, "counters.type", "Redis", "use Memory", out);
-    }
 }
 
 fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {

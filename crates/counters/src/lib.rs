@@ -6,12 +6,14 @@
 //! In Redis, time is the server's: callers with wrong clocks change nothing, and what they are told of times is by their own.
 #![warn(missing_docs)]
 
+mod absent;
 pub mod memory;
 mod receipt;
 pub mod redis;
 
 use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
 
+pub use absent::Absent;
 pub use memory::{Limits, Sizes};
 pub use receipt::Receipt;
 pub use redis::Redis;
@@ -26,6 +28,8 @@ pub enum Counters {
     Memory(Memory),
     /// In Redis: shared by all who ask the same server under the same key.
     Redis(Box<Redis>),
+    /// To be shared, and nobody has said where.
+    Absent(Box<Absent>),
 }
 
 impl Counters {
@@ -42,6 +46,13 @@ impl Counters {
     /// What cannot be a server, or TLS material that cannot be read. A server that cannot be reached is no error.
     pub fn redis(setup: redis::Setup, alone: Limits) -> Result<Self, redis::Defect> {
         Redis::new(setup, alone).map(|redis| Self::Redis(Box::new(redis)))
+    }
+
+    /// Counters to be shared of which is not known where, because of `why`: they do not answer. What counts alone does so within
+    /// `alone`.
+    #[must_use]
+    pub fn absent(why: &str, alone: Limits) -> Self {
+        Self::Absent(Box::new(Absent::new(why, alone)))
     }
 
     /// Applies the operations of one call at `now` and answers in their order.
@@ -62,6 +73,7 @@ impl Counters {
             Self::Memory(memory) => memory.apply(now, ops),
             // A session's task holds this future, and most sessions wait for no counter.
             Self::Redis(redis) => Box::pin(redis.apply(now, ops)).await,
+            Self::Absent(absent) => Err(absent.unavailable()),
         }
     }
 
@@ -71,6 +83,7 @@ impl Counters {
         match self {
             Self::Memory(_) => None,
             Self::Redis(redis) => redis.apply_alone(now, ops).ok(),
+            Self::Absent(absent) => absent.alone.apply(now, ops).ok(),
         }
     }
 
@@ -78,8 +91,11 @@ impl Counters {
     pub async fn give_back(&self, receipt: Receipt) {
         match (self, receipt) {
             (Self::Memory(memory), Receipt(Held::Memory(charges))) => memory.give_back(charges),
+            (Self::Absent(absent), Receipt(Held::Memory(charges))) => {
+                absent.alone.give_back(charges);
+            }
             // Counted in Redis by what was there before these counters; it fades.
-            (Self::Memory(_), Receipt(Held::Redis(_))) => {}
+            (Self::Memory(_) | Self::Absent(_), Receipt(Held::Redis(_))) => {}
             (Self::Redis(redis), receipt) => Box::pin(redis.give_back(receipt)).await,
         }
     }
@@ -90,6 +106,7 @@ impl Counters {
         match self {
             Self::Memory(memory) => memory.sizes(),
             Self::Redis(redis) => redis.sizes(),
+            Self::Absent(absent) => absent.alone.sizes(),
         }
     }
 }

@@ -172,7 +172,12 @@ fn needs(snapshot: &Snapshot) -> Vec<(&str, Kinds)> {
             .into_iter()
             .filter_map(|(name, kinds)| Some((name?, kinds)))
     });
+    let counters = snapshot.gateway.counters.secret().map(|name| {
+        let kinds: Kinds = &[&["url"]];
+        (name, kinds)
+    });
     certificates
+        .chain(counters)
         .chain(logins)
         .chain(oauth)
         .chain(authorities)

@@ -37,6 +37,9 @@ const LOGIN: &[&str] = &["username", "password", "token"];
 const OAUTH: &[&str] = &["username", "client_id", "client_secret", "refresh_token"];
 const AUTHORITIES: &[&str] = &["ca.crt"];
 const HEADER: &[&str] = &["value"];
+const COUNTERS: &[&str] = &[
+    "url", "username", "password", "ca.crt", "tls.crt", "tls.key",
+];
 /// The key of the cluster's keys in owned Secrets.
 const CLUSTER_KEYS: &str = "_cluster.jwks";
 
@@ -51,6 +54,8 @@ pub(crate) struct Needed {
     pub(crate) authorities: BTreeSet<String>,
     /// What login services are shown.
     pub(crate) headers: BTreeSet<String>,
+    /// Where counters are shared.
+    pub(crate) counters: Option<String>,
     /// Where service accounts log in: the cluster's keys.
     pub(crate) cluster_keys: Option<Known>,
 }
@@ -86,6 +91,7 @@ impl Needed {
                 .filter_map(AuthBackend::header)
                 .map(str::to_owned)
                 .collect(),
+            counters: snapshot.gateway.counters.secret().map(str::to_owned),
             cluster_keys: None,
         }
     }
@@ -97,6 +103,7 @@ impl Needed {
             .chain(&self.oauth)
             .chain(&self.authorities)
             .chain(&self.headers)
+            .chain(&self.counters)
     }
 }
 
@@ -176,11 +183,13 @@ impl Secrets {
                 &mut problems,
             );
         }
+        let shared = needed.counters.iter().cloned().collect();
         for (sources, keys, check) in [
             (&needed.logins, LOGIN, login as Check),
             (&needed.oauth, OAUTH, oauth),
             (&needed.authorities, AUTHORITIES, authorities),
             (&needed.headers, HEADER, header),
+            (&shared, COUNTERS, counters),
         ] {
             for source in sources {
                 let found = read(&api, source).await?;
@@ -385,6 +394,11 @@ fn authorities(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), S
 
 fn header(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
     require(gateway, name, values, HEADER)
+}
+
+/// Whether the rest of it serves is seen by the proxies, which go on as they were if it does not.
+fn counters(gateway: &ObjectKey, name: &str, values: &Values) -> Result<(), String> {
+    require(gateway, name, values, &["url"])
 }
 
 fn has(values: &Values, key: &str) -> bool {

@@ -27,6 +27,8 @@ pub(crate) fn decide(plan: &Plan<'_>, results: Result<&Results, &Unavailable>) -
 struct Deliberation<'p, 'a> {
     plan: &'p Plan<'a>,
     outcomes: Option<&'p [Outcome]>,
+    /// Whose outcomes they are.
+    counted: CountedBy,
     /// Whether the gates' costs were added.
     charged: bool,
     network: Network,
@@ -34,20 +36,33 @@ struct Deliberation<'p, 'a> {
     findings: Vec<Finding>,
     records: Vec<Op>,
     /// The first enforced refusal that needs no counter, and the first that counters lead to.
-    alone: Option<Refusal>,
-    counted: Option<Refusal>,
+    by_itself: Option<Refusal>,
+    by_counters: Option<Refusal>,
+}
+
+/// Who counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CountedBy {
+    /// The counters that rules are about.
+    All,
+    /// This process for itself, because those do not answer.
+    ThisAlone,
 }
 
 impl<'p, 'a> Deliberation<'p, 'a> {
-    fn new(plan: &'p Plan<'a>, results: Result<&'p Results, &Unavailable>) -> Self {
+    fn new(plan: &'p Plan<'a>, results: Result<&'p Results, &'p Unavailable>) -> Self {
         // Results that do not answer the plan's operations are as good as none.
-        let outcomes = results
-            .ok()
+        let (found, counted) = match results {
+            Ok(results) => (Some(results), CountedBy::All),
+            Err(unavailable) => (unavailable.alone.as_ref(), CountedBy::ThisAlone),
+        };
+        let outcomes = found
             .map(|results| results.0.as_slice())
             .filter(|outcomes| outcomes.len() == plan.ops.len());
         let mut this = Self {
             plan,
             outcomes,
+            counted,
             charged: !outcomes
                 .unwrap_or_default()
                 .iter()
@@ -56,15 +71,15 @@ impl<'p, 'a> Deliberation<'p, 'a> {
             class: plan.class,
             findings: Vec::with_capacity(plan.checks.len()),
             records: plan.records.clone(),
-            alone: None,
-            counted: None,
+            by_itself: None,
+            by_counters: None,
         };
         this.network = this.network();
         this
     }
 
     fn network(&self) -> Network {
-        match self.plan.good_days.map(|op| self.total(op)) {
+        match self.plan.good_days.map(|op| self.days(op)) {
             Some(Some(days)) if days >= self.plan.rules.learner().known_good.after_days => {
                 Network::KnownGood
             }
@@ -86,12 +101,17 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         }
     }
 
+    /// On how many days there was a login. A process that counts alone knows of no other days than those of the outage.
+    fn days(&self, op: usize) -> Option<u64> {
+        self.total(op).filter(|_| self.counted == CountedBy::All)
+    }
+
     fn hear(&mut self, check: &Check<'_>) {
         let voice = &check.voice;
         match &check.ask {
             Ask::Judged { said, saw, refusal } => {
                 if let (Some(refusal), Enforcement::Enforce) = (refusal, voice.rule.enforcement) {
-                    self.alone.get_or_insert_with(|| (**refusal).clone());
+                    self.by_itself.get_or_insert_with(|| (**refusal).clone());
                 }
                 self.find(voice, *said, saw.clone());
             }
@@ -132,7 +152,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     fn refuse(&mut self, voice: &Voice<'_>, refusal: Refusal, saw: Cow<'static, str>) {
         self.find(voice, refusal.said(), saw);
         if voice.rule.enforcement == Enforcement::Enforce {
-            self.counted.get_or_insert(refusal);
+            self.by_counters.get_or_insert(refusal);
         }
     }
 
@@ -145,7 +165,10 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         effect: Effect,
         on_unavailable: OnCountersUnavailable,
     ) {
-        let Some(outcome) = self.outcomes.and_then(|outcomes| outcomes.get(op)) else {
+        let judges =
+            self.counted == CountedBy::All || on_unavailable == OnCountersUnavailable::LocalOnly;
+        let outcomes = self.outcomes.filter(|_| judges);
+        let Some(outcome) = outcomes.and_then(|outcomes| outcomes.get(op)) else {
             return self.unavailable(voice, on_unavailable);
         };
         // A read answers without this event's cost, a meter with it.
@@ -186,10 +209,12 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
     /// `12 of 200 in 1h`, and whether this event is among them.
     fn saw_limit(&self, part: &LimitPart, outcome: Outcome, total: u64) -> Cow<'static, str> {
-        let counted = if matches!(outcome, Outcome::Passed { .. }) && !self.charged {
-            ", not charged"
-        } else {
-            ""
+        let charged = self.charged || !matches!(outcome, Outcome::Passed { .. });
+        let counted = match (self.counted, charged) {
+            (CountedBy::All, true) => "",
+            (CountedBy::All, false) => ", not charged",
+            (CountedBy::ThisAlone, true) => ", counted by this proxy alone",
+            (CountedBy::ThisAlone, false) => ", by this proxy alone, not charged",
         };
         saw::number(total, &part.bound, counted)
     }
@@ -262,7 +287,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
     fn hear_good_days(&mut self, voice: &Voice<'_>, op: usize) {
         let known_good = self.plan.rules.learner().known_good;
-        match self.total(op) {
+        match self.days(op) {
             Some(days) => {
                 let saw = format!(
                     "logins on {days} of {} days in {}",
@@ -307,8 +332,8 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     fn close(self) -> Decision {
         let refusal = match self.plan.event.stage {
             // A lock answers as if the password had not been looked at, or a burst of guesses would learn which was right.
-            Stage::LoginFailed { .. } => self.counted.or(self.alone),
-            _ => self.alone.or(self.counted),
+            Stage::LoginFailed { .. } => self.by_counters.or(self.by_itself),
+            _ => self.by_itself.or(self.by_counters),
         };
         let verdict = match refusal {
             None => Verdict::Allow,

@@ -183,7 +183,7 @@ impl Results {
 }
 
 /// Counters that could not answer. Names the dependency and why, for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{dependency} is unavailable: {why}")]
 pub struct Unavailable {
     /// Which dependency, e.g. `counters (memory)`.

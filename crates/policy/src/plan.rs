@@ -152,6 +152,30 @@ impl<'a> Plan<'a> {
         &self.ops
     }
 
+    /// The operations to run on counters of this process instead, because the shared ones do not answer: as many, in the same
+    /// order. Limits that are not `LocalOnly` are only read, and so is what would be charged for an event that one of them refuses.
+    #[must_use]
+    pub fn ops_alone(&self) -> Vec<Op> {
+        let mut ops = self.ops.clone();
+        let refused = self.checks.iter().any(Check::refuses_without_counters);
+        for check in &self.checks {
+            let Ask::Limit {
+                op,
+                part,
+                on_unavailable,
+                ..
+            } = check.ask
+            else {
+                continue;
+            };
+            let spared = refused && Tally::from(part.limit.unit) != Tally::Attempts;
+            if on_unavailable != OnCountersUnavailable::LocalOnly || spared {
+                spare(&mut ops[op]);
+            }
+        }
+        ops
+    }
+
     /// Decides. `results` answer [`Plan::ops`] in their order.
     ///
     /// Where the decision refuses although all gates passed, the caller gives the receipt back if
@@ -339,17 +363,38 @@ impl<'a> Plan<'a> {
             if Tally::from(part.limit.unit) == Tally::Attempts {
                 continue;
             }
-            if let Op::Gate { key, window, .. } = &self.ops[op] {
-                self.ops[op] = Op::Read {
-                    key: key.clone(),
-                    window: *window,
-                };
+            if matches!(self.ops[op], Op::Gate { .. }) {
+                spare(&mut self.ops[op]);
             }
         }
     }
 }
 
+/// Turns what adds into what reads.
+fn spare(op: &mut Op) {
+    if let Op::Gate { key, window, .. } | Op::Meter { key, window, .. } = op {
+        *op = Op::Read {
+            key: key.clone(),
+            window: *window,
+        };
+    }
+}
+
 impl Check<'_> {
+    /// Whether this is an enforced limit that refuses while counters do not answer.
+    const fn refuses_without_counters(&self) -> bool {
+        matches!(
+            (&self.ask, self.voice.rule.enforcement),
+            (
+                Ask::Limit {
+                    on_unavailable: OnCountersUnavailable::Defer,
+                    ..
+                },
+                Enforcement::Enforce
+            )
+        )
+    }
+
     /// Whether this is an enforced refusal that needs no counter.
     pub(crate) const fn refuses_alone(&self) -> bool {
         matches!(

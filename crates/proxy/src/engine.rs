@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::decision::{Decision, Said};
 use sekisho_policy::event::{Event, Stage};
-use sekisho_policy::op::{Op, Results, Unavailable};
+use sekisho_policy::op::{Cause, Op, Outcome, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::Enforcement;
 use sekisho_policy::{DecisionId, Need, Timestamp, Verdict};
@@ -15,12 +15,13 @@ use tokio::time::Instant;
 use crate::brakes::Brakes;
 use crate::detect;
 use crate::dns::Dns;
+use crate::gateway::Tallies;
 use crate::live::Live;
 
 /// What judges events, and outlives every snapshot.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) tallies: Tallies,
     pub(crate) dns: Dns,
     pub(crate) brakes: Brakes,
 }
@@ -55,7 +56,7 @@ impl Engine {
         let event = self.gather(live, event).await;
         let (ops, answers, decision, receipt) = self.ask(live, &event).await;
         let receipt = self.settle(&event, &decision, receipt).await;
-        self.note(event.at, &decision.records).await;
+        self.note(live, event.at, &decision.records).await;
         live.count(&event, &decision);
         detect::from_findings(&live.metrics, &event, &decision);
         self.brakes.observe(&live.rules, &event, &decision);
@@ -72,7 +73,7 @@ impl Engine {
 
     /// Returns what was charged for a message that is not sent.
     pub(crate) async fn give_back(&self, receipt: Receipt) {
-        self.counters.give_back(receipt).await;
+        self.tallies.now().give_back(receipt).await;
     }
 
     /// Looks up the facts that some rule needs and the event lacks.
@@ -96,44 +97,35 @@ impl Engine {
         event: &Event,
     ) -> (
         Vec<Op>,
-        Result<Vec<sekisho_policy::Outcome>, Unavailable>,
+        Result<Vec<Outcome>, Unavailable>,
         Decision,
         Option<Receipt>,
     ) {
         let plan = live.rules.plan(event);
-        let applied = if plan.ops().is_empty() {
-            Ok((Results::default(), None))
-        } else {
-            self.apply(live, event.at, plan.ops()).await
-        };
-        match applied {
+        if plan.ops().is_empty() {
+            return (
+                Vec::new(),
+                Ok(Vec::new()),
+                plan.decide(Ok(&Results::default())),
+                None,
+            );
+        }
+        let counters = self.tallies.now();
+        match apply(&counters, live, event.at, plan.ops()).await {
             Ok((results, receipt)) => {
                 let decision = plan.decide(Ok(&results));
                 (plan.ops().to_vec(), Ok(results.0), decision, receipt)
             }
-            Err(unavailable) => {
-                tracing::warn!(%unavailable, "counters did not answer; the rules' onUnavailable decides");
+            Err(mut unavailable) => {
+                let alone = counters.apply_alone(event.at, &plan.ops_alone());
+                let receipt = alone.and_then(|(results, receipt)| {
+                    unavailable.alone = Some(results);
+                    receipt
+                });
                 let decision = plan.decide(Err(&unavailable));
-                (plan.ops().to_vec(), Err(unavailable), decision, None)
+                (plan.ops().to_vec(), Err(unavailable), decision, receipt)
             }
         }
-    }
-
-    async fn apply(
-        &self,
-        live: &Live,
-        at: Timestamp,
-        ops: &[Op],
-    ) -> Result<(Results, Option<Receipt>), Unavailable> {
-        let began = Instant::now();
-        let applied = self.counters.apply(at, ops).await;
-        let process = live.metrics.process();
-        match &applied {
-            Ok(_) => process.counters_applied(CounterBackend::Memory, began.elapsed()),
-            // Counters in memory fail in one way: they hold as many keys as they may.
-            Err(_) => process.counters_failed(CounterBackend::Memory, CounterError::Full),
-        }
-        applied
     }
 
     /// What a refused event added comes back at once, where it may come back at all.
@@ -155,13 +147,56 @@ impl Engine {
     }
 
     /// Applies what is counted whatever the verdict. Nobody waits for its answer.
-    async fn note(&self, at: Timestamp, records: &[Op]) {
+    async fn note(&self, live: &Live, at: Timestamp, records: &[Op]) {
         if records.is_empty() {
             return;
         }
-        if let Err(unavailable) = self.counters.apply(at, records).await {
-            tracing::warn!(%unavailable, "what a decision asked to be counted was not");
+        let counters = self.tallies.now();
+        if apply(&counters, live, at, records).await.is_err() {
+            counters.apply_alone(at, records);
         }
+    }
+}
+
+async fn apply(
+    counters: &Counters,
+    live: &Live,
+    at: Timestamp,
+    ops: &[Op],
+) -> Result<(Results, Option<Receipt>), Unavailable> {
+    let began = Instant::now();
+    let applied = counters.apply(at, ops).await;
+    let process = live.metrics.process();
+    let backend = match counters {
+        Counters::Memory(_) => CounterBackend::Memory,
+        Counters::Redis(_) | Counters::Absent(_) => CounterBackend::Redis,
+    };
+    if let Counters::Redis(redis) = counters {
+        process.counter_round_trips(backend, redis.take_round_trips());
+    }
+    match &applied {
+        Ok(_) => process.counters_applied(backend, began.elapsed()),
+        Err(unavailable) => {
+            process.counters_failed(backend, error_label(unavailable.cause));
+            // Shared counters say themselves, now and then, that they are out.
+            if backend == CounterBackend::Memory {
+                tracing::warn!(%unavailable, "counters did not answer; the rules' onUnavailable decides");
+            }
+        }
+    }
+    applied
+}
+
+/// Why counters did not answer, as metrics name it.
+const fn error_label(cause: Cause) -> CounterError {
+    match cause {
+        Cause::Full => CounterError::Full,
+        Cause::Timeout => CounterError::Timeout,
+        Cause::Connection => CounterError::Connection,
+        Cause::Refused => CounterError::Refused,
+        Cause::Protocol => CounterError::Protocol,
+        Cause::Open => CounterError::Suspended,
+        Cause::Crowded => CounterError::Crowded,
     }
 }
 

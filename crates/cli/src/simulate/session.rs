@@ -234,6 +234,7 @@ impl<'a> Session<'a> {
             Tallies::Out => Err(Unavailable {
                 dependency: "counters".to_owned(),
                 why: "an outage".to_owned(),
+                ..Unavailable::default()
             }),
         }
     }

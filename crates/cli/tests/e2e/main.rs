@@ -12,5 +12,6 @@ mod interop;
 mod mechanisms;
 mod pools;
 mod postfix;
+mod shared_limits;
 mod tokens;
 mod up;

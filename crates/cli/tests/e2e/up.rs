@@ -38,6 +38,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) objects: &'a str,
     /// Further arguments.
     pub(crate) arguments: &'a [&'a str],
+    /// Files that its state holds before it starts.
+    pub(crate) state: &'a [(&'a str, &'a [u8])],
 }
 
 impl Setup<'_> {
@@ -52,6 +54,7 @@ impl Setup<'_> {
             gateway_fields: "",
             objects: "",
             arguments: &[],
+            state: &[],
         }
     }
 
@@ -65,6 +68,7 @@ impl Setup<'_> {
             gateway_fields,
             objects,
             arguments: _,
+            state: _,
         } = self;
         let (starttls, implicit) = (submission.number(), submissions.number());
         let comma = |fields: &str| {
@@ -105,12 +109,13 @@ impl Up {
             setup.yaml(&submission, &submissions),
         )
         .unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir(&state).unwrap();
+        for (name, content) in setup.state {
+            fs::write(state.join(name), content).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
-        command
-            .arg("up")
-            .arg(&objects)
-            .arg("--state")
-            .arg(folder.path().join("state"));
+        command.arg("up").arg(&objects).arg("--state").arg(&state);
         command.arg("--http").arg(http.address().to_string());
         command.args(setup.arguments);
         let mut process = Process::spawn(command);

@@ -68,6 +68,12 @@ const CLIENT: Purpose = Purpose {
     instead: None,
 };
 
+const REDIS: Purpose = Purpose {
+    type_: "Opaque",
+    keys: &["url"],
+    instead: None,
+};
+
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     for view in valid::<MailGatewaySpec>(objects) {
         for (index, listener) in view.spec.listeners.iter().enumerate() {
@@ -79,6 +85,16 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
         if let Some(secret) = &view.spec.upstream.ca_ref {
             let field = "upstream.caRef.name";
             named(objects, view, field, secret, &AUTHORITIES, out);
+        }
+        if let Some(secret) = &view.spec.counters.secret_ref {
+            named(
+                objects,
+                view,
+                "counters.secretRef.name",
+                secret,
+                &REDIS,
+                out,
+            );
         }
         for (index, backend) in view.spec.authentication.backends.iter().enumerate() {
             for (field, secret, purpose) in of_backend(backend) {

@@ -3,10 +3,10 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AccountHeader, AuthBackend, Authentication, DovecotAuth, Endpoint, Gateway, Listener,
-    ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined, OnUnavailable,
-    Privacy, ReceivedPrivacy, RecipientCheck, RecipientPrivacy, Requirement, ServiceAddress,
-    Upstream, VerdictHeader,
+    AccountHeader, AuthBackend, Authentication, CountersKept, DovecotAuth, Endpoint, Gateway,
+    Listener, ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined,
+    OnUnavailable, Privacy, ReceivedPrivacy, RecipientCheck, RecipientPrivacy, RedisCounters,
+    RedisTopology, Requirement, ServiceAddress, Upstream, VerdictHeader,
 };
 
 use super::login_services;
@@ -41,7 +41,22 @@ pub(crate) fn gateway(
         limits: super::limits::limits(&spec.limits),
         country_database: database(geo.and_then(|geo| geo.country_database.as_ref())),
         asn_database: database(geo.and_then(|geo| geo.asn_database.as_ref())),
+        counters: counters(&spec.counters)?,
         cluster_networks: sorted(cluster_networks.iter().map(IpNet::trunc)),
+    })
+}
+
+/// The schema sees to it that Redis has its Secret.
+fn counters(spec: &crd::Counters) -> Option<CountersKept> {
+    Some(match spec.type_ {
+        crd::CountersType::Memory => CountersKept::Memory,
+        crd::CountersType::Redis => CountersKept::Redis(RedisCounters {
+            secret: spec.secret_ref.as_ref()?.name.clone(),
+            topology: match spec.topology.unwrap_or_default() {
+                crd::RedisTopology::Single => RedisTopology::Single,
+                crd::RedisTopology::Cluster => RedisTopology::Cluster,
+            },
+        }),
     })
 }
 

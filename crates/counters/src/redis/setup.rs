@@ -41,19 +41,25 @@ impl Setup {
     /// One server at `url`, without a password; keys are named with `key`.
     #[must_use]
     pub fn single(url: &str, key: NamingKey) -> Self {
-        Self::of(vec![url.into()], Topology::Single, key)
+        Self::new([url], Topology::Single, key)
     }
 
     /// The Cluster that the servers at `urls` are of.
     #[must_use]
     pub fn cluster(urls: impl IntoIterator<Item = String>, key: NamingKey) -> Self {
-        let urls = urls.into_iter().map(|url| url.as_str().into()).collect();
-        Self::of(urls, Topology::Cluster, key)
+        let urls: Vec<String> = urls.into_iter().collect();
+        Self::new(urls.iter().map(String::as_str), Topology::Cluster, key)
     }
 
-    fn of(urls: Vec<Password>, topology: Topology, key: NamingKey) -> Self {
+    /// What is at `urls`, without a password.
+    #[must_use]
+    pub fn new<'a>(
+        urls: impl IntoIterator<Item = &'a str>,
+        topology: Topology,
+        key: NamingKey,
+    ) -> Self {
         Self {
-            urls,
+            urls: urls.into_iter().map(Password::from).collect(),
             topology,
             username: None,
             password: None,

@@ -151,18 +151,43 @@ pub enum GatewayMode {
 /// Where tallies are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.type == 'Redis' ? has(self.secretRef) : !has(self.secretRef)",
-    "message": "secretRef belongs to type Redis, which needs it, and to no other",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "self.type == 'Redis' ? has(self.secretRef) : !has(self.secretRef)",
+        "message": "secretRef belongs to type Redis, which needs it, and to no other",
+    },
+    {
+        "rule": "self.type == 'Redis' || !has(self.topology)",
+        "message": "topology belongs to type Redis",
+        "fieldPath": ".topology",
+    },
+]))]
 pub struct Counters {
     /// Memory: in each proxy, so that every replica counts alone. Redis: shared by all replicas.
     #[serde(default, rename = "type")]
     pub type_: CountersType,
 
-    /// With type Redis: the Secret that holds the address and the credentials.
+    /// With type Redis: the Secret that holds the address and the credentials. `url` is redis://HOST:PORT/DATABASE, or rediss://
+    /// with TLS; with topology Cluster it may name several servers, separated by spaces. `username` and `password` are those of
+    /// Redis's access control list. `ca.crt` holds the authorities that are trusted instead of Mozilla's, `tls.crt` and `tls.key` what
+    /// the proxies show of themselves. All but `url` may be left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+
+    /// With type Redis: Single for one server, or one address behind which the one that is written to is found; Cluster for a Redis
+    /// Cluster. Single if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<RedisTopology>,
+}
+
+/// What Redis is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum RedisTopology {
+    /// One server.
+    #[default]
+    Single,
+    /// A Redis Cluster.
+    Cluster,
 }
 
 /// The implementations of counters.

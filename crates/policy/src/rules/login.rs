@@ -1,8 +1,8 @@
 //! LoginGuard: password errors by account, by source and by both.
 //!
-//! A lock is asked before the password is looked at, and answers alike whether the account exists. Where counters do not answer,
-//! the password check goes on: refusing every login because a counter is out would turn a small failure into an outage, while
-//! an attacker gains no more than the time until it is back. A `Shadow` guard keeps the same tallies and locks, so that it shows what
+//! A lock is asked before the password is looked at, and answers alike whether the account exists. Where shared counters do not
+//! answer, each proxy keeps tallies and locks for itself; where those do not answer either, the password check goes on: refusing every
+//! login because a counter is out would turn a small failure into an outage, while an attacker gains no more than the time until it is back. A `Shadow` guard keeps the same tallies and locks, so that it shows what
 //! it would refuse; enforced later, it goes on from there.
 
 use std::net::IpAddr;

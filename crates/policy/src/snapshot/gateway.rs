@@ -43,10 +43,58 @@ pub struct Gateway {
     /// Path of a MaxMind-format ASN database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asn_database: Option<String>,
+    /// Where tallies of limits and locks are kept.
+    #[serde(default, skip_serializing_if = "CountersKept::is_default")]
+    pub counters: CountersKept,
     /// The addresses of the cluster's own nodes and pods. While most sessions come from these, the gateway is behind
     /// something that hides its clients, and address rules do not act on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_networks: Vec<IpNet>,
+}
+
+/// Where tallies are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CountersKept {
+    /// In the memory of each proxy.
+    #[default]
+    Memory,
+    /// In Redis, shared by all proxies.
+    Redis(RedisCounters),
+}
+
+impl CountersKept {
+    fn is_default(&self) -> bool {
+        *self == Self::Memory
+    }
+
+    /// The Secret that says where, if it takes one.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Memory => None,
+            Self::Redis(redis) => Some(&redis.secret),
+        }
+    }
+}
+
+/// Which Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisCounters {
+    /// The Secret with the server's URL and who we are there, by name.
+    pub secret: String,
+    /// One server or a Cluster.
+    #[serde(default)]
+    pub topology: RedisTopology,
+}
+
+/// One server or a Cluster of Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RedisTopology {
+    /// One server.
+    #[default]
+    Single,
+    /// A Cluster.
+    Cluster,
 }
 
 /// Where clients come in.

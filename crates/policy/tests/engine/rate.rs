@@ -476,6 +476,53 @@ fn counters_that_do_not_answer() {
     }
 }
 
+/// Shared counters are out: what is `LocalOnly` is counted by this proxy, and nothing else of the event is.
+#[test]
+fn a_proxy_that_counts_alone() {
+    let event = rcpt("x@example.org").0;
+    let lone = world(|spec| {
+        spec.on_unavailable = OnCountersUnavailable::LocalOnly;
+        spec.limits = vec![limit(Unit::Recipients, 1, Millis::HOUR)];
+    });
+    assert_eq!(code(&lone.judge_alone(&event)), "ok");
+    let seen = finding(&lone.judge_alone(&event), "spec.limits[Recipients per 1h]").clone();
+    assert_eq!(
+        (seen.said, &*seen.saw),
+        (
+            Said::Defer(Reason::RateExceeded),
+            "1 of 1 in 1h, counted by this proxy alone"
+        )
+    );
+    let both = |other, enforcement| {
+        let limits = &[limit(Unit::Recipients, 1, Millis::HOUR)];
+        let mut second = rate(&[KeyPart::Gateway], limits);
+        second.on_unavailable = other;
+        let mut first = rate(&[KeyPart::Account], limits);
+        first.on_unavailable = OnCountersUnavailable::LocalOnly;
+        let mut second = rule("second", RuleSpec::RateLimit(second));
+        second.enforcement = enforcement;
+        World::new(vec![rule("first", RuleSpec::RateLimit(first)), second])
+    };
+    let counted = |world: &World| {
+        let ops = world.rules.plan(&event).ops_alone();
+        ops.iter()
+            .filter(|op| !matches!(op, Op::Read { .. }))
+            .count()
+    };
+    // A rule that lets pass is not counted, and holds nobody back however often it is asked.
+    let world = both(OnCountersUnavailable::Allow, Enforcement::Enforce);
+    assert_eq!(counted(&world), 1);
+    assert_eq!(code(&world.judge_alone(&event)), "ok");
+    assert_eq!(code(&world.judge_alone(&event)), "450 4.7.1");
+    // What one rule refuses anyway is charged by none.
+    let world = both(OnCountersUnavailable::Defer, Enforcement::Enforce);
+    assert_eq!(counted(&world), 0);
+    assert_eq!(code(&world.judge_alone(&event)), "451 4.3.0");
+    let world = both(OnCountersUnavailable::Defer, Enforcement::Shadow);
+    assert_eq!(counted(&world), 1);
+    assert_eq!(code(&world.judge_alone(&event)), "ok");
+}
+
 #[test]
 fn a_pools_own_rate() {
     let mut spec = policy();

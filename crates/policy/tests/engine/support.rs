@@ -54,6 +54,7 @@ pub(crate) fn gateway() -> Gateway {
         privacy: Privacy::default(),
         country_database: None,
         asn_database: None,
+        counters: CountersKept::default(),
         cluster_networks: Vec::new(),
     }
 }
@@ -193,8 +194,22 @@ impl World {
         let out = Unavailable {
             dependency: "counters".into(),
             why: "test".into(),
+            ..Unavailable::default()
         };
         self.rules.plan(event).decide(Err(&out))
+    }
+
+    /// As a proxy judges whose shared counters are out: these are its own, and it keeps what was charged.
+    pub(crate) fn judge_alone(&self, event: &Event) -> Decision {
+        let plan = self.rules.plan(event);
+        let (results, _) = now(self.counters.apply(event.at, &plan.ops_alone())).unwrap();
+        let out = Unavailable {
+            alone: Some(results),
+            ..Unavailable::default()
+        };
+        let decision = plan.decide(Err(&out));
+        now(self.counters.apply(event.at, &decision.records)).unwrap();
+        decision
     }
 }
 

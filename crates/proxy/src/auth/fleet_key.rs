@@ -97,6 +97,13 @@ impl FleetKey {
         self.item("pseudonym", &[text.as_bytes()])
     }
 
+    /// What names of tallies are hashed under where they are shared.
+    pub(crate) fn naming_key(&self) -> [u8; LENGTH] {
+        let mut mac = Hmac::clone(&self.0);
+        mac.update(b"names of tallies");
+        mac.finalize().into_bytes().into()
+    }
+
     /// A part of what stands in for the secrets of an account that has none, always the same.
     pub(super) fn stand_in(&self, purpose: &str, part: usize, account: &Account) -> Item {
         self.item(purpose, &[&part.to_be_bytes(), account.as_str().as_bytes()])

@@ -11,6 +11,7 @@ pub(super) struct Components {
     pub(super) country: Component,
     pub(super) accounts: Component,
     pub(super) services: Component,
+    pub(super) counters: Component,
 }
 
 impl Components {
@@ -22,6 +23,7 @@ impl Components {
             country: component("country data"),
             accounts: component("accounts"),
             services: component("login services"),
+            counters: component("counters"),
         }
     }
 }
@@ -34,8 +36,16 @@ impl Drop for Components {
             country,
             accounts,
             services,
+            counters,
         } = self;
-        for component in [listeners, certificates, country, accounts, services] {
+        for component in [
+            listeners,
+            certificates,
+            country,
+            accounts,
+            services,
+            counters,
+        ] {
             component.remove();
         }
     }

@@ -8,6 +8,7 @@ mod credentials;
 mod doors;
 mod hops;
 mod status;
+mod tallies;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -45,6 +46,8 @@ pub use credentials::{Credentials, CredentialsPending, Login, PendingCause};
 pub(crate) use credentials::{value, visible};
 use doors::Doors;
 pub use status::{ListenerStatus, Status};
+pub(crate) use tallies::Tallies;
+use tallies::{Counting, Means};
 
 /// How often accounts files are looked at for changes.
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +66,7 @@ pub struct Gateway {
 struct State {
     doors: Doors,
     country: Country,
+    counting: Counting,
     _components: Components,
 }
 
@@ -100,11 +104,20 @@ impl Gateway {
         let components = Components::new(&name, &services.health);
         let mut country = Country::new(config.scratch.clone(), components.country.clone());
         let mut doors = Doors::new(&config, services.certificates.clone(), &components);
+        let means = Means {
+            in_process: services.counters.clone(),
+            credentials: services.credentials.clone(),
+            component: components.counters.clone(),
+            metrics: metrics.clone(),
+            shutdown: services.shutdown.clone(),
+        };
+        let mut counting = Counting::new(means, &services.key);
         let shared = Arc::new(share(config, services, live, &environment));
         let members: Weak<dyn PoolMembers> = Arc::<Shared>::downgrade(&shared);
         shared.metrics.watch_members(members);
         let prepared = doors.prepare(&first.snapshot.gateway.listeners, &shared)?;
         country.follow(&first.snapshot.gateway, &shared).await;
+        counting.follow(&first.snapshot.gateway.counters, &shared.engine.tallies);
         doors.open(prepared, &shared);
         shared
             .metrics
@@ -117,6 +130,7 @@ impl Gateway {
         let state = Mutex::new(State {
             doors,
             country,
+            counting,
             _components: components,
         });
         Ok(Self {
@@ -166,6 +180,8 @@ impl Gateway {
         let gateway = &envelope.snapshot.gateway;
         let prepared = state.doors.prepare(&gateway.listeners, &self.shared)?;
         state.country.follow(gateway, &self.shared).await;
+        let tallies = &self.shared.engine.tallies;
+        state.counting.follow(&gateway.counters, tallies);
         self.shared.engine.brakes.retain(&live.rules);
         self.shared.classifier.retain(live.rules.engines());
         let networks = &before.rules.gateway().cluster_networks;
@@ -217,12 +233,15 @@ impl Gateway {
 
     /// Reads the certificates of all listeners anew: call it when the files of a Secret have changed. What cannot be read
     /// leaves the last good one in use; the log and `/readyz` say so. Listeners that wait for a certificate open once it is there.
+    /// Where counters are in Redis, its address and our login there are read anew too.
     pub async fn reload_certificates(&self) {
-        self.state
-            .lock()
-            .await
-            .doors
-            .reload_certificates(&self.shared);
+        let mut state = self.state.lock().await;
+        state.doors.reload_certificates(&self.shared);
+        let live = self.shared.live();
+        let tallies = &self.shared.engine.tallies;
+        state
+            .counting
+            .follow(&live.rules.gateway().counters, tallies);
     }
 
     /// Whether the addresses that sessions come from are those of clients, as the last sessions show. Where they are the
@@ -283,7 +302,7 @@ fn share(
     Shared {
         host_name: environment.host_name.clone(),
         engine: Engine {
-            counters: services.counters,
+            tallies: Tallies::new(services.counters),
             dns: services.dns,
             brakes: Brakes::new(metrics.clone()),
         },

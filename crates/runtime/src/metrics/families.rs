@@ -5,9 +5,10 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use super::family::{Registrar, closed, object};
 use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
-    CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig, FleetRecords,
-    HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism, MemberState, Outcome,
-    ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+    CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig,
+    FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism,
+    MemberState, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb,
+    Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -54,6 +55,8 @@ pub(super) struct Families {
     pub(super) brakes: IntGaugeVec,
     pub(super) counter_latency: HistogramVec,
     pub(super) counter_errors: IntCounterVec,
+    pub(super) counter_round_trips: IntCounterVec,
+    pub(super) counter_parts: IntGaugeVec,
     // Mail
     pub(super) messages: IntCounterVec,
     pub(super) message_bytes: IntCounterVec,
@@ -183,6 +186,16 @@ impl Families {
                 "sekisho_counter_errors_total",
                 &[closed::<CounterBackend>("backend"), closed::<CounterError>("kind")],
                 "Counter operations that got no answer.",
+            ),
+            counter_round_trips: r.counters(
+                "sekisho_counter_round_trips_total",
+                &[closed::<CounterBackend>("backend")],
+                "Round trips to shared counters.",
+            ),
+            counter_parts: r.gauges(
+                "sekisho_counter_parts",
+                &[object("gateway"), closed::<CounterPart>("state")],
+                "Parts of shared counters that are asked, and that failed so often that they are not. One server is one part, a Cluster 16.",
             ),
             messages: r.counters(
                 "sekisho_messages_total",

@@ -8,9 +8,9 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use super::family::Series;
 use super::guards::{OpenConnection, OpenSession};
 use super::labels::{
-    AuthResult, Class, Detection, Enforcement, HandshakeError, Label, Load, LoginAnswer,
-    LoginService, Mechanism, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase,
-    Verb, Verdict,
+    AuthResult, Class, CounterPart, Detection, Enforcement, HandshakeError, Label, Load,
+    LoginAnswer, LoginService, Mechanism, Outcome, ReplyClass, Stage, Transport, UpstreamError,
+    UpstreamPhase, Verb, Verdict,
 };
 use super::{Metrics, PoolMembers};
 
@@ -150,6 +150,18 @@ impl GatewayMetrics {
     /// Whether the addresses that sessions come from hide the clients.
     pub fn source_untrusted(&self, untrusted: bool) {
         self.series.source_untrusted.set(i64::from(untrusted));
+    }
+
+    /// So many parts of the shared counters are asked, and so many are not.
+    pub fn counter_parts(&self, asked: usize, suspended: usize) {
+        let parts = &self.metrics.shared.families.counter_parts;
+        for (state, count) in [
+            (CounterPart::Asked, asked),
+            (CounterPart::Suspended, suspended),
+        ] {
+            let gauge = parts.with_label_values(&[self.series.name.as_str(), state.as_str()]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// The rule (`Kind/namespace/name`) is held in shadow from now on.

@@ -243,6 +243,19 @@ labels! {
         Protocol => "protocol",
         /// The bound on keys in memory was reached.
         Full => "full",
+        /// It answered that it will not: out of memory, no rights, a replica.
+        Refused => "refused",
+        /// It failed again and again, and is not asked until it answers a probe.
+        Suspended => "suspended",
+        /// Too many operations waited for it already.
+        Crowded => "crowded",
+    }
+
+    /// Whether a part of shared counters is asked.
+    CounterPart {
+        Asked => "asked",
+        /// Not asked until it answers a probe.
+        Suspended => "suspended",
     }
 
     /// A step of the conversation with the next hop.

@@ -52,6 +52,7 @@ struct Shared {
     classifier_suspended: Series<IntGaugeVec, Classifier>,
     counter_latency: Series<prometheus::HistogramVec, CounterBackend>,
     counter_errors: Series<IntCounterVec, (CounterBackend, CounterError)>,
+    counter_round_trips: Series<IntCounterVec, CounterBackend>,
     dns: Series<IntCounterVec, (DnsQuery, DnsResult)>,
     fleet_config: Series<IntCounterVec, FleetConfig>,
     fleet_acks: Series<IntCounterVec, FleetAck>,
@@ -99,6 +100,7 @@ impl Metrics {
                 classifier_suspended: Series::new(&families.classifier_suspended, &none),
                 counter_latency: Series::new(&families.counter_latency, &none),
                 counter_errors: Series::new(&families.counter_errors, &none),
+                counter_round_trips: Series::new(&families.counter_round_trips, &none),
                 dns: Series::new(&families.dns, &none),
                 fleet_config: Series::new(&families.fleet_config, &none),
                 fleet_acks: Series::new(&families.fleet_acks, &none),
@@ -128,6 +130,10 @@ impl Metrics {
 
     pub fn counters_failed(&self, backend: CounterBackend, error: CounterError) {
         self.shared.counter_errors.at((backend, error)).inc();
+    }
+
+    pub fn counter_round_trips(&self, backend: CounterBackend, count: u64) {
+        self.shared.counter_round_trips.at(backend).inc_by(count);
     }
 
     pub fn dns_lookup(&self, query: DnsQuery, result: DnsResult) {

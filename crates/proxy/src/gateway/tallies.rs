@@ -1,0 +1,218 @@
+//! Where the gateway counts, as its snapshot and its Secret say: in this process, or in Redis. Made anew when either changes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sekisho_counters::redis::{ClientIdentity, NamingKey, Setup, Standing, Topology};
+use sekisho_counters::{Counters, Limits};
+use sekisho_policy::snapshot::{CountersKept, RedisCounters, RedisTopology};
+use sekisho_runtime::Shutdown;
+use sekisho_runtime::health::Component;
+use sekisho_runtime::metrics::GatewayMetrics;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::credentials::Credentials;
+use crate::auth::FleetKey;
+
+/// What events are counted by now.
+#[derive(Debug)]
+pub(crate) struct Tallies(ArcSwap<Counters>);
+
+impl Tallies {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self(ArcSwap::new(counters))
+    }
+
+    pub(crate) fn now(&self) -> Arc<Counters> {
+        self.0.load_full()
+    }
+}
+
+/// Sees to it that [`Tallies`] are what they should be.
+#[derive(Debug)]
+pub(super) struct Counting {
+    /// Those of the process, for gateways that count in memory.
+    in_process: Arc<Counters>,
+    credentials: Arc<dyn Credentials>,
+    key: NamingKey,
+    component: Component,
+    metrics: GatewayMetrics,
+    shutdown: Shutdown,
+    in_use: InUse,
+    follower: Option<JoinHandle<()>>,
+}
+
+/// Which counters are in use.
+#[derive(Debug, PartialEq)]
+enum InUse {
+    InProcess,
+    /// With the name of the Secret.
+    Redis(String, Box<Setup>),
+    /// Redis, and its Secret does not say where: why.
+    Nowhere(String),
+}
+
+/// What [`Counting`] works with.
+pub(super) struct Means {
+    pub(super) in_process: Arc<Counters>,
+    pub(super) credentials: Arc<dyn Credentials>,
+    pub(super) component: Component,
+    pub(super) metrics: GatewayMetrics,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Counting {
+    pub(super) fn new(means: Means, key: &FleetKey) -> Self {
+        means.component.ok();
+        Self {
+            in_process: means.in_process,
+            credentials: means.credentials,
+            key: NamingKey::new(key.naming_key()),
+            component: means.component,
+            metrics: means.metrics,
+            shutdown: means.shutdown,
+            in_use: InUse::InProcess,
+            follower: None,
+        }
+    }
+
+    /// Counts as `kept` says from now on. A Secret that does not serve leaves in use what it said before.
+    pub(super) fn follow(&mut self, kept: &CountersKept, tallies: &Tallies) {
+        let CountersKept::Redis(redis) = kept else {
+            return self.count_in_process(tallies);
+        };
+        match self.setup(redis) {
+            Ok(setup) => self.count_in(&redis.secret, setup, tallies),
+            Err(why) => self.complain(&redis.secret, why, tallies),
+        }
+    }
+
+    fn count_in_process(&mut self, tallies: &Tallies) {
+        if self.in_use != InUse::InProcess {
+            self.begin(InUse::InProcess, self.in_process.clone(), tallies);
+            self.component.ok();
+            self.metrics.counter_parts(0, 0);
+        }
+    }
+
+    fn count_in(&mut self, secret: &str, setup: Setup, tallies: &Tallies) {
+        let wanted = InUse::Redis(secret.to_owned(), Box::new(setup.clone()));
+        if self.in_use == wanted {
+            return;
+        }
+        let counters = match Counters::redis(setup, Limits::default()) {
+            Ok(counters) => counters,
+            Err(defect) => {
+                let label = self.credentials.label(secret);
+                return self.complain(secret, format!("{label} {defect}"), tallies);
+            }
+        };
+        let standing = match &counters {
+            Counters::Redis(redis) => Some(redis.standing()),
+            Counters::Memory(_) | Counters::Absent(_) => None,
+        };
+        self.begin(wanted, Arc::new(counters), tallies);
+        self.component.ok();
+        if let Some(standing) = standing {
+            let following = report(
+                standing,
+                self.component.clone(),
+                self.metrics.clone(),
+                self.shutdown.clone(),
+            );
+            self.follower = Some(self.shutdown.spawn(following));
+        }
+    }
+
+    /// The Secret cannot be used.
+    fn complain(&mut self, secret: &str, why: String, tallies: &Tallies) {
+        let stays = matches!(&self.in_use, InUse::Redis(name, _) if name == secret);
+        let wanted = InUse::Nowhere(why.clone());
+        if self.in_use == wanted {
+            return;
+        }
+        tracing::error!(why, stays, "counters cannot be shared as the gateway asks");
+        self.component.degraded(why.clone());
+        if !stays {
+            let counters = Arc::new(Counters::absent(&why, Limits::default()));
+            self.begin(wanted, counters, tallies);
+            self.metrics.counter_parts(0, 1);
+        }
+    }
+
+    fn begin(&mut self, in_use: InUse, counters: Arc<Counters>, tallies: &Tallies) {
+        if let Some(follower) = self.follower.take() {
+            follower.abort();
+        }
+        tallies.0.store(counters);
+        self.in_use = in_use;
+    }
+
+    /// What the Secret says of Redis.
+    fn setup(&self, redis: &RedisCounters) -> Result<Setup, String> {
+        let label = self.credentials.label(&redis.secret);
+        let value = |key: &str| {
+            let value = self.credentials.value(&redis.secret, key);
+            value.filter(|value| !value.is_empty())
+        };
+        let text = |key: &str| match value(key) {
+            None => Ok(None),
+            Some(value) => match std::str::from_utf8(&value) {
+                Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
+                Err(_) => Err(format!("{label} has a `{key}` that is not UTF-8")),
+            },
+        };
+        let urls = text("url")?.ok_or_else(|| format!("{label} has no `url`"))?;
+        let urls = urls.split([' ', ',', '\t', '\r', '\n']);
+        let mut setup = Setup::new(
+            urls.filter(|url| !url.is_empty()),
+            match redis.topology {
+                RedisTopology::Single => Topology::Single,
+                RedisTopology::Cluster => Topology::Cluster,
+            },
+            self.key.clone(),
+        );
+        setup.username = text("username")?.map(|name| name.to_string());
+        setup.password = text("password")?.map(|password| password.as_str().into());
+        setup.authorities = value("ca.crt").map(|pem| pem.to_vec());
+        setup.identity = match (value("tls.crt"), value("tls.key")) {
+            (Some(certificate), Some(key)) => Some(ClientIdentity {
+                certificate: certificate.to_vec(),
+                key,
+            }),
+            (None, None) => None,
+            _ => {
+                return Err(format!(
+                    "{label} has one of `tls.crt` and `tls.key` without the other"
+                ));
+            }
+        };
+        Ok(setup)
+    }
+}
+
+/// Says of Redis what it does, until these counters are no longer used.
+async fn report(
+    mut standing: watch::Receiver<Standing>,
+    component: Component,
+    metrics: GatewayMetrics,
+    shutdown: Shutdown,
+) {
+    loop {
+        let now = standing.borrow_and_update().clone();
+        metrics.counter_parts(now.parts - now.open, now.open);
+        match &now.why {
+            None => component.ok(),
+            Some(why) => component.degraded(format!(
+                "Redis: {} of {} parts do not answer: {why}",
+                now.open, now.parts
+            )),
+        }
+        tokio::select! {
+            changed = standing.changed() => if changed.is_err() { return },
+            () = shutdown.draining() => return,
+        }
+    }
+}
