@@ -7,5 +7,6 @@ mod follow;
 mod hostile;
 mod records;
 mod secrets;
+mod shared_limits;
 mod start;
 mod world;

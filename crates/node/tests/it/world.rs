@@ -175,6 +175,11 @@ impl World {
     }
 }
 
+/// Waits until the metrics have this line.
+pub(crate) fn wait_for_metric(world: &World, line: &str) {
+    wait_until(line, || world.get("/metrics").1.contains(line).then_some(()));
+}
+
 /// Sends a message; the reply to its final dot.
 pub(crate) async fn send(peer: &mut Peer<tokio::net::TcpStream>, to: &str) -> String {
     peer.say("MAIL FROM:<a@example.jp>").await;

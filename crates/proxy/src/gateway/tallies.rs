@@ -41,6 +41,8 @@ pub(super) struct Counting {
     metrics: GatewayMetrics,
     shutdown: Shutdown,
     in_use: InUse,
+    /// `/readyz` says that the Secret cannot be used.
+    complained: bool,
     follower: Option<JoinHandle<()>>,
 }
 
@@ -74,6 +76,7 @@ impl Counting {
             metrics: means.metrics,
             shutdown: means.shutdown,
             in_use: InUse::InProcess,
+            complained: false,
             follower: None,
         }
     }
@@ -100,6 +103,9 @@ impl Counting {
     fn count_in(&mut self, secret: &str, setup: Setup, tallies: &Tallies) {
         let wanted = InUse::Redis(secret.to_owned(), Box::new(setup.clone()));
         if self.in_use == wanted {
+            if std::mem::take(&mut self.complained) {
+                self.attend(&tallies.now());
+            }
             return;
         }
         let counters = match Counters::redis(setup, Limits::default()) {
@@ -109,20 +115,27 @@ impl Counting {
                 return self.complain(secret, format!("{label} {defect}"), tallies);
             }
         };
-        let standing = match &counters {
-            Counters::Redis(redis) => Some(redis.standing()),
-            Counters::Memory(_) | Counters::Absent(_) => None,
-        };
         self.begin(wanted, Arc::new(counters), tallies);
-        self.component.ok();
-        if let Some(standing) = standing {
-            let following = report(
-                standing,
-                self.component.clone(),
-                self.metrics.clone(),
-                self.shutdown.clone(),
-            );
-            self.follower = Some(self.shutdown.spawn(following));
+        self.attend(&tallies.now());
+    }
+
+    /// Has it said how Redis does, from now on.
+    fn attend(&mut self, counters: &Counters) {
+        let Counters::Redis(redis) = counters else {
+            return;
+        };
+        let following = report(
+            redis.standing(),
+            self.component.clone(),
+            self.metrics.clone(),
+            self.shutdown.clone(),
+        );
+        self.follow_by(Some(self.shutdown.spawn(following)));
+    }
+
+    fn follow_by(&mut self, follower: Option<JoinHandle<()>>) {
+        if let Some(before) = std::mem::replace(&mut self.follower, follower) {
+            before.abort();
         }
     }
 
@@ -135,6 +148,7 @@ impl Counting {
         }
         tracing::error!(why, stays, "counters cannot be shared as the gateway asks");
         self.component.degraded(why.clone());
+        self.complained = true;
         if !stays {
             let counters = Arc::new(Counters::absent(&why, Limits::default()));
             self.begin(wanted, counters, tallies);
@@ -143,10 +157,9 @@ impl Counting {
     }
 
     fn begin(&mut self, in_use: InUse, counters: Arc<Counters>, tallies: &Tallies) {
-        if let Some(follower) = self.follower.take() {
-            follower.abort();
-        }
+        self.follow_by(None);
         tallies.0.store(counters);
+        self.complained = matches!(in_use, InUse::Nowhere(_));
         self.in_use = in_use;
     }
 
@@ -214,5 +227,89 @@ async fn report(
             changed = standing.changed() => if changed.is_err() { return },
             () = shutdown.draining() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use sekisho_runtime::{Health, Metrics};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Folder(Mutex<BTreeMap<String, &'static [u8]>>);
+
+    impl Credentials for Folder {
+        fn value(&self, secret: &str, key: &str) -> Option<Zeroizing<Vec<u8>>> {
+            let held = self.0.lock().unwrap();
+            let value = held.get(&format!("{secret}_{key}"))?;
+            Some(Zeroizing::new(value.to_vec()))
+        }
+
+        fn label(&self, secret: &str) -> String {
+            format!("Secret mail/{secret}")
+        }
+    }
+
+    fn redis(secret: &str) -> CountersKept {
+        CountersKept::Redis(RedisCounters {
+            secret: secret.to_owned(),
+            topology: RedisTopology::Single,
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_is_what_last_could_be_used() {
+        let (folder, health) = (Arc::<Folder>::default(), Health::default());
+        let in_process = Arc::new(Counters::memory(Limits::default()));
+        let means = Means {
+            in_process: in_process.clone(),
+            credentials: folder.clone(),
+            component: health.component("counters"),
+            metrics: Metrics::new().gateway("mail/outbound"),
+            shutdown: Shutdown::new(),
+        };
+        let tallies = Tallies::new(in_process.clone());
+        let mut counting = Counting::new(means, &FleetKey::new([7; 32]));
+        let put = |key: &str, value: &'static [u8]| {
+            folder.0.lock().unwrap().insert(key.to_owned(), value);
+        };
+        let said = |health: &Health| health.report().components[0].detail.clone();
+
+        counting.follow(&CountersKept::Memory, &tallies);
+        assert!(Arc::ptr_eq(&tallies.now(), &in_process));
+        counting.follow(&redis("one"), &tallies);
+        assert!(matches!(*tallies.now(), Counters::Absent(_)));
+        assert_eq!(said(&health), "Secret mail/one has no `url`");
+
+        put("one_url", b"redis://127.0.0.1:9");
+        counting.follow(&redis("one"), &tallies);
+        let first = tallies.now();
+        assert!(matches!(*first, Counters::Redis(_)));
+        counting.follow(&redis("one"), &tallies);
+        assert!(Arc::ptr_eq(&tallies.now(), &first), "nothing changed");
+
+        // A Secret that cannot be used leaves what was in use; one that is good again is followed.
+        put("one_tls.crt", b"half of it");
+        counting.follow(&redis("one"), &tallies);
+        assert!(Arc::ptr_eq(&tallies.now(), &first));
+        assert!(said(&health).contains("without the other"), "{}", said(&health));
+        folder.0.lock().unwrap().remove("one_tls.crt");
+        counting.follow(&redis("one"), &tallies);
+        assert!(Arc::ptr_eq(&tallies.now(), &first));
+        put("one_password", b"another");
+        counting.follow(&redis("one"), &tallies);
+        let second = tallies.now();
+        assert!(matches!(*second, Counters::Redis(_)) && !Arc::ptr_eq(&second, &first));
+
+        // Another Secret is another Redis: what the last one said does not stand for it.
+        counting.follow(&redis("two"), &tallies);
+        assert!(matches!(*tallies.now(), Counters::Absent(_)));
+        counting.follow(&CountersKept::Memory, &tallies);
+        assert!(Arc::ptr_eq(&tallies.now(), &in_process));
+        assert_eq!(said(&health), "");
     }
 }
