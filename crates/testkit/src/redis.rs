@@ -132,7 +132,7 @@ impl RedisServer {
             .unwrap_or_else(|wrote| panic!("redis-cli {args:?}: {wrote}"))
     }
 
-    /// Runs one command written as in a session of `redis-cli`, where `"\\x00"` is an octet.
+    /// Runs one command written as in a session of `redis-cli`, where `"\x00"` is an octet.
     ///
     /// # Panics
     /// It fails; the message shows what it wrote.
@@ -196,7 +196,7 @@ impl RedisCluster {
         Some(cluster)
     }
 
-    /// Waits until every running server sees all slots served and, of those running, so many others.
+    /// Waits until every running server knows `known` servers and sees all slots served, and every replica follows.
     ///
     /// # Panics
     /// It takes too long.

@@ -145,6 +145,10 @@ const REFUSED: &[(&str, &str)] = &[
         "secretRef belongs to type Redis",
     ),
     (
+        "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, counters: { topology: Cluster } }",
+        "topology belongs to type Redis",
+    ),
+    (
         "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, deadlines: { afterData: 1h } }",
         "must be at least 5s and at most 10m",
     ),

@@ -1,4 +1,5 @@
 //! Two processes of `sekisho up` and one Redis: one limit for both, and what its `onUnavailable` says while Redis is away.
+#![expect(clippy::print_stderr, reason = "what was measured, for whoever reads it")]
 
 use std::process::Command;
 

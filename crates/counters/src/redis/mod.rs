@@ -2,7 +2,7 @@
 //!
 //! All operations of a call on one slot are one script and one round trip (`script.lua`); the server's own clock decides. In a
 //! Cluster a call that touches several slots asks each of them at once. Each charges its gates if all of them pass there, and what
-//! was charged is given back where another slot refuses. So no limit is ever exceeded, and for the time of that second round
+//! was charged is given back where another slot refuses or does not answer. So no limit is ever exceeded, and for the time of that second round
 //! trip, or until the window has passed if it fails, a call that was refused holds room that others could have used.
 //!
 //! Where the server does not answer within its deadline, or says something else than an answer, the call is [`Unavailable`]. Some
@@ -154,7 +154,8 @@ impl Shared {
         self.settle(now, ops, answers).await
     }
 
-    /// Puts together what each slot said. A gate that is full refuses, whatever else could not be counted.
+    /// Puts together what each slot said. A gate that is full refuses, whatever else could not be counted. What gates added to
+    /// other slots comes back if one refused or did not answer: nobody is to pay for what was not let in.
     async fn settle(
         &self,
         now: Timestamp,
@@ -162,6 +163,7 @@ impl Shared {
         answers: Vec<Result<Answer, Failure>>,
     ) -> Result<(Results, Option<Receipt>), Failure> {
         let refused = answers.iter().flatten().any(|answer| !answer.passed);
+        let undone = refused || answers.iter().any(Result::is_err);
         let mut outcomes: Vec<_> = ops.iter().map(answer::unknown).collect();
         let (mut kept, mut returned) = (Vec::new(), Vec::new());
         let mut failed = None;
@@ -172,7 +174,7 @@ impl Shared {
                         outcomes[at] = outcome;
                     }
                     for (charge, is_gate) in answer.into_charges() {
-                        let list = if refused && is_gate {
+                        let list = if undone && is_gate {
                             &mut returned
                         } else {
                             &mut kept

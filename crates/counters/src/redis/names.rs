@@ -81,7 +81,7 @@ impl Names {
         }
     }
 
-    fn digest(&self, purpose: u8, octets: &[u8]) -> [u8; 32] {
+    pub(super) fn digest(&self, purpose: u8, octets: &[u8]) -> [u8; 32] {
         let mut mac = self.0.clone();
         mac.update(&[purpose]);
         mac.update(octets);

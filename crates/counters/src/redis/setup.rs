@@ -6,6 +6,8 @@ use std::time::Duration;
 use sekisho_policy::Timestamp;
 use zeroize::Zeroizing;
 
+use super::names::Names;
+
 /// The longest that a call waits for its answer.
 pub(super) const DEADLINE: Duration = Duration::from_millis(250);
 /// The most calls that wait at a time. What is beyond it fails at once.
@@ -110,6 +112,13 @@ impl NamingKey {
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
         Self(Zeroizing::new(key))
+    }
+
+    /// Eight digits that are the same wherever the key is, for people to compare. They do not lead back to it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = Names::new(self).digest(b'f', b"");
+        digest[..4].iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
     pub(super) fn expose(&self) -> &[u8] {

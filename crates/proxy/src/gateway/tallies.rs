@@ -117,6 +117,8 @@ impl Counting {
         };
         self.begin(wanted, Arc::new(counters), tallies);
         self.attend(&tallies.now());
+        let key = self.key.fingerprint();
+        tracing::info!(secret, key, "limits are counted in Redis, together with all proxies that log the same key here");
     }
 
     /// Has it said how Redis does, from now on.
