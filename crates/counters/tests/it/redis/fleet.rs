@@ -192,11 +192,11 @@ fn the_servers_clock_decides_and_a_window_really_fades() {
     run(async {
         let counters = patient(&server.url(), &fresh_key());
         let said = |at: u64| 77 * HOUR + at;
+        apply(&counters, said(0), &[read("k", WINDOW)]).await.unwrap();
+        // Before the charge: what is measured is at least what has passed at the server.
+        let began = tokio::time::Instant::now();
         let outcomes = apply(&counters, said(0), &[gate("k", 1, 1, WINDOW)]).await;
         assert_eq!(outcomes.unwrap(), [passed(1)]);
-        // After the charge: what is measured is at least what has passed at the server.
-        let charged = tokio::time::Instant::now();
-        let began = charged;
         let mut refused = 0;
         // The caller's clock leaps, and nothing comes of it.
         while let [Outcome::Full { retry_at, .. }] =
@@ -213,7 +213,7 @@ fn the_servers_clock_decides_and_a_window_really_fades() {
         }
         let passed = began.elapsed().as_millis();
         assert!(
-            refused > 0 && passed + 20 >= u128::from(WINDOW),
+            refused > 0 && passed + 2 >= u128::from(WINDOW),
             "{refused} refused in {passed} ms"
         );
     });
