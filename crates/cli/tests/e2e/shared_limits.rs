@@ -1,5 +1,8 @@
 //! Two processes of `sekisho up` and one Redis: one limit for both, and what its `onUnavailable` says while Redis is away.
-#![expect(clippy::print_stderr, reason = "what was measured, for whoever reads it")]
+#![expect(
+    clippy::print_stderr,
+    reason = "what was measured, for whoever reads it"
+)]
 
 use std::process::Command;
 

@@ -118,7 +118,10 @@ impl NamingKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let digest = Names::new(self).digest(b'f', b"");
-        digest[..4].iter().map(|octet| format!("{octet:02x}")).collect()
+        digest[..4]
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect()
     }
 
     pub(super) fn expose(&self) -> &[u8] {

@@ -1,6 +1,9 @@
 //! One contract suite for every implementation, and what is special to each.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::print_stderr, reason = "what was measured, for whoever reads it")]
+#![expect(
+    clippy::print_stderr,
+    reason = "what was measured, for whoever reads it"
+)]
 
 mod contract;
 mod memory;

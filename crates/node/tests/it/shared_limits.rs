@@ -66,12 +66,19 @@ async fn proxies_share_a_limit_once_they_are_told_where() {
             "sekisho_counter_parts{gateway=\"mail/outbound\",state=\"asked\"} 1",
         );
     }
-    assert_eq!(accepted(&worlds[0], LIMIT - 1, "450 4.7.1").await, LIMIT - 1);
+    assert_eq!(
+        accepted(&worlds[0], LIMIT - 1, "450 4.7.1").await,
+        LIMIT - 1
+    );
     assert_eq!(accepted(&worlds[1], LIMIT, "450 4.7.1").await, 1);
     assert_eq!(accepted(&worlds[0], 2, "450 4.7.1").await, 0);
     // A Secret that became useless leaves what was in use.
     for world in &worlds {
-        fs::write(world.path("secrets/redis_url"), "redis://a redis://b redis://c").unwrap();
+        fs::write(
+            world.path("secrets/redis_url"),
+            "redis://a redis://b redis://c",
+        )
+        .unwrap();
         world.wait_for_ready(200, "names 3 servers");
         assert_eq!(accepted(world, 1, "450 4.7.1").await, 0);
     }

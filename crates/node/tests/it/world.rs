@@ -177,7 +177,9 @@ impl World {
 
 /// Waits until the metrics have this line.
 pub(crate) fn wait_for_metric(world: &World, line: &str) {
-    wait_until(line, || world.get("/metrics").1.contains(line).then_some(()));
+    wait_until(line, || {
+        world.get("/metrics").1.contains(line).then_some(())
+    });
 }
 
 /// Sends a message; the reply to its final dot.

@@ -118,7 +118,11 @@ impl Counting {
         self.begin(wanted, Arc::new(counters), tallies);
         self.attend(&tallies.now());
         let key = self.key.fingerprint();
-        tracing::info!(secret, key, "limits are counted in Redis, together with all proxies that log the same key here");
+        tracing::info!(
+            secret,
+            key,
+            "limits are counted in Redis, together with all proxies that log the same key here"
+        );
     }
 
     /// Has it said how Redis does, from now on.
@@ -298,7 +302,11 @@ mod tests {
         put("one_tls.crt", b"half of it");
         counting.follow(&redis("one"), &tallies);
         assert!(Arc::ptr_eq(&tallies.now(), &first));
-        assert!(said(&health).contains("without the other"), "{}", said(&health));
+        assert!(
+            said(&health).contains("without the other"),
+            "{}",
+            said(&health)
+        );
         folder.0.lock().unwrap().remove("one_tls.crt");
         counting.follow(&redis("one"), &tallies);
         assert!(Arc::ptr_eq(&tallies.now(), &first));

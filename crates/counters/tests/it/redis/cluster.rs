@@ -120,9 +120,15 @@ async fn what_one_slot_cannot_say_is_no_admission(cluster: &RedisCluster) {
     }
     let held = apply(&counters, 0, &[read("fine", HOUR), read("seen", HOUR)]).await;
     assert_eq!(held.unwrap(), [Outcome::Total(0), Outcome::Total(3)]);
-    assert_eq!(apply(&counters, 0, &[fine.clone()]).await.unwrap(), [passed(1)]);
+    assert_eq!(
+        apply(&counters, 0, &[fine.clone()]).await.unwrap(),
+        [passed(1)]
+    );
     let outcomes = apply(&counters, 0, &[fine, broken]).await.unwrap();
-    assert!(matches!(outcomes[0], Outcome::Full { total: 1, .. }), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[0], Outcome::Full { total: 1, .. }),
+        "{outcomes:?}"
+    );
 }
 
 /// A server dies under load and its replica takes over. Replication is asynchronous: what was acknowledged and not yet passed on is

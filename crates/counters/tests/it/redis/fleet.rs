@@ -192,7 +192,9 @@ fn the_servers_clock_decides_and_a_window_really_fades() {
     run(async {
         let counters = patient(&server.url(), &fresh_key());
         let said = |at: u64| 77 * HOUR + at;
-        apply(&counters, said(0), &[read("k", WINDOW)]).await.unwrap();
+        apply(&counters, said(0), &[read("k", WINDOW)])
+            .await
+            .unwrap();
         // Before the charge: what is measured is at least what has passed at the server.
         let began = tokio::time::Instant::now();
         let outcomes = apply(&counters, said(0), &[gate("k", 1, 1, WINDOW)]).await;
