@@ -96,6 +96,13 @@ local function add(tally, born, window, cost)
     newest = newest + 1
     tally.count, tally.last[newest], tally.sum[newest] = newest, time, cost
   end
+  -- A key that is asked about a longer window than before holds finer parts. The oldest two become one, which counts as long as the later.
+  while tally.count > MOST do
+    tally.sum[2] = math.min(tally.sum[1] + tally.sum[2], CAP)
+    table.remove(tally.last, 1)
+    table.remove(tally.sum, 1)
+    tally.count = tally.count - 1
+  end
   return time
 end
 
@@ -117,6 +124,7 @@ local function read_lock(raw)
   if not raw then return { finish = 0, count = 0 } end
   if type(raw) ~= 'string' or #raw ~= 12 or raw:sub(1, 2) ~= 'L\1' then return nil end
   local finish, count = struct.unpack('>I6I4', raw, 3)
+  if finish > now + AHEAD then return nil end
   return { finish = finish, count = count }
 end
 
@@ -130,7 +138,7 @@ local function set_lock(key, lock, base, growth, max)
   local count = lock.count
   if lock.finish + max <= now then count = 0 end
   local length = 0
-  if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max) end
+  if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max, AHEAD) end
   if length == 0 then return -1 end
   lock.finish, lock.count = now + length, math.min(count + 1, 4294967295)
   local raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)

@@ -26,6 +26,7 @@ macro_rules! each {
             odd_lock_settings_are_harmless,
             time_that_steps_back_returns_nothing,
             sums_without_end_do_not_overflow,
+            a_key_with_longer_and_longer_windows_forgets_nothing,
         );
     };
 }
@@ -419,4 +420,26 @@ pub(crate) async fn sums_without_end_do_not_overflow(counters: &Counters) {
             "a window of nothing holds nothing"
         );
     }
+}
+
+/// Policy asks a key about one window alone; nobody shall get a key into a state that cannot be read any more.
+pub(crate) async fn a_key_with_longer_and_longer_windows_forgets_nothing(counters: &Counters) {
+    let (mut at, mut added) = (HOUR, 0);
+    for round in 0..6 {
+        let window = HOUR << round;
+        for _ in 0..64 {
+            at += window / 128;
+            added += 1;
+            assert_eq!(
+                ask(counters, at, meter("k", 1, window)).await,
+                Outcome::Total(added),
+                "none of them is over"
+            );
+        }
+    }
+    let longest = HOUR << 5;
+    assert_eq!(
+        ask(counters, at + longest, read("k", longest)).await,
+        Outcome::Total(0)
+    );
 }

@@ -222,8 +222,18 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
         );
         let newer = format!("T\\x02\\x00{zeros}{}", "\\x00".repeat(13));
         let huge = format!("{head}{zeros}{}", "\\x00".repeat(13 * 67));
+        let locked_for_ever = format!("L\\x01{}\\x00\\x00\\x00\\x01", "\\x7f".repeat(6));
         let strings = [
-            "", "x", "12", &newer, &future, &backwards, &endless, &huge, head,
+            "",
+            "x",
+            "12",
+            &newer,
+            &future,
+            &backwards,
+            &endless,
+            &huge,
+            head,
+            &locked_for_ever,
         ];
         for key in [&tally, &set, &lock_key] {
             let written = strings.map(|value| format!("set {key} \"{value}\""));
