@@ -2,6 +2,7 @@
 //! One file per resource. [`fleet`] is what the control plane of a cluster serves to its proxies.
 
 mod access;
+mod accounts;
 mod brakes;
 mod configs;
 mod error;

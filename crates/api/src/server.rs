@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::access::{self, Access, Token};
 use crate::problem::Problem;
 use crate::state::{App, Sources};
-use crate::{Error, brakes, configs, health, inbox, metrics, overview, page, records};
+use crate::{Error, accounts, brakes, configs, health, inbox, metrics, overview, page, records};
 
 /// Connections at once; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 256;
@@ -130,6 +130,12 @@ fn router(app: App) -> Router {
         .route("/v1/records", get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/snapshots/{digest}", get(records::snapshot))
+        .route("/v1/accounts/{account}", get(accounts::show))
+        .route(
+            "/v1/accounts/{account}/restrictions",
+            post(accounts::restrict).delete(accounts::release),
+        )
+        .route("/v1/accounts/{account}/history", get(accounts::history))
         .route("/demo/messages", get(inbox::show))
         .layer(middleware::from_fn_with_state(app.clone(), access::guard));
     Router::new()
@@ -138,7 +144,7 @@ fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .merge(guarded)
         .fallback(async || Problem::not_found("there is nothing here; see /"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE, and restrictions of accounts, which take POST and DELETE"))
         .layer(middleware::from_fn(in_time))
         .with_state(app)
 }

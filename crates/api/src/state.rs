@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sekisho_policy::{ObjectRef, Report};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
-use sekisho_store::Store;
+use sekisho_store::{AccountStates, Store};
 use serde::Serialize;
 
 use crate::access::Access;
@@ -24,6 +24,8 @@ pub struct Sources {
     pub configs: Configs,
     /// The ledger; without one there are no records to be read.
     pub store: Option<Store>,
+    /// What accounts may not do now, where that is kept.
+    pub accounts: Option<AccountStates>,
     pub tally: Tally,
     pub running: Arc<dyn Running>,
     /// The messages at the built-in relays, where there are any.

@@ -11,7 +11,7 @@ use sekisho_policy::snapshot::SCHEMA;
 use sekisho_policy::{Envelope, ObjectRef, Report};
 use sekisho_proxy::{
     Applied, Dns, Error, Gateway, GatewayConfig, HashPool, Ids, MessageMemory, MissingCertificate,
-    Services, StateFolder,
+    Restrictions, Services, StateFolder,
 };
 use sekisho_runtime::health::Component;
 use sekisho_runtime::metrics::GatewayMetrics;
@@ -35,6 +35,7 @@ pub(crate) struct Base {
     pub(crate) state: StateFolder,
     pub(crate) secrets: Secrets,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) restrictions: Restrictions,
     pub(crate) dns: Dns,
     pub(crate) hashing: HashPool,
     pub(crate) message_memory: MessageMemory,
@@ -344,6 +345,7 @@ impl Checkpoint {
         };
         let services = Services {
             counters: base.counters.clone(),
+            restrictions: base.restrictions.clone(),
             dns: base.dns.clone(),
             hashing: base.hashing.clone(),
             ledger: base.courier.ledger(&key),

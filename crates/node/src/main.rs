@@ -7,6 +7,7 @@ mod http;
 mod mounted;
 mod process;
 mod records;
+mod restrictions;
 mod secrets;
 
 use std::process::ExitCode;

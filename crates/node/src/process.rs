@@ -18,6 +18,7 @@ use crate::control::{self, Backoff, Control, Told};
 use crate::http;
 use crate::mounted::{self, Mounted, Unreadable};
 use crate::records::Courier;
+use crate::restrictions::Keeping;
 use crate::secrets::{Refreshed, Secrets};
 
 /// Kubelet brings a changed Secret within a minute or so; it need not wait for us.
@@ -48,6 +49,7 @@ struct Process {
     sessions: Shutdown,
     secrets: Secrets,
     base: Base,
+    keeping: Keeping,
     http: TcpListener,
 }
 
@@ -68,12 +70,14 @@ impl Process {
             random()?,
             metrics.clone(),
         );
+        let keeping = Keeping::start(&args, state.path(), &clock, &metrics, &health)?;
         let base = Base {
             object: args.gateway.object(),
             config: gateway_config(&args)?,
             state,
             secrets: secrets.clone(),
             counters: Arc::new(Counters::memory(Limits::default())),
+            restrictions: keeping.restrictions(),
             dns: Dns::system(metrics.clone())?,
             hashing: HashPool::new(metrics.clone()),
             message_memory: MessageMemory::new(args.message_memory),
@@ -93,6 +97,7 @@ impl Process {
             sessions,
             secrets,
             base,
+            keeping,
             http,
         })
     }
@@ -107,6 +112,7 @@ impl Process {
             sessions,
             secrets,
             base,
+            keeping,
             http,
         } = self;
         let sources = http::Sources {
@@ -137,6 +143,7 @@ impl Process {
         }
         let last = deadline.max(Instant::now() + LAST_RECORDS);
         checkpoint.finish(last).await;
+        keeping.finish(last).await;
         shutdown.drain(LAST_RECORDS).await;
         probes.abort();
         tracing::info!("stopped");

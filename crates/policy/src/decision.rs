@@ -114,6 +114,8 @@ pub enum Reason {
     ContentMatched,
     /// The source's country or network sets the class.
     SourceClass,
+    /// The account is restricted: by a rule, or by somebody at the desk.
+    Restricted,
 }
 
 /// What classification says of a message. It only worsens along the way.

@@ -14,6 +14,7 @@ use crate::id::DecisionId;
 use crate::op::Item;
 use crate::opinion::Opinion;
 pub use crate::report::SourceTrust;
+use crate::restriction::Standing;
 use crate::snapshot::ObjectRef;
 use crate::time::Timestamp;
 
@@ -223,6 +224,21 @@ pub struct AccountFacts {
     pub name: Account,
     /// Whether the source's network is one that this account logs in from regularly.
     pub network: Network,
+    /// What restricts it at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Box<Standing>>,
+}
+
+impl AccountFacts {
+    /// An account that nothing restricts.
+    #[must_use]
+    pub const fn new(name: Account, network: Network) -> Self {
+        Self {
+            name,
+            network,
+            standing: None,
+        }
+    }
 }
 
 /// What past logins say of an account's network.

@@ -39,6 +39,7 @@ pub mod ruleset;
 mod saw;
 mod senders;
 pub mod snapshot;
+pub mod states;
 pub mod time;
 
 pub use address::{Account, Address};
@@ -54,7 +55,7 @@ pub use opinion::Opinion;
 pub use plan::Plan;
 pub use record::Record;
 pub use report::{Fleet, Report};
-pub use restriction::Restriction;
+pub use restriction::{Level, Origin, Restriction, Standing};
 pub use route::Route;
 pub use ruleset::{MessageLimits, Ruleset};
 pub use snapshot::{Envelope, ObjectRef, Snapshot};

@@ -11,6 +11,7 @@ use crate::key::{Subjects, Tally};
 use crate::op::{Key, Op, Results, Unavailable};
 use crate::reply;
 use crate::rules::limit::LimitPart;
+use crate::rules::restricted;
 use crate::ruleset::{RuleView, Ruleset};
 use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, OnExceed, Unit};
 use crate::time::Millis;
@@ -59,7 +60,7 @@ pub(crate) enum Ask<'a> {
     /// Is the sum over a limit? `cost` is this event's part in it.
     Limit {
         op: usize,
-        part: &'a LimitPart,
+        part: Part<'a>,
         cost: u64,
         effect: Effect,
         on_unavailable: OnCountersUnavailable,
@@ -80,6 +81,26 @@ pub(crate) enum Ask<'a> {
     },
     /// On how many days did the account log in from this network?
     GoodDays { op: usize },
+}
+
+/// The limit that is asked about.
+#[derive(Debug)]
+pub(crate) enum Part<'a> {
+    /// One that a rule has made ready.
+    Rule(&'a LimitPart),
+    /// One of this account's own.
+    Account(Box<LimitPart>),
+}
+
+impl std::ops::Deref for Part<'_> {
+    type Target = LimitPart;
+
+    fn deref(&self) -> &LimitPart {
+        match self {
+            Self::Rule(part) => part,
+            Self::Account(part) => part,
+        }
+    }
 }
 
 /// What being over a limit does here.
@@ -125,6 +146,7 @@ impl Ruleset {
             good_days: None,
         };
         plan.ask_gateway();
+        restricted::ask(&mut plan);
         for rule in self.rules_at(event) {
             let view = |enforcement| RuleView {
                 object: &rule.object,
@@ -161,7 +183,7 @@ impl<'a> Plan<'a> {
         for check in &self.checks {
             let Ask::Limit {
                 op,
-                part,
+                ref part,
                 on_unavailable,
                 ..
             } = check.ask
@@ -250,7 +272,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn ask_limit(
         &mut self,
         rule: RuleView<'a>,
-        part: &'a LimitPart,
+        part: Part<'a>,
         subjects: &Subjects,
         cost: u64,
         effect: Effect,
@@ -273,9 +295,10 @@ impl<'a> Plan<'a> {
             Op::Meter { key, cost, window }
         };
         let op = self.run(op);
+        let path = part.path.clone();
         self.check(
             rule,
-            part.path.clone(),
+            path,
             Ask::Limit {
                 op,
                 part,
@@ -286,7 +309,7 @@ impl<'a> Plan<'a> {
         );
     }
 
-    fn gateway_view(&self) -> RuleView<'a> {
+    pub(crate) fn gateway_view(&self) -> RuleView<'a> {
         RuleView {
             object: self.rules.gateway_ref(),
             enforcement: Enforcement::Enforce,
@@ -343,7 +366,7 @@ impl<'a> Plan<'a> {
         };
         self.ask_limit(
             pool,
-            rate,
+            Part::Rule(rate),
             &Subjects::default(),
             cost,
             Effect::Congestion,
@@ -357,7 +380,7 @@ impl<'a> Plan<'a> {
             return;
         }
         for check in &self.checks {
-            let Ask::Limit { op, part, .. } = check.ask else {
+            let Ask::Limit { op, ref part, .. } = check.ask else {
                 continue;
             };
             if Tally::from(part.limit.unit) == Tally::Attempts {

@@ -153,6 +153,16 @@ pub(crate) const fn content_refused() -> Refusal {
     )
 }
 
+/// Whoever is suspended, and whoever is quarantined where there is nothing but clean ways: resending cannot help.
+pub(crate) const fn restricted() -> Refusal {
+    refusal(
+        550,
+        (5, 7, 1),
+        "This account may not send mail at present, contact your provider",
+        Reason::Restricted,
+    )
+}
+
 pub(crate) const fn dependency_failed() -> Refusal {
     refusal(
         451,

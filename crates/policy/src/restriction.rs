@@ -1,5 +1,8 @@
 //! What an account may not do now, until when, why, and who said so.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::DecisionId;
@@ -45,6 +48,9 @@ pub struct Restriction {
 /// What an account with the level `Limit` may send where nothing else is said: recipients in an hour.
 pub const LIMITED: u32 = 10;
 
+/// The most characters of [`Restriction::why`].
+pub const MAX_WHY: usize = 300;
+
 /// Who restricted an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Origin {
@@ -65,5 +71,177 @@ impl Restriction {
     #[must_use]
     pub fn term(&self) -> Option<Millis> {
         self.until.map(|until| until.since(self.since))
+    }
+
+    /// The same with its reason cut to [`MAX_WHY`] characters, none of which a terminal would obey.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let is_plain = |c: char| !c.is_control();
+        if self.why.chars().count() > MAX_WHY || !self.why.chars().all(is_plain) {
+            let plain = self.why.chars().filter(|&c| is_plain(c));
+            self.why = plain.take(MAX_WHY).collect::<String>().into();
+        }
+        self
+    }
+
+    /// Worse than another is what is of a higher level, or of the same and lasts longer.
+    fn weight(&self) -> (Level, Timestamp) {
+        (self.level, self.until.unwrap_or(Timestamp(u64::MAX)))
+    }
+}
+
+/// What all restrictions of an account that hold at one moment come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// The worst of them; of two alike, the one that lasts longer.
+    pub worst: Restriction,
+    /// How many recipients in an hour, where any of them is a [`Level::Limit`]: the fewest. A worse one beside it does not lift it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients_per_hour: Option<u32>,
+}
+
+impl Standing {
+    /// What those of `restrictions` that hold at `now` come to; `None` if none does.
+    #[must_use]
+    pub fn of<'a>(
+        restrictions: impl IntoIterator<Item = &'a Restriction>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let mut worst: Option<&Restriction> = None;
+        let mut fewest: Option<u32> = None;
+        for restriction in restrictions {
+            if !restriction.holds_at(now) {
+                continue;
+            }
+            if worst.is_none_or(|worst| worst.weight() < restriction.weight()) {
+                worst = Some(restriction);
+            }
+            if restriction.level == Level::Limit {
+                let count = restriction.recipients_per_hour.unwrap_or(LIMITED);
+                fewest = Some(fewest.map_or(count, |fewest| fewest.min(count)));
+            }
+        }
+        worst.map(|worst| Self {
+            worst: worst.clone(),
+            recipients_per_hour: fewest,
+        })
+    }
+}
+
+/// A text that names neither the desk nor a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is Desk or a rule as Kind/namespace/name, like AbuseRule/default/stolen; got {0:?}")]
+pub struct BadOrigin(String);
+
+impl fmt::Display for Origin {
+    /// `Desk`, or the rule's object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Desk => f.write_str("Desk"),
+            Self::Rule(object) => object.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = BadOrigin;
+
+    /// Reads what [`Origin`] displays as.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "Desk" {
+            return Ok(Self::Desk);
+        }
+        let rule = || {
+            let mut parts = text.split('/');
+            // The kinds are read by the names that snapshots have for them.
+            let kind = serde_json::Value::String(parts.next()?.to_owned());
+            let object = ObjectRef {
+                kind: serde_json::from_value(kind).ok()?,
+                namespace: parts.next().filter(|part| !part.is_empty())?.to_owned(),
+                name: parts.next().filter(|part| !part.is_empty())?.to_owned(),
+            };
+            parts.next().is_none().then_some(Self::Rule(object))
+        };
+        rule().ok_or_else(|| BadOrigin(text.chars().take(100).collect()))
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restriction(level: Level, since: u64, until: Option<u64>) -> Restriction {
+        Restriction {
+            level,
+            since: Timestamp(since),
+            until: until.map(Timestamp),
+            origin: Origin::Desk,
+            why: "".into(),
+            decision: None,
+            recipients_per_hour: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_that_holds_counts_and_a_limit_beside_it_stays() {
+        let limit = |count, until| Restriction {
+            recipients_per_hour: count,
+            ..restriction(Level::Limit, 10, Some(until))
+        };
+        let all = [
+            restriction(Level::Watch, 0, None),
+            limit(Some(5), 30),
+            limit(None, 50),
+            restriction(Level::Quarantine, 20, Some(40)),
+        ];
+        let at = |now| {
+            let standing = Standing::of(&all, Timestamp(now));
+            standing.map(|standing| (standing.worst.level, standing.recipients_per_hour))
+        };
+        assert_eq!(at(9), Some((Level::Watch, None)));
+        assert_eq!(at(10), Some((Level::Limit, Some(5))));
+        assert_eq!(at(20), Some((Level::Quarantine, Some(5))));
+        assert_eq!(at(30), Some((Level::Quarantine, Some(LIMITED))));
+        assert_eq!(at(40), Some((Level::Limit, Some(LIMITED))));
+        assert_eq!(at(50), Some((Level::Watch, None)));
+        assert_eq!(Standing::of(&all[1..], Timestamp(50)), None);
+    }
+
+    #[test]
+    fn of_two_alike_the_longer_one_is_shown() {
+        let (short, long) = (
+            restriction(Level::Suspend, 0, Some(100)),
+            restriction(Level::Suspend, 0, None),
+        );
+        for all in [[&short, &long], [&long, &short]] {
+            let standing = Standing::of(all, Timestamp(1)).unwrap();
+            assert_eq!(standing.worst.until, None);
+        }
+    }
+
+    #[test]
+    fn origins_are_read_as_they_are_shown() {
+        for text in ["Desk", "RateLimit/default/per-account"] {
+            assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
+        }
+        for bad in ["", "desk", "RateLimit", "RateLimit/default", "RateLimit//a", "RateLimit/a/b/c", "Rate/a/b"] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_short_and_harmless() {
+        let mut long = restriction(Level::Watch, 0, None);
+        long.why = format!("\u{1b}[31m{}", "x".repeat(MAX_WHY)).into();
+        let why = long.bounded().why;
+        assert_eq!(why.chars().count(), MAX_WHY);
+        assert!(why.starts_with("[31mx"));
     }
 }

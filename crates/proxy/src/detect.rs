@@ -57,5 +57,6 @@ fn sign(said: Said) -> Option<Detection> {
         | Reason::DependencyFailed
         | Reason::ContentMatched
         | Reason::SourceClass => return None,
+        Reason::Restricted => Detection::RestrictedAccount,
     })
 }

@@ -22,6 +22,7 @@ mod live;
 mod memory;
 mod outbound;
 mod received;
+mod restrictions;
 mod session;
 mod shared;
 mod state_folder;
@@ -39,4 +40,5 @@ pub use gateway::{
 pub use ids::Ids;
 pub use limits::Limits;
 pub use memory::MessageMemory;
+pub use restrictions::Restrictions;
 pub use state_folder::{StateFolder, last_good};

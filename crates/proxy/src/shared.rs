@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::listener::sources::Connections;
 use crate::live::Live;
 use crate::memory::MessageMemory;
+use crate::restrictions::Restrictions;
 use crate::session::Hellos;
 use crate::tarpit::Pit;
 use crate::trust::SourceTally;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) host_name: ClientName,
     pub(crate) limits: Limits,
     pub(crate) engine: Engine,
+    /// What accounts may not do now. It is asked at each event, so that it bites in sessions that are open.
+    pub(crate) restrictions: Restrictions,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) ledger: Ledger,

@@ -135,7 +135,7 @@ fn private() -> OpenOptions {
     options
 }
 
-fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("draft");
     let mut file = private().truncate(true).open(&draft)?;
     file.write_all(content)?;

@@ -1,4 +1,4 @@
-//! The ledger in SQL: records, the snapshots they were made under, retention, erasure and its audit trail.
+//! The ledger in SQL: records, the snapshots they were made under, retention, erasure and its audit trail; and account states.
 //!
 //! It alone owns tables. Queries are checked at run time, on the driver itself. Writing goes through one connection,
 //! reading through a few others, so an `explain` never waits for a batch.
@@ -12,6 +12,7 @@ mod open;
 mod records;
 mod retention;
 mod snapshots;
+mod states;
 mod writer;
 
 pub use audit::{AuditAction, AuditEntry, Mandate};
@@ -19,6 +20,7 @@ pub use error::StoreError;
 pub use open::Store;
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
+pub use states::{AccountAction, AccountStates, HistoryEntry, MOST_HISTORY, MOST_STANDING};
 pub use writer::{Writer, WriterCounts, WriterSettings};
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ fn missing(fleet: &Fleet, gateway: &str) -> Problem {
 }
 
 /// Up to a fifth less, so that those who began together do not go on together.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     random::between(wait.mul_f32(0.8), wait)
 }
 

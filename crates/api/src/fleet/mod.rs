@@ -15,6 +15,7 @@ mod reports;
 mod running;
 mod server;
 mod sources;
+mod state;
 mod wire;
 
 pub use admission::{Caller, Callers, NotAdmitted, Wanted};
@@ -23,6 +24,7 @@ pub use relay::{Holder, Introduction, Relay};
 pub use reports::{Hold, Reports};
 pub use running::FleetRunning;
 pub use server::FleetServer;
+pub(crate) use name::is_part;
 pub use sources::{FleetSources, Ready};
 
 #[doc(hidden)]

@@ -15,12 +15,15 @@ pub(super) struct Asked {
 impl Asked {
     /// The gateway, if it is written as one.
     pub(super) fn gateway(self) -> Result<String, Problem> {
-        self.gateway.filter(|name| is_name(name)).ok_or_else(|| {
-            Problem::bad_request(
-                "name the gateway as ?gateway=namespace/name, as its object is called",
-            )
-        })
+        self.gateway
+            .filter(|name| is_name(name))
+            .ok_or_else(misnamed)
     }
+}
+
+/// What is said to who names no gateway.
+pub(super) fn misnamed() -> Problem {
+    Problem::bad_request("name the gateway as ?gateway=namespace/name, as its object is called")
 }
 
 /// Whether this is `namespace/name`.
@@ -30,7 +33,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// Whether this could be the name of an object: lower-case letters, digits, `-` and `.`.
-pub(super) fn is_part(text: &str) -> bool {
+pub(crate) fn is_part(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = [text.bytes().next(), text.bytes().last()];
     (1..=LONGEST_PART).contains(&text.len())

@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::sources::{Fleet, FleetSources};
-use super::{ack, config, peers, random, records};
+use super::{ack, config, peers, random, records, state};
 use crate::Error;
 use crate::problem::Problem;
 
@@ -146,12 +146,13 @@ fn router(fleet: Fleet, extra: Router) -> Router {
         .route("/v1/config", get(config::show))
         .route("/v1/ack", post(ack::take))
         .route("/v1/records", post(records::take))
+        .route("/v1/state", get(state::show).post(state::take))
         .route("/v1/fleet", post(peers::hear))
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this is asked for in another way: GET for /v1/config, POST for the others",
+                "this is asked for in another way: GET for /v1/config and /v1/state, POST for the others and to tell /v1/state",
             )
         })
         .with_state(fleet)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sekisho_runtime::{Metrics, Shutdown};
+use sekisho_runtime::{Clock, Metrics, Shutdown};
+use sekisho_store::AccountStates;
 use tokio::sync::Semaphore;
 
 use super::admission::{Admission, Callers};
@@ -21,6 +22,9 @@ pub struct FleetSources {
     pub reports: Reports,
     /// Where records go.
     pub books: Books,
+    /// What accounts may not do; without a store there is nothing to be followed.
+    pub accounts: Option<AccountStates>,
+    pub clock: Clock,
     /// Who is admitted.
     pub callers: Arc<dyn Callers>,
     /// Until it is set, everybody is sent to another replica.

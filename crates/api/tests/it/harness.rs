@@ -17,7 +17,7 @@ use sekisho_api::{Answer, Configs, Tally};
 use sekisho_policy::Envelope;
 use sekisho_runtime::tls::{CertResolver, Identity, Roots, Verification, client_config};
 use sekisho_runtime::{Clock, Metrics, Shutdown};
-use sekisho_store::Store;
+use sekisho_store::{AccountStates, Store};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -54,6 +54,8 @@ impl Callers for Names {
 pub(crate) struct Control {
     pub(crate) address: SocketAddr,
     pub(crate) configs: Configs,
+    /// What accounts may not do, where there is a store.
+    pub(crate) accounts: Option<AccountStates>,
     pub(crate) reports: Reports,
     pub(crate) metrics: Metrics,
     pub(crate) callers: Arc<Names>,
@@ -79,14 +81,15 @@ impl Control {
         let (configs, reports) = (Configs::default(), Reports::new(metrics.clone()));
         let (callers, ready) = (Arc::new(Names::default()), Ready::default());
         let clock = Clock::manual(NOW);
+        let accounts = store.as_ref().map(AccountStates::in_ledger);
         let books = match store {
             Some(store) => {
                 let (books, writer) =
-                    Books::with_store(store, Tally::default(), clock, metrics.clone());
+                    Books::with_store(store, Tally::default(), clock.clone(), metrics.clone());
                 tokio::spawn(writer.run());
                 books
             }
-            None => Books::without_store(Tally::default(), clock, metrics.clone()),
+            None => Books::without_store(Tally::default(), clock.clone(), metrics.clone()),
         };
         let (identity, authorities) = identity();
         let sources = FleetSources {
@@ -95,6 +98,8 @@ impl Control {
             configs: configs.clone(),
             reports: reports.clone(),
             books,
+            accounts: accounts.clone(),
+            clock,
             callers: callers.clone(),
             ready: ready.clone(),
         };
@@ -110,6 +115,7 @@ impl Control {
         tokio::spawn(async move { register.run(&until).await });
         Self {
             address,
+            accounts,
             configs,
             reports,
             metrics,

@@ -7,3 +7,4 @@ mod harness;
 mod hostile;
 mod records;
 mod relay;
+mod state;

@@ -14,7 +14,7 @@ use sekisho_api::{Configs, Server, Sources, Tally};
 use sekisho_operator as operator;
 use sekisho_policy::Millis;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
-use sekisho_store::Store;
+use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -53,6 +53,7 @@ struct Process {
     fleet: FleetServer,
     server: Server,
     store: Option<Store>,
+    accounts: Option<AccountStates>,
     books: Option<JoinHandle<()>>,
 }
 
@@ -87,9 +88,11 @@ impl Process {
             Some(folder) => Some(open_store(folder).await?),
             None => None,
         };
+        let accounts = store.as_ref().map(AccountStates::in_ledger);
         let (books, writing) = base.books(store.clone());
         let running = base.operate(&args, store.clone()).await?;
-        let fleet = base.serve_fleet(&args, &running, books).await?;
+        let fleet = base.serve_fleet(&args, &running, books, accounts.clone())
+            .await?;
         peers::begin(
             &args,
             &base.reports,
@@ -108,6 +111,7 @@ impl Process {
             shutdown: base.shutdown.clone(),
             configs: base.configs,
             store: store.clone(),
+            accounts: accounts.clone(),
             tally: base.tally,
             inbox: None,
             first_message: None,
@@ -123,6 +127,7 @@ impl Process {
             fleet,
             server,
             store,
+            accounts,
             books: writing,
         })
     }
@@ -137,6 +142,7 @@ impl Process {
             fleet,
             server,
             store,
+            accounts,
             books,
         } = self;
         tracing::info!(fleet = %fleet.address(), http = %server.address(), "the control plane serves");
@@ -144,6 +150,10 @@ impl Process {
         shutdown.spawn(server.run());
         let (watching, ending) = (reports, shutdown.clone());
         shutdown.spawn(async move { watching.run(&ending).await });
+        if let Some(accounts) = accounts {
+            let (clock, ending) = (clock.clone(), shutdown.clone());
+            shutdown.spawn(housekeeping::tend_accounts(accounts, clock, ending));
+        }
         if let Some(store) = &store {
             shutdown.spawn(keep_house(
                 store.clone(),
@@ -227,6 +237,7 @@ impl Foundation {
         args: &Control,
         running: &operator::Running,
         books: Books,
+        accounts: Option<AccountStates>,
     ) -> Result<FleetServer> {
         let sources = FleetSources {
             metrics: self.metrics.clone(),
@@ -234,6 +245,8 @@ impl Foundation {
             configs: self.configs.clone(),
             reports: self.reports.clone(),
             books,
+            accounts,
+            clock: self.clock.clone(),
             callers: Arc::new(Reviewed(running.callers.clone())),
             ready: self.ready.clone(),
         };

@@ -272,7 +272,7 @@ impl<'a> Session<'a> {
 
     fn become_of(&mut self, name: &Account, network: Network) {
         let name = name.clone();
-        self.account = Some(Arc::new(AccountFacts { name, network }));
+        self.account = Some(Arc::new(AccountFacts::new(name, network)));
     }
 
     fn event(&self, stage: Stage) -> Event {

@@ -64,10 +64,7 @@ fn login(account: &Account, source: &Source, at: Timestamp) -> Event {
             helo_form: HeloForm::default(),
             before_greeting: BeforeGreeting::default(),
         }),
-        account: Some(Arc::new(AccountFacts {
-            name,
-            network: Network::New,
-        })),
+        account: Some(Arc::new(AccountFacts::new(name, Network::New))),
         transaction: None,
         stage: Stage::LoginSucceeded,
         tripped: Vec::new(),

@@ -16,12 +16,13 @@ use sekisho_proxy::{
     StateFolder,
 };
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
-use sekisho_store::Store;
+use sekisho_store::{AccountStates, Store};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::certificates::FileCertificates;
 use super::credentials::FileCredentials;
+use super::restrictions::Desks;
 use super::secrets::Secrets;
 
 /// What every gateway is started with.
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) message_memory: MessageMemory,
     pub(super) ledger: Ledger,
     pub(super) store: Store,
+    pub(super) accounts: AccountStates,
+    pub(super) desks: Desks,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) health: Health,
@@ -133,6 +136,7 @@ impl Gateways {
         };
         let services = Services {
             counters: shared.counters.clone(),
+            restrictions: shared.desks.of(&object.namespace).await,
             dns: shared.dns.clone(),
             hashing: shared.hashing.clone(),
             key: shared.key.clone(),

@@ -4,11 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::{Millis, Timestamp};
-use sekisho_runtime::Clock;
-use sekisho_store::Store;
+use sekisho_runtime::{Clock, Shutdown};
+use sekisho_store::{AccountStates, Store};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::gateways::Gateways;
+
+const ACCOUNTS_EVERY: Duration = Duration::from_secs(60);
+/// The audit trail of accounts is kept so long.
+const HISTORY: Millis = Millis(400 * Millis::DAY.0);
+/// A proxy that heard nothing for longer is told the whole.
+const ENDED: Millis = Millis(7 * Millis::DAY.0);
 
 /// How often: a tenth of how long records are kept, so that they go little by little and are hardly older than was promised; but at
 /// least once an hour, and at most every ten seconds.
@@ -31,6 +37,32 @@ pub(crate) async fn forget_old_records(store: &Store, clock: &Clock, retention: 
         }
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "old records cannot be deleted"),
+    }
+}
+
+/// Notes which restrictions are over, and forgets what is old, until the process drains.
+pub(crate) async fn tend_accounts(accounts: AccountStates, clock: Clock, shutdown: Shutdown) {
+    let mut ticks = interval(ACCOUNTS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.draining() => return,
+        }
+        let now = Timestamp(clock.now_ms());
+        let before = |span: Millis| Timestamp(now.0.saturating_sub(span.0));
+        let tended = async {
+            accounts.lift(now).await?;
+            accounts.forget(before(HISTORY), before(ENDED)).await
+        };
+        match tended.await {
+            Ok(_) => is_failing = false,
+            Err(error) if !std::mem::replace(&mut is_failing, true) => {
+                tracing::error!(%error, "restrictions that are over cannot be noted as such; they hold no longer all the same");
+            }
+            Err(_) => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod gateways;
 pub(crate) mod housekeeping;
 mod json_lines;
 mod records;
+mod restrictions;
 mod secrets;
 mod watch;
 
@@ -23,7 +24,7 @@ pub(crate) use sekisho_proxy::last_good;
 use sekisho_proxy::ledger::{self, Ledger};
 use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, StateFolder};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
-use sekisho_store::Store;
+use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -32,6 +33,7 @@ use self::follow::Follower;
 use self::gateways::{Gateways, Shared};
 use self::json_lines::JsonLines;
 use self::records::{Listeners, Witnesses};
+use self::restrictions::Desks;
 use self::secrets::Secrets;
 use crate::args::{self, LogFormat, Up};
 use crate::output::{self, Palette};
@@ -60,6 +62,7 @@ struct Process {
     records: JoinHandle<()>,
     server: Server,
     store: Store,
+    accounts: AccountStates,
 }
 
 /// What the command line names, opened.
@@ -114,6 +117,7 @@ impl Process {
         let gateways = Arc::new(Gateways::new(shared));
         let shared = gateways.shared();
         let (shutdown, store) = (shared.shutdown.clone(), shared.store.clone());
+        let accounts = shared.accounts.clone();
         if let Some(inbox) = &inbox {
             demo::start(&demo_relays, &shared.clock, &shutdown, inbox).await?;
         }
@@ -124,6 +128,7 @@ impl Process {
             shutdown: shutdown.clone(),
             configs: shared.configs.clone(),
             store: Some(store.clone()),
+            accounts: Some(accounts.clone()),
             tally,
             running: gateways.clone(),
             inbox,
@@ -140,6 +145,7 @@ impl Process {
             records,
             server,
             store,
+            accounts,
         })
     }
 
@@ -153,6 +159,7 @@ impl Process {
             records,
             server,
             store,
+            accounts,
         } = self;
         let limit = args::as_std(args.drain);
         shutdown.on_signals()?;
@@ -164,6 +171,8 @@ impl Process {
             store.clone(),
             args.retention,
         ));
+        let (clock, ending) = (gateways.shared().clock.clone(), shutdown.clone());
+        shutdown.spawn(housekeeping::tend_accounts(accounts, clock, ending));
         shutdown.spawn(follower.follow(gateways.clone(), shutdown.clone(), limit));
 
         shutdown.draining().await;
@@ -172,6 +181,8 @@ impl Process {
         if sessions + tasks > 0 {
             tracing::warn!(sessions, tasks, "cut short at the end of --drain");
         }
+        let soon = tokio::time::Instant::now() + LAST_RECORDS;
+        gateways.shared().desks.close(soon).await;
         // The gateways hold the ends of the ledger's channel.
         drop(gateways);
         if timeout(LAST_RECORDS, records).await.is_err() {
@@ -245,7 +256,16 @@ impl Foundation {
         secrets: Secrets,
         ledger: Ledger,
     ) -> Result<Shared> {
+        let accounts = AccountStates::in_ledger(&self.store);
+        let desks = Desks::new(
+            accounts.clone(),
+            self.state.path().to_owned(),
+            self.clock.clone(),
+            self.metrics.clone(),
+        );
         Ok(Shared {
+            desks,
+            accounts,
             listen: args.listen,
             host_name: host_name(args.host_name.as_deref()),
             upstream_ca,

@@ -114,9 +114,14 @@ impl Control {
 
     /// A request for `path` about this gateway, to be completed with a body.
     pub(crate) fn request(&self, path: &str) -> hyper::http::request::Builder {
+        self.request_with(path, "")
+    }
+
+    /// The same with more of a query, such as `&since=1`.
+    pub(crate) fn request_with(&self, path: &str, more: &str) -> hyper::http::request::Builder {
         // Names of objects have nothing in them that would need an escape.
         Request::builder()
-            .uri(format!("{path}?gateway={}", self.gateway))
+            .uri(format!("{path}?gateway={}{more}", self.gateway))
             .header(
                 USER_AGENT,
                 concat!("sekisho-proxy/", env!("CARGO_PKG_VERSION")),

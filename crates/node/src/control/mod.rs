@@ -3,11 +3,13 @@
 mod backoff;
 mod connection;
 mod follow;
+mod states;
 mod told;
 mod trouble;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use connection::{Answer, Control, Line};
 pub(crate) use follow::{built, follow};
+pub(crate) use states::{hear, tell, tell_last};
 pub(crate) use told::Told;
 pub(crate) use trouble::Trouble;

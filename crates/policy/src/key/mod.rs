@@ -46,10 +46,12 @@ pub enum Tally {
     PairLock = 22,
     /// Distinct days on which an account logged in from a network.
     GoodDays = 23,
+    /// Recipients of an account whose restriction limits them.
+    RestrictedRecipients = 64,
 }
 
 impl Tally {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Messages,
         Self::Recipients,
         Self::Bytes,
@@ -63,6 +65,7 @@ impl Tally {
         Self::SourceLock,
         Self::PairLock,
         Self::GoodDays,
+        Self::RestrictedRecipients,
     ];
 
     fn read(byte: u8) -> Option<Self> {

@@ -5,7 +5,7 @@ use crate::event::{Event, Stage};
 use crate::key::{Subject, Subjects};
 use crate::matching::{Exemption, account_of};
 use crate::netset::Countries;
-use crate::plan::{Effect, Plan};
+use crate::plan::{Effect, Part, Plan};
 use crate::reply;
 use crate::rules::limit::{LimitPart, cost, stages_of};
 use crate::rules::sender::{
@@ -182,7 +182,7 @@ impl Abroad {
             let effect = Effect::Exceed(OnExceed::Defer);
             plan.ask_limit(
                 rule,
-                part,
+                Part::Rule(part),
                 &Subjects::of(&[subject]),
                 cost,
                 effect,

@@ -5,7 +5,7 @@ use crate::event::{Event, Stage};
 use crate::explain::{Skip, UNTRUSTED};
 use crate::key::{Subject, Subjects};
 use crate::matching::{Matcher, account_of, site};
-use crate::plan::{Effect, Plan};
+use crate::plan::{Effect, Part, Plan};
 use crate::rules::limit::{LimitPart, cost, stages_of};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
@@ -96,6 +96,7 @@ impl Rate {
                 continue;
             };
             let effect = Effect::Exceed(self.on_exceed);
+            let part = Part::Rule(part);
             plan.ask_limit(rule, part, &subjects, cost, effect, self.on_unavailable);
         }
     }

@@ -35,7 +35,7 @@ impl Test {
         };
         let mut event = at(Stage::Mail).sender(&sender).after(Millis(at_millis)).0;
         let name = Account::canonical(&format!("u{account}@example.jp"), None);
-        event.account = Some(Arc::new(AccountFacts { name, network }));
+        event.account = Some(Arc::new(AccountFacts::new(name, network)));
         event.tripped = self
             .brake
             .tripped()

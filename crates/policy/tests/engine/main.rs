@@ -9,6 +9,7 @@ mod matching;
 mod opinions;
 mod properties;
 mod rate;
+mod restricted;
 mod routing;
 mod submission;
 mod support;

@@ -250,10 +250,8 @@ pub(crate) fn at(stage: Stage) -> At {
         Stage::Connect | Stage::Login { .. } | Stage::LoginFailed { .. }
     );
     let in_transaction = !before_login && stage != Stage::LoginSucceeded;
-    let account = AccountFacts {
-        name: Account::canonical("a@example.jp", None),
-        network: Network::New,
-    };
+    let name = Account::canonical("a@example.jp", None);
+    let account = AccountFacts::new(name, Network::New);
     let transaction = TransactionFacts {
         sender: Some(address("a@example.jp")),
         declared_size: None,
@@ -363,10 +361,7 @@ impl At {
 
     pub(crate) fn account(mut self, name: &str) -> Self {
         let name = Account::canonical(name, None);
-        self.0.account = Some(Arc::new(AccountFacts {
-            name,
-            network: Network::New,
-        }));
+        self.0.account = Some(Arc::new(AccountFacts::new(name, Network::New)));
         self
     }
 

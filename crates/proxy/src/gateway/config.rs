@@ -15,6 +15,7 @@ use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::memory::MessageMemory;
+use crate::restrictions::Restrictions;
 
 /// What a gateway is told by its process, beside the snapshot.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ impl GatewayConfig {
 pub struct Services {
     /// Where limits are counted.
     pub counters: Arc<Counters>,
+    /// What accounts of the gateway's namespace may not do now.
+    pub restrictions: Restrictions,
     /// What DNS says.
     pub dns: Dns,
     /// Where passwords are hashed.

@@ -306,6 +306,7 @@ fn share(
             dns: services.dns,
             brakes: Brakes::new(metrics.clone()),
         },
+        restrictions: services.restrictions,
         clock: services.clock,
         ids: services.ids,
         ledger: services.ledger,

@@ -357,11 +357,14 @@ impl<S: Transport> Session<S> {
 
     /// What happens now, as policy sees it.
     fn event(&self, stage: Stage) -> Event {
+        let at = self.shared.now();
+        let restrictions = &self.shared.restrictions;
+        let account = self.account.as_ref();
         Event {
             id: self.shared.ids.draw(),
-            at: self.shared.now(),
+            at,
             session: self.facts.clone(),
-            account: self.account.clone(),
+            account: account.map(|account| restrictions.judge(account, at)),
             transaction: self
                 .transaction
                 .as_ref()

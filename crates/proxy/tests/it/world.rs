@@ -11,7 +11,7 @@ use sekisho_policy::record::Record;
 use sekisho_policy::{Envelope, Snapshot};
 use sekisho_proxy::{
     Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Limits,
-    MessageMemory, Services, ledger,
+    MessageMemory, Restrictions, Services, ledger,
 };
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
@@ -256,6 +256,7 @@ pub(crate) struct World {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) restrictions: Restrictions,
     pub(crate) shutdown: Shutdown,
     pub(crate) records: mpsc::Receiver<Box<Record>>,
     /// Where the certificates of Secrets are, as `NAME.pem`.
@@ -299,8 +300,10 @@ impl World {
         let identities = SelfSigned(TempDir::new().map_err(|error| text(&error))?);
         let certificates = identities.0.path().to_owned();
         let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
+        let restrictions = Restrictions::new(metrics.clone());
         let services = Services {
             counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
+            restrictions: restrictions.clone(),
             dns: Dns::with_servers(&[objects.dns], metrics.clone())
                 .map_err(|error| text(&error))?,
             hashing: HashPool::new(metrics.clone()),
@@ -326,6 +329,7 @@ impl World {
             gateway,
             clock,
             metrics,
+            restrictions,
             shutdown,
             records,
             certificates,

@@ -7,7 +7,7 @@ use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
     CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig,
     FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism,
-    MemberState, Outcome, ReplyClass, Stage, Transport, UpstreamError, UpstreamPhase, Verb,
+    MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage, Transport, UpstreamError, UpstreamPhase, Verb,
     Verdict,
 };
 
@@ -53,6 +53,9 @@ pub(super) struct Families {
     pub(super) decisions: IntCounterVec,
     pub(super) detections: IntCounterVec,
     pub(super) brakes: IntGaugeVec,
+    pub(super) restrictions: IntGaugeVec,
+    pub(super) restrictions_waiting: IntGaugeVec,
+    pub(super) restriction_results: IntCounterVec,
     pub(super) counter_latency: HistogramVec,
     pub(super) counter_errors: IntCounterVec,
     pub(super) counter_round_trips: IntCounterVec,
@@ -175,6 +178,21 @@ impl Families {
                 "sekisho_brake_tripped",
                 &[object("gateway"), object("rule")],
                 "1 while a rule is held in shadow because it refused too many known-good clients.",
+            ),
+            restrictions: r.gauges(
+                "sekisho_restrictions",
+                &[closed::<RestrictionLevel>("level")],
+                "Restrictions of accounts that this process knows of.",
+            ),
+            restrictions_waiting: r.gauges(
+                "sekisho_restrictions_waiting",
+                &[],
+                "Restrictions that hold in this process and that the control plane's store has not taken yet.",
+            ),
+            restriction_results: r.counters(
+                "sekisho_restrictions_imposed_total",
+                &[closed::<RestrictionResult>("result")],
+                "Restrictions that this process imposed, by what became of them.",
             ),
             counter_latency: r.histograms(
                 "sekisho_counter_duration_seconds",

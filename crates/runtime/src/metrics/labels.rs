@@ -212,6 +212,8 @@ labels! {
         ProxyHeaderRejected => "proxy_header_rejected",
         RateExceeded => "rate_exceeded",
         RelayAttempt => "relay_attempt",
+        /// A restricted account at work: watched, limited, quarantined or suspended.
+        RestrictedAccount => "restricted_account",
         SenderMismatch => "sender_mismatch",
         /// A message that came more slowly than `minBytesPerSecond`, or not at all any more.
         SlowClient => "slow_client",
@@ -374,6 +376,26 @@ labels! {
         Loaded => "loaded",
         /// The last good one is kept.
         Failed => "failed",
+    }
+
+    /// How much an account is restricted.
+    RestrictionLevel {
+        Watch => "watch",
+        Limit => "limit",
+        Quarantine => "quarantine",
+        Suspend => "suspend",
+    }
+
+    /// What became of a restriction that this process imposed.
+    RestrictionResult {
+        /// It holds here from now on.
+        Imposed => "imposed",
+        /// The control plane's store has it.
+        Stored => "stored",
+        /// It holds here and nowhere else: too many wait, or the control plane refused it.
+        Unshared => "unshared",
+        /// It does not hold: there are too many in memory.
+        Lost => "lost",
     }
 
     /// What became of a ledger record.

@@ -10,6 +10,7 @@ mod gateway;
 mod guards;
 pub mod labels;
 mod operator;
+mod restrictions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -57,6 +58,9 @@ struct Shared {
     fleet_config: Series<IntCounterVec, FleetConfig>,
     fleet_acks: Series<IntCounterVec, FleetAck>,
     ledger: Series<IntCounterVec, LedgerResult>,
+    restrictions: Series<IntGaugeVec, RestrictionLevel>,
+    restrictions_waiting: IntGauge,
+    restriction_results: Series<IntCounterVec, RestrictionResult>,
     country_loads: Series<IntCounterVec, Load>,
     hash_waiting: IntGauge,
     hash_wait: Histogram,
@@ -105,6 +109,11 @@ impl Metrics {
                 fleet_config: Series::new(&families.fleet_config, &none),
                 fleet_acks: Series::new(&families.fleet_acks, &none),
                 ledger: Series::new(&families.ledger, &none),
+                restrictions: Series::new(&families.restrictions, &none),
+                restrictions_waiting: families
+                    .restrictions_waiting
+                    .with_label_values::<&str>(&[]),
+                restriction_results: Series::new(&families.restriction_results, &none),
                 country_loads: Series::new(&families.country_loads, &none),
                 hash_waiting: families.hash_waiting.with_label_values::<&str>(&[]),
                 hash_wait: families.hash_wait.with_label_values::<&str>(&[]),

@@ -251,7 +251,7 @@ impl<S: Transport> Session<S> {
         name: Account,
         network: Network,
     ) -> Result<(), Box<Judged>> {
-        let account = Arc::new(AccountFacts { name, network });
+        let account = Arc::new(AccountFacts::new(name, network));
         let event = Event {
             account: Some(account.clone()),
             ..self.event(Stage::LoginSucceeded)
@@ -266,10 +266,7 @@ impl<S: Transport> Session<S> {
         self.account = Some(if account.network == network {
             account
         } else {
-            Arc::new(AccountFacts {
-                name: account.name.clone(),
-                network,
-            })
+            Arc::new(AccountFacts::new(account.name.clone(), network))
         });
         Ok(())
     }

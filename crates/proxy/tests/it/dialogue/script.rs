@@ -1,5 +1,6 @@
 //! From text to steps.
 
+use sekisho_policy::Level;
 use serde_json::Value;
 
 /// A conversation.
@@ -25,6 +26,15 @@ pub(super) enum Act {
     },
     /// `@account NAME PASSWORD`.
     Account { name: String, password: String },
+    /// `@restrict ACCOUNT LEVEL SPAN [N]`: somebody restricts an account.
+    Restrict {
+        account: String,
+        level: Level,
+        millis: u64,
+        recipients: Option<u32>,
+    },
+    /// `@release ACCOUNT`: the store says that nothing restricts it any more.
+    Release(String),
     /// `@connect`: a new client.
     Connect { source: String, tls: bool },
     /// `@tls`: the client begins TLS.
@@ -215,6 +225,8 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
                 password: password.into(),
             }
         }
+        "restrict" => parse_restriction(rest)?,
+        "release" => Act::Release(rest.to_owned()),
         "connect" => {
             let source = rest
                 .split_whitespace()
@@ -254,6 +266,21 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
             }
         }
         other => return Err(format!("no directive @{other}")),
+    })
+}
+
+fn parse_restriction(text: &str) -> Result<Act, String> {
+    let mut words = text.split_whitespace();
+    let (Some(account), Some(level), Some(span)) = (words.next(), words.next(), words.next())
+    else {
+        return Err("an account, a level and how long".into());
+    };
+    Ok(Act::Restrict {
+        account: account.into(),
+        level: serde_json::from_value(level.into())
+            .map_err(|_| format!("{level:?} is no level"))?,
+        millis: parse_span(span)?,
+        recipients: words.next().and_then(|count| count.parse().ok()),
     })
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sekisho_policy::states::{Change, Onto, Rest, States};
+use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
 use sekisho_runtime::tls::{Verification, client_config};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -76,6 +78,28 @@ impl Stage {
             Act::EngineAsked { name, count } => self.engines.expect_count(name, *count).await,
             Act::EngineTold { name, pattern } => self.engines.expect_told(name, pattern),
             Act::Connect { source, tls } => self.connect(source, *tls).await,
+            Act::Restrict {
+                account,
+                level,
+                millis,
+                recipients,
+            } => {
+                let world = self.world().await?;
+                let since = Timestamp(world.clock.now_ms());
+                let restriction = Restriction {
+                    level: *level,
+                    since,
+                    until: Some(since.plus(Millis(*millis))),
+                    origin: Origin::Desk,
+                    why: "as the file says".into(),
+                    decision: None,
+                    recipients_per_hour: *recipients,
+                };
+                let account = Account::canonical(account, None);
+                world.restrictions.impose(&account, restriction);
+                Ok(())
+            }
+            Act::Release(account) => self.release(account).await,
             Act::Tls => self.begin_tls().await,
             Act::Advance(millis) => {
                 self.world()
@@ -127,6 +151,26 @@ impl Stage {
         } else {
             Ok(())
         }
+    }
+
+    /// As the store says it, once it has heard of what was imposed.
+    async fn release(&mut self, account: &str) -> Result<(), String> {
+        let restrictions = self.world().await?.restrictions.clone();
+        let batch = restrictions.next_batch(10);
+        let revision = restrictions.question().0 + 1;
+        let said = |changes| States {
+            revision,
+            onto: Onto::Known,
+            rest: Rest::Nothing,
+            changes,
+        };
+        restrictions.stored(&batch, &said(Vec::new()));
+        restrictions.apply(&said(vec![Change {
+            account: Account::canonical(account, None),
+            origin: Origin::Desk,
+            restriction: None,
+        }]));
+        Ok(())
     }
 
     async fn world(&mut self) -> Result<&mut World, String> {

@@ -1,0 +1,284 @@
+//! What accounts may not do now, for people: `GET /v1/accounts/{account}`, `POST` and `DELETE .../restrictions`, and
+//! `GET .../history`. Who does it and why is asked for, and kept in the audit trail. A web page elsewhere cannot make a browser
+//! send the requests that change something, since JSON and DELETE are asked for permission first.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use sekisho_policy::restriction::MAX_WHY;
+use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Standing, Timestamp};
+use sekisho_store::{AccountStates, HistoryEntry, MOST_HISTORY, Mandate, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The most octets of an account's name.
+const LONGEST_NAME: usize = 512;
+/// The most characters of who did something.
+const LONGEST_WHO: usize = 100;
+/// The most recipients an hour that are still a limit.
+const MOST_RECIPIENTS: u32 = 1_000_000;
+/// No restriction with an end lasts longer: ten years.
+const LONGEST: Millis = Millis(3650 * Millis::DAY.0);
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Which namespace's account is meant.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    namespace: Option<String>,
+    limit: Option<u32>,
+}
+
+/// What restricts an account.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shown {
+    namespace: String,
+    account: Account,
+    /// What they come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<Standing>,
+    restrictions: Vec<Restriction>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Shown>, Problem> {
+    let Query(asked) = asked.map_err(bad_query)?;
+    let whose = Whose::read(&account, asked.namespace)?;
+    shown(&app, whose).await.map(Json)
+}
+
+async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
+    let now = Timestamp(app.clock.now_ms());
+    let Whose { namespace, account } = whose;
+    let found = states(app)?.restrictions(&namespace, &account, now).await;
+    let restrictions = found.map_err(unavailable)?;
+    Ok(Shown {
+        namespace,
+        account,
+        standing: Standing::of(&restrictions, now),
+        restrictions,
+    })
+}
+
+/// What somebody wants an account to be restricted to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Wanted {
+    level: Level,
+    /// How long, in milliseconds; until it is released if absent.
+    #[serde(rename = "for")]
+    lasts: Option<Millis>,
+    recipients_per_hour: Option<u32>,
+    who: String,
+    why: String,
+}
+
+pub(crate) async fn restrict(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Result<Json<Shown>, Problem> {
+    let Query(asked) = asked.map_err(bad_query)?;
+    let whose = Whose::read(&account, asked.namespace)?;
+    let Json(wanted) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let mandate = mandate(&app, &wanted.who, &wanted.why)?;
+    let restriction = wanted.restriction(&mandate)?;
+    let states = states(&app)?;
+    let restricted = states.restrict(&whose.namespace, &whose.account, &restriction, &mandate);
+    restricted.await.map_err(unavailable)?;
+    tracing::info!(
+        account = %whose.account, namespace = whose.namespace, level = %restriction.level, who = mandate.who,
+        "an account was restricted"
+    );
+    shown(&app, whose).await.map(Json)
+}
+
+impl Wanted {
+    fn restriction(&self, mandate: &Mandate) -> Result<Restriction, Problem> {
+        let bad = |why: &str| Err(Problem::bad_request(why));
+        if self.lasts.is_some_and(|lasts| lasts.0 == 0 || lasts > LONGEST) {
+            return bad("`for` is how long it lasts, in milliseconds, ten years at most; leave it out for a restriction that is released by hand");
+        }
+        match self.recipients_per_hour {
+            Some(_) if self.level != Level::Limit => {
+                return bad("recipientsPerHour goes with the level Limit alone");
+            }
+            Some(count) if !(1..=MOST_RECIPIENTS).contains(&count) => {
+                return bad("recipientsPerHour is 1 to 1000000");
+            }
+            _ => {}
+        }
+        Ok(Restriction {
+            level: self.level,
+            since: mandate.at,
+            until: self.lasts.map(|lasts| mandate.at.plus(lasts)),
+            origin: Origin::Desk,
+            why: mandate.why.as_str().into(),
+            decision: None,
+            recipients_per_hour: self.recipients_per_hour,
+        })
+    }
+}
+
+/// What is to be released, by whom and why.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Release {
+    namespace: Option<String>,
+    /// `Desk` or a rule as `Kind/namespace/name`; all if absent.
+    origin: Option<String>,
+    who: Option<String>,
+    why: Option<String>,
+}
+
+/// What was released.
+#[derive(Debug, Serialize)]
+pub(crate) struct Released {
+    released: Vec<Restriction>,
+}
+
+pub(crate) async fn release(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    asked: Result<Query<Release>, QueryRejection>,
+) -> Result<Json<Released>, Problem> {
+    let Query(asked) = asked.map_err(bad_query)?;
+    let whose = Whose::read(&account, asked.namespace)?;
+    let origin = asked.origin.map(|origin| origin.parse::<Origin>());
+    let origin = origin
+        .transpose()
+        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    let (who, why) = (asked.who.unwrap_or_default(), asked.why.unwrap_or_default());
+    let mandate = mandate(&app, &who, &why)?;
+    let states = states(&app)?;
+    let releasing = states.release(&whose.namespace, &whose.account, origin.as_ref(), &mandate);
+    let released = releasing.await.map_err(unavailable)?;
+    if released.is_empty() {
+        return Err(Problem::not_found(format!(
+            "nothing of that origin restricts {} in the namespace {}",
+            whose.account, whose.namespace
+        )));
+    }
+    tracing::info!(
+        account = %whose.account, namespace = whose.namespace, count = released.len(), who = mandate.who,
+        "an account was released"
+    );
+    Ok(Json(Released { released }))
+}
+
+/// What was done about an account, the newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct History {
+    history: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    at: Timestamp,
+    action: &'static str,
+    who: String,
+    why: String,
+    restriction: Restriction,
+}
+
+pub(crate) async fn history(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<History>, Problem> {
+    let Query(asked) = asked.map_err(bad_query)?;
+    let whose = Whose::read(&account, asked.namespace)?;
+    let limit = asked.limit.unwrap_or(MOST_HISTORY);
+    let found = states(&app)?.history(&whose.namespace, &whose.account, limit);
+    let history = found.await.map_err(unavailable)?;
+    let history = history.into_iter().map(line).collect();
+    Ok(Json(History { history }))
+}
+
+fn line(entry: HistoryEntry) -> Line {
+    let HistoryEntry {
+        mandate,
+        action,
+        restriction,
+    } = entry;
+    Line {
+        at: mandate.at,
+        action: action.name(),
+        who: mandate.who,
+        why: mandate.why,
+        restriction,
+    }
+}
+
+/// An account, and the namespace whose gateways know it.
+struct Whose {
+    namespace: String,
+    account: Account,
+}
+
+impl Whose {
+    fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
+        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        if !crate::fleet::is_part(&namespace) {
+            return Err(Problem::bad_request("that is no name of a namespace"));
+        }
+        let account = Account::canonical(account, None);
+        if !is_account(&account) {
+            return Err(Problem::bad_request("that is no name of an account"));
+        }
+        Ok(Self { namespace, account })
+    }
+}
+
+/// Whether an account could be called so.
+pub(crate) fn is_account(account: &Account) -> bool {
+    let name = account.as_str();
+    (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn mandate(app: &App, who: &str, why: &str) -> Result<Mandate, Problem> {
+    let plain = |text: &str, most: usize| {
+        let text = text.trim();
+        let fits = !text.is_empty() && text.chars().count() <= most;
+        (fits && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    };
+    Ok(Mandate {
+        at: Timestamp(app.clock.now_ms()),
+        who: plain(who, LONGEST_WHO).ok_or_else(|| {
+            Problem::bad_request("say who does it in `who`: one line of 100 characters at most")
+        })?,
+        why: plain(why, MAX_WHY).ok_or_else(|| {
+            Problem::bad_request("say why in `why`: one line of 300 characters at most")
+        })?,
+    })
+}
+
+fn bad_query(error: QueryRejection) -> Problem {
+    Problem::new(error.status(), error.body_text())
+}
+
+fn states(app: &App) -> Result<&AccountStates, Problem> {
+    app.accounts.as_ref().ok_or_else(no_states)
+}
+
+/// What a control plane without a store says.
+pub(crate) fn no_states() -> Problem {
+    Problem::not_found("no restrictions are kept: this control plane was started without --store")
+}
+
+/// What is said where the store fails; the log has the rest.
+pub(crate) fn unavailable(error: StoreError) -> Problem {
+    tracing::error!(%error, "account states cannot be read or written");
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "account states cannot be read or written now; the log says why",
+    )
+    .retry_after(2)
+}

@@ -1,0 +1,132 @@
+//! `GET /v1/state`: a proxy asks what changed about accounts of its namespace, and waits for it. `POST /v1/state`: it tells what it
+//! imposed, as often as it takes.
+
+use axum::Json;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use sekisho_policy::states::{Imposition, Onto, Part, Rest, States};
+use sekisho_policy::{Origin, Timestamp};
+use sekisho_store::AccountStates;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::jittered;
+use super::name::{self, is_name};
+use super::server::read_body;
+use super::sources::Fleet;
+use crate::accounts::{is_account, no_states, unavailable};
+use crate::configs::preferred_wait;
+use crate::problem::Problem;
+
+/// The most changes of one answer: some 300 KB.
+const MOST_CHANGES: u32 = 1_000;
+/// The most octets that a proxy tells at once, and the most impositions.
+const MOST_OCTETS: usize = 1 << 20;
+const MOST_IMPOSITIONS: usize = 500;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    gateway: Option<String>,
+    /// The revision of the last answer; all that holds is wanted without it.
+    since: Option<u64>,
+    /// `next` where the last answer was not the last part.
+    #[serde(default)]
+    part: Part,
+}
+
+pub(super) async fn show(
+    State(fleet): State<Fleet>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Json<States>, Problem> {
+    let gateway = asked
+        .gateway
+        .filter(|name| is_name(name))
+        .ok_or_else(name::misnamed)?;
+    fleet.admission.proxy(&headers, &gateway).await?;
+    let states = states(&fleet)?;
+    let (namespace, part) = (namespace_of(&gateway), asked.part);
+    let since = asked.since.unwrap_or_default();
+    let deadline = Instant::now() + jittered(preferred_wait(&headers));
+    let mut changes = states.changes();
+    loop {
+        changes.mark_unchanged();
+        let found = states.since(namespace, since, part, MOST_CHANGES).await;
+        let found = found.map_err(unavailable)?;
+        let is_news =
+            found.onto == Onto::Nothing || found.rest == Rest::More || !found.changes.is_empty();
+        // The last part of a whole may be empty, and is waited for.
+        if is_news || part == Part::Next {
+            return Ok(Json(found));
+        }
+        let changed = tokio::select! {
+            changed = timeout_at(deadline, changes.changed()) => matches!(changed, Ok(Ok(()))),
+            () = fleet.shutdown.draining() => false,
+        };
+        if !changed {
+            return Ok(Json(found));
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    impositions: Vec<Imposition>,
+}
+
+pub(super) async fn take(
+    State(fleet): State<Fleet>,
+    Query(asked): Query<name::Asked>,
+    request: Request,
+) -> Result<Json<States>, Problem> {
+    let gateway = asked.gateway()?;
+    let proxy = fleet.admission.proxy(request.headers(), &gateway).await?;
+    let states = states(&fleet)?;
+    let body = read_body(request, MOST_OCTETS).await?;
+    let Told { impositions } = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("not a list of impositions: {error}")))?;
+    let namespace = namespace_of(&gateway);
+    check(&impositions, namespace)?;
+    let now = Timestamp(fleet.clock.now_ms());
+    let taken = states.impose(namespace, &impositions, &proxy, now).await;
+    taken.map(Json).map_err(unavailable)
+}
+
+/// A proxy speaks for the rules of its namespace, and for nobody else.
+fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
+    if impositions.len() > MOST_IMPOSITIONS {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("this takes {MOST_IMPOSITIONS} impositions at most"),
+        ));
+    }
+    for imposition in impositions {
+        match &imposition.restriction.origin {
+            Origin::Rule(object) if object.namespace == namespace => {}
+            other => {
+                let other: String = other.to_string().chars().take(100).collect();
+                return Err(Problem::forbidden(format!(
+                    "a proxy in the namespace {namespace} does not speak for {other}"
+                )));
+            }
+        }
+        if !is_account(&imposition.account) {
+            return Err(Problem::bad_request("that is no name of an account"));
+        }
+        if imposition.restriction.recipients_per_hour == Some(0) {
+            return Err(Problem::bad_request("a limit is one recipient an hour or more"));
+        }
+    }
+    Ok(())
+}
+
+fn namespace_of(gateway: &str) -> &str {
+    gateway
+        .split_once('/')
+        .map_or(gateway, |(namespace, _)| namespace)
+}
+
+fn states(fleet: &Fleet) -> Result<&AccountStates, Problem> {
+    fleet.accounts.as_ref().ok_or_else(no_states)
+}

@@ -1,0 +1,243 @@
+//! What accounts may not do now, as this process knows it. Whatever is imposed here bites here at once; the control plane's
+//! store hears of it, and of what others imposed this process hears through [`Restrictions::apply`].
+
+mod kept;
+mod table;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use sekisho_policy::event::AccountFacts;
+use sekisho_policy::states::{Imposition, Onto, Part, States};
+use sekisho_policy::{Account, Level, Restriction, Standing, Timestamp};
+use sekisho_runtime::Metrics;
+use sekisho_runtime::metrics::{RestrictionLevel, RestrictionResult};
+use tokio::sync::{Notify, watch};
+
+pub use kept::Kept;
+use table::{Census, Imposed, Table};
+
+/// The restrictions of the accounts of one namespace. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Restrictions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// How many accounts are restricted. While it is none, no lookup takes the lock.
+    accounts: AtomicUsize,
+    table: RwLock<Table>,
+    /// Something waits for the store.
+    queued: Notify,
+    /// Counts changes, for whoever keeps them on disk.
+    changes: watch::Sender<u64>,
+    metrics: Metrics,
+}
+
+impl Restrictions {
+    /// Nobody is restricted yet.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            accounts: AtomicUsize::new(0),
+            table: RwLock::default(),
+            queued: Notify::new(),
+            changes: watch::Sender::new(0),
+            metrics,
+        }))
+    }
+
+    /// Restricts an account from now on, and queues that for the store. It takes the place of an older one of the same origin;
+    /// one that is there already, or is newer, stays. Never waits.
+    pub fn impose(&self, account: &Account, restriction: Restriction) {
+        let imposed = self.change(|table| table.impose(account, restriction.bounded()));
+        let result = match imposed {
+            Imposed::Known => return,
+            Imposed::Queued => RestrictionResult::Imposed,
+            Imposed::Unshared => {
+                tracing::error!("more restrictions wait for the control plane than can be kept: one holds in this proxy alone");
+                RestrictionResult::Unshared
+            }
+            Imposed::Full => {
+                tracing::error!(most = table::MOST, "there are too many restrictions: one is not acted on");
+                RestrictionResult::Lost
+            }
+        };
+        self.0.metrics.restrictions_imposed(result, 1);
+        self.0.queued.notify_one();
+    }
+
+    /// What the account's restrictions come to at `now`; `None` if nothing restricts it.
+    #[must_use]
+    pub fn standing(&self, account: &Account, now: Timestamp) -> Option<Standing> {
+        if self.0.accounts.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.read().standing(account, now)
+    }
+
+    /// The account with what restricts it at `now`.
+    pub(crate) fn judge(&self, account: &Arc<AccountFacts>, now: Timestamp) -> Arc<AccountFacts> {
+        match self.standing(&account.name, now) {
+            None if account.standing.is_none() => account.clone(),
+            standing => Arc::new(AccountFacts {
+                standing: standing.map(Box::new),
+                ..AccountFacts::clone(account)
+            }),
+        }
+    }
+
+    /// Takes over what the store says: what changed, or a part of the whole, which comes into force with its last part.
+    pub fn apply(&self, states: &States) {
+        let is_news = states.onto == Onto::Nothing || !states.changes.is_empty();
+        if is_news {
+            self.change(|table| table.apply(states));
+        } else {
+            self.write(|table| table.apply(states));
+        }
+    }
+
+    /// What to ask the store for: what came after this revision, or the next part of an answer. Zero asks for the whole.
+    #[must_use]
+    pub fn question(&self) -> (u64, Part) {
+        self.read().question()
+    }
+
+    /// Asks for the whole the next time: whatever was missed is mended then.
+    pub fn ask_for_whole(&self) {
+        self.write(Table::ask_for_whole);
+    }
+
+    /// Waits until something is to be brought to the store.
+    pub async fn queued(&self) {
+        self.0.queued.notified().await;
+    }
+
+    /// Takes up to `most` impositions that the store has not heard of, the oldest first. Give each batch back through
+    /// [`Self::stored`], [`Self::put_back`] or [`Self::refused`].
+    #[must_use]
+    pub fn next_batch(&self, most: usize) -> Vec<Imposition> {
+        self.write(|table| table.next_batch(most))
+    }
+
+    /// The store took the batch, and this is what it makes of it: what people said since may stand above it.
+    pub fn stored(&self, batch: &[Imposition], states: &States) {
+        self.change(|table| table.stored(batch, states));
+        let count = batch.len() as u64;
+        let metrics = &self.0.metrics;
+        metrics.restrictions_imposed(RestrictionResult::Stored, count);
+    }
+
+    /// The store could not be reached: the batch comes again.
+    pub fn put_back(&self, batch: Vec<Imposition>) {
+        self.write(|table| table.put_back(batch));
+        self.0.queued.notify_one();
+    }
+
+    /// Queues again all that the store has not answered for: whoever was bringing it has been stopped.
+    pub fn put_all_back(&self) {
+        self.write(Table::put_all_back);
+        self.0.queued.notify_one();
+    }
+
+    /// The store will never take the batch. It goes on to hold here until it is over, or the whole is heard of again.
+    pub fn refused(&self, batch: &[Imposition]) {
+        self.change(|table| table.refused(batch));
+        let count = batch.len() as u64;
+        let metrics = &self.0.metrics;
+        metrics.restrictions_imposed(RestrictionResult::Unshared, count);
+    }
+
+    /// Forgets what is over.
+    pub fn sweep(&self, now: Timestamp) {
+        self.change(|table| table.sweep(now));
+    }
+
+    /// Everything, to be kept over a restart.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.read().kept()
+    }
+
+    /// Takes over what an earlier run kept. What had not reached the store is queued again.
+    pub fn restore(&self, kept: Kept) {
+        self.change(|table| *table = Table::restored(kept));
+        self.0.queued.notify_one();
+    }
+
+    /// Tells of each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, doing: impl FnOnce(&mut Table) -> T) -> T {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        let before = table.census();
+        let done = doing(&mut table);
+        let after = table.census();
+        self.0.accounts.store(after.accounts, Ordering::Relaxed);
+        drop(table);
+        self.note(before, after);
+        done
+    }
+
+    /// The same, and whoever keeps them on disk hears of it.
+    fn change<T>(&self, doing: impl FnOnce(&mut Table) -> T) -> T {
+        let done = self.write(doing);
+        self.0.changes.send_modify(|count| *count += 1);
+        done
+    }
+
+    fn note(&self, before: Census, after: Census) {
+        let metrics = &self.0.metrics;
+        for (at, level) in LEVELS.into_iter().enumerate() {
+            metrics.restrictions_known(level, difference(before.levels[at], after.levels[at]));
+        }
+        metrics.restrictions_waiting(difference(before.waiting, after.waiting));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let census = self
+            .table
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .census();
+        for (at, level) in LEVELS.into_iter().enumerate() {
+            let known = difference(census.levels[at], 0);
+            self.metrics.restrictions_known(level, known);
+        }
+        self.metrics
+            .restrictions_waiting(difference(census.waiting, 0));
+    }
+}
+
+const LEVELS: [RestrictionLevel; 4] = [
+    RestrictionLevel::Watch,
+    RestrictionLevel::Limit,
+    RestrictionLevel::Quarantine,
+    RestrictionLevel::Suspend,
+];
+
+/// The place of a level in [`LEVELS`].
+const fn place(level: Level) -> usize {
+    match level {
+        Level::Watch => 0,
+        Level::Limit => 1,
+        Level::Quarantine => 2,
+        Level::Suspend => 3,
+    }
+}
+
+fn difference(before: usize, after: usize) -> i64 {
+    let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    signed(after) - signed(before)
+}
+
+#[cfg(test)]
+mod tests;

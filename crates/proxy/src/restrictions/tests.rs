@@ -1,0 +1,230 @@
+//! What holds, what is brought to the store, and what the store's word does to it.
+
+use sekisho_policy::states::{Change, Rest};
+use sekisho_policy::{Millis, ObjectRef, Origin};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn all() -> Restrictions {
+    Restrictions::new(Metrics::new())
+}
+
+fn account(name: &str) -> Account {
+    Account::canonical(name, Some("example.jp"))
+}
+
+fn rule() -> Origin {
+    Origin::Rule(ObjectRef {
+        kind: sekisho_policy::snapshot::Kind::RateLimit,
+        namespace: "mail".into(),
+        name: "stolen".into(),
+    })
+}
+
+fn suspended(origin: Origin, since: u64) -> Restriction {
+    Restriction {
+        level: Level::Suspend,
+        since: NOW.plus(Millis(since)),
+        until: Some(NOW.plus(Millis(10_000))),
+        origin,
+        why: "a test".into(),
+        decision: None,
+        recipients_per_hour: None,
+    }
+}
+
+fn change(name: &str, origin: Origin, restriction: Option<Restriction>) -> Change {
+    Change {
+        account: account(name),
+        origin,
+        restriction,
+    }
+}
+
+fn said(revision: u64, changes: Vec<Change>) -> States {
+    States {
+        revision,
+        onto: Onto::Known,
+        rest: Rest::Nothing,
+        changes,
+    }
+}
+
+fn whole(revision: u64, changes: Vec<Change>) -> States {
+    States {
+        onto: Onto::Nothing,
+        ..said(revision, changes)
+    }
+}
+
+fn level(all: &Restrictions, name: &str, after: u64) -> Option<Level> {
+    let standing = all.standing(&account(name), NOW.plus(Millis(after)));
+    standing.map(|standing| standing.worst.level)
+}
+
+#[test]
+fn what_is_imposed_bites_at_once_and_lifts_when_it_is_due() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    assert_eq!(level(&all, "b", 0), None);
+    assert_eq!(level(&all, "a", 9_999), Some(Level::Suspend));
+    assert_eq!(level(&all, "a", 10_000), None);
+    all.stored(&all.next_batch(9), &said(1, vec![]));
+    all.sweep(NOW.plus(Millis(10_000)));
+    assert_eq!(all.kept().restrictions, []);
+}
+
+#[test]
+fn the_same_one_is_queued_once_and_an_older_one_is_not_heard() {
+    let all = all();
+    for _ in 0..3 {
+        all.impose(&account("a"), suspended(rule(), 5));
+    }
+    all.impose(&account("a"), suspended(rule(), 4));
+    let batch = all.next_batch(10);
+    assert_eq!(batch.len(), 1);
+    assert_eq!(batch[0].restriction, suspended(rule(), 5));
+    all.put_back(batch);
+    assert_eq!(all.next_batch(10).len(), 1);
+}
+
+#[test]
+fn what_the_store_said_before_it_heard_of_it_releases_nobody() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    let released = || vec![change("a", rule(), None)];
+    all.apply(&said(4, released()));
+    all.apply(&whole(5, vec![]));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    all.stored(&all.next_batch(10), &said(7, vec![]));
+    all.apply(&said(6, released()));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    all.apply(&said(8, released()));
+    assert_eq!(level(&all, "a", 0), None);
+}
+
+#[test]
+fn the_store_has_the_last_word_on_what_it_is_brought() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    all.impose(&account("b"), suspended(rule(), 0));
+    let batch = all.next_batch(10);
+    // People had released one of them since, and a newer one of another proxy is there for the other.
+    let newer = Restriction {
+        level: Level::Watch,
+        ..suspended(rule(), 1)
+    };
+    let verdicts = vec![
+        change("a", rule(), None),
+        change("b", rule(), Some(newer)),
+    ];
+    all.stored(&batch, &said(3, verdicts));
+    assert_eq!(level(&all, "a", 1), None);
+    assert_eq!(level(&all, "b", 1), Some(Level::Watch));
+    assert_eq!(all.next_batch(10), []);
+}
+
+#[test]
+fn what_was_imposed_anew_while_it_was_on_its_way_is_brought_again() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    let batch = all.next_batch(10);
+    all.impose(&account("a"), suspended(rule(), 5));
+    all.stored(&batch, &said(3, vec![change("a", rule(), Some(suspended(rule(), 0)))]));
+    let again = all.next_batch(10);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].restriction, suspended(rule(), 5));
+}
+
+#[test]
+fn the_whole_replaces_what_was_known_when_its_last_part_is_here() {
+    let all = all();
+    let told = |name, level| {
+        let restriction = Restriction {
+            level,
+            ..suspended(Origin::Desk, 0)
+        };
+        change(name, Origin::Desk, Some(restriction))
+    };
+    all.apply(&whole(3, vec![told("a", Level::Suspend), told("b", Level::Limit)]));
+    all.impose(&account("d"), suspended(rule(), 0));
+    let first = States {
+        rest: Rest::More,
+        ..whole(5, vec![told("b", Level::Watch)])
+    };
+    all.apply(&first);
+    assert_eq!(all.question(), (5, Part::Next));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    all.apply(&said(6, vec![told("c", Level::Watch)]));
+    let levels = ["a", "b", "c", "d"].map(|name| level(&all, name, 0));
+    let (watch, suspend) = (Some(Level::Watch), Some(Level::Suspend));
+    assert_eq!(levels, [None, watch, watch, suspend]);
+    assert_eq!(all.question(), (6, Part::First));
+}
+
+#[test]
+fn a_restart_forgets_nobody_and_brings_again_what_was_not_brought() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (all(), all());
+    before.apply(&said(4, vec![change("a", Origin::Desk, Some(suspended(Origin::Desk, 0)))]));
+    before.impose(&account("b"), suspended(rule(), 0));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(before.save(folder.path(), "mail"));
+    after.recall(folder.path(), "other");
+    assert_eq!(level(&after, "a", 0), None);
+    after.recall(folder.path(), "mail");
+    assert_eq!(level(&after, "a", 0), Some(Level::Suspend));
+    assert_eq!(level(&after, "b", 0), Some(Level::Suspend));
+    assert_eq!(after.question(), (4, Part::First));
+    assert_eq!(after.next_batch(10).len(), 1);
+}
+
+#[test]
+fn a_damaged_file_is_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("restrictions/mail.json");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "{\"revision\":1,\"restr").unwrap();
+    all().recall(folder.path(), "mail");
+    assert!(!file.exists() && file.with_extension("damaged").exists());
+}
+
+#[test]
+fn memory_is_bounded_and_what_is_over_makes_room() {
+    let all = all();
+    for n in 0..table::MOST {
+        all.impose(&account(&n.to_string()), suspended(rule(), 0));
+        let _ = all.next_batch(1);
+    }
+    assert_eq!(level(&all, &(table::MOST - 1).to_string(), 0), Some(Level::Suspend));
+    all.impose(&account("one more"), suspended(rule(), 0));
+    assert_eq!(level(&all, "one more", 0), None);
+    all.refused(&[Imposition {
+        account: account("0"),
+        restriction: suspended(rule(), 0),
+    }]);
+    let later = Restriction {
+        until: None,
+        ..suspended(rule(), 20_000)
+    };
+    all.impose(&account("later"), later);
+    assert_eq!(level(&all, "later", 20_000), Some(Level::Suspend));
+}
+
+#[test]
+fn metrics_follow() {
+    let metrics = Metrics::new();
+    let all = Restrictions::new(metrics.clone());
+    let shows = |line: &str| metrics.encode(0).lines().any(|shown| shown == line);
+    all.impose(&account("a"), suspended(rule(), 0));
+    assert!(shows("sekisho_restrictions{level=\"suspend\"} 1"));
+    assert!(shows("sekisho_restrictions_waiting 1"));
+    all.stored(&all.next_batch(9), &said(1, vec![]));
+    assert!(shows("sekisho_restrictions_waiting 0"));
+    assert!(shows("sekisho_restrictions_imposed_total{result=\"stored\"} 1"));
+    drop(all);
+    assert!(shows("sekisho_restrictions{level=\"suspend\"} 0"));
+}

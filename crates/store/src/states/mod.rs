@@ -1,0 +1,145 @@
+//! Account states: what accounts may not do now, what changed since a revision, and the audit trail. In the file of the ledger
+//! for one process, in PostgreSQL for a fleet; what is done is written once, over the few statements of [`tables::Tables`].
+
+mod change;
+mod history;
+mod read;
+mod tables;
+
+use std::sync::Arc;
+
+use sekisho_policy::{Restriction, Timestamp};
+use tokio::sync::watch;
+
+use crate::{Store, StoreError};
+pub use history::{AccountAction, HistoryEntry};
+use tables::Tables;
+
+/// The most restrictions that stand in one namespace; beyond it proxies' impositions are not taken.
+pub const MOST_STANDING: u32 = 250_000;
+/// The most lines of one account's history that one question is answered with.
+pub const MOST_HISTORY: u32 = 1_000;
+
+/// Account states. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct AccountStates {
+    backend: Backend,
+    /// The newest revision that this process knows of.
+    newest: Arc<watch::Sender<u64>>,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(Store),
+}
+
+/// Runs `$work` with `$tables` in one transaction of whichever database it is.
+macro_rules! in_transaction {
+    ($states:expr, $tables:ident => $work:expr) => {
+        match &$states.backend {
+            Backend::Sqlite(store) => {
+                let mut transaction = store.begin().await?;
+                let done = {
+                    let $tables = &mut *transaction;
+                    $work
+                };
+                let done = done.map_err(|error| $states.failed(error))?;
+                let committed = transaction.commit().await;
+                committed.map_err(|error| store.failed(error))?;
+                done
+            }
+        }
+    };
+}
+
+/// Runs `$work` with `$tables` on a connection that only reads.
+macro_rules! reading {
+    ($states:expr, $tables:ident => $work:expr) => {
+        match &$states.backend {
+            Backend::Sqlite(store) => {
+                let acquired = store.reading.acquire().await;
+                let mut connection = acquired.map_err(|error| store.failed(error))?;
+                let $tables = &mut *connection;
+                $work.map_err(|error| $states.failed(error))?
+            }
+        }
+    };
+}
+use {in_transaction, reading};
+
+/// What can go wrong beneath the surface: the database, or what it holds.
+#[derive(Debug)]
+enum Fault {
+    Sql(sqlx::Error),
+    Unreadable { what: String, why: String },
+    Unwritable { what: String, why: String },
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl AccountStates {
+    /// Those in the file of the ledger.
+    #[must_use]
+    pub fn in_ledger(store: &Store) -> Self {
+        Self {
+            backend: Backend::Sqlite(store.clone()),
+            newest: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Tells of each change that this process made or heard of; the number is the newest revision.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Looks whether another process changed something, and tells of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn look(&self) -> Result<u64, StoreError> {
+        let revision = reading!(self, tables => tables.revision().await.map_err(Fault::from));
+        Ok(self.note(revision.revision))
+    }
+
+    fn note(&self, revision: i64) -> u64 {
+        let revision = revision.unsigned_abs();
+        self.newest.send_if_modified(|newest| {
+            let is_news = *newest < revision;
+            *newest = revision.max(*newest);
+            is_news
+        });
+        revision
+    }
+
+    fn failed(&self, fault: Fault) -> StoreError {
+        let Backend::Sqlite(store) = &self.backend;
+        match fault {
+            Fault::Sql(error) => store.failed(error),
+            Fault::Unreadable { what, why } => store.unreadable(what, why),
+            Fault::Unwritable { what, why } => StoreError::Unwritable { what, why },
+        }
+    }
+}
+
+fn parse(account: &str, json: &str) -> Result<Restriction, Fault> {
+    serde_json::from_str(json).map_err(|error| Fault::Unreadable {
+        what: format!("a restriction of {account}"),
+        why: error.to_string(),
+    })
+}
+
+fn to_json(restriction: &Restriction) -> Result<String, Fault> {
+    serde_json::to_string(restriction).map_err(|error| Fault::Unwritable {
+        what: "a restriction".to_owned(),
+        why: error.to_string(),
+    })
+}
+
+fn timestamp(number: i64) -> Timestamp {
+    Timestamp(number.unsigned_abs())
+}
