@@ -270,7 +270,7 @@ fn states(app: &App) -> Result<&AccountStates, Problem> {
 
 /// What a control plane without a store says.
 pub(crate) fn no_states() -> Problem {
-    Problem::not_found("no restrictions are kept: this control plane was started without --store")
+    Problem::not_found("no restrictions are kept: this control plane was started without --store and --accounts-database")
 }
 
 /// What is said where the store fails; the log has the rest.

@@ -17,6 +17,8 @@ pub(crate) struct Asked {
     account: Option<String>,
     /// Milliseconds since 1970.
     since: Option<Timestamp>,
+    /// The same: not after.
+    until: Option<Timestamp>,
     limit: Option<u32>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) async fn list(
     let filter = Filter {
         account: Some(Account::canonical(&account, None)),
         since: asked.since,
+        until: asked.until,
         limit,
     };
     let records = store(&app)?.records(&filter).await.map_err(unavailable)?;

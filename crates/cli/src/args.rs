@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sekisho_policy::{DecisionId, Millis};
 
+use crate::account::Account;
+
 /// A checkpoint for mail submission: policy as YAML, enforced on each SMTP step, and explained.
 #[derive(Debug, Parser)]
 #[command(name = "sekisho", version, disable_help_subcommand = true)]
@@ -28,6 +30,9 @@ pub(crate) enum Command {
     Test(Test),
     /// Say why a message was refused or where it went, or what would become of one that was never sent.
     Explain(Explain),
+    /// See, restrict and release an account of a running process.
+    #[command(subcommand)]
+    Account(Account),
     /// Keep a file of accounts and password hashes.
     #[command(subcommand)]
     Accounts(Accounts),
@@ -158,6 +163,10 @@ pub(crate) struct Control {
     /// A folder for the ledger. Without it, the records of proxies are counted and not kept.
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
+    /// A file with the address of a PostgreSQL database (postgresql://user:password@host/name) in which restrictions of accounts
+    /// are kept, shared by all replicas. Without it they are in the ledger, which one replica has for itself.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) accounts_database: Option<PathBuf>,
     /// How long the ledger keeps a record: hours, minutes and seconds.
     #[arg(long, default_value = "720h", value_parser = duration, value_name = "DURATION")]
     pub(crate) retention: Millis,
@@ -398,7 +407,7 @@ pub(crate) enum Ledger {
 }
 
 /// Reads hours, minutes and seconds as the YAML has them.
-fn duration(text: &str) -> Result<Millis, String> {
+pub(crate) fn duration(text: &str) -> Result<Millis, String> {
     let duration: sekisho_crd::Duration = text
         .parse()
         .map_err(|error: sekisho_crd::Error| error.to_string())?;

@@ -46,7 +46,7 @@ async fn erase(account: &Account, state: &Path, why: &str) -> Result<()> {
 }
 
 /// Who is at the keyboard, for the audit trail.
-fn user() -> String {
+pub(crate) fn user() -> String {
     #[expect(
         clippy::disallowed_methods,
         reason = "the name of the user is in the environment, and this is the binary"

@@ -1,5 +1,6 @@
 //! The `sekisho` binary: parses the command line, runs one command, and prints why it failed, once.
 
+mod account;
 mod accounts;
 mod args;
 mod attack;
@@ -60,6 +61,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Command::Lint(lint) => lint::run(&lint),
         Command::Test(test) => executor()?.block_on(test::run(&test)),
         Command::Explain(explain) => executor()?.block_on(explain::run(&explain)),
+        Command::Account(account) => executor()?.block_on(account::run(&account)),
         Command::Accounts(accounts) => accounts::run(&accounts),
         Command::Ledger(ledger) => executor()?.block_on(ledger::run(&ledger)),
         Command::Attack(attack) => executor()?

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -52,8 +53,24 @@ impl Server {
     /// # Errors
     /// No answer, or another one than 200 and 404.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        let at = || format!("http://{}:{}{path}", self.host, self.port);
-        let (status, body) = timeout(WITHIN, self.ask(path))
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends a request, with JSON where there is some, and reads the JSON that is answered; `None` if there is none.
+    ///
+    /// # Errors
+    /// No answer, or another one than 200 and 404.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<&Value>,
+    ) -> Result<Option<T>> {
+        // A query can hold what somebody wrote.
+        let place = path.split('?').next().unwrap_or(path);
+        let at = || format!("http://{}:{}{place}", self.host, self.port);
+        let body = json.map_or_else(String::new, Value::to_string);
+        let (status, body) = timeout(WITHIN, self.ask(method, path, body))
             .await
             .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))
             .with_context(at)?;
@@ -69,7 +86,7 @@ impl Server {
     /// # Errors
     /// No answer, or that it is not ready and why.
     pub(crate) async fn check_readiness(&self) -> Result<()> {
-        let (status, body) = timeout(WITHIN, self.ask("/readyz"))
+        let (status, body) = timeout(WITHIN, self.ask(Method::GET, "/readyz", String::new()))
             .await
             .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))?;
         ensure!(
@@ -80,18 +97,24 @@ impl Server {
         Ok(())
     }
 
-    async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes)> {
+    async fn ask(&self, method: Method, path: &str, json: String) -> Result<(StatusCode, Bytes)> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, self.port)).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let mut request = Request::get(path).header(HOST, format!("{}:{}", self.host, self.port));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, format!("{}:{}", self.host, self.port));
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
+        if !json.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
         let response = sender
-            .send_request(request.body(Empty::<Bytes>::new())?)
+            .send_request(request.body(Full::new(Bytes::from(json)))?)
             .await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST_ANSWER)

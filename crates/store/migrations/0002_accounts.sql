@@ -1,13 +1,14 @@
 -- What accounts may not do, and what was done about it. The same text makes the tables in SQLite and in PostgreSQL.
 
 -- The revision of the last change. Whoever changes something holds this row until it is committed, so that revisions become
--- visible in their order. Revisions up to `horizon` may have been forgotten.
+-- visible in their order. It begins with one, since whoever asks for zero wants all there is. Revisions up to `horizon` may have
+-- been forgotten.
 CREATE TABLE account_revision (
     one      BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
     revision BIGINT NOT NULL,
     horizon  BIGINT NOT NULL
 );
-INSERT INTO account_revision (one, revision, horizon) VALUES (1, 0, 0);
+INSERT INTO account_revision (one, revision, horizon) VALUES (1, 1, 0);
 
 -- One restriction of each origin for each account; those that ended stay for a while, so that whoever asks what changed hears it.
 CREATE TABLE restrictions (

@@ -109,6 +109,26 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A database server that does not answer.
+    #[error(
+        "the database {path} does not answer ({why}); check that it runs, and its address, user and password"
+    )]
+    Unreachable {
+        /// Where it is.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// A database server that will not do it.
+    #[error("the database {path} refuses ({why}); {remedy}")]
+    Refused {
+        /// Where it is.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+        /// What mends it.
+        remedy: &'static str,
+    },
     /// Anything else that the database said.
     #[error("the store {path} failed: {source}")]
     Failed {
@@ -157,4 +177,52 @@ impl StoreError {
             _ => Self::Failed { path, source },
         }
     }
+
+    pub(crate) fn from_postgres(path: &Path, source: sqlx::Error) -> Self {
+        let path = path.to_owned();
+        let (code, why) = match &source {
+            sqlx::Error::PoolTimedOut => {
+                return Self::Unreachable {
+                    path,
+                    why: "no connection in time".to_owned(),
+                };
+            }
+            sqlx::Error::Io(error) => {
+                return Self::Unreachable {
+                    path,
+                    why: error.to_string(),
+                };
+            }
+            sqlx::Error::Tls(error) => {
+                return Self::Unreachable {
+                    path,
+                    why: error.to_string(),
+                };
+            }
+            sqlx::Error::Database(error) => (error.code(), error.message().to_owned()),
+            _ => (None, String::new()),
+        };
+        match code.as_deref().and_then(remedy) {
+            Some(remedy) => Self::Refused { path, why, remedy },
+            None => Self::Failed { path, source },
+        }
+    }
+}
+
+/// What mends an error of PostgreSQL, by its code.
+fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "25006" => "it is read-only, as a standby is: name the primary",
+        "53100" => "its disk is full: free space there",
+        "53300" => "it has too many connections: raise max_connections, or end some",
+        "28P01" | "28000" => "give the right user and password, and let the user in (pg_hba.conf)",
+        "3D000" => "create the database, or name another",
+        "42501" => "let its user create tables in its schema, and use them",
+        "42P07" | "42P01" | "42703" => {
+            "its tables are not those that its sekisho_schema says: restore a backup, or name an empty database"
+        }
+        "55P03" | "57014" => "somebody holds a lock or keeps it busy for too long: look at pg_stat_activity",
+        "57P01" | "57P02" | "57P03" => "it is starting or shutting down: wait",
+        _ => return None,
+    })
 }

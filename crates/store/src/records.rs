@@ -16,6 +16,8 @@ pub struct Filter {
     pub account: Option<Account>,
     /// Not before.
     pub since: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
     /// At most so many, the newest first; never more than [`MAX_RECORDS`].
     pub limit: u32,
 }
@@ -60,13 +62,13 @@ impl Store {
     /// [`StoreError`].
     pub async fn records(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
         const ALL: &str =
-            "SELECT id, json FROM records WHERE at >= ?2 ORDER BY at DESC, seq DESC LIMIT ?3";
+            "SELECT id, json FROM records WHERE at BETWEEN ?2 AND ?4 ORDER BY at DESC, seq DESC LIMIT ?3";
         // Each half walks an index from its newest end and stops at the limit.
         const BY_ACCOUNT: &str = "
             SELECT id, json FROM records WHERE seq IN (
-                SELECT seq FROM (SELECT seq FROM records WHERE account = ?1 AND at >= ?2 ORDER BY at DESC LIMIT ?3)
+                SELECT seq FROM (SELECT seq FROM records WHERE account = ?1 AND at BETWEEN ?2 AND ?4 ORDER BY at DESC LIMIT ?3)
                 UNION
-                SELECT record FROM (SELECT record FROM claims WHERE account = ?1 AND at >= ?2 ORDER BY at DESC LIMIT ?3)
+                SELECT record FROM (SELECT record FROM claims WHERE account = ?1 AND at BETWEEN ?2 AND ?4 ORDER BY at DESC LIMIT ?3)
             ) ORDER BY at DESC, seq DESC LIMIT ?3";
         let sql = if filter.account.is_some() {
             BY_ACCOUNT
@@ -77,6 +79,7 @@ impl Store {
             .bind(filter.account.as_ref().map(Account::as_str))
             .bind(number(filter.since.unwrap_or_default().0))
             .bind(i64::from(filter.limit.min(MAX_RECORDS)))
+            .bind(number(filter.until.unwrap_or(Timestamp(u64::MAX)).0))
             .fetch_all(&self.reading)
             .await
             .map_err(|error| self.failed(error))?;

@@ -1,5 +1,6 @@
 //! `sekisho control`: the operator, the proxies' configuration, the webhook, and the API, in a cluster.
 
+mod accounts;
 mod callers;
 mod peers;
 mod publish;
@@ -13,6 +14,7 @@ use sekisho_api::fleet::{Books, FleetRunning, FleetServer, FleetSources, Ready, 
 use sekisho_api::{Configs, Server, Sources, Tally};
 use sekisho_operator as operator;
 use sekisho_policy::Millis;
+use sekisho_runtime::health::Component;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
@@ -53,7 +55,7 @@ struct Process {
     fleet: FleetServer,
     server: Server,
     store: Option<Store>,
-    accounts: Option<AccountStates>,
+    accounts: Option<(AccountStates, Component)>,
     books: Option<JoinHandle<()>>,
 }
 
@@ -88,7 +90,7 @@ impl Process {
             Some(folder) => Some(open_store(folder).await?),
             None => None,
         };
-        let accounts = store.as_ref().map(AccountStates::in_ledger);
+        let accounts = accounts::open(args.accounts_database.as_deref(), store.as_ref())?;
         let (books, writing) = base.books(store.clone());
         let running = base.operate(&args, store.clone()).await?;
         let fleet = base.serve_fleet(&args, &running, books, accounts.clone())
@@ -100,6 +102,8 @@ impl Process {
             &base.metrics,
             &base.shutdown,
         )?;
+        let component = base.health.component("account states");
+        component.ok();
         let sources = Sources {
             running: Arc::new(FleetRunning::new(
                 base.configs.clone(),
@@ -127,7 +131,7 @@ impl Process {
             fleet,
             server,
             store,
-            accounts,
+            accounts: accounts.map(|accounts| (accounts, component)),
             books: writing,
         })
     }
@@ -150,9 +154,10 @@ impl Process {
         shutdown.spawn(server.run());
         let (watching, ending) = (reports, shutdown.clone());
         shutdown.spawn(async move { watching.run(&ending).await });
-        if let Some(accounts) = accounts {
+        if let Some((accounts, component)) = accounts {
             let (clock, ending) = (clock.clone(), shutdown.clone());
-            shutdown.spawn(housekeeping::tend_accounts(accounts, clock, ending));
+            shutdown.spawn(housekeeping::tend_accounts(accounts.clone(), clock, ending));
+            shutdown.spawn(accounts::follow(accounts, component, shutdown.clone()));
         }
         if let Some(store) = &store {
             shutdown.spawn(keep_house(

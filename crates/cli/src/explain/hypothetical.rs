@@ -7,9 +7,10 @@ use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::{ConfigState, Event, Stage};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Member, Pool};
-use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Timestamp};
+use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Standing, Timestamp};
 use sekisho_proxy::Dns;
 use sekisho_runtime::{Clock, Metrics};
+use sekisho_store::AccountStates;
 use serde::Serialize;
 use serde_json::json;
 
@@ -80,7 +81,8 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
         lookups: Lookups::Dns(&dns),
         config: ConfigState::Current,
     };
-    let mut session = Session::new(world, &client);
+    let standing = standing(from, asked, &rules, at).await?;
+    let mut session = Session::new(world, &client).restricted(standing);
     submit(&mut session, asked, &rules).await?;
     let outcome = outcome(&rules, session.steps());
     let text = match command.format {
@@ -88,6 +90,28 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
         OutputFormat::Json => json(&rules, session.steps(), &outcome)?,
     };
     output::print(&text)
+}
+
+/// What restricts the account, where a state folder says so.
+async fn standing(
+    from: &Rules,
+    asked: &Hypothetical,
+    rules: &Ruleset,
+    at: Timestamp,
+) -> Result<Option<Standing>> {
+    let (Rules::InForce(state), Some(login)) = (from, &asked.account) else {
+        return Ok(None);
+    };
+    if !crate::ledger::path(state).exists() {
+        return Ok(None);
+    }
+    let gateway = rules.gateway();
+    let account = Account::canonical(login, gateway.authentication.default_domain.as_deref());
+    let store = super::open_to_read(state).await?;
+    let states = AccountStates::in_ledger(&store);
+    let namespace = &gateway.object.namespace;
+    let restrictions = states.restrictions(namespace, &account, at).await?;
+    Ok(Standing::of(&restrictions, at))
 }
 
 fn gateway(from: &Rules, wanted: Option<&str>) -> Result<Envelope> {

@@ -13,7 +13,8 @@ use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
 use sekisho_policy::{
-    Account, Address, Class, ContentNeeds, DecisionId, Item, Need, Opinion, Ruleset, Timestamp,
+    Account, Address, Class, ContentNeeds, DecisionId, Item, Need, Opinion, Ruleset, Standing,
+    Timestamp,
 };
 use sekisho_proxy::Dns;
 use sekisho_smtp::Mailbox;
@@ -78,6 +79,8 @@ pub(crate) struct Session<'a> {
     at: Timestamp,
     facts: Arc<SessionFacts>,
     account: Option<Arc<AccountFacts>>,
+    /// What restricts whoever logs in.
+    standing: Option<Box<Standing>>,
     transaction: Option<TransactionFacts>,
     steps: Vec<Step>,
     /// What comes back if the message is not sent.
@@ -105,11 +108,18 @@ impl<'a> Session<'a> {
             at: client.at,
             facts: Arc::new(facts),
             account: None,
+            standing: None,
             transaction: None,
             steps: Vec::new(),
             charges: Vec::new(),
             lacking: Vec::new(),
         }
+    }
+
+    /// The same by an account that is restricted like this.
+    pub(crate) fn restricted(mut self, standing: Option<Standing>) -> Self {
+        self.standing = standing.map(Box::new);
+        self
     }
 
     pub(crate) async fn connect(&mut self) -> bool {
@@ -272,7 +282,10 @@ impl<'a> Session<'a> {
 
     fn become_of(&mut self, name: &Account, network: Network) {
         let name = name.clone();
-        self.account = Some(Arc::new(AccountFacts::new(name, network)));
+        self.account = Some(Arc::new(AccountFacts {
+            standing: self.standing.clone(),
+            ..AccountFacts::new(name, network)
+        }));
     }
 
     fn event(&self, stage: Stage) -> Event {

@@ -10,11 +10,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, ETAG, IF_NONE_MATCH};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use sekisho_policy::{Envelope, Report};
 use sekisho_testkit::wait_until;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -43,10 +44,16 @@ pub(crate) struct State {
     pub(crate) reports: Vec<Report>,
     pub(crate) tokens: Vec<String>,
     /// Records by instance, at their place in its sequence.
-    pub(crate) records: BTreeMap<String, BTreeMap<u64, serde_json::Value>>,
+    pub(crate) records: BTreeMap<String, BTreeMap<u64, Value>>,
     pub(crate) record_requests: u64,
     pub(crate) connections: u64,
     pub(crate) polls: u64,
+    /// What it says of accounts, each at its revision; `None` where it keeps nothing of the kind.
+    pub(crate) states: Option<BTreeMap<u64, Value>>,
+    /// What proxies imposed.
+    pub(crate) impositions: Vec<Value>,
+    /// Polls for what it says of accounts.
+    pub(crate) state_polls: u64,
 }
 
 #[derive(Clone)]
@@ -86,6 +93,9 @@ impl ControlPlane {
             record_requests: 0,
             connections: 0,
             polls: 0,
+            states: None,
+            impositions: Vec::new(),
+            state_polls: 0,
         }));
         let (changed, hang_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let served = Served {
@@ -112,6 +122,17 @@ impl ControlPlane {
         self.changed.notify_waiters();
     }
 
+    /// Says something of an account, from now on.
+    pub(crate) fn say(&self, change: Value) {
+        {
+            let mut state = self.state();
+            let states = state.states.get_or_insert_default();
+            let revision = states.len() as u64 + 2;
+            states.insert(revision, change);
+        }
+        self.changed.notify_waiters();
+    }
+
     /// Ends every connection.
     pub(crate) fn hang_up(&self) {
         self.hang_up.notify_waiters();
@@ -135,7 +156,7 @@ impl ControlPlane {
     }
 
     /// All records, in the order of their streams.
-    pub(crate) fn records(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let state = self.state();
         let streams = state.records.values();
         streams
@@ -199,7 +220,10 @@ impl Served {
         if token != expected {
             return status(401);
         }
-        assert_eq!(request.uri().query(), Some("gateway=mail/outbound"));
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        if request.uri().path() != "/v1/state" {
+            assert_eq!(query, "gateway=mail/outbound");
+        }
         match request.uri().path() {
             "/v1/config" => {
                 let waits = header("prefer")
@@ -220,8 +244,56 @@ impl Served {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 self.take_records(instance, first, &body)
             }
+            "/v1/state" if request.method() == Method::POST => {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                self.take_impositions(&body)
+            }
+            "/v1/state" => {
+                let since = query.strip_prefix("gateway=mail/outbound&since=").unwrap();
+                self.states(since.parse().unwrap()).await
+            }
             _ => status(404),
         }
+    }
+
+    async fn states(&self, since: u64) -> Response<Full<Bytes>> {
+        let news = || {
+            let state = self.state.lock().unwrap();
+            let states = state.states.as_ref()?;
+            let newest = states.keys().next_back().copied().unwrap_or(1);
+            let changes: Vec<_> = states.range(since + 1..).map(|(_, change)| change).collect();
+            let onto = if since == 0 { "Nothing" } else { "Known" };
+            let answer = json!({ "revision": newest, "onto": onto, "rest": "Nothing", "changes": changes });
+            Some((answer, changes.is_empty()))
+        };
+        self.state.lock().unwrap().state_polls += 1;
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                match news() {
+                    None => return status(404),
+                    Some((_, true)) if since > 0 => {}
+                    Some((answer, _)) => {
+                        return Response::new(Full::new(answer.to_string().into()));
+                    }
+                }
+                changed.await;
+            }
+        };
+        waiting.await
+    }
+
+    fn take_impositions(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let mut state = self.state.lock().unwrap();
+        let Some(states) = &state.states else {
+            return status(404);
+        };
+        let revision = states.len() + 1;
+        let told: Value = serde_json::from_slice(body).unwrap();
+        let impositions = told["impositions"].as_array().unwrap();
+        state.impositions.extend(impositions.iter().cloned());
+        let answer = json!({ "revision": revision, "onto": "Known", "rest": "Nothing", "changes": [] });
+        Response::new(Full::new(answer.to_string().into()))
     }
 
     async fn config(&self, known: Option<String>, waits: bool) -> Response<Full<Bytes>> {

@@ -6,6 +6,7 @@ mod control;
 mod follow;
 mod hostile;
 mod records;
+mod restrictions;
 mod secrets;
 mod shared_limits;
 mod start;

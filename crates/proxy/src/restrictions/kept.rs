@@ -25,7 +25,7 @@ const LARGEST: u64 = 512 << 20;
 /// Restrictions as a file holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub(super) struct Kept {
     /// The store's revision that they are of.
     pub(super) revision: u64,
     pub(super) restrictions: Vec<KeptEntry>,

@@ -14,7 +14,7 @@ use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{RestrictionLevel, RestrictionResult};
 use tokio::sync::{Notify, watch};
 
-pub use kept::Kept;
+use kept::Kept;
 use table::{Census, Imposed, Table};
 
 /// The restrictions of the accounts of one namespace. Cloning shares them.
@@ -153,20 +153,18 @@ impl Restrictions {
     }
 
     /// Everything, to be kept over a restart.
-    #[must_use]
-    pub fn kept(&self) -> Kept {
+    fn kept(&self) -> Kept {
         self.read().kept()
     }
 
     /// Takes over what an earlier run kept. What had not reached the store is queued again.
-    pub fn restore(&self, kept: Kept) {
+    fn restore(&self, kept: Kept) {
         self.change(|table| *table = Table::restored(kept));
         self.0.queued.notify_one();
     }
 
     /// Tells of each change.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
 

@@ -3,6 +3,7 @@
 
 mod change;
 mod history;
+mod postgres;
 mod read;
 mod tables;
 
@@ -31,6 +32,7 @@ pub struct AccountStates {
 #[derive(Clone, Debug)]
 enum Backend {
     Sqlite(Store),
+    Postgres(postgres::Server),
 }
 
 /// Runs `$work` with `$tables` in one transaction of whichever database it is.
@@ -48,6 +50,17 @@ macro_rules! in_transaction {
                 committed.map_err(|error| store.failed(error))?;
                 done
             }
+            Backend::Postgres(server) => {
+                let mut transaction = server.begin().await?;
+                let done = {
+                    let $tables = &mut *transaction;
+                    $work
+                };
+                let done = done.map_err(|error| $states.failed(error))?;
+                let committed = transaction.commit().await;
+                committed.map_err(|error| server.failed(error))?;
+                done
+            }
         }
     };
 }
@@ -60,6 +73,11 @@ macro_rules! reading {
                 let acquired = store.reading.acquire().await;
                 let mut connection = acquired.map_err(|error| store.failed(error))?;
                 let $tables = &mut *connection;
+                $work.map_err(|error| $states.failed(error))?
+            }
+            Backend::Postgres(server) => {
+                let mut transaction = server.begin().await?;
+                let $tables = &mut *transaction;
                 $work.map_err(|error| $states.failed(error))?
             }
         }
@@ -91,6 +109,24 @@ impl AccountStates {
         }
     }
 
+    /// Those in a PostgreSQL database, for all replicas of a control plane. It is connected to when it is first needed.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn in_postgres(address: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            backend: Backend::Postgres(postgres::Server::at(address)?),
+            newest: Arc::new(watch::Sender::new(0)),
+        })
+    }
+
+    /// Closes what is not the ledger's.
+    pub async fn close(&self) {
+        if let Backend::Postgres(server) = &self.backend {
+            server.close().await;
+        }
+    }
+
     /// Tells of each change that this process made or heard of; the number is the newest revision.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -117,11 +153,16 @@ impl AccountStates {
     }
 
     fn failed(&self, fault: Fault) -> StoreError {
-        let Backend::Sqlite(store) = &self.backend;
-        match fault {
-            Fault::Sql(error) => store.failed(error),
-            Fault::Unreadable { what, why } => store.unreadable(what, why),
-            Fault::Unwritable { what, why } => StoreError::Unwritable { what, why },
+        match (fault, &self.backend) {
+            (Fault::Sql(error), Backend::Sqlite(store)) => store.failed(error),
+            (Fault::Sql(error), Backend::Postgres(server)) => server.failed(error),
+            (Fault::Unreadable { what, why }, Backend::Sqlite(store)) => {
+                store.unreadable(what, why)
+            }
+            (Fault::Unreadable { what, why }, Backend::Postgres(server)) => {
+                server.unreadable(what, why)
+            }
+            (Fault::Unwritable { what, why }, _) => StoreError::Unwritable { what, why },
         }
     }
 }

@@ -241,3 +241,11 @@ mod sqlite {
 
     tables!(sqlx::SqliteConnection, sqlx::sqlite::SqliteRow);
 }
+
+mod postgres {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    tables!(sqlx::PgConnection, sqlx::postgres::PgRow);
+}

@@ -1,9 +1,11 @@
 //! One contract suite for every database, and what is special to SQLite's file.
 
 mod contract;
+mod postgres;
 mod sample;
 mod sqlite;
 mod states;
 
 contract::suite!(in_sqlite, crate::sqlite::open_in);
 states::suite!(accounts_in_sqlite, crate::states::in_a_file);
+states::suite!(accounts_in_postgres, crate::postgres::in_a_database);

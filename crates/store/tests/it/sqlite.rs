@@ -358,3 +358,23 @@ async fn pruned_space_goes_back_to_the_file_system() {
         "{pruned} octets of {full} are still in use"
     );
 }
+
+#[tokio::test]
+async fn a_ledger_of_before_gets_the_tables_of_accounts() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    store.append(&[refused(1, 77, "a", 1_000)]).await.unwrap();
+    store.close().await;
+    run_sql(
+        &path,
+        "DROP TABLE account_history; DROP TABLE restrictions; DROP TABLE account_revision; UPDATE schema SET version = 1",
+    )
+    .await;
+    let older = Store::open_read_only(&path).await.unwrap_err();
+    assert!(matches!(older, StoreError::OlderSchema { found: 1, needed: 2, .. }), "{older:?}");
+    let store = Store::open(&path).await.unwrap();
+    assert!(store.record(id(1)).await.unwrap().is_some());
+    let states = sekisho_store::AccountStates::in_ledger(&store);
+    assert_eq!(states.look().await.unwrap(), 1);
+}

@@ -1,0 +1,245 @@
+//! `show`, `restrict`, `release` and `history`.
+
+use anyhow::{Context as _, Result};
+use hyper::Method;
+use sekisho_policy::{Restriction, Standing, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::path::escape;
+use super::{Release, Restrict, Whose};
+use crate::Outcome;
+use crate::args::OutputFormat;
+use crate::explain::when::utc;
+use crate::ledger::user;
+use crate::output::{self, Ink, Palette, visible};
+
+/// What the server says of an account.
+#[derive(Debug, Deserialize, Serialize)]
+struct Shown {
+    namespace: String,
+    account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    standing: Option<Standing>,
+    restrictions: Vec<Restriction>,
+}
+
+pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
+    let shown: Value = whose
+        .server()?
+        .fetch(&whose.path(""))
+        .await?
+        .context(WITHOUT_STORE)?;
+    print_shown(whose, shown)?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn restrict(command: &Restrict) -> Result<Outcome> {
+    let mut wanted = json!({
+        "level": command.level,
+        "who": user(),
+        "why": command.why,
+    });
+    if let Some(lasts) = command.lasts {
+        wanted["for"] = lasts.0.into();
+    }
+    if let Some(count) = command.recipients_per_hour {
+        wanted["recipientsPerHour"] = count.into();
+    }
+    let whose = &command.whose;
+    let path = whose.path("/restrictions");
+    let shown: Value = whose
+        .server()?
+        .send(Method::POST, &path, Some(&wanted))
+        .await?
+        .context(WITHOUT_STORE)?;
+    print_shown(whose, shown)?;
+    Ok(Outcome::Done)
+}
+
+/// What was released.
+#[derive(Debug, Deserialize)]
+struct Released {
+    released: Vec<Restriction>,
+}
+
+pub(super) async fn release(command: &Release) -> Result<Outcome> {
+    let whose = &command.whose;
+    let mut path = whose.path("/restrictions");
+    if let Some(origin) = &command.origin {
+        path.push_str(&format!("&origin={}", escape(&origin.to_string())));
+    }
+    path.push_str(&format!("&who={}&why={}", escape(&user()), escape(&command.why)));
+    let answer: Option<Value> = whose.server()?.send(Method::DELETE, &path, None).await?;
+    let Some(answer) = answer else {
+        output::print(&format!(
+            "nothing to release: no such restriction of {} in the namespace {}\n",
+            visible(whose.name().as_str()),
+            whose.namespace
+        ))?;
+        return Ok(Outcome::Idle);
+    };
+    if whose.format == OutputFormat::Json {
+        print_json(&answer)?;
+        return Ok(Outcome::Done);
+    }
+    let Released { released } = serde_json::from_value(answer)?;
+    let lines: String = released
+        .iter()
+        .map(|restriction| {
+            format!(
+                "released from {} by {}\n",
+                restriction.level, restriction.origin
+            )
+        })
+        .collect();
+    output::print(&lines)?;
+    Ok(Outcome::Done)
+}
+
+/// One line of the history.
+#[derive(Debug, Deserialize)]
+struct Line {
+    at: Timestamp,
+    action: String,
+    who: String,
+    why: String,
+    restriction: Restriction,
+}
+
+#[derive(Debug, Deserialize)]
+struct History {
+    history: Vec<Line>,
+}
+
+pub(super) async fn history(whose: &Whose) -> Result<Outcome> {
+    let answer: Value = whose
+        .server()?
+        .fetch(&whose.path("/history"))
+        .await?
+        .context(WITHOUT_STORE)?;
+    if whose.format == OutputFormat::Json {
+        print_json(&answer)?;
+        return Ok(Outcome::Done);
+    }
+    let History { history } = serde_json::from_value(answer)?;
+    if history.is_empty() {
+        let name = whose.name();
+        output::print(&format!("{}: nothing was ever done\n", visible(name.as_str())))?;
+    }
+    for line in &history {
+        output::print(&told(line))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn told(line: &Line) -> String {
+    let Line {
+        at,
+        action,
+        who,
+        why,
+        restriction,
+    } = line;
+    let until = restriction
+        .until
+        .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let mut text = format!(
+        "{}  {action:<10}  {:<10}  {until}, of {}, by {}\n",
+        utc(*at),
+        restriction.level.to_string(),
+        restriction.origin,
+        visible(who),
+    );
+    if !why.is_empty() {
+        text.push_str(&format!("    {}\n", visible(why)));
+    }
+    text
+}
+
+fn print_shown(whose: &Whose, answer: Value) -> Result<()> {
+    if whose.format == OutputFormat::Json {
+        return print_json(&answer);
+    }
+    let shown: Shown = serde_json::from_value(answer)?;
+    output::print(&described(&shown, Palette::of_stdout()))
+}
+
+fn print_json(answer: &Value) -> Result<()> {
+    output::print(&format!("{}\n", serde_json::to_string_pretty(answer)?))
+}
+
+fn described(shown: &Shown, palette: Palette) -> String {
+    let name = palette.paint(Ink::Strong, &visible(&shown.account));
+    let Some(standing) = &shown.standing else {
+        return format!("{name}: nothing restricts it\n");
+    };
+    let level = palette.paint(Ink::Bad, &standing.worst.level.to_string());
+    let mut text = format!("{name}: {level}");
+    if let Some(count) = standing.recipients_per_hour {
+        text.push_str(&format!(", {count} recipients an hour"));
+    }
+    text.push('\n');
+    for restriction in &shown.restrictions {
+        text.push_str(&one(restriction));
+    }
+    text
+}
+
+fn one(restriction: &Restriction) -> String {
+    let until = restriction
+        .until
+        .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let mut text = format!(
+        "\n{:<10}  by {}, since {}, {until}\n",
+        restriction.level.to_string(),
+        restriction.origin,
+        utc(restriction.since)
+    );
+    if !restriction.why.is_empty() {
+        text.push_str(&format!("    {}\n", visible(&restriction.why)));
+    }
+    if let Some(decision) = restriction.decision {
+        text.push_str(&format!("    sekisho explain {decision}\n"));
+    }
+    text
+}
+
+const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane needs --store";
+
+#[cfg(test)]
+mod tests {
+    use sekisho_policy::{Level, Origin};
+
+    use super::*;
+
+    #[test]
+    fn restrictions_are_described() {
+        let restriction = Restriction {
+            level: Level::Suspend,
+            since: Timestamp(1_785_474_729_123),
+            until: None,
+            origin: Origin::Desk,
+            why: "ticket 4711".into(),
+            decision: Some("7Q2M-X4K9-0B3T".parse().unwrap()),
+            recipients_per_hour: None,
+        };
+        let mut shown = Shown {
+            namespace: "default".into(),
+            account: "taro@example.jp".into(),
+            standing: Standing::of([&restriction], restriction.since),
+            restrictions: vec![restriction],
+        };
+        assert_eq!(
+            described(&shown, Palette::Plain),
+            "taro@example.jp: Suspend\n\n\
+             Suspend     by Desk, since 2026-07-31 05:12:09.123 UTC, until released\n    ticket 4711\n    \
+             sekisho explain 7Q2M-X4K9-0B3T\n"
+        );
+        shown.standing = None;
+        assert_eq!(
+            described(&shown, Palette::Plain),
+            "taro@example.jp: nothing restricts it\n"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! `sekisho account` against a running process: a person restricts an account, and the sessions that are open hear of it.
+
+use std::net::SocketAddr;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::http;
+use crate::running::{Running, sekisho};
+
+fn account(running: &Running, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", running.http);
+    sekisho(&[&["account"], arguments, &["--url", &url]].concat())
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn request(address: SocketAddr, head: &str, body: &str) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "{head}\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn logged_in(running: &Running) -> Client {
+    let mut client = Client::secure(running.submission);
+    let reply = client.log_in("alice@example.jp", "kumo-no-mukou");
+    assert!(reply.starts_with("235"), "{reply}");
+    client
+}
+
+/// Asks again until it is answered like this, which takes no longer than a second.
+fn soon(client: &mut Client, line: &str, begins: &str) -> String {
+    let began = tokio::time::Instant::now();
+    loop {
+        let reply = client.ask(line);
+        client.say("RSET", "250");
+        if reply.starts_with(begins) {
+            assert!(began.elapsed().as_millis() < 1_000, "{:?}", began.elapsed());
+            return reply;
+        }
+        assert!(began.elapsed().as_secs() < 10, "{reply}");
+    }
+}
+
+const MAIL: &str = "MAIL FROM:<alice@example.jp>";
+const ALICE: &str = "Alice@example.jp";
+
+#[test]
+fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
+    let running = Running::start();
+    let mut client = logged_in(&running);
+    client.say(MAIL, "250");
+    client.say("RSET", "250");
+    let nothing = account(&running, &["show", ALICE]);
+    assert_eq!(text(&nothing), "alice@example.jp: nothing restricts it\n");
+    let words = ["--level", "suspend", "--for", "6h", "--why", "ticket 4711"];
+    let restricted = account(&running, &[&["restrict", ALICE], &words[..]].concat());
+    assert!(restricted.status.success(), "{restricted:?}");
+    for part in ["alice@example.jp: Suspend", "by Desk", "ticket 4711", "until 20"] {
+        assert!(text(&restricted).contains(part), "{}", text(&restricted));
+    }
+    let refused = soon(&mut client, MAIL, "550 5.7.1 This account may not send mail");
+    let explained = running.explained(crate::client::id_of(&refused));
+    assert!(explained.contains("Suspend by Desk for another 6h: ticket 4711"), "{explained}");
+
+    let running = running.restart();
+    let mut client = logged_in(&running);
+    assert!(client.ask(MAIL).starts_with("550 5.7.1 "), "at once, before anybody is asked");
+    let json: Value =
+        serde_json::from_slice(&account(&running, &["show", ALICE, "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["standing"]["worst"]["level"], "Suspend");
+    let state = running.state();
+    let would = ["--state", state.to_str().unwrap(), "--source", "192.0.2.1", "--rcpt", "x@example.net"];
+    let asked = sekisho(&[&["explain", "--account", ALICE], &would[..]].concat());
+    assert!(text(&asked).contains("Suspend by Desk"), "{}", text(&asked));
+    let elsewhere = account(&running, &["show", ALICE, "--namespace", "other"]);
+    assert!(text(&elsewhere).contains("nothing restricts it"));
+
+    let released = account(&running, &["release", ALICE, "--why", "new password"]);
+    assert_eq!(text(&released), "released from Suspend by Desk\n");
+    soon(&mut client, MAIL, "250");
+    let again = account(&running, &["release", ALICE, "--why", "new password"]);
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    let history = text(&account(&running, &["history", ALICE]));
+    let lines: Vec<_> = history.lines().collect();
+    assert_eq!(lines.len(), 4, "{history}");
+    assert!(lines[0].contains("Released") && lines[1].contains("new password"), "{history}");
+    assert!(lines[2].contains("Restricted") && lines[3].contains("ticket 4711"), "{history}");
+}
+
+#[test]
+fn what_next_hops_called_the_messages_is_listed() {
+    let running = Running::start();
+    let none = account(&running, &["queued", ALICE]);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
+    let mut client = logged_in(&running);
+    let mut records = Vec::new();
+    for n in 0..3 {
+        let reply = client.send("alice@example.jp", "hanako@example.net", &format!("lunch {n}"));
+        assert!(reply.starts_with("250"), "{reply}");
+        records.push(crate::client::id_of(&reply).to_owned());
+    }
+    for record in &records {
+        running.explained(record);
+    }
+    let arrived = running.arrived();
+    let mut ids: Vec<_> = arrived.iter().map(|m| m["queueId"].as_str().unwrap().to_owned()).collect();
+    ids.reverse();
+    let listed = text(&account(&running, &["queued", ALICE, "--ids"]));
+    assert_eq!(listed.lines().collect::<Vec<_>>(), ids);
+    let table = text(&account(&running, &["queued", ALICE]));
+    assert!(records.iter().chain(&ids).all(|word| table.contains(word)), "{table}");
+    let other = account(&running, &["queued", ALICE, "--hop", "spam-pool"]);
+    assert_eq!(other.status.code(), Some(2), "{other:?}");
+    let json: Value =
+        serde_json::from_slice(&account(&running, &["queued", ALICE, "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["messages"][0]["queueId"], ids[0].as_str());
+}
+
+#[test]
+fn requests_that_say_too_little_or_come_from_elsewhere_change_nothing() {
+    let running = Running::start();
+    let path = "/v1/accounts/alice@example.jp/restrictions";
+    let post = |kind: &str, body: &str| {
+        request(running.http, &format!("POST {path} HTTP/1.1\r\nContent-Type: {kind}"), body)
+    };
+    let good = r#"{"level":"Watch","who":"hanako","why":"a test"}"#;
+    // A page elsewhere can make a browser send this without asking for permission first.
+    assert_eq!(post("text/plain", good), 415);
+    for (body, status) in [
+        ("{", 400),
+        (r#"{"level":"Watch","who":"","why":"a test"}"#, 400),
+        (r#"{"level":"Watch","who":"hanako","why":" "}"#, 400),
+        (r#"{"level":"Ban","who":"hanako","why":"a test"}"#, 422),
+        (r#"{"level":"Watch","who":"hanako","why":"a test","more":1}"#, 422),
+        (r#"{"level":"Watch","for":0,"who":"hanako","why":"a test"}"#, 400),
+        (r#"{"level":"Watch","recipientsPerHour":5,"who":"hanako","why":"a test"}"#, 400),
+        (r#"{"level":"Limit","recipientsPerHour":0,"who":"hanako","why":"a test"}"#, 400),
+    ] {
+        assert_eq!(post("application/json", body), status, "{body}");
+    }
+    for (query, status) in [
+        ("", 400),
+        ("?who=hanako", 400),
+        ("?who=hanako&why=a&origin=nobody", 400),
+        ("?who=hanako&why=a&namespace=..", 400),
+        ("?who=hanako&why=a", 404),
+    ] {
+        let head = format!("DELETE {path}{query} HTTP/1.1");
+        assert_eq!(request(running.http, &head, ""), status, "{query}");
+    }
+    let history = http::get(running.http, "/v1/accounts/alice@example.jp/history").json();
+    assert_eq!(history["history"], serde_json::json!([]));
+    assert_eq!(post("application/json", good), 200);
+}

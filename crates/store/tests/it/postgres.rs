@@ -1,0 +1,183 @@
+//! What is special to PostgreSQL: replicas, schemas of other versions, and a server that goes away.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use sekisho_policy::states::Part;
+use sekisho_policy::{Account, Level, Origin, Restriction, Timestamp};
+use sekisho_store::{AccountStates, Mandate, StoreError};
+use sekisho_testkit::PostgresServer;
+use sqlx::{Connection as _, PgConnection};
+
+/// One server for all tests that run at once; each has a database of its own. The last one ends it.
+fn server() -> Option<Arc<PostgresServer>> {
+    static SERVER: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = server.upgrade() {
+        return Some(running);
+    }
+    let started = Arc::new(PostgresServer::start()?);
+    *server = Arc::downgrade(&started);
+    Some(started)
+}
+
+pub(crate) async fn in_a_database() -> Option<(AccountStates, Arc<PostgresServer>)> {
+    let server = server()?;
+    let address = database(&server).await;
+    Some((AccountStates::in_postgres(&address).unwrap(), server))
+}
+
+/// The address of a new database.
+async fn database(server: &PostgresServer) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = PgConnection::connect(&server.address("postgres")).await.unwrap();
+    // The name is ours.
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+    server.address(&name)
+}
+
+async fn run_sql(address: &str, sql: &'static str) {
+    let mut connection = PgConnection::connect(address).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+}
+
+fn suspended() -> (Account, Restriction, Mandate) {
+    let at = Timestamp(1_800_000_000_000);
+    let restriction = Restriction {
+        level: Level::Suspend,
+        since: at,
+        until: None,
+        origin: Origin::Desk,
+        why: "a test".into(),
+        decision: None,
+        recipients_per_hour: None,
+    };
+    let mandate = Mandate {
+        at,
+        who: "hanako".into(),
+        why: "a test".into(),
+    };
+    (Account::canonical("a@example.jp", None), restriction, mandate)
+}
+
+async fn restrict(states: &AccountStates) -> Result<u64, StoreError> {
+    let (account, restriction, mandate) = suspended();
+    states.restrict("mail", &account, &restriction, &mandate).await
+}
+
+#[tokio::test]
+async fn replicas_start_together_and_hear_of_one_another() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let replicas: Vec<_> = (0..4)
+        .map(|_| AccountStates::in_postgres(&address).unwrap())
+        .collect();
+    let looks = replicas.iter().map(|replica| {
+        let replica = replica.clone();
+        tokio::spawn(async move { replica.look().await })
+    });
+    let looks: Vec<_> = looks.collect();
+    for look in looks {
+        assert_eq!(look.await.unwrap().unwrap(), 1);
+    }
+    let mut changes = replicas[3].changes();
+    changes.mark_unchanged();
+    let revision = restrict(&replicas[0]).await.unwrap();
+    assert_eq!(replicas[3].look().await.unwrap(), revision);
+    assert!(changes.has_changed().unwrap());
+    let states = replicas[3].since("mail", 0, Part::First, 10).await.unwrap();
+    assert_eq!(states.changes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_unless_it_only_expanded() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    AccountStates::in_postgres(&address).unwrap().look().await.unwrap();
+    run_sql(
+        &address,
+        "UPDATE sekisho_schema SET version = 7, works_for = 1; ALTER TABLE restrictions ADD COLUMN later TEXT",
+    )
+    .await;
+    restrict(&AccountStates::in_postgres(&address).unwrap()).await.unwrap();
+    run_sql(&address, "UPDATE sekisho_schema SET version = 8, works_for = 8").await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    let error = states.look().await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::NewerSchema { found: 8, known: 1, .. }), "{text}");
+    assert!(text.contains("use a newer version") && !text.contains("secret"), "{text}");
+    // Once it is put right, nothing has to be started anew.
+    run_sql(&address, "UPDATE sekisho_schema SET version = 7, works_for = 1").await;
+    states.look().await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_that_are_not_ours_are_not_touched() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    run_sql(&address, "CREATE TABLE restrictions (something TEXT)").await;
+    let error = AccountStates::in_postgres(&address).unwrap().look().await.unwrap_err();
+    assert!(error.to_string().contains("name an empty database"), "{error}");
+    // Nothing of the migration stays.
+    run_sql(&address, "CREATE TABLE sekisho_schema (empty TEXT)").await;
+}
+
+#[tokio::test]
+async fn a_read_only_database_says_so() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    restrict(&states).await.unwrap();
+    let name = address.rsplit('/').next().unwrap();
+    let mut connection = PgConnection::connect(&server.address("postgres")).await.unwrap();
+    let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut connection).await.unwrap();
+    let fresh = AccountStates::in_postgres(&address).unwrap();
+    let error = restrict(&fresh).await.unwrap_err();
+    assert!(error.to_string().contains("name the primary"), "{error}");
+    let states = fresh.since("mail", 0, Part::First, 10).await.unwrap();
+    assert_eq!(states.changes.len(), 1, "what is there can be read");
+}
+
+#[tokio::test]
+async fn wrong_addresses_are_named_without_their_password() {
+    for bad in ["", "mysql://a:secret@h/d", "postgresql://a:secret@h:notaport/d"] {
+        let error = AccountStates::in_postgres(bad).unwrap_err().to_string();
+        assert!(error.contains("postgresql://user:password@host/name"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let nobody = AccountStates::in_postgres("postgresql://a:secret@127.0.0.1:9/d").unwrap();
+    let error = nobody.look().await.unwrap_err().to_string();
+    assert!(error.contains("127.0.0.1:9/d does not answer") && !error.contains("secret"), "{error}");
+    assert!(!format!("{nobody:?}").contains("secret"), "{nobody:?}");
+    let Some(server) = server() else { return };
+    let wrong = server.address("nowhere");
+    let error = AccountStates::in_postgres(&wrong).unwrap().look().await.unwrap_err();
+    assert!(error.to_string().contains("create the database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_goes_on() {
+    let Some(mut server) = PostgresServer::start() else {
+        return;
+    };
+    let address = database(&server).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    let before = restrict(&states).await.unwrap();
+    server.kill();
+    let error = states.look().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable { .. } | StoreError::Refused { .. }), "{error:?}");
+    server.begin();
+    for _ in 0..100 {
+        if let Ok(after) = states.look().await {
+            assert_eq!(after, before, "what was told is there");
+            restrict(&states).await.unwrap();
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", states.look().await);
+}
