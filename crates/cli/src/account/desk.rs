@@ -144,10 +144,10 @@ fn told(line: &Line) -> String {
     let until = restriction
         .until
         .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let level = restriction.level.to_string();
     let mut text = format!(
-        "{}  {action:<10}  {:<10}  {until}, of {}, by {}\n",
+        "{}  {action:<10}  {level:<10}  {until}, of {}, by {}\n",
         utc(*at),
-        restriction.level.to_string(),
         restriction.origin,
         visible(who),
     );
@@ -190,9 +190,9 @@ fn one(restriction: &Restriction) -> String {
     let until = restriction
         .until
         .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let level = restriction.level.to_string();
     let mut text = format!(
-        "\n{:<10}  by {}, since {}, {until}\n",
-        restriction.level.to_string(),
+        "\n{level:<10}  by {}, since {}, {until}\n",
         restriction.origin,
         utc(restriction.since)
     );

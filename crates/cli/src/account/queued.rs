@@ -119,7 +119,7 @@ fn is_meant(command: &Queued, hop: &Hop) -> bool {
     let Some(wanted) = command.hop.as_deref() else {
         return true;
     };
-    let names = [hop.pool.as_deref(), hop.member.as_deref(), Some(&hop.address)];
+    let names = [hop.pool.as_deref(), hop.member.as_deref(), Some(hop.address.as_str())];
     names.into_iter().flatten().any(|name| name == wanted)
 }
 

@@ -36,6 +36,7 @@ const VALUES: &[(&str, &[&str])] = &[
             "store.volume.storageClassName=fast",
             "tls.secretName=control-tls",
             "api.tokenSecret.name=control-token",
+            "accounts.databaseSecret.name=accounts",
             "webhook.url=https://control.example.jp/inject",
             "clusterNetworks={10.0.0.0/8,fd00::/8}",
             "service.ipFamilyPolicy=PreferDualStack",
