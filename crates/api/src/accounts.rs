@@ -103,8 +103,13 @@ pub(crate) async fn restrict(
 impl Wanted {
     fn restriction(&self, mandate: &Mandate) -> Result<Restriction, Problem> {
         let bad = |why: &str| Err(Problem::bad_request(why));
-        if self.lasts.is_some_and(|lasts| lasts.0 == 0 || lasts > LONGEST) {
-            return bad("`for` is how long it lasts, in milliseconds, ten years at most; leave it out for a restriction that is released by hand");
+        if self
+            .lasts
+            .is_some_and(|lasts| lasts.0 == 0 || lasts > LONGEST)
+        {
+            return bad(
+                "`for` is how long it lasts, in milliseconds, ten years at most; leave it out for a restriction that is released by hand",
+            );
         }
         match self.recipients_per_hour {
             Some(_) if self.level != Level::Limit => {
@@ -270,7 +275,9 @@ fn states(app: &App) -> Result<&AccountStates, Problem> {
 
 /// What a control plane without a store says.
 pub(crate) fn no_states() -> Problem {
-    Problem::not_found("no restrictions are kept: this control plane was started without --store and --accounts-database")
+    Problem::not_found(
+        "no restrictions are kept: this control plane was started without --store and --accounts-database",
+    )
 }
 
 /// What is said where the store fails; the log has the rest.

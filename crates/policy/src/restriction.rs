@@ -131,7 +131,9 @@ impl Standing {
 
 /// A text that names neither the desk nor a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is Desk or a rule as Kind/namespace/name, like AbuseRule/default/stolen; got {0:?}")]
+#[error(
+    "an origin is Desk or a rule as Kind/namespace/name, like AbuseRule/default/stolen; got {0:?}"
+)]
 pub struct BadOrigin(String);
 
 impl fmt::Display for Origin {
@@ -231,7 +233,15 @@ mod tests {
         for text in ["Desk", "RateLimit/default/per-account"] {
             assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
         }
-        for bad in ["", "desk", "RateLimit", "RateLimit/default", "RateLimit//a", "RateLimit/a/b/c", "Rate/a/b"] {
+        for bad in [
+            "",
+            "desk",
+            "RateLimit",
+            "RateLimit/default",
+            "RateLimit//a",
+            "RateLimit/a/b/c",
+            "Rate/a/b",
+        ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }
     }

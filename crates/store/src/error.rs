@@ -221,7 +221,9 @@ fn remedy(code: &str) -> Option<&'static str> {
         "42P07" | "42P01" | "42703" => {
             "its tables are not those that its sekisho_schema says: restore a backup, or name an empty database"
         }
-        "55P03" | "57014" => "somebody holds a lock or keeps it busy for too long: look at pg_stat_activity",
+        "55P03" | "57014" => {
+            "somebody holds a lock or keeps it busy for too long: look at pg_stat_activity"
+        }
         "57P01" | "57P02" | "57P03" => "it is starting or shutting down: wait",
         _ => return None,
     })

@@ -61,8 +61,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn records(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
-        const ALL: &str =
-            "SELECT id, json FROM records WHERE at BETWEEN ?2 AND ?4 ORDER BY at DESC, seq DESC LIMIT ?3";
+        const ALL: &str = "SELECT id, json FROM records WHERE at BETWEEN ?2 AND ?4 ORDER BY at DESC, seq DESC LIMIT ?3";
         // Each half walks an index from its newest end and stops at the limit.
         const BY_ACCOUNT: &str = "
             SELECT id, json FROM records WHERE seq IN (

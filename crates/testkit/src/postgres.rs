@@ -39,7 +39,12 @@ impl PostgresServer {
         own(&password);
         let data = folder.path().join("data");
         let made = as_user(&programs.join("initdb"))
-            .args(["--auth=scram-sha-256", "--username=sekisho", "--no-sync", "--encoding=UTF8"])
+            .args([
+                "--auth=scram-sha-256",
+                "--username=sekisho",
+                "--no-sync",
+                "--encoding=UTF8",
+            ])
             .arg("--pwfile")
             .arg(&password)
             .arg("--pgdata")
@@ -105,7 +110,9 @@ impl PostgresServer {
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin"));
-    let found = folders.filter(|folder| folder.join("initdb").exists()).max();
+    let found = folders
+        .filter(|folder| folder.join("initdb").exists())
+        .max();
     if found.is_some() {
         return found;
     }

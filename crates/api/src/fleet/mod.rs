@@ -20,11 +20,11 @@ mod wire;
 
 pub use admission::{Caller, Callers, NotAdmitted, Wanted};
 pub use books::{Books, BooksWriter};
+pub(crate) use name::is_part;
 pub use relay::{Holder, Introduction, Relay};
 pub use reports::{Hold, Reports};
 pub use running::FleetRunning;
 pub use server::FleetServer;
-pub(crate) use name::is_part;
 pub use sources::{FleetSources, Ready};
 
 #[doc(hidden)]

@@ -115,7 +115,9 @@ fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
             return Err(Problem::bad_request("that is no name of an account"));
         }
         if imposition.restriction.recipients_per_hour == Some(0) {
-            return Err(Problem::bad_request("a limit is one recipient an hour or more"));
+            return Err(Problem::bad_request(
+                "a limit is one recipient an hour or more",
+            ));
         }
     }
     Ok(())

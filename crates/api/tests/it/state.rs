@@ -84,10 +84,12 @@ async fn what_one_proxy_imposes_the_others_of_its_namespace_hear_at_once() {
     assert_eq!(status, StatusCode::OK);
     let first = hear(&mut two, TWO, "mail/in", begun.revision, "wait=50").await;
     let since = first.revision;
-    let waiting = tokio::spawn(async move { hear(&mut two, TWO, "mail/in", since, "wait=50").await });
-    let aside = tokio::spawn(async move {
-        hear(&mut three, ELSEWHERE, "other/out", since, "wait=50").await
-    });
+    let waiting =
+        tokio::spawn(async move { hear(&mut two, TWO, "mail/in", since, "wait=50").await });
+    let aside =
+        tokio::spawn(
+            async move { hear(&mut three, ELSEWHERE, "other/out", since, "wait=50").await },
+        );
     let began = Instant::now();
     let imposed = imposition("a", "mail");
     // Twice, as after an answer that was lost.
@@ -97,11 +99,24 @@ async fn what_one_proxy_imposes_the_others_of_its_namespace_hear_at_once() {
         let verdict = &states.unwrap().changes[0];
         assert_eq!(verdict.restriction.as_ref(), Some(&imposed.restriction));
     }
-    let heard = timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!((heard.onto, heard.rest, heard.changes.len()), (Onto::Known, Rest::Nothing, 1));
+    let heard = timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        (heard.onto, heard.rest, heard.changes.len()),
+        (Onto::Known, Rest::Nothing, 1)
+    );
     assert_eq!(heard.changes[0].account, account("a"));
-    assert!(!aside.is_finished(), "another namespace hears nothing of it");
+    assert!(
+        !aside.is_finished(),
+        "another namespace hears nothing of it"
+    );
     aside.abort();
 }
 
@@ -111,15 +126,22 @@ async fn what_people_do_is_heard_too() {
     let mut one = control.connect().await;
     let (_, states) = tell(&mut one, ONE, "mail/out", &[imposition("a", "mail")]).await;
     let since = states.unwrap().revision;
-    let waiting = tokio::spawn(async move { hear(&mut one, ONE, "mail/out", since, "wait=50").await });
+    let waiting =
+        tokio::spawn(async move { hear(&mut one, ONE, "mail/out", since, "wait=50").await });
     let mandate = Mandate {
         at: Timestamp(NOW),
         who: "hanako".into(),
         why: "it was her own newsletter".into(),
     };
     let states = control.accounts.as_ref().unwrap();
-    states.release("mail", &account("a"), None, &mandate).await.unwrap();
-    let heard = timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    states
+        .release("mail", &account("a"), None, &mandate)
+        .await
+        .unwrap();
+    let heard = timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(heard.changes.len(), 1);
     assert_eq!(heard.changes[0].restriction, None);
 }
@@ -133,7 +155,10 @@ async fn a_question_ends_after_the_time_that_it_has() {
     let began = Instant::now();
     let heard = hear(&mut one, ONE, "mail/out", since, "wait=1").await;
     assert!(began.elapsed() >= Duration::from_millis(700));
-    assert_eq!((heard.revision, heard.onto, heard.changes), (since, Onto::Known, vec![]));
+    assert_eq!(
+        (heard.revision, heard.onto, heard.changes),
+        (since, Onto::Known, vec![])
+    );
 }
 
 #[tokio::test]
@@ -141,15 +166,29 @@ async fn the_whole_comes_in_parts_of_a_bounded_size() {
     let (control, _folder) = control().await;
     let mut one = control.connect().await;
     for batch in 0..3 {
-        let some: Vec<_> = (0..400).map(|n| imposition(&format!("{batch}-{n}"), "mail")).collect();
-        assert_eq!(tell(&mut one, ONE, "mail/out", &some).await.0, StatusCode::OK);
+        let some: Vec<_> = (0..400)
+            .map(|n| imposition(&format!("{batch}-{n}"), "mail"))
+            .collect();
+        assert_eq!(
+            tell(&mut one, ONE, "mail/out", &some).await.0,
+            StatusCode::OK
+        );
     }
     let first = hear(&mut one, ONE, "mail/out", 0, "wait=50").await;
-    assert_eq!((first.onto, first.rest, first.changes.len()), (Onto::Nothing, Rest::More, 1_000));
-    let next = format!("/v1/state?gateway=mail/out&since={}&part=next", first.revision);
+    assert_eq!(
+        (first.onto, first.rest, first.changes.len()),
+        (Onto::Nothing, Rest::More, 1_000)
+    );
+    let next = format!(
+        "/v1/state?gateway=mail/out&since={}&part=next",
+        first.revision
+    );
     let answer = one.ask(Method::GET, &next, &[ONE], "").await;
     let next: States = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!((next.onto, next.rest, next.changes.len()), (Onto::Known, Rest::Nothing, 200));
+    assert_eq!(
+        (next.onto, next.rest, next.changes.len()),
+        (Onto::Known, Rest::Nothing, 200)
+    );
 }
 
 #[tokio::test]
@@ -176,20 +215,42 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
     }
     for (who, gateway, expected) in [
         (TWO, "mail/out", StatusCode::FORBIDDEN),
-        (("authorization", "Bearer nobody"), "mail/out", StatusCode::UNAUTHORIZED),
-        (("authorization", "Bearer down"), "mail/out", StatusCode::SERVICE_UNAVAILABLE),
+        (
+            ("authorization", "Bearer nobody"),
+            "mail/out",
+            StatusCode::UNAUTHORIZED,
+        ),
+        (
+            ("authorization", "Bearer down"),
+            "mail/out",
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
     ] {
         let (status, _) = tell(&mut one, who, gateway, &[imposition("a", "mail")]).await;
         assert_eq!(status, expected);
         let path = format!("/v1/state?gateway={gateway}");
-        assert_eq!(one.ask(Method::GET, &path, &[who], "").await.status, expected);
+        assert_eq!(
+            one.ask(Method::GET, &path, &[who], "").await.status,
+            expected
+        );
     }
-    for body in ["", "[]", "{}", r#"{"impositions":[{}]}"#, r#"{"impositions":[],"more":1}"#] {
+    for body in [
+        "",
+        "[]",
+        "{}",
+        r#"{"impositions":[{}]}"#,
+        r#"{"impositions":[],"more":1}"#,
+    ] {
         let path = "/v1/state?gateway=mail/out";
         let answer = one.ask(Method::POST, path, &[ONE], body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
     }
-    for query in ["", "?gateway=mail", "?gateway=mail/out&since=x", "?gateway=mail/out&part=all"] {
+    for query in [
+        "",
+        "?gateway=mail",
+        "?gateway=mail/out&since=x",
+        "?gateway=mail/out&part=all",
+    ] {
         let path = format!("/v1/state{query}");
         let answer = one.ask(Method::GET, &path, &[ONE], "").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");

@@ -69,7 +69,11 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
     if let Some(origin) = &command.origin {
         path.push_str(&format!("&origin={}", escape(&origin.to_string())));
     }
-    path.push_str(&format!("&who={}&why={}", escape(&user()), escape(&command.why)));
+    path.push_str(&format!(
+        "&who={}&why={}",
+        escape(&user()),
+        escape(&command.why)
+    ));
     let answer: Option<Value> = whose.server()?.send(Method::DELETE, &path, None).await?;
     let Some(answer) = answer else {
         output::print(&format!(
@@ -125,7 +129,10 @@ pub(super) async fn history(whose: &Whose) -> Result<Outcome> {
     let History { history } = serde_json::from_value(answer)?;
     if history.is_empty() {
         let name = whose.name();
-        output::print(&format!("{}: nothing was ever done\n", visible(name.as_str())))?;
+        output::print(&format!(
+            "{}: nothing was ever done\n",
+            visible(name.as_str())
+        ))?;
     }
     for line in &history {
         output::print(&told(line))?;
@@ -141,9 +148,10 @@ fn told(line: &Line) -> String {
         why,
         restriction,
     } = line;
-    let until = restriction
-        .until
-        .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let until = restriction.until.map_or_else(
+        || "until released".to_owned(),
+        |until| format!("until {}", utc(until)),
+    );
     let level = restriction.level.to_string();
     let mut text = format!(
         "{}  {action:<10}  {level:<10}  {until}, of {}, by {}\n",
@@ -187,9 +195,10 @@ fn described(shown: &Shown, palette: Palette) -> String {
 }
 
 fn one(restriction: &Restriction) -> String {
-    let until = restriction
-        .until
-        .map_or_else(|| "until released".to_owned(), |until| format!("until {}", utc(until)));
+    let until = restriction.until.map_or_else(
+        || "until released".to_owned(),
+        |until| format!("until {}", utc(until)),
+    );
     let level = restriction.level.to_string();
     let mut text = format!(
         "\n{level:<10}  by {}, since {}, {until}\n",

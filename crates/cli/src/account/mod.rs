@@ -119,7 +119,12 @@ impl Whose {
 }
 
 fn level(text: &str) -> Result<Level, String> {
-    let levels = [Level::Watch, Level::Limit, Level::Quarantine, Level::Suspend];
+    let levels = [
+        Level::Watch,
+        Level::Limit,
+        Level::Quarantine,
+        Level::Suspend,
+    ];
     let named = |level: &Level| level.to_string().eq_ignore_ascii_case(text);
     levels
         .into_iter()

@@ -48,9 +48,18 @@ mod tests {
         for (reply, id) in [
             ("250 2.0.0 Ok: queued as 4XyZ123kLmz", Some("4XyZ123kLmz")),
             ("250 2.0.0 Ok: queued as 9F0C21A4 [7Q2M]", Some("9F0C21A4")),
-            ("250 OK id=1tAbCd-000000001a2-0xYz", Some("1tAbCd-000000001a2-0xYz")),
-            ("250 2.0.0 4AKB0Xyz001234 Message accepted for delivery", Some("4AKB0Xyz001234")),
-            ("250 2.0.0 6d8d3b9c Message accepted for delivery", Some("6d8d3b9c")),
+            (
+                "250 OK id=1tAbCd-000000001a2-0xYz",
+                Some("1tAbCd-000000001a2-0xYz"),
+            ),
+            (
+                "250 2.0.0 4AKB0Xyz001234 Message accepted for delivery",
+                Some("4AKB0Xyz001234"),
+            ),
+            (
+                "250 2.0.0 6d8d3b9c Message accepted for delivery",
+                Some("6d8d3b9c"),
+            ),
             ("250 Message received", None),
             ("250 queued as ", None),
             ("", None),

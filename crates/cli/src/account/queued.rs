@@ -39,7 +39,9 @@ pub(super) async fn list(command: &Queued) -> Result<Outcome> {
     let account = command.whose.name();
     let records = fetch(&server, account.as_str(), since).await?;
     if records.len() >= MOST {
-        warn(&format!("only the newest {MOST} records were looked at; there may be more"));
+        warn(&format!(
+            "only the newest {MOST} records were looked at; there may be more"
+        ));
     }
     let taken: Vec<Taken> = records
         .into_iter()
@@ -88,7 +90,11 @@ async fn fetch(server: &Server, account: &str, since: Timestamp) -> Result<Vec<R
         let is_last = page.records.len() < PAGE;
         let oldest = page.records.last().map(|record| record.at);
         let before = all.len();
-        all.extend(page.records.into_iter().filter(|record| seen.insert(record.id)));
+        all.extend(
+            page.records
+                .into_iter()
+                .filter(|record| seen.insert(record.id)),
+        );
         if is_last || all.len() >= MOST {
             return Ok(all);
         }
@@ -119,7 +125,11 @@ fn is_meant(command: &Queued, hop: &Hop) -> bool {
     let Some(wanted) = command.hop.as_deref() else {
         return true;
     };
-    let names = [hop.pool.as_deref(), hop.member.as_deref(), Some(hop.address.as_str())];
+    let names = [
+        hop.pool.as_deref(),
+        hop.member.as_deref(),
+        Some(hop.address.as_str()),
+    ];
     names.into_iter().flatten().any(|name| name == wanted)
 }
 

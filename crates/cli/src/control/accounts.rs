@@ -19,7 +19,10 @@ const LARGEST: u64 = 4096;
 ///
 /// # Errors
 /// The file cannot be read, or holds no address. Whether the database answers is seen later: configuration does not wait for it.
-pub(super) fn open(database: Option<&Path>, store: Option<&Store>) -> Result<Option<AccountStates>> {
+pub(super) fn open(
+    database: Option<&Path>,
+    store: Option<&Store>,
+) -> Result<Option<AccountStates>> {
     let Some(file) = database else {
         return Ok(store.map(AccountStates::in_ledger));
     };

@@ -93,7 +93,8 @@ impl Process {
         let accounts = accounts::open(args.accounts_database.as_deref(), store.as_ref())?;
         let (books, writing) = base.books(store.clone());
         let running = base.operate(&args, store.clone()).await?;
-        let fleet = base.serve_fleet(&args, &running, books, accounts.clone())
+        let fleet = base
+            .serve_fleet(&args, &running, books, accounts.clone())
             .await?;
         peers::begin(
             &args,

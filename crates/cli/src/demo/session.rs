@@ -239,7 +239,11 @@ impl<'a> Conversation<'a> {
             queue_id: queue_id.clone(),
         });
         self.session.transaction_ended();
-        self.say(&Reply::new(250, (2, 0, 0), format!("Ok: queued as {queue_id}")));
+        self.say(&Reply::new(
+            250,
+            (2, 0, 0),
+            format!("Ok: queued as {queue_id}"),
+        ));
     }
 
     fn forget_transaction(&mut self) {

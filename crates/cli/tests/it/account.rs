@@ -67,21 +67,44 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
     let words = ["--level", "suspend", "--for", "6h", "--why", "ticket 4711"];
     let restricted = account(&running, &[&["restrict", ALICE], &words[..]].concat());
     assert!(restricted.status.success(), "{restricted:?}");
-    for part in ["alice@example.jp: Suspend", "by Desk", "ticket 4711", "until 20"] {
+    for part in [
+        "alice@example.jp: Suspend",
+        "by Desk",
+        "ticket 4711",
+        "until 20",
+    ] {
         assert!(text(&restricted).contains(part), "{}", text(&restricted));
     }
-    let refused = soon(&mut client, MAIL, "550 5.7.1 This account may not send mail");
+    let refused = soon(
+        &mut client,
+        MAIL,
+        "550 5.7.1 This account may not send mail",
+    );
     let explained = running.explained(crate::client::id_of(&refused));
-    assert!(explained.contains("Suspend by Desk for another 6h: ticket 4711"), "{explained}");
+    assert!(
+        explained.contains("Suspend by Desk for another 6h: ticket 4711"),
+        "{explained}"
+    );
 
     let running = running.restart();
     let mut client = logged_in(&running);
-    assert!(client.ask(MAIL).starts_with("550 5.7.1 "), "at once, before anybody is asked");
+    assert!(
+        client.ask(MAIL).starts_with("550 5.7.1 "),
+        "at once, before anybody is asked"
+    );
     let json: Value =
-        serde_json::from_slice(&account(&running, &["show", ALICE, "--format", "json"]).stdout).unwrap();
+        serde_json::from_slice(&account(&running, &["show", ALICE, "--format", "json"]).stdout)
+            .unwrap();
     assert_eq!(json["standing"]["worst"]["level"], "Suspend");
     let state = running.state();
-    let would = ["--state", state.to_str().unwrap(), "--source", "192.0.2.1", "--rcpt", "x@example.net"];
+    let would = [
+        "--state",
+        state.to_str().unwrap(),
+        "--source",
+        "192.0.2.1",
+        "--rcpt",
+        "x@example.net",
+    ];
     let asked = sekisho(&[&["explain", "--account", ALICE], &would[..]].concat());
     assert!(text(&asked).contains("Suspend by Desk"), "{}", text(&asked));
     let elsewhere = account(&running, &["show", ALICE, "--namespace", "other"]);
@@ -95,8 +118,14 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
     let history = text(&account(&running, &["history", ALICE]));
     let lines: Vec<_> = history.lines().collect();
     assert_eq!(lines.len(), 4, "{history}");
-    assert!(lines[0].contains("Released") && lines[1].contains("new password"), "{history}");
-    assert!(lines[2].contains("Restricted") && lines[3].contains("ticket 4711"), "{history}");
+    assert!(
+        lines[0].contains("Released") && lines[1].contains("new password"),
+        "{history}"
+    );
+    assert!(
+        lines[2].contains("Restricted") && lines[3].contains("ticket 4711"),
+        "{history}"
+    );
 }
 
 #[test]
@@ -107,7 +136,11 @@ fn what_next_hops_called_the_messages_is_listed() {
     let mut client = logged_in(&running);
     let mut records = Vec::new();
     for n in 0..3 {
-        let reply = client.send("alice@example.jp", "hanako@example.net", &format!("lunch {n}"));
+        let reply = client.send(
+            "alice@example.jp",
+            "hanako@example.net",
+            &format!("lunch {n}"),
+        );
         assert!(reply.starts_with("250"), "{reply}");
         records.push(crate::client::id_of(&reply).to_owned());
     }
@@ -115,16 +148,23 @@ fn what_next_hops_called_the_messages_is_listed() {
         running.explained(record);
     }
     let arrived = running.arrived();
-    let mut ids: Vec<_> = arrived.iter().map(|m| m["queueId"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<_> = arrived
+        .iter()
+        .map(|m| m["queueId"].as_str().unwrap().to_owned())
+        .collect();
     ids.reverse();
     let listed = text(&account(&running, &["queued", ALICE, "--ids"]));
     assert_eq!(listed.lines().collect::<Vec<_>>(), ids);
     let table = text(&account(&running, &["queued", ALICE]));
-    assert!(records.iter().chain(&ids).all(|word| table.contains(word)), "{table}");
+    assert!(
+        records.iter().chain(&ids).all(|word| table.contains(word)),
+        "{table}"
+    );
     let other = account(&running, &["queued", ALICE, "--hop", "spam-pool"]);
     assert_eq!(other.status.code(), Some(2), "{other:?}");
     let json: Value =
-        serde_json::from_slice(&account(&running, &["queued", ALICE, "--format", "json"]).stdout).unwrap();
+        serde_json::from_slice(&account(&running, &["queued", ALICE, "--format", "json"]).stdout)
+            .unwrap();
     assert_eq!(json["messages"][0]["queueId"], ids[0].as_str());
 }
 
@@ -133,7 +173,11 @@ fn requests_that_say_too_little_or_come_from_elsewhere_change_nothing() {
     let running = Running::start();
     let path = "/v1/accounts/alice@example.jp/restrictions";
     let post = |kind: &str, body: &str| {
-        request(running.http, &format!("POST {path} HTTP/1.1\r\nContent-Type: {kind}"), body)
+        request(
+            running.http,
+            &format!("POST {path} HTTP/1.1\r\nContent-Type: {kind}"),
+            body,
+        )
     };
     let good = r#"{"level":"Watch","who":"hanako","why":"a test"}"#;
     // A page elsewhere can make a browser send this without asking for permission first.
@@ -143,10 +187,22 @@ fn requests_that_say_too_little_or_come_from_elsewhere_change_nothing() {
         (r#"{"level":"Watch","who":"","why":"a test"}"#, 400),
         (r#"{"level":"Watch","who":"hanako","why":" "}"#, 400),
         (r#"{"level":"Ban","who":"hanako","why":"a test"}"#, 422),
-        (r#"{"level":"Watch","who":"hanako","why":"a test","more":1}"#, 422),
-        (r#"{"level":"Watch","for":0,"who":"hanako","why":"a test"}"#, 400),
-        (r#"{"level":"Watch","recipientsPerHour":5,"who":"hanako","why":"a test"}"#, 400),
-        (r#"{"level":"Limit","recipientsPerHour":0,"who":"hanako","why":"a test"}"#, 400),
+        (
+            r#"{"level":"Watch","who":"hanako","why":"a test","more":1}"#,
+            422,
+        ),
+        (
+            r#"{"level":"Watch","for":0,"who":"hanako","why":"a test"}"#,
+            400,
+        ),
+        (
+            r#"{"level":"Watch","recipientsPerHour":5,"who":"hanako","why":"a test"}"#,
+            400,
+        ),
+        (
+            r#"{"level":"Limit","recipientsPerHour":0,"who":"hanako","why":"a test"}"#,
+            400,
+        ),
     ] {
         assert_eq!(post("application/json", body), status, "{body}");
     }

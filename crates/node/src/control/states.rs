@@ -162,7 +162,10 @@ pub(crate) async fn tell_last(control: &Control, restrictions: &Restrictions, de
         match timeout_at(deadline, send(control, &mut line, &batch)).await {
             Ok(Ok(states)) => restrictions.stored(&batch, &states),
             Ok(Err(_)) | Err(_) => {
-                tracing::warn!(count = batch.len(), "restrictions could not be told in time; the next run tells them");
+                tracing::warn!(
+                    count = batch.len(),
+                    "restrictions could not be told in time; the next run tells them"
+                );
                 return restrictions.put_back(batch);
             }
         }

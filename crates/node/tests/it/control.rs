@@ -261,9 +261,13 @@ impl Served {
             let state = self.state.lock().unwrap();
             let states = state.states.as_ref()?;
             let newest = states.keys().next_back().copied().unwrap_or(1);
-            let changes: Vec<_> = states.range(since + 1..).map(|(_, change)| change).collect();
+            let changes: Vec<_> = states
+                .range(since + 1..)
+                .map(|(_, change)| change)
+                .collect();
             let onto = if since == 0 { "Nothing" } else { "Known" };
-            let answer = json!({ "revision": newest, "onto": onto, "rest": "Nothing", "changes": changes });
+            let answer =
+                json!({ "revision": newest, "onto": onto, "rest": "Nothing", "changes": changes });
             Some((answer, changes.is_empty()))
         };
         self.state.lock().unwrap().state_polls += 1;
@@ -292,7 +296,8 @@ impl Served {
         let told: Value = serde_json::from_slice(body).unwrap();
         let impositions = told["impositions"].as_array().unwrap();
         state.impositions.extend(impositions.iter().cloned());
-        let answer = json!({ "revision": revision, "onto": "Known", "rest": "Nothing", "changes": [] });
+        let answer =
+            json!({ "revision": revision, "onto": "Known", "rest": "Nothing", "changes": [] });
         Response::new(Full::new(answer.to_string().into()))
     }
 

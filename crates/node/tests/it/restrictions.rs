@@ -77,7 +77,9 @@ fn restriction(level: &str) -> Value {
 
 fn change(restriction: Option<Value>) -> Value {
     match restriction {
-        Some(restriction) => json!({ "account": "taro", "origin": "Desk", "restriction": restriction }),
+        Some(restriction) => {
+            json!({ "account": "taro", "origin": "Desk", "restriction": restriction })
+        }
         None => json!({ "account": "taro", "origin": "Desk" }),
     }
 }
@@ -132,7 +134,8 @@ async fn what_was_imposed_is_told_until_it_is_taken() {
     control.state().states = Some([].into());
     control.state().token = "another".to_owned();
     let mut imposed = restriction("Suspend");
-    imposed["origin"] = json!({ "Rule": { "kind": "RateLimit", "namespace": "mail", "name": "stolen" } });
+    imposed["origin"] =
+        json!({ "Rule": { "kind": "RateLimit", "namespace": "mail", "name": "stolen" } });
     // As a proxy leaves it that was killed before anybody answered.
     let kept = json!({
         "revision": 0,

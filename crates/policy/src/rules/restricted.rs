@@ -80,7 +80,8 @@ fn keeps_spam_apart(rules: &Ruleset, event: &Event) -> bool {
         Route::Upstream => return false,
         Route::Pool { name, .. } => name,
     };
-    let leads_there = |class| matches!(rules.route(event, class), Route::Pool { name, .. } if name == pool);
+    let leads_there =
+        |class| matches!(rules.route(event, class), Route::Pool { name, .. } if name == pool);
     ![Class::Unclassified, Class::Clean]
         .into_iter()
         .any(leads_there)

@@ -86,7 +86,10 @@ fn the_quarantined_leave_by_the_pool_for_spam_alone() {
     let world = World::new(vec![routes("clean", RouteTo::Pool("spam".into()))]);
     for stage in message_stages() {
         let decision = world.judge(&under(&[restriction(Level::Quarantine)], stage.0));
-        assert_eq!((code(&decision).as_str(), decision.class), ("ok", Class::Spam));
+        assert_eq!(
+            (code(&decision).as_str(), decision.class),
+            ("ok", Class::Spam)
+        );
         let worsens = Said::Worsen(Class::Spam, Reason::Restricted);
         assert_eq!(said(&decision, "restriction"), worsens);
     }
@@ -97,7 +100,11 @@ fn the_quarantined_have_no_way_where_spam_has_none_of_its_own() {
     let reject = || routes("clean", RouteTo::Reject);
     let worlds = [
         ("no policy", vec![], Reason::Restricted),
-        ("the same pool", vec![routes("spam", RouteTo::Pool("spam".into()))], Reason::Restricted),
+        (
+            "the same pool",
+            vec![routes("spam", RouteTo::Pool("spam".into()))],
+            Reason::Restricted,
+        ),
         ("spam is refused", vec![reject()], Reason::ClassRefused),
     ];
     for (name, rules, reason) in worlds {
@@ -125,7 +132,11 @@ fn a_policy_that_only_watches_opens_no_way() {
 
 #[test]
 fn the_limited_send_so_many_in_an_hour() {
-    for (count, level) in [(None, Level::Limit), (Some(3), Level::Limit), (Some(3), Level::Watch)] {
+    for (count, level) in [
+        (None, Level::Limit),
+        (Some(3), Level::Limit),
+        (Some(3), Level::Watch),
+    ] {
         let world = World::new(vec![]);
         let limit = Restriction {
             recipients_per_hour: count,
@@ -143,13 +154,20 @@ fn the_limited_send_so_many_in_an_hour() {
         assert_eq!(code(&full), "450 4.7.1");
         let refusal = full.verdict.refusal().unwrap();
         assert_eq!(refusal.reason, Reason::RateExceeded);
-        assert!(refusal.text.ends_with("try again in 60 minutes"), "{}", refusal.text);
+        assert!(
+            refusal.text.ends_with("try again in 60 minutes"),
+            "{}",
+            refusal.text
+        );
         assert_eq!(
             finding(&full, "restriction[Recipients per 1h]").saw,
             format!("{most} of {most} in 1h")
         );
         // Nobody else is meant, and an hour later it is over.
-        assert_eq!(code(&world.judge(&rcpt(RCPT).account("b@example.jp").0)), "ok");
+        assert_eq!(
+            code(&world.judge(&rcpt(RCPT).account("b@example.jp").0)),
+            "ok"
+        );
         let later = under(&all, rcpt(RCPT).after(Millis::HOUR).0);
         assert_eq!(code(&world.judge(&later)), "ok");
     }

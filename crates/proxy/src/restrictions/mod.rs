@@ -54,11 +54,16 @@ impl Restrictions {
             Imposed::Known => return,
             Imposed::Queued => RestrictionResult::Imposed,
             Imposed::Unshared => {
-                tracing::error!("more restrictions wait for the control plane than can be kept: one holds in this proxy alone");
+                tracing::error!(
+                    "more restrictions wait for the control plane than can be kept: one holds in this proxy alone"
+                );
                 RestrictionResult::Unshared
             }
             Imposed::Full => {
-                tracing::error!(most = table::MOST, "there are too many restrictions: one is not acted on");
+                tracing::error!(
+                    most = table::MOST,
+                    "there are too many restrictions: one is not acted on"
+                );
                 RestrictionResult::Lost
             }
         };

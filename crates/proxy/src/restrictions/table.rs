@@ -107,7 +107,11 @@ impl Table {
             let origin = restriction.origin.clone();
             self.queue.push_back((account.clone(), origin));
         }
-        let told = if is_crowded { Told::Known } else { Told::Waiting };
+        let told = if is_crowded {
+            Told::Known
+        } else {
+            Told::Waiting
+        };
         self.put(account, Entry { restriction, told });
         if is_crowded {
             Imposed::Unshared
@@ -190,9 +194,7 @@ impl Table {
                 Told::Known => false,
                 Told::At(at) => at > revision,
                 // The store will be asked, and answers what it makes of it.
-                Told::Waiting => {
-                    theirs.is_none_or(|theirs| theirs.since < ours.restriction.since)
-                }
+                Told::Waiting => theirs.is_none_or(|theirs| theirs.since < ours.restriction.since),
             };
             if stays {
                 return;

@@ -117,10 +117,7 @@ fn the_store_has_the_last_word_on_what_it_is_brought() {
         level: Level::Watch,
         ..suspended(rule(), 1)
     };
-    let verdicts = vec![
-        change("a", rule(), None),
-        change("b", rule(), Some(newer)),
-    ];
+    let verdicts = vec![change("a", rule(), None), change("b", rule(), Some(newer))];
     all.stored(&batch, &said(3, verdicts));
     assert_eq!(level(&all, "a", 1), None);
     assert_eq!(level(&all, "b", 1), Some(Level::Watch));
@@ -133,7 +130,10 @@ fn what_was_imposed_anew_while_it_was_on_its_way_is_brought_again() {
     all.impose(&account("a"), suspended(rule(), 0));
     let batch = all.next_batch(10);
     all.impose(&account("a"), suspended(rule(), 5));
-    all.stored(&batch, &said(3, vec![change("a", rule(), Some(suspended(rule(), 0)))]));
+    all.stored(
+        &batch,
+        &said(3, vec![change("a", rule(), Some(suspended(rule(), 0)))]),
+    );
     let again = all.next_batch(10);
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].restriction, suspended(rule(), 5));
@@ -149,7 +149,10 @@ fn the_whole_replaces_what_was_known_when_its_last_part_is_here() {
         };
         change(name, Origin::Desk, Some(restriction))
     };
-    all.apply(&whole(3, vec![told("a", Level::Suspend), told("b", Level::Limit)]));
+    all.apply(&whole(
+        3,
+        vec![told("a", Level::Suspend), told("b", Level::Limit)],
+    ));
     all.impose(&account("d"), suspended(rule(), 0));
     let first = States {
         rest: Rest::More,
@@ -169,7 +172,10 @@ fn the_whole_replaces_what_was_known_when_its_last_part_is_here() {
 fn a_restart_forgets_nobody_and_brings_again_what_was_not_brought() {
     let folder = tempfile::tempdir().unwrap();
     let (before, after) = (all(), all());
-    before.apply(&said(4, vec![change("a", Origin::Desk, Some(suspended(Origin::Desk, 0)))]));
+    before.apply(&said(
+        4,
+        vec![change("a", Origin::Desk, Some(suspended(Origin::Desk, 0)))],
+    ));
     before.impose(&account("b"), suspended(rule(), 0));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(before.save(folder.path(), "mail"));
@@ -199,7 +205,10 @@ fn memory_is_bounded_and_what_is_over_makes_room() {
         all.impose(&account(&n.to_string()), suspended(rule(), 0));
         let _ = all.next_batch(1);
     }
-    assert_eq!(level(&all, &(table::MOST - 1).to_string(), 0), Some(Level::Suspend));
+    assert_eq!(
+        level(&all, &(table::MOST - 1).to_string(), 0),
+        Some(Level::Suspend)
+    );
     all.impose(&account("one more"), suspended(rule(), 0));
     assert_eq!(level(&all, "one more", 0), None);
     all.refused(&[Imposition {
@@ -224,7 +233,9 @@ fn metrics_follow() {
     assert!(shows("sekisho_restrictions_waiting 1"));
     all.stored(&all.next_batch(9), &said(1, vec![]));
     assert!(shows("sekisho_restrictions_waiting 0"));
-    assert!(shows("sekisho_restrictions_imposed_total{result=\"stored\"} 1"));
+    assert!(shows(
+        "sekisho_restrictions_imposed_total{result=\"stored\"} 1"
+    ));
     drop(all);
     assert!(shows("sekisho_restrictions{level=\"suspend\"} 0"));
 }

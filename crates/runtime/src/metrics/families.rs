@@ -7,8 +7,8 @@ use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
     CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig,
     FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism,
-    MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage, Transport, UpstreamError, UpstreamPhase, Verb,
-    Verdict,
+    MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage, Transport,
+    UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).

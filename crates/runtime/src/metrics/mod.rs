@@ -110,9 +110,7 @@ impl Metrics {
                 fleet_acks: Series::new(&families.fleet_acks, &none),
                 ledger: Series::new(&families.ledger, &none),
                 restrictions: Series::new(&families.restrictions, &none),
-                restrictions_waiting: families
-                    .restrictions_waiting
-                    .with_label_values::<&str>(&[]),
+                restrictions_waiting: families.restrictions_waiting.with_label_values::<&str>(&[]),
                 restriction_results: Series::new(&families.restriction_results, &none),
                 country_loads: Series::new(&families.country_loads, &none),
                 hash_waiting: families.hash_waiting.with_label_values::<&str>(&[]),

@@ -1,7 +1,7 @@
 //! Restrictions of accounts: how many are known, and what became of those that were imposed here.
 
-use super::labels::{RestrictionLevel, RestrictionResult};
 use super::Metrics;
+use super::labels::{RestrictionLevel, RestrictionResult};
 
 impl Metrics {
     /// So many more restrictions of that level are known, or fewer.

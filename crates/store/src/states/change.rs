@@ -175,11 +175,21 @@ async fn impose(
         let mut restriction = restriction.clone().bounded();
         restriction.since = restriction.since.min(now);
         let holds = match before {
-            Some(row) if row.ended_at.is_some_and(|at| number(restriction.since.0) <= at) => None,
+            Some(row)
+                if row
+                    .ended_at
+                    .is_some_and(|at| number(restriction.since.0) <= at) =>
+            {
+                None
+            }
             Some(row) if row.ended_at.is_none() => {
                 let theirs = parse(account.as_str(), &row.json)?;
                 let stays = theirs.since > restriction.since || theirs == restriction;
-                Some(if stays { (theirs, Stays::Yes) } else { (restriction, Stays::No) })
+                Some(if stays {
+                    (theirs, Stays::Yes)
+                } else {
+                    (restriction, Stays::No)
+                })
             }
             _ if standing >= most => None,
             _ => {

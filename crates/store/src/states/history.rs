@@ -32,7 +32,12 @@ impl AccountAction {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        let all = [Self::Imposed, Self::Restricted, Self::Released, Self::Lifted];
+        let all = [
+            Self::Imposed,
+            Self::Restricted,
+            Self::Released,
+            Self::Lifted,
+        ];
         all.into_iter().find(|action| action.name() == name)
     }
 }

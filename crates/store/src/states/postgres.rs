@@ -56,10 +56,13 @@ impl Server {
             .iter()
             .any(|scheme| address.starts_with(scheme));
         let options = PgConnectOptions::from_str(address).ok();
-        let options = options.filter(|_| is_ours).ok_or_else(|| StoreError::CannotOpen {
-            path: PathBuf::from("postgresql://"),
-            why: "its address is not written as postgresql://user:password@host/name".to_owned(),
-        })?;
+        let options = options
+            .filter(|_| is_ours)
+            .ok_or_else(|| StoreError::CannotOpen {
+                path: PathBuf::from("postgresql://"),
+                why: "its address is not written as postgresql://user:password@host/name"
+                    .to_owned(),
+            })?;
         let place = format!(
             "postgresql://{}:{}/{}",
             options.get_host(),
@@ -131,7 +134,8 @@ async fn prepare(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Erro
         .await?
         .try_get(0)?;
     if !there {
-        let schema = "CREATE TABLE sekisho_schema (version BIGINT NOT NULL, works_for BIGINT NOT NULL);
+        let schema =
+            "CREATE TABLE sekisho_schema (version BIGINT NOT NULL, works_for BIGINT NOT NULL);
                       INSERT INTO sekisho_schema VALUES (0, 0)";
         sqlx::raw_sql(schema).execute(&mut *connection).await?;
         return Ok((0, 0));
@@ -143,7 +147,10 @@ async fn prepare(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Erro
 }
 
 async fn apply(connection: &mut PgConnection, from: i64) -> Result<(), sqlx::Error> {
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > from) {
+    for migration in MIGRATIONS
+        .iter()
+        .filter(|migration| migration.version > from)
+    {
         sqlx::raw_sql(migration.sql)
             .execute(&mut *connection)
             .await?;

@@ -50,9 +50,7 @@ async fn of_account(
 ) -> Result<Vec<Restriction>, Fault> {
     let rows = tables.of_account(namespace, account.as_str()).await?;
     let standing = rows.iter().filter(|row| row.ended_at.is_none());
-    standing
-        .map(|row| parse(&row.account, &row.json))
-        .collect()
+    standing.map(|row| parse(&row.account, &row.json)).collect()
 }
 
 async fn since(

@@ -64,8 +64,11 @@ pub(super) trait Tables: Send {
         most: i64,
     ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
     /// Rows that stand, in the order of their revisions.
-    fn standing(&mut self, namespace: &str, most: i64)
-    -> impl Future<Output = Sql<Vec<Row>>> + Send;
+    fn standing(
+        &mut self,
+        namespace: &str,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
     /// How many stand, up to `most`.
     fn count(&mut self, namespace: &str, most: i64) -> impl Future<Output = Sql<i64>> + Send;
     /// Rows that stand and are over at that time.
@@ -140,21 +143,37 @@ macro_rules! tables {
                 row.try_get(0)
             }
 
-            async fn row(&mut self, namespace: &str, account: &str, origin: &str) -> Sql<Option<Row>> {
+            async fn row(
+                &mut self,
+                namespace: &str,
+                account: &str,
+                origin: &str,
+            ) -> Sql<Option<Row>> {
                 let query = sqlx::query(ROW).bind(namespace).bind(account).bind(origin);
                 let row = query.fetch_optional(self).await?;
                 row.as_ref().map(row_of).transpose()
             }
 
             async fn put(&mut self, row: &Row) -> Sql<()> {
-                let query = sqlx::query(PUT).bind(&row.namespace).bind(&row.account).bind(&row.origin);
-                let query = query.bind(row.revision).bind(row.until_at).bind(row.ended_at);
+                let query = sqlx::query(PUT)
+                    .bind(&row.namespace)
+                    .bind(&row.account)
+                    .bind(&row.origin);
+                let query = query
+                    .bind(row.revision)
+                    .bind(row.until_at)
+                    .bind(row.ended_at);
                 query.bind(&row.json).execute(self).await.map(drop)
             }
 
             async fn note(&mut self, event: &Event) -> Sql<()> {
-                let query = sqlx::query(NOTE).bind(event.revision).bind(&event.namespace);
-                let query = query.bind(&event.account).bind(event.at).bind(&event.action);
+                let query = sqlx::query(NOTE)
+                    .bind(event.revision)
+                    .bind(&event.namespace);
+                let query = query
+                    .bind(&event.account)
+                    .bind(event.at)
+                    .bind(&event.action);
                 let query = query.bind(&event.who).bind(&event.why).bind(&event.json);
                 query.execute(self).await.map(drop)
             }
@@ -184,18 +203,36 @@ macro_rules! tables {
                 query.fetch_all(self).await?.iter().map(row_of).collect()
             }
 
-            async fn history(&mut self, namespace: &str, account: &str, most: i64) -> Sql<Vec<Event>> {
-                let query = sqlx::query(HISTORY).bind(namespace).bind(account).bind(most);
+            async fn history(
+                &mut self,
+                namespace: &str,
+                account: &str,
+                most: i64,
+            ) -> Sql<Vec<Event>> {
+                let query = sqlx::query(HISTORY)
+                    .bind(namespace)
+                    .bind(account)
+                    .bind(most);
                 query.fetch_all(self).await?.iter().map(event_of).collect()
             }
 
             async fn forget_ended(&mut self, before: i64) -> Sql<()> {
-                sqlx::query(HORIZON).bind(before).execute(&mut *self).await?;
-                sqlx::query(FORGET_ENDED).bind(before).execute(self).await.map(drop)
+                sqlx::query(HORIZON)
+                    .bind(before)
+                    .execute(&mut *self)
+                    .await?;
+                sqlx::query(FORGET_ENDED)
+                    .bind(before)
+                    .execute(self)
+                    .await
+                    .map(drop)
             }
 
             async fn forget_history(&mut self, before: i64) -> Sql<u64> {
-                let forgotten = sqlx::query(FORGET_HISTORY).bind(before).execute(self).await?;
+                let forgotten = sqlx::query(FORGET_HISTORY)
+                    .bind(before)
+                    .execute(self)
+                    .await?;
                 Ok(forgotten.rows_affected())
             }
         }

@@ -32,10 +32,15 @@ pub(crate) async fn in_a_database() -> Option<(AccountStates, Arc<PostgresServer
 async fn database(server: &PostgresServer) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = PgConnection::connect(&server.address("postgres")).await.unwrap();
+    let mut connection = PgConnection::connect(&server.address("postgres"))
+        .await
+        .unwrap();
     // The name is ours.
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(create)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     server.address(&name)
 }
 
@@ -60,12 +65,18 @@ fn suspended() -> (Account, Restriction, Mandate) {
         who: "hanako".into(),
         why: "a test".into(),
     };
-    (Account::canonical("a@example.jp", None), restriction, mandate)
+    (
+        Account::canonical("a@example.jp", None),
+        restriction,
+        mandate,
+    )
 }
 
 async fn restrict(states: &AccountStates) -> Result<u64, StoreError> {
     let (account, restriction, mandate) = suspended();
-    states.restrict("mail", &account, &restriction, &mandate).await
+    states
+        .restrict("mail", &account, &restriction, &mandate)
+        .await
 }
 
 #[tokio::test]
@@ -96,21 +107,48 @@ async fn replicas_start_together_and_hear_of_one_another() {
 async fn a_newer_schema_is_refused_unless_it_only_expanded() {
     let Some(server) = server() else { return };
     let address = database(&server).await;
-    AccountStates::in_postgres(&address).unwrap().look().await.unwrap();
+    AccountStates::in_postgres(&address)
+        .unwrap()
+        .look()
+        .await
+        .unwrap();
     run_sql(
         &address,
         "UPDATE sekisho_schema SET version = 7, works_for = 1; ALTER TABLE restrictions ADD COLUMN later TEXT",
     )
     .await;
-    restrict(&AccountStates::in_postgres(&address).unwrap()).await.unwrap();
-    run_sql(&address, "UPDATE sekisho_schema SET version = 8, works_for = 8").await;
+    restrict(&AccountStates::in_postgres(&address).unwrap())
+        .await
+        .unwrap();
+    run_sql(
+        &address,
+        "UPDATE sekisho_schema SET version = 8, works_for = 8",
+    )
+    .await;
     let states = AccountStates::in_postgres(&address).unwrap();
     let error = states.look().await.unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, StoreError::NewerSchema { found: 8, known: 1, .. }), "{text}");
-    assert!(text.contains("use a newer version") && !text.contains("secret"), "{text}");
+    assert!(
+        matches!(
+            error,
+            StoreError::NewerSchema {
+                found: 8,
+                known: 1,
+                ..
+            }
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("use a newer version") && !text.contains("secret"),
+        "{text}"
+    );
     // Once it is put right, nothing has to be started anew.
-    run_sql(&address, "UPDATE sekisho_schema SET version = 7, works_for = 1").await;
+    run_sql(
+        &address,
+        "UPDATE sekisho_schema SET version = 7, works_for = 1",
+    )
+    .await;
     states.look().await.unwrap();
 }
 
@@ -119,8 +157,15 @@ async fn tables_that_are_not_ours_are_not_touched() {
     let Some(server) = server() else { return };
     let address = database(&server).await;
     run_sql(&address, "CREATE TABLE restrictions (something TEXT)").await;
-    let error = AccountStates::in_postgres(&address).unwrap().look().await.unwrap_err();
-    assert!(error.to_string().contains("name an empty database"), "{error}");
+    let error = AccountStates::in_postgres(&address)
+        .unwrap()
+        .look()
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("name an empty database"),
+        "{error}"
+    );
     // Nothing of the migration stays.
     run_sql(&address, "CREATE TABLE sekisho_schema (empty TEXT)").await;
 }
@@ -132,9 +177,14 @@ async fn a_read_only_database_says_so() {
     let states = AccountStates::in_postgres(&address).unwrap();
     restrict(&states).await.unwrap();
     let name = address.rsplit('/').next().unwrap();
-    let mut connection = PgConnection::connect(&server.address("postgres")).await.unwrap();
+    let mut connection = PgConnection::connect(&server.address("postgres"))
+        .await
+        .unwrap();
     let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let fresh = AccountStates::in_postgres(&address).unwrap();
     let error = restrict(&fresh).await.unwrap_err();
     assert!(error.to_string().contains("name the primary"), "{error}");
@@ -144,18 +194,32 @@ async fn a_read_only_database_says_so() {
 
 #[tokio::test]
 async fn wrong_addresses_are_named_without_their_password() {
-    for bad in ["", "mysql://a:secret@h/d", "postgresql://a:secret@h:notaport/d"] {
+    for bad in [
+        "",
+        "mysql://a:secret@h/d",
+        "postgresql://a:secret@h:notaport/d",
+    ] {
         let error = AccountStates::in_postgres(bad).unwrap_err().to_string();
-        assert!(error.contains("postgresql://user:password@host/name"), "{error}");
+        assert!(
+            error.contains("postgresql://user:password@host/name"),
+            "{error}"
+        );
         assert!(!error.contains("secret"), "{error}");
     }
     let nobody = AccountStates::in_postgres("postgresql://a:secret@127.0.0.1:9/d").unwrap();
     let error = nobody.look().await.unwrap_err().to_string();
-    assert!(error.contains("127.0.0.1:9/d does not answer") && !error.contains("secret"), "{error}");
+    assert!(
+        error.contains("127.0.0.1:9/d does not answer") && !error.contains("secret"),
+        "{error}"
+    );
     assert!(!format!("{nobody:?}").contains("secret"), "{nobody:?}");
     let Some(server) = server() else { return };
     let wrong = server.address("nowhere");
-    let error = AccountStates::in_postgres(&wrong).unwrap().look().await.unwrap_err();
+    let error = AccountStates::in_postgres(&wrong)
+        .unwrap()
+        .look()
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("create the database"), "{error}");
 }
 
@@ -169,7 +233,13 @@ async fn a_server_that_comes_back_goes_on() {
     let before = restrict(&states).await.unwrap();
     server.kill();
     let error = states.look().await.unwrap_err();
-    assert!(matches!(error, StoreError::Unreachable { .. } | StoreError::Refused { .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            StoreError::Unreachable { .. } | StoreError::Refused { .. }
+        ),
+        "{error:?}"
+    );
     server.begin();
     for _ in 0..100 {
         if let Ok(after) = states.look().await {

@@ -160,10 +160,7 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
                 helo_form: HeloForm::Good,
                 before_greeting: BeforeGreeting::Silent,
             }),
-            account: Some(Arc::new(AccountFacts::new(
-                account(owner),
-                Network::New,
-            ))),
+            account: Some(Arc::new(AccountFacts::new(account(owner), Network::New))),
             transaction: Some(TransactionFacts {
                 sender: Some(Address::new(owner, "example.jp")),
                 declared_size: Some(4_096),

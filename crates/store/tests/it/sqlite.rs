@@ -372,7 +372,17 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     )
     .await;
     let older = Store::open_read_only(&path).await.unwrap_err();
-    assert!(matches!(older, StoreError::OlderSchema { found: 1, needed: 2, .. }), "{older:?}");
+    assert!(
+        matches!(
+            older,
+            StoreError::OlderSchema {
+                found: 1,
+                needed: 2,
+                ..
+            }
+        ),
+        "{older:?}"
+    );
     let store = Store::open(&path).await.unwrap();
     assert!(store.record(id(1)).await.unwrap().is_some());
     let states = sekisho_store::AccountStates::in_ledger(&store);

@@ -110,7 +110,11 @@ fn mandate(at: u64) -> Mandate {
     }
 }
 
-async fn impose(states: &AccountStates, name: &str, restriction: Restriction) -> Option<Restriction> {
+async fn impose(
+    states: &AccountStates,
+    name: &str,
+    restriction: Restriction,
+) -> Option<Restriction> {
     let at = NOW.plus(Millis(50_000));
     let said = states
         .impose(NS, &[imposition(name, restriction)], "pod-1", at)
@@ -133,15 +137,27 @@ async fn levels(states: &AccountStates, name: &str, after: u64) -> Vec<Level> {
 
 pub(crate) async fn what_is_imposed_is_told_to_those_who_ask(states: &AccountStates) {
     let empty = states.since(NS, 0, Part::First, 10).await.unwrap();
-    assert_eq!((empty.onto, empty.rest, empty.changes), (Onto::Nothing, Rest::Nothing, vec![]));
+    assert_eq!(
+        (empty.onto, empty.rest, empty.changes),
+        (Onto::Nothing, Rest::Nothing, vec![])
+    );
     assert_eq!(impose(states, "a", suspended(0)).await, Some(suspended(0)));
     let first = states.since(NS, 0, Part::First, 10).await.unwrap();
     assert_eq!(first.changes, [change("a", suspended(0))]);
-    let none = states.since(NS, first.revision, Part::First, 10).await.unwrap();
+    let none = states
+        .since(NS, first.revision, Part::First, 10)
+        .await
+        .unwrap();
     assert_eq!((none.onto, none.changes.len()), (Onto::Known, 0));
     impose(states, "b", suspended(1)).await;
-    let next = states.since(NS, first.revision, Part::First, 10).await.unwrap();
-    assert_eq!((next.onto, next.changes), (Onto::Known, vec![change("b", suspended(1))]));
+    let next = states
+        .since(NS, first.revision, Part::First, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        (next.onto, next.changes),
+        (Onto::Known, vec![change("b", suspended(1))])
+    );
     assert!(next.revision > first.revision);
 }
 
@@ -152,35 +168,57 @@ pub(crate) async fn an_imposition_can_be_sent_again(states: &AccountStates) {
     let history = states.history(NS, &account("a"), 10).await.unwrap();
     assert_eq!(history.len(), 1, "{history:?}");
     let entry = &history[0];
-    assert_eq!((entry.action, &*entry.mandate.who), (AccountAction::Imposed, "proxy pod-1"));
+    assert_eq!(
+        (entry.action, &*entry.mandate.who),
+        (AccountAction::Imposed, "proxy pod-1")
+    );
     assert_eq!(entry.restriction, suspended(0));
 }
 
-pub(crate) async fn the_last_of_an_origin_holds_and_an_older_one_is_not_heard(states: &AccountStates) {
+pub(crate) async fn the_last_of_an_origin_holds_and_an_older_one_is_not_heard(
+    states: &AccountStates,
+) {
     let watch = restriction(Level::Watch, rule("stolen"), 5);
     let other = restriction(Level::Limit, rule("other"), 1);
     impose(states, "a", watch.clone()).await;
     assert_eq!(impose(states, "a", suspended(4)).await, Some(watch));
     assert_eq!(impose(states, "a", other.clone()).await, Some(other));
     assert_eq!(impose(states, "a", suspended(6)).await, Some(suspended(6)));
-    assert_eq!(levels(states, "a", 10).await, [Level::Limit, Level::Suspend]);
+    assert_eq!(
+        levels(states, "a", 10).await,
+        [Level::Limit, Level::Suspend]
+    );
 }
 
 pub(crate) async fn what_people_released_stays_released(states: &AccountStates) {
     impose(states, "a", suspended(0)).await;
-    let released = states.release(NS, &account("a"), None, &mandate(100)).await.unwrap();
+    let released = states
+        .release(NS, &account("a"), None, &mandate(100))
+        .await
+        .unwrap();
     assert_eq!(released, [suspended(0)]);
     // It was on its way when it was released; what comes about later is something else.
     assert_eq!(impose(states, "a", suspended(100)).await, None);
     assert_eq!(levels(states, "a", 200).await, []);
-    assert_eq!(impose(states, "a", suspended(101)).await, Some(suspended(101)));
+    assert_eq!(
+        impose(states, "a", suspended(101)).await,
+        Some(suspended(101))
+    );
 }
 
-pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(states: &AccountStates) {
+pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(
+    states: &AccountStates,
+) {
     let ahead = suspended(Millis::DAY.0);
     let taken = impose(states, "a", ahead.clone()).await.unwrap();
-    assert_eq!((taken.since, taken.until), (NOW.plus(Millis(50_000)), ahead.until));
-    states.release(NS, &account("a"), None, &mandate(60_000)).await.unwrap();
+    assert_eq!(
+        (taken.since, taken.until),
+        (NOW.plus(Millis(50_000)), ahead.until)
+    );
+    states
+        .release(NS, &account("a"), None, &mandate(60_000))
+        .await
+        .unwrap();
     assert_eq!(impose(states, "a", ahead).await, None);
 }
 
@@ -190,8 +228,14 @@ pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &Accoun
         ..restriction(Level::Quarantine, Origin::Desk, 10)
     };
     impose(states, "a", suspended(0)).await;
-    states.restrict(NS, &account("a"), &desk, &mandate(10)).await.unwrap();
-    assert_eq!(levels(states, "a", 20).await, [Level::Suspend, Level::Quarantine]);
+    states
+        .restrict(NS, &account("a"), &desk, &mandate(10))
+        .await
+        .unwrap();
+    assert_eq!(
+        levels(states, "a", 20).await,
+        [Level::Suspend, Level::Quarantine]
+    );
     let released = states
         .release(NS, &account("a"), Some(&rule("stolen")), &mandate(30))
         .await
@@ -201,7 +245,13 @@ pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &Accoun
     let history = states.history(NS, &account("a"), 10).await.unwrap();
     let told: Vec<_> = history
         .iter()
-        .map(|entry| (entry.action, entry.mandate.who.as_str(), entry.mandate.at.since(NOW).0))
+        .map(|entry| {
+            (
+                entry.action,
+                entry.mandate.who.as_str(),
+                entry.mandate.at.since(NOW).0,
+            )
+        })
         .collect();
     let expected = [
         (AccountAction::Released, "hanako", 30),
@@ -212,21 +262,31 @@ pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &Accoun
     assert_eq!(history[0].mandate.why, "ticket 4711");
     assert_eq!(history[1].restriction, desk);
     assert_eq!(states.history(NS, &account("a"), 1).await.unwrap().len(), 1);
-    let nothing = states.release(NS, &account("b"), None, &mandate(50)).await.unwrap();
+    let nothing = states
+        .release(NS, &account("b"), None, &mandate(50))
+        .await
+        .unwrap();
     assert_eq!(nothing, []);
 }
 
 pub(crate) async fn what_is_over_lifts_by_itself(states: &AccountStates) {
     impose(states, "a", suspended(0)).await;
     let due = NOW.plus(Millis::HOUR);
-    assert_eq!(levels(states, "a", Millis::HOUR.0 - 1).await, [Level::Suspend]);
+    assert_eq!(
+        levels(states, "a", Millis::HOUR.0 - 1).await,
+        [Level::Suspend]
+    );
     assert_eq!(levels(states, "a", Millis::HOUR.0).await, []);
     assert_eq!(states.lift(Timestamp(due.0 - 1)).await.unwrap(), 0);
     assert_eq!(states.lift(due).await.unwrap(), 1);
     assert_eq!(states.lift(due).await.unwrap(), 0);
     let history = states.history(NS, &account("a"), 10).await.unwrap();
     assert_eq!(history[0].action, AccountAction::Lifted);
-    assert_eq!(impose(states, "a", suspended(1)).await, None, "it is older than its end");
+    assert_eq!(
+        impose(states, "a", suspended(1)).await,
+        None,
+        "it is older than its end"
+    );
 }
 
 pub(crate) async fn namespaces_do_not_hear_of_one_another(states: &AccountStates) {
@@ -234,9 +294,15 @@ pub(crate) async fn namespaces_do_not_hear_of_one_another(states: &AccountStates
     let elsewhere = states.since("other", 0, Part::First, 10).await.unwrap();
     assert_eq!(elsewhere.changes, []);
     let at = NOW.plus(Millis(1));
-    let found = states.restrictions("other", &account("a"), at).await.unwrap();
+    let found = states
+        .restrictions("other", &account("a"), at)
+        .await
+        .unwrap();
     assert_eq!(found, []);
-    let released = states.release("other", &account("a"), None, &mandate(1)).await.unwrap();
+    let released = states
+        .release("other", &account("a"), None, &mandate(1))
+        .await
+        .unwrap();
     assert_eq!(released, []);
 }
 
@@ -245,14 +311,26 @@ pub(crate) async fn the_whole_comes_in_parts(states: &AccountStates) {
     for name in names {
         impose(states, name, suspended(0)).await;
     }
-    states.release(NS, &account("b"), None, &mandate(60_000)).await.unwrap();
+    states
+        .release(NS, &account("b"), None, &mandate(60_000))
+        .await
+        .unwrap();
     let first = states.since(NS, 0, Part::First, 2).await.unwrap();
     assert_eq!((first.onto, first.rest), (Onto::Nothing, Rest::More));
-    let second = states.since(NS, first.revision, Part::Next, 2).await.unwrap();
+    let second = states
+        .since(NS, first.revision, Part::Next, 2)
+        .await
+        .unwrap();
     assert_eq!((second.onto, second.rest), (Onto::Known, Rest::More));
-    let third = states.since(NS, second.revision, Part::Next, 2).await.unwrap();
+    let third = states
+        .since(NS, second.revision, Part::Next, 2)
+        .await
+        .unwrap();
     assert_eq!((third.onto, third.rest), (Onto::Known, Rest::Nothing));
-    let all: Vec<_> = [first, second, third].into_iter().flat_map(|part| part.changes).collect();
+    let all: Vec<_> = [first, second, third]
+        .into_iter()
+        .flat_map(|part| part.changes)
+        .collect();
     let standing = all.iter().filter(|change| change.restriction.is_some());
     assert_eq!(standing.count(), 4, "{all:?}");
 }
@@ -261,40 +339,75 @@ pub(crate) async fn who_is_too_far_behind_gets_the_whole(states: &AccountStates)
     impose(states, "a", suspended(0)).await;
     let before = states.since(NS, 0, Part::First, 10).await.unwrap().revision;
     impose(states, "b", suspended(0)).await;
-    states.release(NS, &account("b"), None, &mandate(60_000)).await.unwrap();
+    states
+        .release(NS, &account("b"), None, &mandate(60_000))
+        .await
+        .unwrap();
     let later = states.since(NS, before, Part::First, 10).await.unwrap();
     assert_eq!((later.onto, later.changes.len()), (Onto::Known, 1));
     let (history, ended) = (Timestamp(0), NOW.plus(Millis(60_001)));
     states.forget(history, ended).await.unwrap();
     let behind = states.since(NS, before, Part::First, 10).await.unwrap();
-    assert_eq!((behind.onto, behind.changes), (Onto::Nothing, vec![change("a", suspended(0))]));
-    let current = states.since(NS, later.revision, Part::First, 10).await.unwrap();
+    assert_eq!(
+        (behind.onto, behind.changes),
+        (Onto::Nothing, vec![change("a", suspended(0))])
+    );
+    let current = states
+        .since(NS, later.revision, Part::First, 10)
+        .await
+        .unwrap();
     assert_eq!((current.onto, current.changes.len()), (Onto::Known, 0));
-    let ahead = states.since(NS, later.revision + 9, Part::First, 10).await.unwrap();
-    assert_eq!(ahead.onto, Onto::Nothing, "a store that was restored has forgotten what it said");
+    let ahead = states
+        .since(NS, later.revision + 9, Part::First, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        ahead.onto,
+        Onto::Nothing,
+        "a store that was restored has forgotten what it said"
+    );
 }
 
 pub(crate) async fn parts_go_on_though_the_horizon_lies_ahead(states: &AccountStates) {
     for name in ["a", "b", "gone"] {
         impose(states, name, suspended(0)).await;
     }
-    states.release(NS, &account("gone"), None, &mandate(60_000)).await.unwrap();
-    states.forget(Timestamp(0), NOW.plus(Millis(60_001))).await.unwrap();
+    states
+        .release(NS, &account("gone"), None, &mandate(60_000))
+        .await
+        .unwrap();
+    states
+        .forget(Timestamp(0), NOW.plus(Millis(60_001)))
+        .await
+        .unwrap();
     let first = states.since(NS, 0, Part::First, 1).await.unwrap();
-    let next = states.since(NS, first.revision, Part::Next, 1).await.unwrap();
-    assert_eq!((next.onto, next.changes), (Onto::Known, vec![change("b", suspended(0))]));
+    let next = states
+        .since(NS, first.revision, Part::Next, 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        (next.onto, next.changes),
+        (Onto::Known, vec![change("b", suspended(0))])
+    );
 }
 
 pub(crate) async fn revisions_grow_with_the_time_and_never_shrink(states: &AccountStates) {
     let restrict = async |at: u64| {
         let desk = restriction(Level::Watch, Origin::Desk, at);
-        states.restrict(NS, &account("a"), &desk, &mandate(at)).await.unwrap()
+        states
+            .restrict(NS, &account("a"), &desk, &mandate(at))
+            .await
+            .unwrap()
     };
     let first = restrict(0).await;
     assert_eq!(first, NOW.0);
     assert_eq!(restrict(0).await, first + 1);
     assert_eq!(restrict(5_000).await, NOW.0 + 5_000);
-    assert_eq!(restrict(10).await, NOW.0 + 5_001, "a clock that was set back");
+    assert_eq!(
+        restrict(10).await,
+        NOW.0 + 5_001,
+        "a clock that was set back"
+    );
 }
 
 pub(crate) async fn changes_are_told_of(states: &AccountStates) {
