@@ -128,7 +128,7 @@ impl Server {
 
 /// The words of an RFC 9457 problem, or as much of the body as a line holds.
 fn problem(body: &[u8]) -> String {
-    let detail = serde_json::from_slice::<serde_json::Value>(body)
+    let detail = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|problem| {
             problem

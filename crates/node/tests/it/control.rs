@@ -289,12 +289,18 @@ impl Served {
 
     fn take_impositions(&self, body: &[u8]) -> Response<Full<Bytes>> {
         let mut state = self.state.lock().unwrap();
-        let Some(states) = &state.states else {
-            return status(404);
-        };
-        let revision = states.len() + 1;
         let told: Value = serde_json::from_slice(body).unwrap();
         let impositions = told["impositions"].as_array().unwrap();
+        let Some(states) = &mut state.states else {
+            return status(404);
+        };
+        for imposition in impositions {
+            let revision = states.len() as u64 + 2;
+            let mut change = imposition.clone();
+            change["origin"] = imposition["restriction"]["origin"].clone();
+            states.insert(revision, change);
+        }
+        let revision = states.len() + 1;
         state.impositions.extend(impositions.iter().cloned());
         let answer =
             json!({ "revision": revision, "onto": "Known", "rest": "Nothing", "changes": [] });
