@@ -7,7 +7,7 @@ use sekisho_testkit::{Sink, require};
 
 use crate::up::{ACCOUNT, PASSWORD, Setup, Up, run};
 
-const SCRIPT: &str = include_str!("dkim.py");
+const SCRIPT: &str = include_str!("signatures.py");
 
 /// Nine bodies, two canonical forms, three fates of Bcc, DATA and BDAT.
 const MESSAGES: usize = 9 * 2 * 3 * 2;
@@ -26,7 +26,7 @@ async fn signatures_are_good_behind_us() {
     let mut generate = Command::new(&openssl);
     generate.args(["genrsa", "-traditional", "-out"]).arg(&key);
     assert!(run(generate.arg("2048")).0);
-    let script = up.file("dkim.py", SCRIPT.as_bytes());
+    let script = up.file("signatures.py", SCRIPT.as_bytes());
 
     let mut send = Command::new(PYTHON);
     let port = up.submissions.number().to_string();
