@@ -280,6 +280,22 @@ fn says(spec: &RuleSpec) -> String {
             );
             parts.join(", ")
         }
+        RuleSpec::AbuseRule(abuse) => {
+            let signals: Vec<_> = abuse
+                .signals
+                .iter()
+                .map(|mark| {
+                    let (count, signal, per) = (mark.count, mark.signal, mark.per);
+                    format!("{count} {signal} per {per}: {} points", mark.points)
+                })
+                .collect();
+            let steps: Vec<_> = abuse
+                .ladder
+                .iter()
+                .map(|step| format!("{:?} at {}", step.level, step.at))
+                .collect();
+            format!("{}; {}", signals.join(", "), steps.join(", "))
+        }
     }
 }
 

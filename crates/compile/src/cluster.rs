@@ -2,7 +2,7 @@
 //! what it sees.
 
 use sekisho_crd::{
-    CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
@@ -33,6 +33,7 @@ enum AnyObject {
     RateLimit(Object<RateLimitSpec>),
     LoginGuard(Object<LoginGuardSpec>),
     EgressPool(Object<EgressPoolSpec>),
+    AbuseRule(Object<AbuseRuleSpec>),
 }
 
 impl Taken {
@@ -50,6 +51,7 @@ impl Taken {
             AnyObject::RateLimit(object) => objects.insert(key, object),
             AnyObject::LoginGuard(object) => objects.insert(key, object),
             AnyObject::EgressPool(object) => objects.insert(key, object),
+            AnyObject::AbuseRule(object) => objects.insert(key, object),
         }
         diagnostics
     }
@@ -79,6 +81,7 @@ pub fn read(kind: Kind, object: &Value) -> Result<Taken, Box<Diagnostic>> {
         Kind::RateLimit => read.typed(AnyObject::RateLimit),
         Kind::LoginGuard => read.typed(AnyObject::LoginGuard),
         Kind::EgressPool => read.typed(AnyObject::EgressPool),
+        Kind::AbuseRule => read.typed(AnyObject::AbuseRule),
     };
     Ok(Taken {
         key,

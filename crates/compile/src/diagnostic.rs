@@ -82,6 +82,10 @@ pub enum Code {
     NeverApplies,
     /// A limit that another one always reaches first.
     NeverTriggers,
+    /// A signal that nothing can set off at a gateway.
+    SignalNeverSeen,
+    /// A step that anybody can bring an account to.
+    OthersDoing,
     /// An alias for a whole domain.
     WholeDomainAlias,
     /// Pools of different classes that leave from the same place.
@@ -132,6 +136,8 @@ impl Code {
             Self::Conflicted => "Conflicted",
             Self::NeverApplies => "NeverApplies",
             Self::NeverTriggers => "NeverTriggers",
+            Self::SignalNeverSeen => "SignalNeverSeen",
+            Self::OthersDoing => "OthersDoing",
             Self::WholeDomainAlias => "WholeDomainAlias",
             Self::SharedEgress => "SharedEgress",
             Self::LimitsLocal => "LimitsLocal",

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sekisho_crd::{CountryRuleSpec, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec};
+use sekisho_crd::{
+    AbuseRuleSpec, CountryRuleSpec, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec,
+};
 
 use crate::objects::{Object, ObjectKey, Objects};
 use crate::rules::RuleKind;
@@ -15,6 +17,7 @@ pub(crate) struct Index<'a> {
     pub(crate) country_rules: Attachments<'a, CountryRuleSpec>,
     pub(crate) rate_limits: Attachments<'a, RateLimitSpec>,
     pub(crate) login_guards: Attachments<'a, LoginGuardSpec>,
+    pub(crate) abuse_rules: Attachments<'a, AbuseRuleSpec>,
 }
 
 /// The rules of one kind.
@@ -39,6 +42,7 @@ impl<'a> Index<'a> {
             country_rules: Attachments::of(objects, &gateways),
             rate_limits: Attachments::of(objects, &gateways),
             login_guards: Attachments::of(objects, &gateways),
+            abuse_rules: Attachments::of(objects, &gateways),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use sekisho_crd::{
-    CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::Serialize;
@@ -187,6 +187,8 @@ pub struct Objects {
     pub rate_limits: Table<RateLimitSpec>,
     /// The login guards.
     pub login_guards: Table<LoginGuardSpec>,
+    /// The abuse rules.
+    pub abuse_rules: Table<AbuseRuleSpec>,
     /// The pools.
     pub egress_pools: Table<EgressPoolSpec>,
     /// The Secrets that exist. Their values never come here.
@@ -235,6 +237,7 @@ spec! {
     RateLimitSpec, RateLimit, rate_limits;
     LoginGuardSpec, LoginGuard, login_guards;
     EgressPoolSpec, EgressPool, egress_pools;
+    AbuseRuleSpec, AbuseRule, abuse_rules;
 }
 
 impl Objects {
@@ -252,6 +255,7 @@ impl Objects {
             Kind::RateLimit => self.rate_limits.remove(key).is_some(),
             Kind::LoginGuard => self.login_guards.remove(key).is_some(),
             Kind::EgressPool => self.egress_pools.remove(key).is_some(),
+            Kind::AbuseRule => self.abuse_rules.remove(key).is_some(),
         }
     }
 
@@ -263,6 +267,7 @@ impl Objects {
             && self.rate_limits.is_empty()
             && self.login_guards.is_empty()
             && self.egress_pools.is_empty()
+            && self.abuse_rules.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the kinds of rules have in common, seen from `compile`.
 
 use sekisho_crd::{
-    Brake, CountryRuleSpec, Enforcement, LoginGuardSpec, Match, RateLimitSpec,
+    AbuseRuleSpec, Brake, CountryRuleSpec, Enforcement, LoginGuardSpec, Match, RateLimitSpec,
     SubmissionPolicySpec, TargetRef,
 };
 
@@ -24,6 +24,9 @@ pub(crate) trait RuleKind: Spec {
 
 macro_rules! rule_kind {
     ($type:ty, $table:ident, |$spec:ident| $matching:expr) => {
+        rule_kind!($type, $table, |$spec| $matching, |spec| spec.brake);
+    };
+    ($type:ty, $table:ident, |$spec:ident| $matching:expr, |$braked:ident| $brake:expr) => {
         impl RuleKind for $type {
             fn targets(&self) -> &[TargetRef] {
                 &self.target_refs
@@ -34,7 +37,8 @@ macro_rules! rule_kind {
             }
 
             fn brake(&self) -> Brake {
-                self.brake
+                let $braked = self;
+                $brake
             }
 
             fn matching(&self) -> Option<&Match> {
@@ -55,3 +59,10 @@ rule_kind!(SubmissionPolicySpec, submission_policies, |spec| spec
 rule_kind!(RateLimitSpec, rate_limits, |spec| spec.matching.as_ref());
 rule_kind!(CountryRuleSpec, country_rules, |_spec| None);
 rule_kind!(LoginGuardSpec, login_guards, |_spec| None);
+// What refuses nobody has nothing to be braked.
+rule_kind!(
+    AbuseRuleSpec,
+    abuse_rules,
+    |spec| spec.matching.as_ref(),
+    |_spec| Brake::Off
+);

@@ -120,6 +120,9 @@ fn key_of(op: &Op) -> &Key {
         | Op::Count { key, .. }
         | Op::Lock { key, .. }
         | Op::Locked { key }
+        | Op::Award { key, .. }
+        | Op::Points { key, .. }
+        | Op::Correspond { key, .. }
         | Op::Clear { key } => key,
     }
 }

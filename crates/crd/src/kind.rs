@@ -22,17 +22,20 @@ pub enum Kind {
     LoginGuard,
     /// Addresses that mail leaves from.
     EgressPool,
+    /// Signals that add up to a restriction.
+    AbuseRule,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are documented.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::MailGateway,
         Self::SubmissionPolicy,
         Self::CountryRule,
         Self::RateLimit,
         Self::LoginGuard,
         Self::EgressPool,
+        Self::AbuseRule,
     ];
 
     /// The name as written in `kind:`.
@@ -44,6 +47,7 @@ impl Kind {
             Self::RateLimit => "RateLimit",
             Self::LoginGuard => "LoginGuard",
             Self::EgressPool => "EgressPool",
+            Self::AbuseRule => "AbuseRule",
         }
     }
 }

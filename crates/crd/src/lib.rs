@@ -8,6 +8,7 @@
     reason = "each printcolumn of kube's derive has the same keys"
 )]
 
+mod abuse_rule;
 mod country_rule;
 mod egress_pool;
 mod error;
@@ -20,6 +21,7 @@ mod shared;
 mod submission_policy;
 mod values;
 
+pub use abuse_rule::*;
 pub use country_rule::*;
 pub use egress_pool::*;
 pub use error::Error;

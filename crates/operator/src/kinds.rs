@@ -2,7 +2,7 @@
 
 use kube::core::ApiResource;
 use sekisho_crd::{
-    CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy,
+    AbuseRule, CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy,
 };
 
 /// Group, version and plural of a kind.
@@ -14,5 +14,6 @@ pub(crate) fn resource(kind: Kind) -> ApiResource {
         Kind::RateLimit => ApiResource::erase::<RateLimit>(&()),
         Kind::LoginGuard => ApiResource::erase::<LoginGuard>(&()),
         Kind::EgressPool => ApiResource::erase::<EgressPool>(&()),
+        Kind::AbuseRule => ApiResource::erase::<AbuseRule>(&()),
     }
 }

@@ -184,9 +184,9 @@ impl<'p, 'a> Deliberation<'p, 'a> {
                 let over = total.saturating_add(pending) > part.limit.count;
                 (total, over.then_some(false), None)
             }
-            Outcome::Until(_) | Outcome::Done => return self.unavailable(voice, on_unavailable),
+            Outcome::Until(_) | Outcome::Awards(_) | Outcome::Done => return self.unavailable(voice, on_unavailable),
         };
-        let saw = self.saw_limit(part, *outcome, total);
+        let saw = self.saw_limit(part, outcome, total);
         let Some(hopeless) = over else {
             return self.find(voice, Said::Pass, saw);
         };
@@ -208,7 +208,7 @@ impl<'p, 'a> Deliberation<'p, 'a> {
     }
 
     /// `12 of 200 in 1h`, and whether this event is among them.
-    fn saw_limit(&self, part: &LimitPart, outcome: Outcome, total: u64) -> Cow<'static, str> {
+    fn saw_limit(&self, part: &LimitPart, outcome: &Outcome, total: u64) -> Cow<'static, str> {
         let charged = self.charged || !matches!(outcome, Outcome::Passed { .. });
         let counted = match (self.counted, charged) {
             (CountedBy::All, true) => "",

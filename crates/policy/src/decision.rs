@@ -116,6 +116,8 @@ pub enum Reason {
     SourceClass,
     /// The account is restricted: by a rule, or by somebody at the desk.
     Restricted,
+    /// A signal of abuse reached its mark.
+    AbuseSignal,
 }
 
 /// What classification says of a message. It only worsens along the way.

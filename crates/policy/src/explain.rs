@@ -91,7 +91,9 @@ impl Ruleset {
             .standing(self, event)
             .and_then(|enforcement| match &rule.spec {
                 Spec::Rate(rate) => rate.standing(self.gateway(), event).map(|()| enforcement),
-                Spec::Submission(_) | Spec::Country(_) | Spec::Login(_) => Ok(enforcement),
+                Spec::Submission(_) | Spec::Country(_) | Spec::Login(_) | Spec::Abuse(_) => {
+                    Ok(enforcement)
+                }
             });
         standing.map_or_else(Applicability::Skipped, Applicability::Applies)
     }

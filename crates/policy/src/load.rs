@@ -10,6 +10,8 @@ use crate::expr_eval;
 use crate::glob;
 use crate::matching::Matcher;
 use crate::netset::Networks;
+use crate::key::{Scope, Tally};
+use crate::rules::abuse::Abuse;
 use crate::rules::country::Abroad;
 use crate::rules::known_good::Learner;
 use crate::rules::limit::LimitPart;
@@ -19,8 +21,9 @@ use crate::rules::submission::Submission;
 use crate::rules::{Defect, Stages};
 use crate::ruleset::{Armed, ReadyPool, Ruleset, Spec};
 use crate::senders::Senders;
+use crate::time::Millis;
 use crate::snapshot::{
-    Enforcement, Envelope, Kind, KnownGood, LoginGuard, Match, ObjectRef, Pool, Rule, RuleSpec,
+    Enforcement, Envelope, Exempt, Kind, KnownGood, LoginGuard, Match, ObjectRef, Pool, Rule, RuleSpec,
     SCHEMA, Snapshot, Unit,
 };
 
@@ -66,15 +69,29 @@ impl Ruleset {
             gateway: snapshot.gateway.clone(),
             cluster: Networks::new(&snapshot.gateway.cluster_networks),
             learner: Learner::new(&gateway_ref, known_good(snapshot, &rules)),
+            correspondents: Scope::new(&gateway_ref, Tally::Correspondents, Millis(0)),
             gateway_ref,
             by_stage: ByStage::new(&rules),
             reads_before_greeting: reads_before_greeting(&rules),
+            abuse: abuse(&rules),
             rules,
             pools,
             policy,
             senders: senders(snapshot)?,
         })
     }
+}
+
+/// The places of the AbuseRules that are not `Off`.
+fn abuse(rules: &[Armed]) -> Vec<usize> {
+    let live = |rule: &Armed| {
+        matches!(rule.spec, Spec::Abuse(_)) && rule.enforcement != Enforcement::Off
+    };
+    let places = rules.iter().enumerate();
+    places
+        .filter(|(_, rule)| live(rule))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 fn reads_before_greeting(rules: &[Armed]) -> bool {
@@ -135,6 +152,7 @@ const fn kind_of(spec: &RuleSpec) -> Kind {
         RuleSpec::CountryRule(_) => Kind::CountryRule,
         RuleSpec::RateLimit(_) => Kind::RateLimit,
         RuleSpec::LoginGuard(_) => Kind::LoginGuard,
+        RuleSpec::AbuseRule(_) => Kind::AbuseRule,
     }
 }
 
@@ -166,17 +184,7 @@ fn ready(object: &ObjectRef, spec: &RuleSpec) -> Result<(Spec, Stages), LoadErro
             (Spec::Submission(Box::new(policy)), stages)
         }
         RuleSpec::CountryRule(spec) => {
-            check_list(
-                object,
-                "spec.exempt",
-                spec.exempt.networks.len().max(spec.exempt.asns.len()),
-            )?;
-            check_list(
-                object,
-                "spec.exempt.reverseNames",
-                spec.exempt.reverse_names.len(),
-            )?;
-            check_globs(object, "spec.exempt.accounts", &spec.exempt.accounts)?;
+            check_exempt(object, &spec.exempt)?;
             let abroad = Abroad::new(object, spec).map_err(named)?;
             let stages = abroad.stages();
             (Spec::Country(Box::new(abroad)), stages)
@@ -204,7 +212,22 @@ fn ready(object: &ObjectRef, spec: &RuleSpec) -> Result<(Spec, Stages), LoadErro
             let stages = guard.stages();
             (Spec::Login(Box::new(guard)), stages)
         }
+        RuleSpec::AbuseRule(spec) => {
+            check_exempt(object, &spec.exempt)?;
+            check_list(object, "spec.ladder", spec.ladder.len())?;
+            let abuse = Abuse::new(object, spec).map_err(named)?;
+            let stages = abuse.stages();
+            (Spec::Abuse(Box::new(abuse)), stages)
+        }
     })
+}
+
+fn check_exempt(object: &ObjectRef, exempt: &Exempt) -> Result<(), LoadError> {
+    let sources = exempt.networks.len().max(exempt.asns.len());
+    check_list(object, "spec.exempt", sources)?;
+    let names = exempt.reverse_names.len();
+    check_list(object, "spec.exempt.reverseNames", names)?;
+    check_globs(object, "spec.exempt.accounts", &exempt.accounts)
 }
 
 fn check_match(object: &ObjectRef, part: &str, applies: &Match) -> Result<(), LoadError> {

@@ -153,6 +153,11 @@ impl Exemption {
         }
     }
 
+    /// Whether the list of accounts names it.
+    pub(crate) fn names(&self, account: &Account) -> bool {
+        self.accounts.contains(account.as_str())
+    }
+
     /// Which list exempts the event's source or account, if one does. A reverse name that could not be looked up exempts nobody.
     pub(crate) fn exempts(&self, event: &Event) -> Option<&'static str> {
         let source = &event.session.source;

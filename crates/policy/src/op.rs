@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::signal::{Awards, Signal};
 use crate::time::{Millis, Timestamp};
 
 /// Names one tally: object, unit, window and subject, typed and framed, never the limit's value.
@@ -137,15 +138,49 @@ pub enum Op {
         /// The lock.
         key: Key,
     },
-    /// Forgets a tally or a set (not a lock).
+    /// Adds points, unless the signal was awarded less than `hold` ago; answers with all that were added less than `keep` ago.
+    Award {
+        /// The points.
+        key: Key,
+        /// For what.
+        signal: Signal,
+        /// How many.
+        points: u32,
+        /// One award of this signal in this time.
+        hold: Millis,
+        /// How long an award is remembered.
+        keep: Millis,
+    },
+    /// Answers with the points that were added less than `keep` ago, adding none.
+    Points {
+        /// The points.
+        key: Key,
+        /// How long an award is remembered.
+        keep: Millis,
+    },
+    /// Remembers whom an account writes to, and answers with how many of them it wrote to for the first time within the window
+    /// that ends now. What it did in its first time (`learn`) is none of it.
+    Correspond {
+        /// The correspondents.
+        key: Key,
+        /// Whom it wrote to now.
+        items: Vec<Item>,
+        /// The window's length.
+        window: Millis,
+        /// For so long after the first of all nobody counts as new.
+        learn: Millis,
+        /// How long one is remembered after the last message.
+        keep: Millis,
+    },
+    /// Forgets a tally, a set, or points (not a lock). Correspondents stay known, and none of them counts as new any more.
     Clear {
-        /// The tally or set.
+        /// The key of all of them.
         key: Key,
     },
 }
 
 /// What one operation answered, in the order of the operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A gate let the cost in, or would have, had another gate of the call not refused. `total` is the sum with it.
     Passed {
@@ -163,6 +198,8 @@ pub enum Outcome {
     Total(u64),
     /// The end of a lock; `None` if there is none.
     Until(Option<Timestamp>),
+    /// Points.
+    Awards(Box<Awards>),
     /// Nothing to say (`Clear`).
     Done,
 }

@@ -14,7 +14,9 @@ use crate::needs::{Need, Needs};
 use crate::netset::Networks;
 use crate::plan::Plan;
 use crate::route::Route;
+use crate::key::Scope;
 use crate::rules::Stages;
+use crate::rules::abuse::Abuse;
 use crate::rules::country::Abroad;
 use crate::rules::known_good::Learner;
 use crate::rules::limit::LimitPart;
@@ -42,6 +44,10 @@ pub struct Ruleset {
     pub(crate) policy: Option<usize>,
     pub(crate) senders: Senders,
     pub(crate) learner: Learner,
+    /// The AbuseRules.
+    pub(crate) abuse: Vec<usize>,
+    /// Whom accounts write to, whichever rule asks.
+    pub(crate) correspondents: Scope,
     pub(crate) reads_before_greeting: bool,
 }
 
@@ -62,6 +68,7 @@ pub(crate) enum Spec {
     Country(Box<Abroad>),
     Rate(Box<Rate>),
     Login(Box<Guard>),
+    Abuse(Box<Abuse>),
 }
 
 #[derive(Debug)]
@@ -162,6 +169,9 @@ impl Ruleset {
                 continue;
             };
             match (&rule.spec, &event.stage) {
+                (Spec::Abuse(abuse), _) if abuse.asks_reverse_names(event) => {
+                    needs.add(Need::ReverseNames)
+                }
                 (Spec::Country(abroad), _) if abroad.asks_reverse_names(event) => {
                     needs.add(Need::ReverseNames)
                 }
@@ -207,7 +217,7 @@ impl Ruleset {
                 }
                 Spec::Country(abroad) => needs.headers |= abroad.asks_headers(),
                 Spec::Rate(rate) => needs.end_routes |= rate.routes_at_end(),
-                Spec::Login(_) => {}
+                Spec::Login(_) | Spec::Abuse(_) => {}
             }
         }
         needs
@@ -267,14 +277,14 @@ impl Ruleset {
     pub(crate) fn submissions(&self) -> impl Iterator<Item = &Submission> {
         self.rules.iter().filter_map(|rule| match &rule.spec {
             Spec::Submission(policy) => Some(&**policy),
-            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) => None,
+            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) | Spec::Abuse(_) => None,
         })
     }
 
     pub(crate) fn submission(&self) -> Option<&Submission> {
         match &self.rules[self.policy?].spec {
             Spec::Submission(policy) => Some(policy),
-            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) => None,
+            Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) | Spec::Abuse(_) => None,
         }
     }
 
@@ -350,7 +360,7 @@ impl Armed {
     pub(crate) const fn part_by_address(&self) -> &'static str {
         match self.spec {
             Spec::Country(_) => "spec.from",
-            Spec::Submission(_) | Spec::Rate(_) | Spec::Login(_) => "spec.match",
+            Spec::Submission(_) | Spec::Rate(_) | Spec::Login(_) | Spec::Abuse(_) => "spec.match",
         }
     }
 
@@ -360,6 +370,8 @@ impl Armed {
             Spec::Country(abroad) => abroad.ask(view, plan),
             Spec::Rate(rate) => rate.ask(view, plan),
             Spec::Login(guard) => guard.ask(view, plan),
+            // Asked once it is judged: see `watch`.
+            Spec::Abuse(_) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rules, and parts of rules, that can never apply.
 
 use sekisho_crd::{
-    CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart, LimitUnit, LoginFrom,
+    AbuseRuleSpec, CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart, LimitUnit, LoginFrom,
     LoginGuardSpec, MailGatewaySpec, Match, RateLimitSpec, SubmissionPolicySpec,
 };
 use sekisho_policy::expr::{Expr, Field};
@@ -21,6 +21,7 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
     off::<CountryRuleSpec>(objects, out);
     off::<RateLimitSpec>(objects, out);
     off::<LoginGuardSpec>(objects, out);
+    off::<AbuseRuleSpec>(objects, out);
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| everybody_exempt(view, out));
     for gateway in valid::<MailGatewaySpec>(objects) {
@@ -39,6 +40,9 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
                 );
             }
             asn_key(view, gateway, out);
+        }
+        for &view in index.attached::<AbuseRuleSpec>(gateway.key) {
+            matching(view, "match", view.spec.matching.as_ref(), gateway, out);
         }
         for &view in index.attached::<CountryRuleSpec>(gateway.key) {
             country_rule(view, gateway, out);
@@ -162,9 +166,9 @@ fn matching<S: Spec>(
     }
 }
 
-const NAME_DATABASE: &str = "name a database in its spec.geo.asnDatabase";
+pub(super) const NAME_DATABASE: &str = "name a database in its spec.geo.asnDatabase";
 
-fn has_asns(gateway: View<'_, MailGatewaySpec>) -> bool {
+pub(super) fn has_asns(gateway: View<'_, MailGatewaySpec>) -> bool {
     gateway
         .spec
         .geo
@@ -172,7 +176,7 @@ fn has_asns(gateway: View<'_, MailGatewaySpec>) -> bool {
         .is_some_and(|geo| geo.asn_database.is_some())
 }
 
-fn no_database(gateway: View<'_, MailGatewaySpec>) -> String {
+pub(super) fn no_database(gateway: View<'_, MailGatewaySpec>) -> String {
     format!(
         "{} has no ASN database",
         name_of::<MailGatewaySpec>(gateway.key)

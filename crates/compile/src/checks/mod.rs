@@ -1,5 +1,6 @@
 //! Checks that need more than one object, or more than a schema can say. Each is a small function over all objects.
 
+mod abuse;
 mod aliases;
 mod applies;
 mod costs;
@@ -42,7 +43,13 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
     ] {
         check(index.objects, &mut out);
     }
-    for check in [engines::check, limits::check, applies::check, trust::check] {
+    for check in [
+        engines::check,
+        limits::check,
+        applies::check,
+        trust::check,
+        abuse::check,
+    ] {
         check(index, &mut out);
     }
     out

@@ -1,7 +1,7 @@
 //! `targetRefs` that name no gateway.
 
 use sekisho_crd::{
-    CountryRuleSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec, SubmissionPolicySpec,
 };
 
 use super::names;
@@ -16,6 +16,7 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     of_kind::<CountryRuleSpec>(objects, out);
     of_kind::<RateLimitSpec>(objects, out);
     of_kind::<LoginGuardSpec>(objects, out);
+    of_kind::<AbuseRuleSpec>(objects, out);
 }
 
 fn of_kind<S: RuleKind>(objects: &Objects, out: &mut Vec<Diagnostic>) {

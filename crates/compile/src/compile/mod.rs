@@ -10,7 +10,7 @@ use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
-    CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use sekisho_policy::snapshot::{Kind, ObjectRef};
@@ -202,5 +202,6 @@ fn position(objects: &Objects, object: &ObjectRef, field: &FieldPath) -> Option<
         Kind::RateLimit => of::<RateLimitSpec>(objects, &key, field),
         Kind::LoginGuard => of::<LoginGuardSpec>(objects, &key, field),
         Kind::EgressPool => of::<EgressPoolSpec>(objects, &key, field),
+        Kind::AbuseRule => of::<AbuseRuleSpec>(objects, &key, field),
     }
 }

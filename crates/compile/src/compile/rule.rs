@@ -1,7 +1,7 @@
 //! Kinds of rules, one object to one rule of the snapshot.
 
 use sekisho_crd::{
-    CountryRuleSpec, FromCountry, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, FromCountry, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use sekisho_policy::snapshot::{Brake, Enforcement, Match, RouteTo, Rule, RuleSpec};
 
@@ -97,6 +97,14 @@ impl Lower for LoginGuardSpec {
 
     fn lower(&self, context: &Context) -> Option<RuleSpec> {
         Some(RuleSpec::LoginGuard(lower::login_guard(self, context)))
+    }
+}
+
+impl Lower for AbuseRuleSpec {
+    const NUMBER: Number = Number::All;
+
+    fn lower(&self, context: &Context) -> Option<RuleSpec> {
+        Some(RuleSpec::AbuseRule(lower::abuse_rule(self, context)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
-    CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use sekisho_policy::Snapshot;
@@ -61,6 +61,7 @@ impl<'a> Run<'a> {
         rules.extend(self.rules::<CountryRuleSpec>(&context));
         rules.extend(self.rules::<LoginGuardSpec>(&context));
         rules.extend(self.rules::<RateLimitSpec>(&context));
+        rules.extend(self.rules::<AbuseRuleSpec>(&context));
         let pools = self.pools(&rules);
         Some(Snapshot {
             schema: SCHEMA,

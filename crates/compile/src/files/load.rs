@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sekisho_crd::{
-    CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
@@ -216,6 +216,9 @@ impl Loader {
             Family::Kind(Kind::EgressPool) => {
                 self.insert_invalid::<EgressPoolSpec>(reading, identity)
             }
+            Family::Kind(Kind::AbuseRule) => {
+                self.insert_invalid::<AbuseRuleSpec>(reading, identity)
+            }
             Family::Secret => drop(self.loaded.secrets.remove(&identity.key)),
             Family::Demo | Family::PolicyTest | Family::List => {}
         }
@@ -244,6 +247,7 @@ impl Loader {
             Kind::RateLimit => self.typed::<RateLimitSpec>(reading, identity, as_it_is),
             Kind::LoginGuard => self.typed::<LoginGuardSpec>(reading, identity, as_it_is),
             Kind::EgressPool => self.typed::<EgressPoolSpec>(reading, identity, as_it_is),
+            Kind::AbuseRule => self.typed::<AbuseRuleSpec>(reading, identity, as_it_is),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Checked specs to the wire types of `policy`. Lists whose order means nothing are sorted, so that equal objects give
 //! equal bytes.
 
+mod abuse_rule;
 mod country_rule;
 mod gateway;
 mod limits;
@@ -11,6 +12,7 @@ mod rate_limit;
 mod shared;
 mod submission_policy;
 
+pub(crate) use abuse_rule::abuse_rule;
 pub(crate) use country_rule::country_rule;
 pub(crate) use gateway::{gateway, mechanism};
 pub(crate) use login_guard::login_guard;

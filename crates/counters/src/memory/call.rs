@@ -156,6 +156,38 @@ impl<'a> Call<'a> {
                 let lock = self.shard(at).locks.find(place.hash, place.key);
                 Outcome::Until(lock.and_then(|lock| lock.until(moment)))
             }
+            Op::Award {
+                signal,
+                points,
+                hold,
+                keep,
+                ..
+            } => match self.shard_mut(at).purse(place, moment, budget) {
+                Some(purse) => {
+                    let spans = (hold.0, keep.0);
+                    let awards = purse.award(moment, (signal, points), spans, budget);
+                    Outcome::Awards(Box::new(awards))
+                }
+                None => self.no_room(Outcome::Awards(Box::default())),
+            },
+            Op::Points { keep, .. } => {
+                let purse = self.shard(at).purses.find(place.hash, place.key);
+                let left = purse.map(|purse| purse.left(moment, keep.0));
+                Outcome::Awards(Box::new(left.unwrap_or_default()))
+            }
+            Op::Correspond {
+                ref items,
+                window,
+                learn,
+                keep,
+                ..
+            } => match self.shard_mut(at).circle(place, moment, budget) {
+                Some(circle) => {
+                    let spans = (window.0, learn.0, keep.0);
+                    Outcome::Total(circle.write(moment, items, spans, budget))
+                }
+                None => self.no_room(Outcome::Total(0)),
+            },
             Op::Clear { .. } => {
                 self.shard_mut(at).clear(place, budget);
                 Outcome::Done

@@ -4,9 +4,11 @@
 //! towards each other and cannot deadlock; nothing is awaited meanwhile. Keys are hashed with a random key, since
 //! clients choose what is in them.
 
+mod awards;
 mod budget;
 mod call;
 mod charge;
+mod circle;
 mod clock;
 mod lock;
 mod members;
@@ -40,14 +42,16 @@ const RECLAIM: usize = 512;
 ///
 /// A key costs about 320 octets: its own bytes (some 70), its place, and what was counted most recently. Each further
 /// part of a window in which something was added, and each further member of a set, is an entry of 16 to 48 octets.
+/// Points (at most 64 of 24 octets) and correspondents (at most 1,024 of 24 octets) are entries too.
 /// Keys are forgotten when what they hold is over (at most a minute later), a few at each new key; tables do not shrink.
 ///
 /// - Out of keys: keys that are known go on being counted and judged. A call that would need a new one counts what it
 ///   can and is then [`Unavailable`], unless a gate of it is full: that refusal stands.
-/// - Out of entries: nothing fails. Tallies grow coarser, so that more comes back later (never early), and sets take no new member.
+/// - Out of entries: nothing fails. Tallies grow coarser, so that more comes back later (never early), sets take no new member, and
+///   of points and correspondents the oldest make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Keys of tallies, sets and locks together.
+    /// Keys of all sorts together.
     pub keys: usize,
     /// Parts of windows and members of sets beyond the first of each key.
     pub entries: usize,
@@ -72,9 +76,11 @@ pub struct Sizes {
     pub sets: usize,
     /// Keys with locks, past ones included.
     pub locks: usize,
+    /// Keys with points, and with correspondents.
+    pub purses: usize,
     /// Entries in use.
     pub entries: usize,
-    /// The most keys of all three sorts together.
+    /// The most keys of all sorts together.
     pub max_keys: usize,
     /// The most entries.
     pub max_entries: usize,
@@ -83,10 +89,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Keys of all three sorts together.
+    /// Keys of all sorts together.
     #[must_use]
     pub const fn keys(&self) -> usize {
-        self.tallies + self.sets + self.locks
+        self.tallies + self.sets + self.locks + self.purses
     }
 }
 
@@ -148,6 +154,7 @@ impl Memory {
             sizes.tallies += shard.tallies.len();
             sizes.sets += shard.sets.len();
             sizes.locks += shard.locks.len();
+            sizes.purses += shard.purses.len() + shard.circles.len();
         }
         sizes
     }

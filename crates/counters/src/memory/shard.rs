@@ -2,7 +2,9 @@
 
 use sekisho_policy::Key;
 
+use super::awards::Purse;
 use super::budget::Budget;
+use super::circle::Circle;
 use super::clock::Moment;
 use super::lock::Lock;
 use super::members::Members;
@@ -24,6 +26,8 @@ pub(super) struct Shard {
     pub(super) tallies: Table<Tally>,
     pub(super) sets: Table<Members>,
     pub(super) locks: Table<Lock>,
+    pub(super) purses: Table<Purse>,
+    pub(super) circles: Table<Circle>,
     births: u64,
 }
 
@@ -71,10 +75,40 @@ impl Shard {
         Some(self.locks.obtain(place.hash, place.key, Lock::default))
     }
 
-    /// Forgets a tally and a set, not a lock.
+    /// The key's points, none yet if need be; `None` if there is no room for a new key.
+    pub(super) fn purse(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budget: &Budget,
+    ) -> Option<&mut Purse> {
+        if !self.purses.contains(place.hash, place.key) && !self.admit(moment, budget) {
+            return None;
+        }
+        Some(self.purses.obtain(place.hash, place.key, Purse::default))
+    }
+
+    /// The key's correspondents, none yet if need be; `None` if there is no room for a new key.
+    pub(super) fn circle(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budget: &Budget,
+    ) -> Option<&mut Circle> {
+        if !self.circles.contains(place.hash, place.key) && !self.admit(moment, budget) {
+            return None;
+        }
+        Some(self.circles.obtain(place.hash, place.key, Circle::default))
+    }
+
+    /// Forgets a tally, a set and points, not a lock. Nobody among correspondents is new any more.
     pub(super) fn clear(&mut self, place: Place<'_>, budget: &Budget) {
         release(budget, self.tallies.remove(place.hash, place.key));
         release(budget, self.sets.remove(place.hash, place.key));
+        release(budget, self.purses.remove(place.hash, place.key));
+        if let Some(circle) = self.circles.find_mut(place.hash, place.key) {
+            circle.settle();
+        }
     }
 
     /// Makes sure of room for one more key.
@@ -93,6 +127,8 @@ impl Shard {
             self.tallies.sweep(places, moment.latest),
             self.sets.sweep(places, moment.latest),
             self.locks.sweep(places, moment.latest),
+            self.purses.sweep(places, moment.latest),
+            self.circles.sweep(places, moment.latest),
         ];
         swept.into_iter().map(|freed| release(budget, freed)).sum()
     }

@@ -1,6 +1,7 @@
 //! What the script answered, as outcomes. Times come as spans from its own now, and become times of the caller's clock.
 
-use sekisho_policy::{Op, Outcome, Timestamp};
+use sekisho_policy::signal::{Added, Award, Awards, MAX_AWARDS};
+use sekisho_policy::{Op, Outcome, Signal, Timestamp};
 
 use super::call::{CAP, Call, Charge, Kind};
 use super::failure::Failure;
@@ -19,12 +20,17 @@ pub(super) struct Answer {
     charges: Vec<(Charge, bool)>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Said {
     Passed { total: u64 },
     Full { total: u64, retry_in: Option<u64> },
     Total(u64),
     Until(Option<u64>),
+    Awards {
+        added: Added,
+        /// Signal, points, and how long ago.
+        list: Vec<(Signal, u32, u64)>,
+    },
     Done,
 }
 
@@ -62,6 +68,7 @@ impl Answer {
                 }
                 Kind::Total => Said::Total(rest.sum()?),
                 Kind::Until => Said::Until(span_of(rest.next()?)?),
+                Kind::Awards => rest.awards()?,
                 Kind::Nothing => Said::Done,
             };
             answer.said.push((expected.op, said));
@@ -89,8 +96,8 @@ impl Answer {
     /// The outcomes with their places in the whole call, at `now` by the caller's clock.
     pub(super) fn outcomes(&self, now: Timestamp) -> impl Iterator<Item = (usize, Outcome)> {
         let then = move |span: u64| Timestamp(now.0.saturating_add(span));
-        self.said.iter().map(move |&(at, said)| {
-            let outcome = match said {
+        self.said.iter().map(move |(at, said)| {
+            let outcome = match *said {
                 Said::Passed { total } => Outcome::Passed { total },
                 Said::Full { total, retry_in } => Outcome::Full {
                     total,
@@ -98,9 +105,18 @@ impl Answer {
                 },
                 Said::Total(total) => Outcome::Total(total),
                 Said::Until(span) => Outcome::Until(span.map(then)),
+                Said::Awards { added, ref list } => {
+                    let award = |&(signal, points, ago): &(Signal, u32, u64)| Award {
+                        signal,
+                        points,
+                        at: Timestamp(now.0.saturating_sub(ago)),
+                    };
+                    let list = list.iter().map(award).collect();
+                    Outcome::Awards(Box::new(Awards { list, added }))
+                }
                 Said::Done => Outcome::Done,
             };
-            (at, outcome)
+            (*at, outcome)
         })
     }
 
@@ -114,9 +130,12 @@ impl Answer {
 pub(super) fn unknown(op: &Op) -> Outcome {
     match op {
         Op::Gate { cost, .. } => Outcome::Passed { total: *cost },
-        Op::Meter { .. } | Op::Read { .. } | Op::Distinct { .. } | Op::Count { .. } => {
-            Outcome::Total(0)
-        }
+        Op::Meter { .. }
+        | Op::Read { .. }
+        | Op::Distinct { .. }
+        | Op::Count { .. }
+        | Op::Correspond { .. } => Outcome::Total(0),
+        Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
         Op::Clear { .. } => Outcome::Done,
     }
@@ -144,6 +163,26 @@ impl Numbers {
     fn sum(&mut self) -> Result<u64, Failure> {
         let sum = self.unsigned()?;
         Ok(if sum >= CAP { u64::MAX } else { sum })
+    }
+
+    /// Whether one was added, how many there are, and each. One of a signal that a newer version knows is left out.
+    fn awards(&mut self) -> Result<Said, Failure> {
+        let added = match self.next()? {
+            1 => Added::Yes,
+            _ => Added::No,
+        };
+        let count = self.unsigned()?;
+        if count > MAX_AWARDS as u64 {
+            return Err(nonsense());
+        }
+        let mut list = Vec::new();
+        for _ in 0..count {
+            let (signal, points, ago) = (self.next()?, self.unsigned()?, self.unsigned()?);
+            let signal = u8::try_from(signal).ok().and_then(Signal::from_number);
+            let points = u32::try_from(points).map_err(|_| nonsense())?;
+            list.extend(signal.map(|signal| (signal, points, ago)));
+        }
+        Ok(Said::Awards { added, list })
     }
 
     fn end(mut self) -> Result<(), Failure> {

@@ -45,14 +45,17 @@ pub(super) enum Kind {
     Meter { cost: u64 },
     Total,
     Until,
+    Awards,
     Nothing,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Arg {
     Letter(&'static str),
     Number(u64),
     Item([u8; 16]),
+    /// The first six octets of each, one after the other.
+    Marks(Vec<u8>),
 }
 
 /// What a gate or a meter added, as it can be taken back.
@@ -148,6 +151,9 @@ impl Call {
             Op::Count { .. } => ("C", Sort::Set, Kind::Total),
             Op::Lock { .. } => ("L", Sort::Lock, Kind::Until),
             Op::Locked { .. } => ("K", Sort::Lock, Kind::Until),
+            Op::Award { .. } => ("A", Sort::Purse, Kind::Awards),
+            Op::Points { .. } => ("P", Sort::Purse, Kind::Awards),
+            Op::Correspond { .. } => ("W", Sort::Circle, Kind::Total),
             Op::Clear { .. } => ("X", Sort::Tally, Kind::Nothing),
         };
         self.expect(at, kind, [name.of(sort)]);
@@ -178,7 +184,34 @@ impl Call {
                 base, growth, max, ..
             } => self.numbers([base.0.min(FOREVER), u64::from(growth), max.0.min(FOREVER)]),
             Op::Locked { .. } => {}
-            Op::Clear { .. } => self.keys.push(name.of(Sort::Set)),
+            Op::Award {
+                signal,
+                points,
+                hold,
+                keep,
+                ..
+            } => self.numbers([
+                u64::from(signal.number()),
+                u64::from(points),
+                hold.0.min(FOREVER),
+                keep.0.min(FOREVER),
+            ]),
+            Op::Points { keep, .. } => self.numbers([keep.0.min(FOREVER)]),
+            Op::Correspond {
+                ref items,
+                window,
+                learn,
+                keep,
+                ..
+            } => {
+                let marks = items.iter().flat_map(|item| &item[..6]);
+                self.args.push(Arg::Marks(marks.copied().collect()));
+                self.numbers([window, learn, keep].map(|span| span.0.min(FOREVER)));
+            }
+            Op::Clear { .. } => {
+                let others = [Sort::Set, Sort::Purse, Sort::Circle];
+                self.keys.extend(others.map(|sort| name.of(sort)));
+            }
         }
     }
 
@@ -232,6 +265,7 @@ impl Call {
                 Arg::Letter(letter) => command.arg(letter),
                 Arg::Number(number) => command.arg(number),
                 Arg::Item(item) => command.arg(&item[..]),
+                Arg::Marks(marks) => command.arg(marks),
             };
         }
         command

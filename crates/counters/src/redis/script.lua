@@ -146,6 +146,135 @@ local function set_lock(key, lock, base, growth, max)
   return length
 end
 
+-- Points: "P", version 1, the longest time they are kept (6 octets), then for each award its signal (1), points (4) and time (6), the
+-- oldest first.
+
+local AWARDS = 64
+
+local function read_purse(raw)
+  if not raw then return { keep = 0, list = {} } end
+  if type(raw) ~= 'string' or raw:sub(1, 2) ~= 'P\1' then return nil end
+  local count = (#raw - 8) / 11
+  if count < 0 or count > AWARDS or count % 1 ~= 0 then return nil end
+  local purse = { keep = struct.unpack('>I6', raw, 3), list = {} }
+  for at = 1, count do
+    local signal, points, time = struct.unpack('>I1I4I6', raw, 9 + 11 * (at - 1))
+    if time > now + AHEAD then return nil end
+    purse.list[at] = { signal, points, time }
+  end
+  return purse
+end
+
+local function write_purse(key, purse)
+  local newest = purse.list[#purse.list][3]
+  local parts = { struct.pack('>c2I6', 'P\1', purse.keep) }
+  for _, award in ipairs(purse.list) do
+    parts[#parts + 1] = struct.pack('>I1I4I6', award[1], award[2], award[3])
+  end
+  redis.call('SET', key, table.concat(parts), 'PX', text(math.max(newest - now + purse.keep + KEEP, 1)))
+end
+
+local function time_of_purse(purse)
+  local newest = purse.list[#purse.list]
+  return math.max(now, newest and newest[3] or 0)
+end
+
+-- What was awarded less than `keep` ago.
+local function left(purse, keep)
+  local time, list = time_of_purse(purse), {}
+  for _, award in ipairs(purse.list) do
+    if award[3] + keep > time then list[#list + 1] = award end
+  end
+  return list
+end
+
+local function award(key, purse, signal, points, hold, keep)
+  local time = time_of_purse(purse)
+  for _, award in ipairs(purse.list) do
+    if award[1] == signal and award[3] + hold > time then return false end
+  end
+  purse.keep = math.max(purse.keep, keep)
+  purse.list = left(purse, purse.keep)
+  if #purse.list >= AWARDS then table.remove(purse.list, 1) end
+  purse.list[#purse.list + 1] = { signal, points, time }
+  write_purse(key, purse)
+  return true
+end
+
+-- Correspondents: "C", version 1, when the first of all came (6 octets), how long one is kept (6), then for each its mark (6), when it
+-- first came (6; 0 is longer ago than anybody asks) and when it last did (6).
+
+local CIRCLE = 1024
+
+local function read_circle(raw)
+  if not raw then return { born = 0, keep = 0, list = {} } end
+  if type(raw) ~= 'string' or raw:sub(1, 2) ~= 'C\1' then return nil end
+  local count = (#raw - 14) / 18
+  if count < 1 or count > CIRCLE or count % 1 ~= 0 then return nil end
+  local born, keep = struct.unpack('>I6I6', raw, 3)
+  local circle = { born = born, keep = keep, list = {} }
+  for at = 1, count do
+    local mark, first, last = struct.unpack('>c6I6I6', raw, 15 + 18 * (at - 1))
+    if last > now + AHEAD then return nil end
+    circle.list[at] = { mark, first, last }
+  end
+  return circle
+end
+
+local function write_circle(key, circle)
+  local parts, newest = { struct.pack('>c2I6I6', 'C\1', circle.born, circle.keep) }, 0
+  for _, known in ipairs(circle.list) do
+    newest = math.max(newest, known[3])
+    parts[#parts + 1] = struct.pack('>c6I6I6', known[1], known[2], known[3])
+  end
+  redis.call('SET', key, table.concat(parts), 'PX', text(math.max(newest - now + circle.keep + KEEP, 1)))
+end
+
+local function correspond(key, circle, marks, window, learn, keep)
+  local time, before, by_mark = now, circle.list, {}
+  for _, known in ipairs(before) do time = math.max(time, known[3]) end
+  circle.keep, circle.list = math.max(circle.keep, keep), {}
+  for _, known in ipairs(before) do
+    if known[3] + circle.keep > time then
+      circle.list[#circle.list + 1] = known
+      by_mark[known[1]] = known
+    end
+  end
+  if #circle.list == 0 then circle.born = time end
+  for at = 1, #marks, 6 do
+    local mark = marks:sub(at, at + 5)
+    local known = by_mark[mark]
+    if known then
+      known[3] = time
+    else
+      if #circle.list >= CIRCLE then
+        local longest_ago = 1
+        for place = 2, #circle.list do
+          if circle.list[place][3] < circle.list[longest_ago][3] then longest_ago = place end
+        end
+        by_mark[circle.list[longest_ago][1]] = nil
+        table.remove(circle.list, longest_ago)
+      end
+      known = { mark, time, time }
+      circle.list[#circle.list + 1], by_mark[mark] = known, known
+    end
+  end
+  if #marks > 0 then write_circle(key, circle) end
+  local fresh = 0
+  for _, known in ipairs(circle.list) do
+    if known[2] > 0 and known[2] >= circle.born + learn and known[2] + window > time then fresh = fresh + 1 end
+  end
+  return fresh
+end
+
+-- Nobody in it is new any more.
+local function settle(key)
+  local circle = read_circle(redis.call('GET', key))
+  if not circle or #circle.list == 0 then return end
+  for _, known in ipairs(circle.list) do known[2] = 0 end
+  write_circle(key, circle)
+end
+
 -- Sets of distinct items are sorted sets, by when each was last seen.
 
 local function newest_of(key)
@@ -180,18 +309,19 @@ end
 local SHAPES = { -- what it is about, numbers, keys
   G = { 'tally', 4, 1 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
   D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
-  X = { 'none', 0, 2 }, N = { 'none', 0, 1 },
+  A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
+  X = { 'none', 0, 4 }, N = { 'none', 0, 1 },
 }
-local ops, tallies, locks, touched = {}, {}, {}, {}
+local ops, tallies, locks, touched, purses, circles = {}, {}, {}, {}, {}, {}
 local arg, name = 2, 1
 while ARGV[arg] do
   local kind = ARGV[arg]
   local shape = SHAPES[kind]
-  local op = { kind = kind, key = KEYS[name], other = KEYS[name + 1] }
+  local op = { kind = kind, key = KEYS[name], set = KEYS[name + 1], purse = KEYS[name + 2], circle = KEYS[name + 3] }
   local key, whole = op.key, true
   for at = 1, shape[2] do
     local value = ARGV[arg + at]
-    if kind == 'D' and at == 1 then op[at] = value else op[at] = tonumber(value) end
+    if (kind == 'D' or kind == 'W') and at == 1 then op[at] = value else op[at] = tonumber(value) end
   end
   if shape[1] == 'tally' and not tallies[key] then
     tallies[key] = read_tally(redis.pcall('GET', key))
@@ -199,6 +329,15 @@ while ARGV[arg] do
   elseif shape[1] == 'lock' and not locks[key] then
     locks[key] = read_lock(redis.pcall('GET', key))
     whole = locks[key]
+  elseif shape[1] == 'purse' and not purses[key] then
+    purses[key] = read_purse(redis.pcall('GET', key))
+    whole = purses[key]
+  elseif shape[1] == 'circle' and not circles[key] then
+    circles[key] = read_circle(redis.pcall('GET', key))
+    whole = circles[key]
+  elseif kind == 'X' then
+    whole = read_circle(redis.pcall('GET', op.circle))
+    if not whole then return redis.error_reply('CORRUPT ' .. (name + 2)) end
   elseif shape[1] == 'set' then
     whole = newest_of(key)
   end
@@ -262,9 +401,24 @@ for _, op in ipairs(ops) do
     say(set_lock(key, locks[key], op[1], op[2], op[3]))
   elseif kind == 'K' then
     say(locked(locks[key]))
+  elseif kind == 'A' or kind == 'P' then
+    local purse, added, keep = purses[key], 0, op[1]
+    if kind == 'A' then
+      keep = op[4]
+      if award(key, purse, op[1], op[2], op[3], keep) then added = 1 end
+    end
+    local list = left(purse, keep)
+    say(added, #list)
+    for _, award in ipairs(list) do say(award[1], award[2], math.max(now - award[3], 0)) end
+  elseif kind == 'W' then
+    local circle = circles[key] or read_circle(redis.call('GET', key))
+    circles[key] = circle
+    say(correspond(key, circle, op[1], op[2], op[3], op[4]))
   elseif kind == 'X' then
-    redis.call('DEL', key, op.other)
-    tallies[key], touched[key] = read_tally(false), nil
+    redis.call('DEL', key, op.set, op.purse)
+    tallies[key], touched[key], purses[op.purse] = read_tally(false), nil, read_purse(false)
+    settle(op.circle)
+    circles[op.circle] = nil
   elseif kind == 'B' then
     if give_back(tallies[key], op[1], op[2], op[3]) then touched[key] = tallies[key] end
   elseif kind == 'N' then

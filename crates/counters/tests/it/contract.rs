@@ -3,6 +3,7 @@
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::{Op, Outcome, Timestamp};
 
+pub(crate) use crate::abuse::*;
 use crate::ops::*;
 
 /// Hands each function of the contract to a macro of [`suite`] or [`whole_suite`].
@@ -21,6 +22,11 @@ macro_rules! each {
             nothing_is_charged_without_a_cost,
             a_set_counts_each_member_once_while_it_lives,
             clearing_forgets_tallies_and_sets_but_not_locks,
+            an_award_is_given_once_in_its_window_and_fades,
+            awards_are_bounded_and_the_oldest_goes,
+            correspondents_are_new_once_and_not_in_the_first_time,
+            correspondents_are_bounded_and_forgotten,
+            clearing_forgets_points_and_who_was_new,
             locks_grow_and_calm_down,
             a_lock_in_force_stays_as_it_is,
             odd_lock_settings_are_harmless,
@@ -73,15 +79,15 @@ macro_rules! whole_suite {
 }
 pub(crate) use whole_suite;
 
-const HOUR: u64 = 3_600_000;
+pub(crate) const HOUR: u64 = 3_600_000;
 
 async fn apply(counters: &Counters, at: u64, ops: &[Op]) -> (Vec<Outcome>, Option<Receipt>) {
     let (results, receipt) = counters.apply(Timestamp(at), ops).await.expect("available");
     (results.0, receipt)
 }
 
-async fn ask(counters: &Counters, at: u64, op: Op) -> Outcome {
-    apply(counters, at, &[op]).await.0[0]
+pub(crate) async fn ask(counters: &Counters, at: u64, op: Op) -> Outcome {
+    apply(counters, at, &[op]).await.0.swap_remove(0)
 }
 
 pub(crate) async fn a_gate_admits_up_to_its_limit_in_any_window(counters: &Counters) {

@@ -5,6 +5,7 @@
     reason = "what was measured, for whoever reads it"
 )]
 
+mod abuse;
 mod contract;
 mod memory;
 mod model;

@@ -170,7 +170,7 @@ fn out_of_entries_windows_grow_coarser_and_never_leak() {
             &[distinct("s", 1, HOUR), distinct("s", 2, HOUR)]
         )
         .unwrap(),
-        [Outcome::Total(1); 2]
+        [Outcome::Total(1), Outcome::Total(1)]
     );
 }
 

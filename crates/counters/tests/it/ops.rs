@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::LazyLock;
 
-use sekisho_policy::{Item, Key, Millis, Op, Outcome, Timestamp};
+use sekisho_policy::signal::{Added, Award, Awards};
+use sekisho_policy::{Item, Key, Millis, Op, Outcome, Signal, Timestamp};
 use tokio::runtime::Runtime;
 
 pub(crate) fn key(name: &str) -> Key {
@@ -64,6 +65,51 @@ pub(crate) fn locked(name: &str) -> Op {
 
 pub(crate) fn clear(name: &str) -> Op {
     Op::Clear { key: key(name) }
+}
+
+pub(crate) fn award(name: &str, signal: Signal, points: u32, hold: u64, keep: u64) -> Op {
+    Op::Award {
+        key: key(name),
+        signal,
+        points,
+        hold: Millis(hold),
+        keep: Millis(keep),
+    }
+}
+
+pub(crate) fn points(name: &str, keep: u64) -> Op {
+    Op::Points {
+        key: key(name),
+        keep: Millis(keep),
+    }
+}
+
+/// The window, the first time, how long one is remembered.
+pub(crate) fn correspond(name: &str, items: &[u32], spans: (u64, u64, u64)) -> Op {
+    Op::Correspond {
+        key: key(name),
+        items: items.iter().map(|&item| hash_of(item)).collect(),
+        window: Millis(spans.0),
+        learn: Millis(spans.1),
+        keep: Millis(spans.2),
+    }
+}
+
+/// Keyed hashes differ from their first octets on.
+fn hash_of(number: u32) -> Item {
+    (u128::from(number) << 80).to_be_bytes()
+}
+
+pub(crate) fn awards(added: Added, list: &[(Signal, u32, u64)]) -> Outcome {
+    let list = list.iter().map(|&(signal, points, at)| Award {
+        signal,
+        points,
+        at: Timestamp(at),
+    });
+    Outcome::Awards(Box::new(Awards {
+        list: list.collect(),
+        added,
+    }))
 }
 
 pub(crate) fn until(at: u64) -> Outcome {

@@ -187,9 +187,9 @@ impl Trial {
                 charged.push(self.model.add(key, cost));
             }
             if let (Outcome::Total(total), Ask::Meter { key, .. } | Ask::Read { key }) =
-                (*outcome, ask)
+                (outcome, ask)
             {
-                self.check_total(*key, total)?;
+                self.check_total(*key, *total)?;
             }
         }
         prop_assert_eq!(receipt.is_some(), !charged.is_empty());
@@ -265,7 +265,8 @@ pub(crate) fn retry_at_is_the_first_moment(cases: u32, make: impl Fn() -> Counte
             run(counters.apply(Timestamp(now), &[op]))
                 .expect("available")
                 .0
-                .0[0]
+                .0
+                .swap_remove(0)
         };
         for (later, cost) in charges {
             now += later;

@@ -240,6 +240,7 @@ fn wire_kind(kind: Kind) -> snapshot::Kind {
         Kind::RateLimit => snapshot::Kind::RateLimit,
         Kind::LoginGuard => snapshot::Kind::LoginGuard,
         Kind::EgressPool => snapshot::Kind::EgressPool,
+        Kind::AbuseRule => snapshot::Kind::AbuseRule,
     }
 }
 

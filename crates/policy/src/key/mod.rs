@@ -46,12 +46,40 @@ pub enum Tally {
     PairLock = 22,
     /// Distinct days on which an account logged in from a network.
     GoodDays = 23,
+    /// Recipients of an account that the next hop does not know.
+    UnknownRecipients = 32,
+    /// Whom an account writes to.
+    Correspondents = 33,
+    /// Distinct countries of an account's logins.
+    Countries = 34,
+    /// Distinct source networks of an account's logins.
+    Sources = 35,
+    /// Distinct autonomous systems of an account's logins.
+    Asns = 36,
+    /// Messages of an account that content made spam.
+    SpamVerdicts = 37,
+    /// Distinct wrong passwords of an account, as a signal.
+    AuthFailures = 38,
+    /// Senders that are not the account's.
+    SenderMismatches = 39,
+    /// Attempts on decoys, of a source.
+    DecoyTouches = 40,
+    /// Points of an account.
+    Points = 41,
+    /// How often an account was watched.
+    WatchTerm = 42,
+    /// How often an account was limited.
+    LimitTerm = 43,
+    /// How often an account was quarantined.
+    QuarantineTerm = 44,
+    /// How often an account was suspended.
+    SuspendTerm = 45,
     /// Recipients of an account whose restriction limits them.
     RestrictedRecipients = 64,
 }
 
 impl Tally {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 28] = [
         Self::Messages,
         Self::Recipients,
         Self::Bytes,
@@ -66,6 +94,20 @@ impl Tally {
         Self::PairLock,
         Self::GoodDays,
         Self::RestrictedRecipients,
+        Self::UnknownRecipients,
+        Self::Correspondents,
+        Self::Countries,
+        Self::Sources,
+        Self::Asns,
+        Self::SpamVerdicts,
+        Self::AuthFailures,
+        Self::SenderMismatches,
+        Self::DecoyTouches,
+        Self::Points,
+        Self::WatchTerm,
+        Self::LimitTerm,
+        Self::QuarantineTerm,
+        Self::SuspendTerm,
     ];
 
     fn read(byte: u8) -> Option<Self> {
@@ -198,6 +240,7 @@ const fn kind_byte(kind: Kind) -> u8 {
         Kind::RateLimit => 4,
         Kind::LoginGuard => 5,
         Kind::EgressPool => 6,
+        Kind::AbuseRule => 7,
     }
 }
 

@@ -180,13 +180,14 @@ fn read_ip(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-pub(super) const KINDS: [(Kind, u8); 6] = [
+pub(super) const KINDS: [(Kind, u8); 7] = [
     (Kind::MailGateway, 1),
     (Kind::SubmissionPolicy, 2),
     (Kind::CountryRule, 3),
     (Kind::RateLimit, 4),
     (Kind::LoginGuard, 5),
     (Kind::EgressPool, 6),
+    (Kind::AbuseRule, 7),
 ];
 
 fn read_kind(byte: u8) -> Option<Kind> {

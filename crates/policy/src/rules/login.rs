@@ -79,6 +79,10 @@ impl Guard {
         })
     }
 
+    pub(crate) fn is_decoy(&self, account: &Account) -> bool {
+        self.decoys.contains(account.as_str())
+    }
+
     pub(crate) fn stages(&self) -> Stages {
         Stages::LOGIN
             .and(Stages::LOGIN_FAILED)
@@ -183,7 +187,7 @@ impl Guard {
         account: &Account,
         source: Option<Subject<'_>>,
     ) {
-        if self.decoys.contains(account.as_str()) {
+        if self.is_decoy(account) {
             plan.say(
                 rule,
                 "spec.decoys",

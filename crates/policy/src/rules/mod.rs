@@ -1,5 +1,6 @@
 //! What each kind of rule asks at each stage.
 
+pub(crate) mod abuse;
 pub(crate) mod classify;
 pub(crate) mod country;
 pub(crate) mod failure;

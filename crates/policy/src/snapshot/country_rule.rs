@@ -61,6 +61,14 @@ pub struct Exempt {
     pub accounts: Vec<String>,
 }
 
+impl Exempt {
+    /// Whether it names nobody.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Whether logins are refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words of the YAML")]

@@ -4,6 +4,7 @@
 //! No limiter, cache, clock or secret value inside; secrets are named. A rule of an unknown kind is refused
 //! by [`crate::Ruleset::load`]; an unknown field is a description and is ignored.
 
+mod abuse_rule;
 mod authentication;
 mod country_rule;
 mod gateway;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Country;
 use crate::expr::Expr;
 
+pub use abuse_rule::*;
 pub use authentication::*;
 pub use country_rule::*;
 pub use gateway::*;
@@ -88,6 +90,7 @@ pub enum Kind {
     RateLimit,
     LoginGuard,
     EgressPool,
+    AbuseRule,
 }
 
 impl fmt::Display for Kind {
@@ -188,4 +191,6 @@ pub enum RuleSpec {
     RateLimit(RateLimit),
     /// Password errors.
     LoginGuard(LoginGuard),
+    /// Signals that add up to a restriction.
+    AbuseRule(AbuseRule),
 }

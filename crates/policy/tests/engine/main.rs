@@ -1,6 +1,7 @@
 //! The engine over snapshots, events and real memory counters: what each rule says at each stage, and what holds of all of them.
 #![expect(clippy::unwrap_used, reason = "the builders of tests")]
 
+mod abuse;
 mod brake;
 mod country;
 mod load;

@@ -228,9 +228,12 @@ fn answers(ops: &[Op], seed: u64) -> Results {
                 total: *limit,
                 retry_at: (bits & 2 == 0).then_some(Timestamp(u64::MAX / 2)),
             },
-            Op::Meter { .. } | Op::Read { .. } | Op::Distinct { .. } | Op::Count { .. } => {
-                Outcome::Total(bits & 7)
-            }
+            Op::Meter { .. }
+            | Op::Read { .. }
+            | Op::Distinct { .. }
+            | Op::Count { .. }
+            | Op::Correspond { .. } => Outcome::Total(bits & 7),
+            Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
             Op::Locked { .. } => Outcome::Until((bits & 1 == 0).then_some(Timestamp(u64::MAX / 2))),
             Op::Lock { .. } => Outcome::Until(None),
             Op::Clear { .. } => Outcome::Done,

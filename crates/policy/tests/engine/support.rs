@@ -11,7 +11,9 @@ use sekisho_policy::address::{Account, Address};
 use sekisho_policy::decision::{Class, Decision, Finding, Said, Verdict};
 use sekisho_policy::event::*;
 use sekisho_policy::snapshot::*;
-use sekisho_policy::{DecisionId, Event, Millis, Ruleset, Timestamp, Unavailable};
+use sekisho_policy::{
+    DecisionId, Event, Millis, Op, Ruleset, Seen, Timestamp, Unavailable, Upshot,
+};
 
 /// 2026-01-01, so that days have a middle.
 pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000);
@@ -87,6 +89,7 @@ pub(crate) fn rule(name: &str, spec: RuleSpec) -> Rule {
         RuleSpec::CountryRule(_) => Kind::CountryRule,
         RuleSpec::RateLimit(_) => Kind::RateLimit,
         RuleSpec::LoginGuard(_) => Kind::LoginGuard,
+        RuleSpec::AbuseRule(_) => Kind::AbuseRule,
     };
     Rule {
         object: object(kind, name),
@@ -188,6 +191,20 @@ impl World {
         }
         now(self.counters.apply(event.at, &decision.records)).unwrap();
         decision
+    }
+
+    /// What happened, as the proxy follows it up.
+    pub(crate) fn see(&self, event: &Event, seen: &Seen<'_>) -> Upshot {
+        let apply = |ops: &[Op]| now(self.counters.apply(event.at, ops)).unwrap().0;
+        let watch = self.rules.watch(event, seen);
+        let results = apply(watch.ops());
+        let Some(claims) = watch.claims(&results) else {
+            return Upshot::default();
+        };
+        let results = apply(claims.ops());
+        let steps = claims.steps(&results);
+        let results = apply(steps.ops());
+        steps.upshot(&results)
     }
 
     pub(crate) fn judge_without_counters(&self, event: &Event) -> Decision {

@@ -1,0 +1,357 @@
+//! AbuseRule: signals of one account that add up to points, and points to restrictions.
+//!
+//! It refuses nothing by itself: it is asked after an event was judged, and after the next hop answered ([`crate::watch`]). What it
+//! counts is the account's own doing as far as that can be told: failed logins are anybody's.
+
+use crate::decision::{Decision, Reason, Said};
+use crate::event::{Event, Stage};
+use crate::field_path::FieldPath;
+use crate::key::{Scope, Subject, Subjects, Tally};
+use crate::matching::{Exemption, account_of, prefix, site};
+use crate::op::{Item, Key, Op};
+use crate::restriction::Level;
+use crate::rules::failure::Failure;
+use crate::rules::{Defect, Stages};
+use crate::signal::{Award, MAX_CORRESPONDENTS, MAX_DISTINCT, Signal, score};
+use crate::snapshot::{AbuseRule, LadderStep, ObjectRef, SignalMark};
+use crate::time::{Millis, Timestamp};
+use crate::watch::Seen;
+use crate::{Account, Class};
+
+/// An [`AbuseRule`] made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Abuse {
+    exempt: Exemption,
+    pub(crate) marks: Vec<Mark>,
+    points: Scope,
+    pub(crate) decay: Millis,
+    growth: u32,
+    max_for: Millis,
+    /// The lowest first.
+    pub(crate) ladder: Vec<Rung>,
+}
+
+/// From where on a signal is worth points.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) spec: SignalMark,
+    scope: Scope,
+    pub(crate) path: FieldPath,
+}
+
+/// A step of the ladder.
+#[derive(Clone, Debug)]
+pub(crate) struct Rung {
+    pub(crate) step: LadderStep,
+    /// Where it is kept how often the account stood here.
+    terms: Scope,
+    pub(crate) path: FieldPath,
+}
+
+/// How a signal is counted at one event.
+pub(crate) enum Counted {
+    /// The answer is the account's sum.
+    Weighed(Op),
+    /// Nobody's yet: an account that logs in from there later has it.
+    Noted(Op),
+}
+
+impl Abuse {
+    /// Makes the rule ready, or names the field that cannot be put in force.
+    pub(crate) fn new(object: &ObjectRef, spec: &AbuseRule) -> Result<Self, Defect> {
+        check(spec)?;
+        let mark = |&spec: &SignalMark| Mark {
+            spec,
+            scope: Scope::new(object, tally_of(spec.signal), spec.per),
+            path: format!("spec.signals[{}]", spec.signal).into(),
+        };
+        let rung = |step: &LadderStep| Rung {
+            step: step.clone(),
+            terms: Scope::new(object, terms_of(step.level), Millis(0)),
+            path: format!("spec.ladder[{}]", step.at).into(),
+        };
+        Ok(Self {
+            exempt: Exemption::new(&spec.exempt),
+            marks: spec.signals.iter().map(mark).collect(),
+            // No decay in the key: one that is changed forgives nobody.
+            points: Scope::new(object, Tally::Points, Millis(0)),
+            decay: spec.decay,
+            growth: spec.growth,
+            max_for: spec.max_for,
+            ladder: spec.ladder.iter().map(rung).collect(),
+        })
+    }
+
+    /// Where events are looked at once they are judged.
+    pub(crate) fn stages(&self) -> Stages {
+        let of = |mark: &Mark| match mark.spec.signal {
+            Signal::UnknownRecipients | Signal::FirstTimeRecipients => Stages::default(),
+            Signal::DistinctCountries | Signal::DistinctSources | Signal::DistinctAsns => {
+                Stages::LOGIN_SUCCEEDED
+            }
+            Signal::DecoyTouched => Stages::LOGIN.and(Stages::LOGIN_SUCCEEDED),
+            Signal::AuthFailures => Stages::LOGIN_FAILED,
+            Signal::SpamVerdicts => Stages::HEADERS.and(Stages::END),
+            Signal::SenderMismatch => Stages::MAIL.and(Stages::HEADERS),
+        };
+        self.marks.iter().map(of).fold(Stages::default(), Stages::and)
+    }
+
+    /// Whether its answer could depend on reverse names that nobody looked up yet.
+    pub(crate) fn asks_reverse_names(&self, event: &Event) -> bool {
+        matches!(event.stage, Stage::LoginSucceeded) && self.exempt.asks_reverse_names(event)
+    }
+
+    pub(crate) fn counts(&self, signal: Signal) -> bool {
+        self.marks.iter().any(|mark| mark.spec.signal == signal)
+    }
+
+    /// Whether nothing that the account does is counted.
+    pub(crate) fn spares(&self, account: &Account) -> bool {
+        self.exempt.names(account)
+    }
+
+    /// What the event adds to a signal, if it is one of it.
+    pub(crate) fn count(&self, mark: &Mark, event: &Event, seen: &Seen<'_>, facts: &Facts<'_>) -> Option<Counted> {
+        let window = mark.spec.per;
+        let account = account_of(event);
+        let key = |account: &Account| mark.scope.key(&of_account(account));
+        let meter = |cost| {
+            let key = key(account?);
+            Some(Counted::Weighed(Op::Meter { key, cost, window }))
+        };
+        let distinct = |item| {
+            let key = key(account?);
+            Some(Counted::Weighed(Op::Distinct { key, item, window }))
+        };
+        match (mark.spec.signal, seen) {
+            (Signal::UnknownRecipients, Seen::UnknownRecipients(count)) => meter(*count),
+            (Signal::FirstTimeRecipients, Seen::Sent(recipients)) => {
+                Some(Counted::Weighed(Op::Correspond {
+                    key: facts.correspondents.key(&of_account(account?)),
+                    items: recipients.to_vec(),
+                    window,
+                    learn: LEARN,
+                    keep: REMEMBER,
+                }))
+            }
+            (Signal::SpamVerdicts, Seen::Judged(decision)) if is_spam(event, decision) => meter(1),
+            (Signal::SenderMismatch, Seen::Judged(decision)) if is_mismatch(event, decision) => {
+                meter(1)
+            }
+            (Signal::AuthFailures, Seen::Judged(_)) => {
+                let Stage::LoginFailed { account, password } = &event.stage else {
+                    return None;
+                };
+                let source = Subject::Prefix(site(event.session.source.ip));
+                distinct(Failure::new(account.as_ref(), *password, source, event.at).password)
+            }
+            (Signal::DecoyTouched, Seen::Judged(_)) => self.count_decoy(mark, event, facts),
+            (signal, Seen::Judged(_)) if matches!(event.stage, Stage::LoginSucceeded) => {
+                if self.exempt.exempts(event).is_some() {
+                    return None;
+                }
+                distinct(whence(signal, event)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// A decoy is touched from somewhere; whoever then logs in from there with a good password is under suspicion.
+    fn count_decoy(&self, mark: &Mark, event: &Event, facts: &Facts<'_>) -> Option<Counted> {
+        let ip = event.session.source.own_ip()?;
+        let source = Subject::Prefix(prefix(ip, 32, 64));
+        let key = mark.scope.key(&Subjects::of(&[source]));
+        let window = mark.spec.per;
+        match &event.stage {
+            Stage::Login {
+                account: Some(claimed),
+            } if (facts.is_decoy)(claimed) => Some(Counted::Noted(Op::Meter {
+                key,
+                cost: 1,
+                window,
+            })),
+            Stage::LoginSucceeded if self.exempt.exempts(event).is_none() => {
+                Some(Counted::Weighed(Op::Read { key, window }))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn award(&self, mark: &Mark, account: &Account) -> Op {
+        Op::Award {
+            key: self.points_of(account),
+            signal: mark.spec.signal,
+            points: mark.spec.points,
+            hold: mark.spec.per,
+            keep: self.decay,
+        }
+    }
+
+    pub(crate) fn points_of(&self, account: &Account) -> Key {
+        self.points.key(&of_account(account))
+    }
+
+    /// Lengthens with each repetition, for all proxies alike.
+    pub(crate) fn term(&self, rung: &Rung, account: &Account) -> Option<Op> {
+        Some(Op::Lock {
+            key: rung.terms.key(&of_account(account)),
+            base: rung.step.term?,
+            growth: self.growth,
+            max: self.max_for,
+        })
+    }
+
+    /// The highest step that an account stands on now and did not before: points only fall between two awards, so that a step that
+    /// was left on the way is one that is reached anew.
+    pub(crate) fn reached(&self, before: &[Award], after: &[Award], now: Timestamp) -> Option<&Rung> {
+        let is_new = |rung: &&Rung| {
+            self.stands(rung, after, now) && !self.stands(rung, before, now)
+        };
+        self.ladder.iter().rev().find(is_new)
+    }
+
+    fn stands(&self, rung: &Rung, awards: &[Award], now: Timestamp) -> bool {
+        let lives = |signal: &Signal| {
+            let mut of = awards.iter().filter(|award| award.signal == *signal);
+            of.any(|award| award.left(self.decay, now) > 0)
+        };
+        score(awards, self.decay, now) >= rung.step.at && rung.step.requires.iter().all(lives)
+    }
+
+    /// What forgets all that speaks against an account.
+    pub(crate) fn pardon(&self, account: &Account, correspondents: &Scope) -> Vec<Op> {
+        let subjects = of_account(account);
+        let of_mark = |mark: &Mark| match mark.spec.signal {
+            Signal::FirstTimeRecipients => correspondents.key(&subjects),
+            _ => mark.scope.key(&subjects),
+        };
+        let keys = self.marks.iter().map(of_mark);
+        let keys = keys.chain(std::iter::once(self.points_of(account)));
+        keys.map(|key| Op::Clear { key }).collect()
+    }
+}
+
+/// For how long an account is only observed, from its first message on.
+pub(crate) const LEARN: Millis = Millis(14 * Millis::DAY.0);
+/// For how long a correspondent is remembered, from the last message on.
+pub(crate) const REMEMBER: Millis = Millis(180 * Millis::DAY.0);
+
+/// What a rule has to know of the others.
+pub(crate) struct Facts<'a> {
+    pub(crate) correspondents: &'a Scope,
+    pub(crate) is_decoy: &'a dyn Fn(&Account) -> bool,
+}
+
+fn of_account(account: &Account) -> Subjects {
+    Subjects::of(&[Subject::Account(account.as_str())])
+}
+
+/// Where a login comes from, as a member of a set. What is not known is nowhere.
+fn whence(signal: Signal, event: &Event) -> Option<Item> {
+    let source = &event.session.source;
+    let ip = source.own_ip()?;
+    let mut item = Item::default();
+    let mut put = |octets: &[u8]| item[..octets.len()].copy_from_slice(octets);
+    match signal {
+        Signal::DistinctCountries => put(source.country?.as_str().as_bytes()),
+        Signal::DistinctAsns => put(&source.asn?.to_be_bytes()),
+        Signal::DistinctSources => match site(ip).network() {
+            std::net::IpAddr::V4(net) => put(&net.octets()[..3]),
+            std::net::IpAddr::V6(net) => put(&net.octets()[..8]),
+        },
+        _ => return None,
+    }
+    Some(item)
+}
+
+/// Whether this event is the one at which content made the message spam. One message is one verdict.
+fn is_spam(event: &Event, decision: &Decision) -> bool {
+    let at = matches!(event.stage, Stage::Headers(_) | Stage::End(_));
+    let before = event.transaction.as_ref().map(|transaction| transaction.class);
+    at && decision.findings.iter().any(|finding| match finding.said {
+        Said::Worsen(Class::Spam, Reason::ContentMatched) => before < Some(Class::Spam),
+        Said::Reject(Reason::ContentRefused) => true,
+        _ => false,
+    })
+}
+
+fn is_mismatch(event: &Event, decision: &Decision) -> bool {
+    let at = matches!(event.stage, Stage::Mail | Stage::Headers(_));
+    let mismatch = |said| {
+        matches!(
+            said,
+            Said::Reject(Reason::SenderMismatch | Reason::HeaderFromMismatch)
+        )
+    };
+    at && decision.findings.iter().any(|finding| mismatch(finding.said))
+}
+
+const fn tally_of(signal: Signal) -> Tally {
+    match signal {
+        Signal::UnknownRecipients => Tally::UnknownRecipients,
+        Signal::FirstTimeRecipients => Tally::Correspondents,
+        Signal::DistinctCountries => Tally::Countries,
+        Signal::DistinctSources => Tally::Sources,
+        Signal::DistinctAsns => Tally::Asns,
+        Signal::SpamVerdicts => Tally::SpamVerdicts,
+        Signal::AuthFailures => Tally::AuthFailures,
+        Signal::SenderMismatch => Tally::SenderMismatches,
+        Signal::DecoyTouched => Tally::DecoyTouches,
+    }
+}
+
+const fn terms_of(level: Level) -> Tally {
+    match level {
+        Level::Watch => Tally::WatchTerm,
+        Level::Limit => Tally::LimitTerm,
+        Level::Quarantine => Tally::QuarantineTerm,
+        Level::Suspend => Tally::SuspendTerm,
+    }
+}
+
+fn check(spec: &AbuseRule) -> Result<(), Defect> {
+    let bad = |part: String, why: &str| Err(Defect::new(part, why));
+    if spec.signals.is_empty() || spec.ladder.is_empty() {
+        return bad("spec".into(), "needs a signal and a step of the ladder");
+    }
+    if spec.decay.0 == 0 || spec.growth == 0 || spec.max_for.0 == 0 {
+        return bad("spec".into(), "decay, growth and maxFor cannot be 0");
+    }
+    for (at, mark) in spec.signals.iter().enumerate() {
+        let part = || format!("spec.signals[{}]", mark.signal);
+        if mark.count == 0 || mark.per.0 == 0 || mark.points == 0 {
+            return bad(part(), "count, per and points cannot be 0");
+        }
+        if mark.per > spec.decay {
+            return bad(part(), "a window longer than decay forgets that points were awarded");
+        }
+        if spec.signals[..at].iter().any(|other| other.signal == mark.signal) {
+            return bad(part(), "is there twice");
+        }
+        if most_counted(mark.signal).is_some_and(|most| mark.count > most) {
+            return bad(part(), "so many are never told apart");
+        }
+    }
+    let rising = |pair: &[LadderStep]| pair[0].at < pair[1].at && pair[0].level < pair[1].level;
+    if spec.ladder[0].at == 0 || !spec.ladder.windows(2).all(rising) {
+        let why = "each step needs more points than the one before it, and restricts more";
+        return bad("spec.ladder".into(), why);
+    }
+    Ok(())
+}
+
+/// The most that counters tell apart of a signal, where they do not just add up.
+const fn most_counted(signal: Signal) -> Option<u64> {
+    match signal {
+        Signal::FirstTimeRecipients => Some(MAX_CORRESPONDENTS as u64),
+        Signal::DistinctCountries
+        | Signal::DistinctSources
+        | Signal::DistinctAsns
+        | Signal::AuthFailures => Some(MAX_DISTINCT),
+        Signal::UnknownRecipients
+        | Signal::SpamVerdicts
+        | Signal::SenderMismatch
+        | Signal::DecoyTouched => None,
+    }
+}
