@@ -132,7 +132,8 @@ pub struct SignalMark {
     /// What is counted of an account. UnknownRecipients: recipients that the next hop does not know (550 5.1.x to RCPT), and
     /// bounces that are reported. FirstTimeRecipients: recipients that it never wrote to, after its first 14 days.
     /// DistinctCountries, DistinctSources, DistinctAsns: where it logs in from (a source is a /24 or /64). SpamVerdicts:
-    /// messages that content makes spam. AuthFailures: different wrong passwords, which anybody can try. SenderMismatch:
+    /// messages that content makes spam. AuthFailures: different wrong passwords
+    /// before it logs in, which anybody can try. SenderMismatch:
     /// envelope or header senders that are not its own, where a policy checks them. DecoyTouched: attempts on decoys of the
     /// LoginGuard from an address that it then logs in from.
     pub signal: SignalName,

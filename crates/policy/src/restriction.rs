@@ -84,6 +84,12 @@ impl Restriction {
         self
     }
 
+    /// Whether it holds when the other begins, and is as bad or worse.
+    #[must_use]
+    pub fn outlasts(&self, other: &Self) -> bool {
+        self.holds_at(other.since) && self.weight() >= other.weight()
+    }
+
     /// Worse than another is what is of a higher level, or of the same and lasts longer.
     fn weight(&self) -> (Level, Timestamp) {
         (self.level, self.until.unwrap_or(Timestamp(u64::MAX)))

@@ -56,7 +56,8 @@ fn sign(said: Said) -> Option<Detection> {
         | Reason::WrongPassword
         | Reason::DependencyFailed
         | Reason::ContentMatched
-        | Reason::SourceClass => return None,
+        | Reason::SourceClass
+        | Reason::AbuseSignal => return None,
         Reason::Restricted => Detection::RestrictedAccount,
     })
 }

@@ -17,6 +17,7 @@ use crate::detect;
 use crate::dns::Dns;
 use crate::gateway::Tallies;
 use crate::live::Live;
+use crate::restrictions::Restrictions;
 
 /// What judges events, and outlives every snapshot.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Engine {
     pub(crate) tallies: Tallies,
     pub(crate) dns: Dns,
     pub(crate) brakes: Brakes,
+    pub(crate) restrictions: Restrictions,
 }
 
 /// One event judged.
@@ -54,9 +56,10 @@ impl Engine {
     /// Judges `event` by the rules of `live`.
     pub(crate) async fn judge(&self, live: &Live, event: Event) -> Judged {
         let event = self.gather(live, event).await;
-        let (ops, answers, decision, receipt) = self.ask(live, &event).await;
+        let (ops, answers, mut decision, receipt) = self.ask(live, &event).await;
         let receipt = self.settle(&event, &decision, receipt).await;
         self.note(live, event.at, &decision.records).await;
+        self.follow_up(live, &event, &mut decision).await;
         live.count(&event, &decision);
         detect::from_findings(&live.metrics, &event, &decision);
         self.brakes.observe(&live.rules, &event, &decision);
@@ -158,7 +161,7 @@ impl Engine {
     }
 }
 
-async fn apply(
+pub(crate) async fn apply(
     counters: &Counters,
     live: &Live,
     at: Timestamp,

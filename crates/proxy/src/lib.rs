@@ -3,6 +3,7 @@
 //! The way of a message: `listener` takes the connection, `session` speaks with the client (one file for each verb), `engine` has
 //! each event judged, `upstream` speaks with the next hop, and `ledger` takes the record away.
 
+mod abuse;
 mod auth;
 mod brakes;
 mod classify;

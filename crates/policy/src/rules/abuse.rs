@@ -90,7 +90,7 @@ impl Abuse {
                 Stages::LOGIN_SUCCEEDED
             }
             Signal::DecoyTouched => Stages::LOGIN.and(Stages::LOGIN_SUCCEEDED),
-            Signal::AuthFailures => Stages::LOGIN_FAILED,
+            Signal::AuthFailures => Stages::LOGIN_FAILED.and(Stages::LOGIN_SUCCEEDED),
             Signal::SpamVerdicts => Stages::HEADERS.and(Stages::END),
             Signal::SenderMismatch => Stages::MAIL.and(Stages::HEADERS),
         };
@@ -139,13 +139,7 @@ impl Abuse {
             (Signal::SenderMismatch, Seen::Judged(decision)) if is_mismatch(event, decision) => {
                 meter(1)
             }
-            (Signal::AuthFailures, Seen::Judged(_)) => {
-                let Stage::LoginFailed { account, password } = &event.stage else {
-                    return None;
-                };
-                let source = Subject::Prefix(site(event.session.source.ip));
-                distinct(Failure::new(account.as_ref(), *password, source, event.at).password)
-            }
+            (Signal::AuthFailures, Seen::Judged(_)) => count_failure(event, key(account?), window),
             (Signal::DecoyTouched, Seen::Judged(_)) => self.count_decoy(mark, event, facts),
             (signal, Seen::Judged(_)) if matches!(event.stage, Stage::LoginSucceeded) => {
                 if self.exempt.exempts(event).is_some() {
@@ -245,6 +239,21 @@ pub(crate) struct Facts<'a> {
 
 fn of_account(account: &Account) -> Subjects {
     Subjects::of(&[Subject::Account(account.as_str())])
+}
+
+/// Whoever guesses says nothing of the account; that one of the guesses may have been right does. So points are awarded at a login
+/// that succeeds, and nobody is restricted who cannot log in.
+fn count_failure(event: &Event, key: Key, window: Millis) -> Option<Counted> {
+    match &event.stage {
+        Stage::LoginFailed { account, password } => {
+            let source = Subject::Prefix(site(event.session.source.ip));
+            let failure = Failure::new(account.as_ref(), *password, source, event.at);
+            let item = failure.password;
+            Some(Counted::Noted(Op::Distinct { key, item, window }))
+        }
+        Stage::LoginSucceeded => Some(Counted::Weighed(Op::Count { key, window })),
+        _ => None,
+    }
 }
 
 /// Where a login comes from, as a member of a set. What is not known is nowhere.

@@ -286,12 +286,15 @@ fn an_exempt_account_is_not_counted() {
 #[test]
 fn one_stale_password_is_one_failure() {
     let world = watched(Signal::AuthFailures, 3);
+    let login = at(Stage::LoginSucceeded).0;
     for _ in 0..20 {
         assert_eq!(judged(&world, &failed("a@example.jp", Some(1)).0), []);
     }
     judged(&world, &failed("a@example.jp", Some(2)).0);
+    assert_eq!(judged(&world, &login), []);
     let third = judged(&world, &failed("a@example.jp", Some(3)).0);
-    assert_eq!(third, [Level::Watch]);
+    assert_eq!(third, [], "guesses restrict nobody who does not log in");
+    assert_eq!(judged(&world, &login), [Level::Watch]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sekisho_policy::event::{ConfigState, SourceTrust};
-use sekisho_policy::{Envelope, ObjectRef, Ruleset};
+use sekisho_policy::watch::Score;
+use sekisho_policy::{Account, Envelope, ObjectRef, Ruleset, Unavailable};
 use sekisho_runtime::country::CountryLookup;
 use sekisho_runtime::metrics::{GatewayMetrics, PoolMembers};
 use sekisho_runtime::tls::{Roots, Verification, client_config};
@@ -125,6 +126,10 @@ impl Gateway {
         let watching = watch_accounts(shared.clone(), components.accounts.clone());
         shared.shutdown.spawn(watching);
         shared.shutdown.spawn(hops::watch(shared.clone()));
+        let released = shared.restrictions.released();
+        shared
+            .shutdown
+            .spawn(crate::abuse::pardon_released(shared.clone(), released));
         let tending = tend_services(shared.clone(), components.services.clone());
         shared.shutdown.spawn(tending);
         let state = Mutex::new(State {
@@ -255,6 +260,16 @@ impl Gateway {
         self.shared.engine.brakes.reset(rule)
     }
 
+    /// What speaks against an account: its points under each AbuseRule, and what they were awarded for.
+    ///
+    /// # Errors
+    /// Counters that do not answer.
+    pub async fn scores(&self, account: &Account) -> Result<Vec<Score>, Unavailable> {
+        let live = self.shared.live();
+        let now = self.shared.now();
+        self.shared.engine.scores(&live, account, now).await
+    }
+
     /// What runs.
     pub async fn status(&self) -> Status {
         let state = self.state.lock().await;
@@ -305,6 +320,7 @@ fn share(
             tallies: Tallies::new(services.counters),
             dns: services.dns,
             brakes: Brakes::new(metrics.clone()),
+            restrictions: services.restrictions.clone(),
         },
         restrictions: services.restrictions,
         clock: services.clock,

@@ -12,7 +12,7 @@ use sekisho_policy::states::{Imposition, Onto, Part, States};
 use sekisho_policy::{Account, Level, Restriction, Standing, Timestamp};
 use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{RestrictionLevel, RestrictionResult};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use kept::Kept;
 use table::{Census, Imposed, Table};
@@ -30,6 +30,8 @@ struct Inner {
     queued: Notify,
     /// Counts changes, for whoever keeps them on disk.
     changes: watch::Sender<u64>,
+    /// Accounts of which somebody took a restriction.
+    released: broadcast::Sender<Account>,
     metrics: Metrics,
 }
 
@@ -42,6 +44,7 @@ impl Restrictions {
             table: RwLock::default(),
             queued: Notify::new(),
             changes: watch::Sender::new(0),
+            released: broadcast::Sender::new(RELEASED),
             metrics,
         }))
     }
@@ -173,6 +176,12 @@ impl Restrictions {
         self.0.changes.subscribe()
     }
 
+    /// Tells of each account that was released before its restriction was over.
+    #[must_use]
+    pub fn released(&self) -> broadcast::Receiver<Account> {
+        self.0.released.subscribe()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,9 +191,14 @@ impl Restrictions {
         let before = table.census();
         let done = doing(&mut table);
         let after = table.census();
+        let released = table.take_released();
         self.0.accounts.store(after.accounts, Ordering::Relaxed);
         drop(table);
         self.note(before, after);
+        for account in released {
+            // Nobody listens where no gateway counts points.
+            let _ = self.0.released.send(account);
+        }
         done
     }
 
@@ -219,6 +233,9 @@ impl Drop for Inner {
             .restrictions_waiting(difference(census.waiting, 0));
     }
 }
+
+/// Releases that may wait for whoever listens.
+const RELEASED: usize = 4096;
 
 const LEVELS: [RestrictionLevel; 4] = [
     RestrictionLevel::Watch,

@@ -29,6 +29,8 @@ pub(super) struct Table {
     coming: Option<Coming>,
     /// Those that the store has not heard of, the oldest first.
     queue: VecDeque<(Account, Origin)>,
+    /// Accounts of which the store took a restriction.
+    released: Vec<Account>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +94,8 @@ impl Table {
         let was_waiting = match before {
             Some(before) if before.restriction.since > restriction.since => return Imposed::Known,
             Some(before) if before.restriction == restriction => return Imposed::Known,
+            // An account that stands on a high step is not let down to a lower one by reaching that anew.
+            Some(before) if before.restriction.outlasts(&restriction) => return Imposed::Known,
             Some(before) => before.told == Told::Waiting,
             None if self.len() >= MOST => {
                 self.sweep(restriction.since);
@@ -210,8 +214,23 @@ impl Table {
                 self.put(&change.account, Entry { restriction, told });
             }
             Some(_) => {}
-            None => self.remove(&change.account, &change.origin),
+            None => {
+                self.release(&change.account);
+                self.remove(&change.account, &change.origin);
+            }
         }
+    }
+
+    /// Whoever is told nothing new of an account that nobody restricted is told nothing.
+    fn release(&mut self, account: &Account) {
+        if self.accounts.contains_key(account) && self.released.last() != Some(account) {
+            self.released.push(account.clone());
+        }
+    }
+
+    /// Accounts that were released since this was asked last.
+    pub(super) fn take_released(&mut self) -> Vec<Account> {
+        std::mem::take(&mut self.released)
     }
 
     fn has_room(&self, account: &Account, origin: &Origin) -> bool {

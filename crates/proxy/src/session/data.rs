@@ -79,7 +79,7 @@ impl<S: Transport> Session<S> {
             mut hop,
             metrics,
         } = sent;
-        let Some(transaction) = self.transaction.take() else {
+        let Some(mut transaction) = self.transaction.take() else {
             return Ok(Flow::Close);
         };
         let id = transaction.draft.id();
@@ -87,6 +87,7 @@ impl<S: Transport> Session<S> {
             upstream::End::Accepted(reply) => {
                 metrics.message(class_label(transaction.class), octets);
                 hop.reply = reply.to_string();
+                self.note_sent(&mut transaction).await;
                 self.conclude(*transaction, End::Delivered(hop)).await;
                 self.tally.message_sent();
                 let enhanced = reply.enhanced().unwrap_or((2, 0, 0).into());

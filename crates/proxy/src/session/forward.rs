@@ -24,6 +24,8 @@ pub(super) struct Setback {
     refused_by: Option<Box<RecordHop>>,
     /// What the operator must see, where nobody said no.
     why: String,
+    /// How many recipients the next hop does not know.
+    pub(super) unknown: u32,
 }
 
 impl Setback {
@@ -32,6 +34,7 @@ impl Setback {
             reply,
             refused_by: None,
             why: why.into(),
+            unknown: 0,
         }
     }
 
@@ -40,6 +43,7 @@ impl Setback {
             reply,
             refused_by: Some(Box::new(hop)),
             why: String::new(),
+            unknown: 0,
         }
     }
 
@@ -66,6 +70,7 @@ impl From<Failure> for Setback {
             reply: failure.reply(),
             refused_by,
             why: failure.to_string(),
+            unknown: 0,
         }
     }
 }
@@ -147,7 +152,10 @@ impl Transaction {
             Ok(replies) => {
                 let answer = |reply: Reply| match reply.is_completion() {
                     true => Ok(()),
-                    false => Err(Setback::refused(next.hop().clone(), reply)),
+                    false => Err(Setback {
+                        unknown: count_unknown(&[&reply]),
+                        ..Setback::refused(next.hop().clone(), reply)
+                    }),
                 };
                 let answers = replies.into_iter().map(answer).collect();
                 self.hop = Hop::Open {
@@ -214,7 +222,10 @@ impl Transaction {
             Some(reply) => {
                 let hop = next.hop().clone();
                 next.reset();
-                Err(Setback::refused(hop, reply))
+                Err(Setback {
+                    unknown: count_unknown(&replies.iter().collect::<Vec<_>>()),
+                    ..Setback::refused(hop, reply)
+                })
             }
         }
     }
@@ -262,6 +273,19 @@ fn pool_name(route: Route<'_>) -> Option<std::sync::Arc<str>> {
         Route::Pool { name, .. } => Some(name.clone()),
         Route::Upstream | Route::Reject => None,
     }
+}
+
+/// How many of the replies to RCPT say that there is no such recipient: 550 or its kind with X.1.Y (RFC 3463 3.2), but for what speaks
+/// of the sender's address (X.1.7, X.1.8). Without an enhanced code nobody can tell a missing mailbox from a policy.
+fn count_unknown(replies: &[&Reply]) -> u32 {
+    let is_unknown = |reply: &&&Reply| {
+        let code = reply.enhanced();
+        matches!(reply.code(), 550 | 551 | 553)
+            && code.is_some_and(|code| {
+                (code.class, code.subject) == (5, 1) && !matches!(code.detail, 7 | 8)
+            })
+    };
+    u32::try_from(replies.iter().filter(is_unknown).count()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn lost() -> Setback {

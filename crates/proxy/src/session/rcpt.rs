@@ -123,7 +123,7 @@ impl<S: Transport> Session<S> {
     ) -> Flow {
         let Candidate {
             command,
-            judged,
+            mut judged,
             refused,
         } = candidate;
         let setback = match (refused, answer) {
@@ -139,6 +139,14 @@ impl<S: Transport> Session<S> {
             (None, Some(Ok(()))) => Setback::failed(NO_MEMORY, no_memory()),
             (None, answer) => answer.and_then(Result::err).unwrap_or_else(forward::lost),
         };
+        if setback.unknown > 0 {
+            let live = self.live();
+            let engine = &self.shared.engine;
+            let event = &judged.step.event;
+            let seen = engine.see_unknown(&live, event, setback.unknown.into());
+            let findings = seen.await;
+            judged.step.decision.findings.extend(findings);
+        }
         let reply = setback.reply.clone().tagged(judged.id());
         let end = setback.end(&reply);
         self.refuse_recipient(judged, reply, end).await

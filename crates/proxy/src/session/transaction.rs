@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sekisho_counters::Receipt;
 use sekisho_policy::decision::Reason;
-use sekisho_policy::event::{Stage, TransactionFacts};
+use sekisho_policy::event::{Event, Stage, TransactionFacts};
 use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
-use sekisho_policy::{Account, Address, Class, DecisionId, Timestamp};
+use sekisho_policy::{Account, Address, Class, DecisionId, Finding, Item, Seen, Signal, Timestamp};
 use sekisho_runtime::metrics::Outcome;
 use sekisho_smtp::command::{MailCommand, RcptCommand};
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::forward::Setback;
 use super::stream::Transport;
+use crate::auth::FleetKey;
 use crate::live::Live;
 use crate::memory::Claim;
 use crate::shared::Shared;
@@ -125,6 +126,17 @@ impl Transaction {
         }
     }
 
+    /// Those to whom the message goes, as memories of correspondents know them.
+    fn correspondents(&self, key: &FleetKey) -> Vec<Item> {
+        let mailboxes = self.recipients.iter().filter_map(|to| to.path.mailbox());
+        mailboxes
+            .map(|mailbox| {
+                let address = Address::new(&mailbox.unquoted_local(), &mailbox.ascii_domain());
+                key.pseudonym(&address.to_string())
+            })
+            .collect()
+    }
+
     /// Gives the connection to the next hop back while the client takes its time.
     pub(super) fn rest(&mut self) {
         self.hop_until = None;
@@ -204,6 +216,15 @@ impl Draft {
         self.steps.push(step);
     }
 
+    /// Adds to what the last step found.
+    pub(super) fn note(&mut self, findings: Vec<Finding>) {
+        if let Some(last) = self.steps.last_mut() {
+            let before = last.octets();
+            last.decision.findings.extend(findings);
+            self.octets += last.octets() - before;
+        }
+    }
+
     /// Whether the last word is that the content of the message is refused.
     fn is_refused_for_content(&self) -> bool {
         let Some(Step {
@@ -271,6 +292,22 @@ impl<S: Transport> Session<S> {
     pub(super) async fn conclude(&mut self, transaction: Transaction, end: End) {
         let due = Due::of(&transaction, &end);
         self.finish_off(transaction, end, due).await;
+    }
+
+    /// Notes to whom the next hop took a message.
+    pub(super) async fn note_sent(&mut self, transaction: &mut Transaction) {
+        let live = transaction.live.clone();
+        if !live.rules.counts(Signal::FirstTimeRecipients) || self.account.is_none() {
+            return;
+        }
+        let recipients = transaction.correspondents(&self.shared.key);
+        let event = Event {
+            transaction: Some(transaction.facts()),
+            ..self.event(Stage::Mail)
+        };
+        let seen = Seen::Sent(&recipients);
+        let findings = Box::pin(self.shared.engine.see(&live, &event, &seen)).await;
+        transaction.draft.note(findings);
     }
 
     /// Ends a transaction whose message the next hop refused after its final dot.

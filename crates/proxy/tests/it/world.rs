@@ -166,6 +166,7 @@ fn defaults(kind: &str) -> Value {
             "lockGrowth": 2, "maxLock": 86_400_000,
             "knownGood": { "afterDays": 3, "keep": 2_592_000_000_u64 }
         }),
+        "AbuseRule" => json!({ "decay": 86_400_000, "growth": 2, "maxFor": 2_592_000_000_u64 }),
         _ => json!({}),
     }
 }

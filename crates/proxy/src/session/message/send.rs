@@ -103,7 +103,23 @@ impl<S: Transport> Session<S> {
             () = self.wire.gone() => return Err(Stop::Gone(Gone::Closed)),
             () = self.shared.shutdown.aborting() => Err(cut_short()),
         };
-        secured.map_err(|setback| self.stop(setback))
+        match secured {
+            Ok(next) => Ok(next),
+            Err(setback) => {
+                self.note_unknown(live, setback.unknown).await;
+                Err(self.stop(setback))
+            }
+        }
+    }
+
+    /// Recipients that turned out to be unknown only now.
+    async fn note_unknown(&mut self, live: &Live, count: u32) {
+        let event = self.event(Stage::Mail);
+        let seen = self.shared.engine.see_unknown(live, &event, count.into());
+        let findings = seen.await;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.draft.note(findings);
+        }
     }
 
     /// A client may say SMTPUTF8 of a message that has no need of it. One that has does not go where nobody could read it.
