@@ -52,9 +52,9 @@ seccompProfile: { type: RuntimeDefault }
 {{- end -}}
 
 {{- define "sekisho.kinds" -}}
-[abuserules, countryrules, egresspools, loginguards, mailgateways, ratelimits, submissionpolicies]
+[abuserules, countryrules, egresspools, loginguards, mailgateways, notificationchannels, ratelimits, submissionpolicies]
 {{- end -}}
 
 {{- define "sekisho.kindsStatus" -}}
-[abuserules/status, countryrules/status, egresspools/status, loginguards/status, mailgateways/status, ratelimits/status, submissionpolicies/status]
+[abuserules/status, countryrules/status, egresspools/status, loginguards/status, mailgateways/status, notificationchannels/status, ratelimits/status, submissionpolicies/status]
 {{- end -}}

@@ -2,7 +2,8 @@
 //! what it sees.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
@@ -34,6 +35,7 @@ enum AnyObject {
     LoginGuard(Object<LoginGuardSpec>),
     EgressPool(Object<EgressPoolSpec>),
     AbuseRule(Object<AbuseRuleSpec>),
+    NotificationChannel(Object<NotificationChannelSpec>),
 }
 
 impl Taken {
@@ -52,6 +54,7 @@ impl Taken {
             AnyObject::LoginGuard(object) => objects.insert(key, object),
             AnyObject::EgressPool(object) => objects.insert(key, object),
             AnyObject::AbuseRule(object) => objects.insert(key, object),
+            AnyObject::NotificationChannel(object) => objects.insert(key, object),
         }
         diagnostics
     }
@@ -82,6 +85,7 @@ pub fn read(kind: Kind, object: &Value) -> Result<Taken, Box<Diagnostic>> {
         Kind::LoginGuard => read.typed(AnyObject::LoginGuard),
         Kind::EgressPool => read.typed(AnyObject::EgressPool),
         Kind::AbuseRule => read.typed(AnyObject::AbuseRule),
+        Kind::NotificationChannel => read.typed(AnyObject::NotificationChannel),
     };
     Ok(Taken {
         key,

@@ -70,6 +70,8 @@ pub enum Code {
     TargetNotFound,
     /// A route that names no pool.
     PoolNotFound,
+    /// A step that names no channel.
+    ChannelNotFound,
     /// A pool without members.
     EmptyPool,
     /// A Secret that is not there.
@@ -130,6 +132,7 @@ impl Code {
             Self::InvalidPattern => "InvalidPattern",
             Self::TargetNotFound => "TargetNotFound",
             Self::PoolNotFound => "PoolNotFound",
+            Self::ChannelNotFound => "ChannelNotFound",
             Self::EmptyPool => "EmptyPool",
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretIncomplete => "SecretIncomplete",

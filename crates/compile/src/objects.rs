@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::Serialize;
@@ -189,6 +190,8 @@ pub struct Objects {
     pub login_guards: Table<LoginGuardSpec>,
     /// The abuse rules.
     pub abuse_rules: Table<AbuseRuleSpec>,
+    /// The channels.
+    pub notification_channels: Table<NotificationChannelSpec>,
     /// The pools.
     pub egress_pools: Table<EgressPoolSpec>,
     /// The Secrets that exist. Their values never come here.
@@ -238,6 +241,7 @@ spec! {
     LoginGuardSpec, LoginGuard, login_guards;
     EgressPoolSpec, EgressPool, egress_pools;
     AbuseRuleSpec, AbuseRule, abuse_rules;
+    NotificationChannelSpec, NotificationChannel, notification_channels;
 }
 
 impl Objects {
@@ -256,6 +260,7 @@ impl Objects {
             Kind::LoginGuard => self.login_guards.remove(key).is_some(),
             Kind::EgressPool => self.egress_pools.remove(key).is_some(),
             Kind::AbuseRule => self.abuse_rules.remove(key).is_some(),
+            Kind::NotificationChannel => self.notification_channels.remove(key).is_some(),
         }
     }
 
@@ -268,6 +273,7 @@ impl Objects {
             && self.login_guards.is_empty()
             && self.egress_pools.is_empty()
             && self.abuse_rules.is_empty()
+            && self.notification_channels.is_empty()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AppliesTo, CountryRuleSpec, Limit, LimitUnit, OnExceed, RateLimitSpec, RouteAction, RouteTo,
+    AbuseRuleSpec, AppliesTo, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed, RateLimitSpec, RouteAction, RouteTo,
     SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{Objects, Spec};
+use crate::objects::{Objects, Platform, Spec};
 use crate::view::{View, valid};
 
 /// Everything in valid objects that this version does not do.
@@ -14,6 +14,9 @@ pub(crate) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     valid::<SubmissionPolicySpec>(objects).for_each(|view| policy(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| country_rule(view, out));
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
+    if objects.platform == Platform::Cluster {
+        valid::<AbuseRuleSpec>(objects).for_each(|view| untold(view, out));
+    }
 }
 
 fn refuse<S: Spec>(
@@ -95,6 +98,22 @@ fn rate_limit(view: View<'_, RateLimitSpec>, out: &mut Vec<Diagnostic>) {
             out,
         );
     }
+}
+
+/// In a cluster nobody tells channels yet. The rule restricts all the same.
+fn untold(view: View<'_, AbuseRuleSpec>, out: &mut Vec<Diagnostic>) {
+    for (at, _) in named(view.spec) {
+        let message = "notifications are not sent from a cluster in this version";
+        let field = format!("ladder[{at}].notify");
+        let diagnostic = view.warning(Code::NotAvailable, &field, message);
+        out.push(diagnostic.mend("follow /v1/accounts of the API, or the metric sekisho_restrictions"));
+    }
+}
+
+/// The steps that name a channel.
+fn named(spec: &AbuseRuleSpec) -> impl Iterator<Item = (usize, &LadderStep)> {
+    let steps = spec.ladder.iter().enumerate();
+    steps.filter(|(_, step)| !step.notify.is_empty())
 }
 
 fn units<S: Spec>(view: View<'_, S>, list: &str, limits: &[Limit], out: &mut Vec<Diagnostic>) {

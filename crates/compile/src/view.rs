@@ -73,5 +73,6 @@ pub(crate) fn wire_kind(kind: sekisho_crd::Kind) -> Kind {
         sekisho_crd::Kind::LoginGuard => Kind::LoginGuard,
         sekisho_crd::Kind::EgressPool => Kind::EgressPool,
         sekisho_crd::Kind::AbuseRule => Kind::AbuseRule,
+        sekisho_crd::Kind::NotificationChannel => Kind::NotificationChannel,
     }
 }

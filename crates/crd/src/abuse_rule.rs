@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, Enforcement, Exempt, Match, Status, TargetRef};
+use crate::{Duration, Enforcement, Exempt, Match, Name, Status, TargetRef};
 
 /// Signals that add up to a restriction.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -207,6 +207,22 @@ pub struct LadderStep {
 
     /// What the account may not do then.
     pub restrict: Restrict,
+
+    /// The NotificationChannels, of the namespace of this object, that hear of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub notify: Vec<ChannelRef>,
+}
+
+/// A NotificationChannel of the namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelRef {
+    /// Its name.
+    pub name: Name,
 }
 
 /// What an account may not do.

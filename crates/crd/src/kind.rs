@@ -24,11 +24,13 @@ pub enum Kind {
     EgressPool,
     /// Signals that add up to a restriction.
     AbuseRule,
+    /// Who hears of a restriction.
+    NotificationChannel,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are documented.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::MailGateway,
         Self::SubmissionPolicy,
         Self::CountryRule,
@@ -36,6 +38,7 @@ impl Kind {
         Self::LoginGuard,
         Self::EgressPool,
         Self::AbuseRule,
+        Self::NotificationChannel,
     ];
 
     /// The name as written in `kind:`.
@@ -48,6 +51,7 @@ impl Kind {
             Self::LoginGuard => "LoginGuard",
             Self::EgressPool => "EgressPool",
             Self::AbuseRule => "AbuseRule",
+            Self::NotificationChannel => "NotificationChannel",
         }
     }
 }

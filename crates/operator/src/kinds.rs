@@ -2,7 +2,8 @@
 
 use kube::core::ApiResource;
 use sekisho_crd::{
-    AbuseRule, CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy,
+    AbuseRule, CountryRule, EgressPool, Kind, LoginGuard, MailGateway, NotificationChannel,
+    RateLimit, SubmissionPolicy,
 };
 
 /// Group, version and plural of a kind.
@@ -15,5 +16,6 @@ pub(crate) fn resource(kind: Kind) -> ApiResource {
         Kind::LoginGuard => ApiResource::erase::<LoginGuard>(&()),
         Kind::EgressPool => ApiResource::erase::<EgressPool>(&()),
         Kind::AbuseRule => ApiResource::erase::<AbuseRule>(&()),
+        Kind::NotificationChannel => ApiResource::erase::<NotificationChannel>(&()),
     }
 }

@@ -30,6 +30,7 @@ mod state_folder;
 mod tarpit;
 mod trust;
 mod upstream;
+mod webhook;
 
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
 pub use dns::{Dns, DnsError};
@@ -43,3 +44,4 @@ pub use limits::Limits;
 pub use memory::MessageMemory;
 pub use restrictions::Restrictions;
 pub use state_folder::{StateFolder, last_good};
+pub use webhook::{Attempt, NotTold, Webhooks};

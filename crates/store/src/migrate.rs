@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 1,
         sql: include_str!("../migrations/0002_accounts.sql"),
     },
+    Migration {
+        version: 3,
+        works_for: 1,
+        sql: include_str!("../migrations/0003_outbox.sql"),
+    },
 ];
 
 /// What the file says of itself.

@@ -7,6 +7,7 @@ mod follow;
 mod gateways;
 pub(crate) mod housekeeping;
 mod json_lines;
+mod notify;
 mod records;
 mod restrictions;
 mod secrets;
@@ -22,7 +23,7 @@ use sekisho_api::{Configs, Inbox, Server, Sources, Tally, Token};
 use sekisho_counters::{Counters, Limits};
 pub(crate) use sekisho_proxy::last_good;
 use sekisho_proxy::ledger::{self, Ledger};
-use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, StateFolder};
+use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, StateFolder, Webhooks};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
@@ -32,6 +33,7 @@ use self::banner::Banner;
 use self::follow::Follower;
 use self::gateways::{Gateways, Shared};
 use self::json_lines::JsonLines;
+use self::notify::Herald;
 use self::records::{Listeners, Witnesses};
 use self::restrictions::Desks;
 use self::secrets::Secrets;
@@ -257,8 +259,23 @@ impl Foundation {
         ledger: Ledger,
     ) -> Result<Shared> {
         let accounts = AccountStates::in_ledger(&self.store);
+        let dns = Dns::system(self.metrics.clone())?;
+        let configs = Configs::default();
+        let authorities = upstream_ca.as_ref();
+        let authorities = authorities.map(|(name, pem)| (name.as_str(), pem.as_slice()));
+        let herald = Herald::new(notify::Tools {
+            store: self.store.clone(),
+            configs: configs.clone(),
+            secrets: secrets.clone(),
+            webhooks: Webhooks::new(dns.clone(), authorities)?,
+            key: self.key.clone(),
+            clock: self.clock.clone(),
+        });
+        let telling = herald.clone().run(self.shutdown.clone());
+        self.shutdown.spawn(telling);
         let desks = Desks::new(
             accounts.clone(),
+            herald,
             self.state.path().to_owned(),
             self.clock.clone(),
             self.metrics.clone(),
@@ -272,7 +289,7 @@ impl Foundation {
             state: self.state,
             secrets,
             counters: Arc::new(Counters::memory(Limits::default())),
-            dns: Dns::system(self.metrics.clone())?,
+            dns,
             hashing: HashPool::new(self.metrics.clone()),
             key: self.key,
             message_memory: MessageMemory::new(usize::try_from(args.message_memory.as_bytes())?),
@@ -282,7 +299,7 @@ impl Foundation {
             metrics: self.metrics,
             health: self.health,
             shutdown: self.shutdown,
-            configs: Configs::default(),
+            configs,
         })
     }
 }

@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::notify::Herald;
+
 /// Changes that are taken over at once, and impositions that are stored at once.
 const BATCH: u32 = 1_000;
 /// A store that failed is asked again after this.
@@ -33,6 +35,7 @@ pub(super) struct Desks {
 #[derive(Clone, Debug)]
 struct Tools {
     states: AccountStates,
+    herald: Herald,
     state: PathBuf,
     clock: Clock,
     metrics: Metrics,
@@ -49,6 +52,7 @@ struct Desk {
 impl Desks {
     pub(super) fn new(
         states: AccountStates,
+        herald: Herald,
         state: PathBuf,
         clock: Clock,
         metrics: Metrics,
@@ -56,6 +60,7 @@ impl Desks {
         Self {
             tools: Tools {
                 states,
+                herald,
                 state,
                 clock,
                 metrics,
@@ -187,7 +192,12 @@ async fn store_all(
             return Ok(());
         }
         let now = Timestamp(tools.clock.now_ms());
-        match tools.states.impose(namespace, &batch, NAME, now).await {
+        let stored = async {
+            // First, so that a process that ends between the two tells it all the same.
+            tools.herald.announce(namespace, &batch).await?;
+            tools.states.impose(namespace, &batch, NAME, now).await
+        };
+        match stored.await {
             Ok(states) => restrictions.stored(&batch, &states),
             Err(error) => {
                 restrictions.put_back(batch);

@@ -2,14 +2,17 @@
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, Enforcement, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec,
     RestrictionLevel, SenderCheck, SignalMark, SignalName, SubmissionPolicySpec,
 };
 
 use super::applies::{NAME_DATABASE, has_asns, no_database};
+use super::names;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::index::Index;
-use crate::objects::name_of;
+use crate::objects::{Objects, name_of};
 use crate::rules::RuleKind;
+use crate::suggest::did_you_mean;
 use crate::view::{View, valid};
 
 pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
@@ -26,7 +29,10 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
             }
         }
     }
-    valid::<AbuseRuleSpec>(index.objects).for_each(|view| others_doing(view, out));
+    for view in valid::<AbuseRuleSpec>(index.objects) {
+        others_doing(view, out);
+        channels(view, index.objects, out);
+    }
 }
 
 /// Why a signal cannot come, and what would let it.
@@ -80,6 +86,24 @@ fn checks_senders(gateway: View<'_, MailGatewaySpec>, index: &Index<'_>) -> bool
     let countries = &mut live::<CountryRuleSpec>(gateway, index);
     policies.any(|policy| policy.sender.envelope == own || policy.sender.header == own)
         || countries.any(|country| country.then.sender == Some(own))
+}
+
+/// Channels that are not there. The rule restricts all the same: a typo in a name frees nobody.
+fn channels(view: View<'_, AbuseRuleSpec>, objects: &Objects, out: &mut Vec<Diagnostic>) {
+    let namespace = &view.key.namespace;
+    let known = names::<NotificationChannelSpec>(objects, namespace);
+    for (at, step) in view.spec.ladder.iter().enumerate() {
+        for (which, to) in step.notify.iter().enumerate() {
+            let name = to.name.as_str();
+            if known.clone().any(|known| known == name) {
+                continue;
+            }
+            let remedy = did_you_mean(name, known.clone(), || "add one".to_owned());
+            let message = format!("there is no NotificationChannel {name} in the namespace {namespace}");
+            let field = format!("ladder[{at}].notify[{which}].name");
+            out.push(view.error(Code::ChannelNotFound, &field, message).mend(remedy));
+        }
+    }
 }
 
 /// Wrong passwords are anybody's to try: a step that they alone lead to lets a stranger stop a customer's mail.

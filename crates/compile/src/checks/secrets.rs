@@ -1,6 +1,8 @@
 //! Secrets that a gateway or a pool names, and that are not there or lack what is needed of them.
 
-use sekisho_crd::{Backend, EgressPoolSpec, MailGatewaySpec, Relay, SecretRef};
+use sekisho_crd::{
+    Backend, EgressPoolSpec, MailGatewaySpec, NotificationChannelSpec, Relay, SecretRef,
+};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::objects::{ObjectKey, Objects, Platform, Spec};
@@ -74,6 +76,12 @@ const REDIS: Purpose = Purpose {
     instead: None,
 };
 
+const SIGNING: Purpose = Purpose {
+    type_: "Opaque",
+    keys: &["secret"],
+    instead: None,
+};
+
 pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     for view in valid::<MailGatewaySpec>(objects) {
         for (index, listener) in view.spec.listeners.iter().enumerate() {
@@ -102,6 +110,10 @@ pub(super) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
                 named(objects, view, &field, secret, purpose, out);
             }
         }
+    }
+    for view in valid::<NotificationChannelSpec>(objects) {
+        let secret = &view.spec.secret_ref;
+        named(objects, view, "secretRef.name", secret, &SIGNING, out);
     }
     for view in valid::<EgressPoolSpec>(objects) {
         let of_pool = view

@@ -10,7 +10,8 @@ use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use sekisho_policy::snapshot::{Kind, ObjectRef};
@@ -203,5 +204,6 @@ fn position(objects: &Objects, object: &ObjectRef, field: &FieldPath) -> Option<
         Kind::LoginGuard => of::<LoginGuardSpec>(objects, &key, field),
         Kind::EgressPool => of::<EgressPoolSpec>(objects, &key, field),
         Kind::AbuseRule => of::<AbuseRuleSpec>(objects, &key, field),
+        Kind::NotificationChannel => of::<NotificationChannelSpec>(objects, &key, field),
     }
 }

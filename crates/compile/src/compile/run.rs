@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use sekisho_policy::Snapshot;
-use sekisho_policy::snapshot::{Gateway, Pool, RouteTo, Rule, RuleSpec, SCHEMA};
+use sekisho_policy::snapshot::{Channel, Gateway, Pool, RouteTo, Rule, RuleSpec, SCHEMA};
 
 use super::rule::{Lower, Number, Obstacle, assemble};
 use crate::diagnostic::{Code, Diagnostic};
@@ -56,6 +57,7 @@ impl<'a> Run<'a> {
         let context = Context {
             default_domain,
             home: gateway.home.clone(),
+            channels: self.channels(),
         };
         let mut rules = self.rules::<SubmissionPolicySpec>(&context);
         rules.extend(self.rules::<CountryRuleSpec>(&context));
@@ -69,6 +71,36 @@ impl<'a> Run<'a> {
             rules,
             pools,
         })
+    }
+
+    /// The channels of the namespace as they are, or as they were.
+    fn channels(&self) -> BTreeMap<String, Channel> {
+        let objects = &self.objects.notification_channels;
+        let own = objects
+            .iter()
+            .filter(|(key, _)| key.namespace == self.gateway.namespace);
+        let channel = |(key, object): (&ObjectKey, &Object<NotificationChannelSpec>)| {
+            let current = object.spec().map(|spec| Channel {
+                object: object_ref::<NotificationChannelSpec>(key),
+                url: spec.url.clone(),
+                secret: spec.secret_ref.name.clone(),
+            });
+            let channel = current.or_else(|| self.former_channel(key))?;
+            Some((key.name.clone(), channel))
+        };
+        own.filter_map(channel).collect()
+    }
+
+    /// A channel that is not valid now, as some step had it.
+    fn former_channel(&self, key: &ObjectKey) -> Option<Channel> {
+        let object = object_ref::<NotificationChannelSpec>(key);
+        let rules = self.previous?.rules.iter();
+        let steps = rules.flat_map(|rule| match &rule.spec {
+            RuleSpec::AbuseRule(abuse) => &abuse.ladder[..],
+            _ => &[],
+        });
+        let mut channels = steps.flat_map(|step| &step.notify);
+        channels.find(|channel| channel.object == object).cloned()
     }
 
     fn own_gateway(&mut self) -> Option<Gateway> {

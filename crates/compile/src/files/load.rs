@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
+    NotificationChannelSpec, RateLimitSpec,
     SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
@@ -219,6 +220,9 @@ impl Loader {
             Family::Kind(Kind::AbuseRule) => {
                 self.insert_invalid::<AbuseRuleSpec>(reading, identity)
             }
+            Family::Kind(Kind::NotificationChannel) => {
+                self.insert_invalid::<NotificationChannelSpec>(reading, identity)
+            }
             Family::Secret => drop(self.loaded.secrets.remove(&identity.key)),
             Family::Demo | Family::PolicyTest | Family::List => {}
         }
@@ -248,6 +252,9 @@ impl Loader {
             Kind::LoginGuard => self.typed::<LoginGuardSpec>(reading, identity, as_it_is),
             Kind::EgressPool => self.typed::<EgressPoolSpec>(reading, identity, as_it_is),
             Kind::AbuseRule => self.typed::<AbuseRuleSpec>(reading, identity, as_it_is),
+            Kind::NotificationChannel => {
+                self.typed::<NotificationChannelSpec>(reading, identity, as_it_is)
+            }
         }
     }
 

@@ -26,7 +26,11 @@ pub(crate) fn abuse_rule(spec: &AbuseRuleSpec, context: &Context) -> AbuseRule {
         },
         term: step.restrict.term.as_ref().map(millis),
         recipients_per_hour: step.restrict.recipients_per_hour,
-        notify: Vec::new(),
+        notify: step
+            .notify
+            .iter()
+            .filter_map(|to| context.channels.get(to.name.as_str()).cloned())
+            .collect(),
     };
     let mut signals: Vec<SignalMark> = spec.signals.iter().map(mark).collect();
     signals.sort_by_key(|mark| mark.signal);

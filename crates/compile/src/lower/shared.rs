@@ -1,10 +1,12 @@
 //! Values that several kinds share.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use sekisho_crd::{AccountGlob, Cidr, CountryCode, Duration, LimitUnit};
 use sekisho_policy::event::Country;
 use sekisho_policy::snapshot::{
-    ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust, Unit,
+    Channel, ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust, Unit,
     UpstreamTls,
 };
 use sekisho_policy::{Account, Millis};
@@ -18,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) default_domain: Option<String>,
     /// The countries that count as home.
     pub(crate) home: Vec<Country>,
+    /// The channels of the namespace, by name.
+    pub(crate) channels: BTreeMap<String, Channel>,
 }
 
 impl Context {

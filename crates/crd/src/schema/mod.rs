@@ -9,7 +9,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{AbuseRule, CountryRule, EgressPool, Kind, LoginGuard, MailGateway, RateLimit, SubmissionPolicy};
+use crate::{
+    AbuseRule, CountryRule, EgressPool, Kind, LoginGuard, MailGateway, NotificationChannel,
+    RateLimit, SubmissionPolicy,
+};
 
 /// The CustomResourceDefinition of every kind, in the order of [`Kind::ALL`].
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -58,6 +61,7 @@ fn derived(kind: Kind) -> Value {
         Kind::LoginGuard => LoginGuard::crd(),
         Kind::EgressPool => EgressPool::crd(),
         Kind::AbuseRule => AbuseRule::crd(),
+        Kind::NotificationChannel => NotificationChannel::crd(),
     };
     serde_json::to_value(definition).expect("a definition is plain data")
 }

@@ -241,6 +241,7 @@ fn wire_kind(kind: Kind) -> snapshot::Kind {
         Kind::LoginGuard => snapshot::Kind::LoginGuard,
         Kind::EgressPool => snapshot::Kind::EgressPool,
         Kind::AbuseRule => snapshot::Kind::AbuseRule,
+        Kind::NotificationChannel => snapshot::Kind::NotificationChannel,
     }
 }
 

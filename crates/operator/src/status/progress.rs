@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sekisho_policy::report::Revision;
+use sekisho_policy::snapshot::{LadderStep, Rule, RuleSpec};
 use sekisho_policy::{Envelope, ObjectRef, Report, Snapshot};
 use sha2::{Digest as _, Sha256};
 
@@ -125,7 +126,24 @@ fn prints(snapshot: &Snapshot) -> impl Iterator<Item = (ObjectRef, Print)> + '_ 
         .pools
         .values()
         .map(|pool| (pool.object.clone(), print(pool)));
-    std::iter::once(gateway).chain(rules).chain(pools)
+    let channels: BTreeMap<_, _> = snapshot
+        .rules
+        .iter()
+        .flat_map(steps)
+        .flat_map(|step| &step.notify)
+        .map(|channel| (channel.object.clone(), print(channel)))
+        .collect();
+    std::iter::once(gateway)
+        .chain(rules)
+        .chain(pools)
+        .chain(channels)
+}
+
+fn steps(rule: &Rule) -> &[LadderStep] {
+    match &rule.spec {
+        RuleSpec::AbuseRule(abuse) => &abuse.ladder,
+        _ => &[],
+    }
 }
 
 fn print(value: &impl serde::Serialize) -> Print {

@@ -241,6 +241,7 @@ const fn kind_byte(kind: Kind) -> u8 {
         Kind::LoginGuard => 5,
         Kind::EgressPool => 6,
         Kind::AbuseRule => 7,
+        Kind::NotificationChannel => 8,
     }
 }
 

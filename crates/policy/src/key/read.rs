@@ -180,7 +180,7 @@ fn read_ip(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-pub(super) const KINDS: [(Kind, u8); 7] = [
+pub(super) const KINDS: [(Kind, u8); 8] = [
     (Kind::MailGateway, 1),
     (Kind::SubmissionPolicy, 2),
     (Kind::CountryRule, 3),
@@ -188,6 +188,7 @@ pub(super) const KINDS: [(Kind, u8); 7] = [
     (Kind::LoginGuard, 5),
     (Kind::EgressPool, 6),
     (Kind::AbuseRule, 7),
+    (Kind::NotificationChannel, 8),
 ];
 
 fn read_kind(byte: u8) -> Option<Kind> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Exempt;
+use super::{Channel, Exempt};
 use crate::restriction::Level;
 use crate::signal::Signal;
 use crate::time::Millis;
@@ -57,7 +57,7 @@ pub struct LadderStep {
     /// With `Limit`: how many recipients in an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients_per_hour: Option<u32>,
-    /// Names of the channels that hear of it.
+    /// Who hears of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notify: Vec<String>,
+    pub notify: Vec<Channel>,
 }

@@ -6,6 +6,7 @@
 
 mod abuse_rule;
 mod authentication;
+mod channel;
 mod country_rule;
 mod gateway;
 mod limits;
@@ -25,6 +26,7 @@ use crate::expr::Expr;
 
 pub use abuse_rule::*;
 pub use authentication::*;
+pub use channel::*;
 pub use country_rule::*;
 pub use gateway::*;
 pub use limits::*;
@@ -91,6 +93,7 @@ pub enum Kind {
     LoginGuard,
     EgressPool,
     AbuseRule,
+    NotificationChannel,
 }
 
 impl fmt::Display for Kind {

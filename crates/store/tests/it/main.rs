@@ -1,6 +1,7 @@
 //! One contract suite for every database, and what is special to SQLite's file.
 
 mod contract;
+mod outbox;
 mod postgres;
 mod sample;
 mod sqlite;
