@@ -27,7 +27,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Which namespace's account is meant.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Asked {
-    namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     limit: Option<u32>,
 }
 
@@ -223,13 +223,13 @@ fn line(entry: HistoryEntry) -> Line {
 }
 
 /// An account, and the namespace whose gateways know it.
-struct Whose {
-    namespace: String,
-    account: Account,
+pub(crate) struct Whose {
+    pub(crate) namespace: String,
+    pub(crate) account: Account,
 }
 
 impl Whose {
-    fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
+    pub(crate) fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
         let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         if !crate::fleet::is_part(&namespace) {
             return Err(Problem::bad_request("that is no name of a namespace"));

@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod bounces;
 mod brakes;
 mod configs;
 mod error;
@@ -12,6 +13,7 @@ mod inbox;
 mod metrics;
 mod overview;
 mod page;
+mod points;
 mod problem;
 mod records;
 mod server;

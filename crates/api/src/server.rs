@@ -21,7 +21,9 @@ use tokio::time::{sleep, timeout};
 use crate::access::{self, Access, Token};
 use crate::problem::Problem;
 use crate::state::{App, Sources};
-use crate::{Error, accounts, brakes, configs, health, inbox, metrics, overview, page, records};
+use crate::{
+    Error, accounts, bounces, brakes, configs, health, inbox, metrics, overview, page, points, records,
+};
 
 /// Connections at once; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 256;
@@ -136,6 +138,8 @@ fn router(app: App) -> Router {
             post(accounts::restrict).delete(accounts::release),
         )
         .route("/v1/accounts/{account}/history", get(accounts::history))
+        .route("/v1/accounts/{account}/points", get(points::show))
+        .route("/v1/bounces", post(bounces::post))
         .route("/demo/messages", get(inbox::show))
         .layer(middleware::from_fn_with_state(app.clone(), access::guard));
     Router::new()
@@ -144,7 +148,7 @@ fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .merge(guarded)
         .fallback(async || Problem::not_found("there is nothing here; see /"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE, and restrictions of accounts, which take POST and DELETE"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE, restrictions of accounts, which take POST and DELETE, and /v1/bounces, which takes POST"))
         .layer(middleware::from_fn(in_time))
         .with_state(app)
 }

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sekisho_policy::{ObjectRef, Report};
+use sekisho_policy::watch::Score;
+use sekisho_policy::{Account, ObjectRef, Report};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Store};
 use serde::Serialize;
@@ -44,7 +45,30 @@ pub trait Running: Send + Sync {
 
     /// Puts a rule that its brake holds in shadow back in force; the gateways (`namespace/name`) on which it was held.
     fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Result<Vec<String>, NotHere>>;
+
+    /// What speaks against an account of a namespace, under each AbuseRule.
+    fn scores<'a>(
+        &'a self,
+        _namespace: &'a str,
+        _account: &'a Account,
+    ) -> Answer<'a, Result<Vec<Score>, NotHere>> {
+        Box::pin(async { Err(NotHere(ELSEWHERE)) })
+    }
+
+    /// Recipients of messages that came by the gateway `namespace/name` turned out not to exist; `false` if there is no such gateway.
+    fn bounced<'a>(
+        &'a self,
+        _gateway: &'a str,
+        _account: &'a Account,
+        _count: u64,
+    ) -> Answer<'a, Result<bool, NotHere>> {
+        Box::pin(async { Err(NotHere(ELSEWHERE)) })
+    }
 }
+
+/// What a control plane says whose proxies are other processes.
+const ELSEWHERE: &str =
+    "points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
 
 /// Something that this process cannot do, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

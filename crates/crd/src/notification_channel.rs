@@ -4,6 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::values::forms;
 use crate::{SecretRef, Status};
 
 /// Who hears of a restriction.
@@ -29,7 +30,7 @@ pub struct NotificationChannelSpec {
 
     /// Where it is told: http://host/path or https://host/path. With https the certificate must be valid for the host. Nowhere
     /// else is gone to: an answer that leads elsewhere is a failure.
-    #[schemars(length(min = 10, max = 1024), regex(pattern = "^https?://[A-Za-z0-9._:\\[\\]-]+(/[!-~]*)?$"))]
+    #[schemars(length(min = 10, max = 1024), regex(pattern = forms::WEB_URL))]
     pub url: String,
 
     /// The Secret whose key `secret` the messages are signed with (HMAC with SHA-256). While it is not there, messages wait.

@@ -2,8 +2,13 @@
 //!
 //! Nothing here refuses anything: where counters do not answer, this process counts for itself, and the mail goes on.
 
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
 use sekisho_policy::decision::Decision;
-use sekisho_policy::event::{Event, Stage};
+use sekisho_policy::event::{
+    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source, SourceTrust, Stage, Tls,
+};
 use sekisho_policy::op::{Op, Results};
 use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Finding, Seen, Signal, Timestamp, Unavailable, Upshot};
@@ -125,8 +130,39 @@ fn account_of(event: &Event) -> Option<&Account> {
     }
 }
 
+/// Counts recipients that turned out not to exist, as of a session that nobody knows any more.
+pub(crate) async fn see_bounces(shared: &Shared, account: &Account, count: u64) {
+    let live = shared.live();
+    let session = SessionFacts {
+        listener: "".into(),
+        source: Source {
+            ip: Ipv6Addr::UNSPECIFIED.into(),
+            country: None,
+            asn: None,
+            reverse_names: Fact::Unasked,
+            trust: SourceTrust::Untrusted,
+        },
+        tls: Tls::Off,
+        helo: None,
+        helo_form: HeloForm::default(),
+        before_greeting: BeforeGreeting::Silent,
+    };
+    let facts = AccountFacts::new(account.clone(), Network::New);
+    let event = Event {
+        id: shared.ids.draw(),
+        at: shared.now(),
+        session: Arc::new(session),
+        account: Some(Arc::new(facts)),
+        transaction: None,
+        stage: Stage::Mail,
+        tripped: shared.engine.brakes.tripped().to_vec(),
+        config: shared.config_state(),
+    };
+    shared.engine.see_unknown(&live, &event, count).await;
+}
+
 /// Forgets the points of accounts that somebody releases, until the process drains.
-pub(crate) async fn pardon_released(shared: std::sync::Arc<Shared>, mut released: Receiver<Account>) {
+pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Account>) {
     loop {
         let account = tokio::select! {
             account = released.recv() => account,

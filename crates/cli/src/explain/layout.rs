@@ -307,6 +307,14 @@ fn asked(op: &Op) -> String {
         Op::Count { key, .. } => ("size of the set".to_owned(), key),
         Op::Lock { key, base, .. } => (format!("lock for {base} or longer"), key),
         Op::Locked { key } => ("is it locked".to_owned(), key),
+        Op::Award {
+            key,
+            signal,
+            points,
+            ..
+        } => (format!("award {points} for {signal}"), key),
+        Op::Points { key, .. } => ("points".to_owned(), key),
+        Op::Correspond { key, items, .. } => (format!("meet {}", items.len()), key),
         Op::Clear { key } => ("forget".to_owned(), key),
     };
     let name = key::read(key).map_or_else(|| format!("{key:?}"), |parts| parts.to_string());
@@ -334,6 +342,13 @@ fn answered(op: &Op, outcome: &Outcome) -> String {
         (Outcome::Total(total), _) => total.to_string(),
         (Outcome::Until(Some(until)), _) => format!("locked until {}", utc(*until)),
         (Outcome::Until(None), _) => "not locked".to_owned(),
+        (Outcome::Awards(awards), _) => {
+            let parts = awards.list.iter();
+            let parts = parts.map(|award| {
+                format!("{} {} at {}", award.signal, award.points, utc(award.at))
+            });
+            parts.collect::<Vec<_>>().join(", ")
+        }
         (Outcome::Done, _) => "done".to_owned(),
     }
 }

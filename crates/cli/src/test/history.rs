@@ -39,7 +39,7 @@ pub(super) async fn make_known(
                 Op::Distinct { .. } => {
                     let (Results(outcomes), _) =
                         counters.apply(at, std::slice::from_ref(op)).await?;
-                    outcomes.first().copied().unwrap_or(Outcome::Done)
+                    outcomes.first().cloned().unwrap_or(Outcome::Done)
                 }
                 other => neutral(other),
             });
@@ -76,9 +76,12 @@ fn login(account: &Account, source: &Source, at: Timestamp) -> Event {
 fn neutral(op: &Op) -> Outcome {
     match op {
         Op::Gate { .. } => Outcome::Passed { total: 0 },
-        Op::Meter { .. } | Op::Read { .. } | Op::Distinct { .. } | Op::Count { .. } => {
-            Outcome::Total(0)
-        }
+        Op::Meter { .. }
+        | Op::Read { .. }
+        | Op::Distinct { .. }
+        | Op::Count { .. }
+        | Op::Correspond { .. } => Outcome::Total(0),
+        Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
         Op::Clear { .. } => Outcome::Done,
     }

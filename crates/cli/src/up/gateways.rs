@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result};
 use sekisho_api::{Answer, Configs, NotHere, Running, RunningGateway, RunningListener};
 use sekisho_counters::Counters;
 use sekisho_policy::event::ConfigState;
-use sekisho_policy::{Envelope, ObjectRef, Timestamp};
+use sekisho_policy::watch::Score;
+use sekisho_policy::{Account, Envelope, ObjectRef, Timestamp};
 use sekisho_proxy::ledger::Ledger;
 use sekisho_proxy::{
     Applied, Dns, Error, FleetKey, Gateway, GatewayConfig, HashPool, Ids, MessageMemory, Services,
@@ -208,6 +209,14 @@ impl Gateways {
         drains.join_all().await.into_iter().sum()
     }
 
+    async fn of_namespace(&self, namespace: &str) -> Vec<Arc<One>> {
+        let running = self.running.lock().await;
+        let own = running
+            .iter()
+            .filter(|(object, _)| object.namespace == namespace);
+        own.map(|(_, one)| one.clone()).collect()
+    }
+
     async fn all(&self) -> Vec<Arc<One>> {
         self.running.lock().await.values().cloned().collect()
     }
@@ -239,6 +248,45 @@ impl Running for Gateways {
                 });
             }
             views
+        })
+    }
+
+    fn scores<'a>(
+        &'a self,
+        namespace: &'a str,
+        account: &'a Account,
+    ) -> Answer<'a, Result<Vec<Score>, NotHere>> {
+        Box::pin(async move {
+            let mut scores: Vec<Score> = Vec::new();
+            for one in self.of_namespace(namespace).await {
+                let own = one.gateway.scores(account).await;
+                let own = own.map_err(|_| NotHere("counters do not answer now; try again"))?;
+                // A rule that is attached to several gateways counts for all of them.
+                let is_new = |score: &Score| scores.iter().all(|other| other.rule != score.rule);
+                let new: Vec<Score> = own.into_iter().filter(is_new).collect();
+                scores.extend(new);
+            }
+            Ok(scores)
+        })
+    }
+
+    fn bounced<'a>(
+        &'a self,
+        gateway: &'a str,
+        account: &'a Account,
+        count: u64,
+    ) -> Answer<'a, Result<bool, NotHere>> {
+        Box::pin(async move {
+            let running = self.running.lock().await;
+            let is_it = |object: &ObjectRef| format!("{}/{}", object.namespace, object.name) == gateway;
+            let one = running.iter().find(|(object, _)| is_it(object));
+            let one = one.map(|(_, one)| one.clone());
+            drop(running);
+            match one {
+                Some(one) => one.gateway.bounced(account, count).await,
+                None => return Ok(false),
+            }
+            Ok(true)
         })
     }
 

@@ -1,6 +1,7 @@
 //! Nobody is restricted unheard: what rules impose is put into the store's outbox for the channels that their steps name, and told
 //! from there until it was heard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,13 +186,21 @@ impl Herald {
 
     async fn tell_due(&self) -> Result<(), StoreError> {
         let now = Timestamp(self.0.clock.now_ms());
+        let mut silent: BTreeSet<(String, String)> = BTreeSet::new();
         for letter in self.0.store.due_letters(now, AT_A_TIME).await? {
-            self.tell(&letter).await?;
+            let channel = (letter.namespace.clone(), letter.channel.clone());
+            // One that does not answer keeps no other waiting.
+            if silent.contains(&channel) {
+                let due = Timestamp(self.0.clock.now_ms()).plus(pause(&letter));
+                self.0.store.put_off_letter(&letter.id, due).await?;
+            } else if self.tell(&letter).await? == Heard::No {
+                silent.insert(channel);
+            }
         }
         Ok(())
     }
 
-    async fn tell(&self, letter: &Letter) -> Result<(), StoreError> {
+    async fn tell(&self, letter: &Letter) -> Result<Heard, StoreError> {
         let Letter {
             id,
             channel,
@@ -201,18 +210,21 @@ impl Herald {
         let failure = match self.attempt(letter).await {
             Ok(()) => {
                 tracing::info!(namespace, channel, id, "a channel was told");
-                return self.finish(letter).await;
+                self.finish(letter).await?;
+                return Ok(Heard::Yes);
             }
             Err(failure) => failure,
         };
         let now = Timestamp(self.0.clock.now_ms());
         if now.since(letter.created) >= GIVE_UP {
             tracing::error!(namespace, channel, id, failure, "a channel could not be told, and is not tried again");
-            return self.finish(letter).await;
+            self.finish(letter).await?;
+            return Ok(Heard::No);
         }
         let pause = pause(letter);
         tracing::warn!(namespace, channel, id, failure, again_in = %pause, "a channel could not be told");
-        self.0.store.put_off_letter(id, now.plus(pause)).await
+        self.0.store.put_off_letter(id, now.plus(pause)).await?;
+        Ok(Heard::No)
     }
 
     async fn attempt(&self, letter: &Letter) -> Result<(), String> {
@@ -255,6 +267,13 @@ impl Herald {
         let now = Timestamp(self.0.clock.now_ms());
         self.0.store.finish_letter(&letter.id, now, REMEMBER).await
     }
+}
+
+/// Whether a channel took a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Yes,
+    No,
 }
 
 /// Twice as long after each failure, and for each message a little other, so that not all come back at once.

@@ -270,6 +270,12 @@ impl Gateway {
         self.shared.engine.scores(&live, account, now).await
     }
 
+    /// So many recipients of an account's messages turned out not to exist. Rules that are narrowed to sources or listeners do not
+    /// hear of it: it is not known where those messages came from.
+    pub async fn bounced(&self, account: &Account, count: u64) {
+        crate::abuse::see_bounces(&self.shared, account, count).await;
+    }
+
     /// What runs.
     pub async fn status(&self) -> Status {
         let state = self.state.lock().await;

@@ -1,0 +1,150 @@
+//! `POST /v1/bounces`: what a next hop found out after it had taken a message. Whoever handles bounces posts them here, one or many;
+//! those that say that a recipient does not exist count as the signal UnknownRecipients of the account that wrote to it.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use sekisho_policy::{Account, DecisionId};
+use sekisho_store::StoreError;
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::is_account;
+use crate::problem::Problem;
+use crate::state::{App, NotHere};
+
+/// The most bounces of one request.
+const MOST: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bounces {
+    bounces: Vec<Bounce>,
+}
+
+/// One recipient that was not reached (RFC 3464 2.3).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounce {
+    /// The status of the report, like 5.1.1.
+    status: String,
+    /// The id that the message was accepted under, as its 250 and `X-Sekisho-Verdict` say it.
+    id: Option<DecisionId>,
+    /// Or whose message it was,
+    account: Option<String>,
+    /// and by which gateway it came (`namespace/name`); it need not be said where there is one.
+    gateway: Option<String>,
+}
+
+/// What became of them.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Told {
+    /// Counted as unknown recipients.
+    counted: u64,
+    /// Not the recipient's fault, or not for ever.
+    other: u64,
+    /// Of messages that nobody knows, or of accounts that nobody has.
+    strange: u64,
+}
+
+pub(crate) async fn post(
+    State(app): State<App>,
+    posted: Result<Json<Bounces>, JsonRejection>,
+) -> Result<Json<Told>, Problem> {
+    let Json(Bounces { bounces }) =
+        posted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    if bounces.len() > MOST {
+        return Err(Problem::bad_request(format!("post {MOST} bounces at a time at most")));
+    }
+    let mut told = Told::default();
+    let mut counts: BTreeMap<(String, Account), u64> = BTreeMap::new();
+    for bounce in bounces {
+        match says_unknown(&bounce.status) {
+            None => return Err(Problem::bad_request("a status is three numbers, like 5.1.1 (RFC 3463)")),
+            Some(false) => told.other += 1,
+            Some(true) => match whose(&app, bounce).await? {
+                Some(whose) => *counts.entry(whose).or_default() += 1,
+                None => told.strange += 1,
+            },
+        }
+    }
+    for ((gateway, account), count) in counts {
+        let counted = app.running.bounced(&gateway, &account, count).await;
+        match counted.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))? {
+            true => told.counted += count,
+            false => told.strange += count,
+        }
+    }
+    Ok(Json(told))
+}
+
+/// Whether a status says that there is no such recipient; `None` if it is none. X.1.7 and X.1.8 speak of the sender.
+fn says_unknown(status: &str) -> Option<bool> {
+    let mut parts = status.split('.').map(str::parse::<u16>);
+    let code = (
+        parts.next()?.ok()?,
+        parts.next()?.ok()?,
+        parts.next()?.ok()?,
+    );
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(matches!(code, (5, 1, detail) if !matches!(detail, 7 | 8)))
+}
+
+/// Through which gateway whose message came.
+async fn whose(app: &App, bounce: Bounce) -> Result<Option<(String, Account)>, Problem> {
+    if let Some(id) = bounce.id {
+        let Some(store) = &app.store else {
+            return Err(Problem::bad_request("there is no ledger to look the id up in: name the account"));
+        };
+        let found = store.record(id).await.map_err(unreadable)?;
+        return Ok(found.and_then(|found| {
+            let gateway = &found.record.gateway;
+            let name = format!("{}/{}", gateway.namespace, gateway.name);
+            Some((name, found.record.account?))
+        }));
+    }
+    let Some(account) = bounce.account else {
+        return Err(Problem::bad_request("say in `id` which message it was, or in `account` whose"));
+    };
+    let account = Account::canonical(&account, None);
+    let gateway = match bounce.gateway {
+        Some(gateway) => gateway,
+        None => match &app.running.gateways().await[..] {
+            [only] => only.name.clone(),
+            _ => return Err(Problem::bad_request("say in `gateway` by which one it came (namespace/name): there are several")),
+        },
+    };
+    Ok(is_account(&account).then_some((gateway, account)))
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "the ledger cannot be read");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read now; the log says why").retry_after(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_unknown;
+
+    #[test]
+    fn which_statuses_speak_of_the_recipient() {
+        let table = [
+            ("5.1.1", Some(true)),
+            ("5.1.10", Some(true)),
+            ("5.1.8", Some(false)),
+            ("4.1.1", Some(false)),
+            ("5.2.2", Some(false)),
+            ("5.7.1", Some(false)),
+            ("5.1", None),
+            ("5.1.1.1", None),
+            ("five", None),
+        ];
+        for (status, says) in table {
+            assert_eq!(says_unknown(status), says, "{status}");
+        }
+    }
+}
