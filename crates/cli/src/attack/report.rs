@@ -68,15 +68,17 @@ pub(super) fn closing(
             .collect();
         Side::weigh(&messages, outcomes)
     };
-    let (honest, attacker) = (by(Party::Honest), by(Party::Attacker));
+    let (honest, owner) = (by(Party::Honest), by(Party::Owner));
+    let attacker = by(Party::Attacker);
+    let sides = [&honest, &owner, &attacker];
     let mut text = String::new();
     let _ = writeln!(
         text,
         "\n{}",
-        palette.paint(Ink::Strong, &heading(&honest, &attacker))
+        palette.paint(Ink::Strong, &heading(&sides))
     );
-    for (name, side) in [("honest", &honest), ("stolen account", &attacker)] {
-        let _ = writeln!(text, "{}", side.row(name, &honest, &attacker));
+    for (name, side) in ["honest", "its owner", "stolen account"].into_iter().zip(sides) {
+        let _ = writeln!(text, "{}", side.row(name, &sides));
     }
     let _ = writeln!(
         text,
@@ -88,6 +90,7 @@ pub(super) fn closing(
     );
     attacker.list_effects(&mut text);
     first_refusal(&mut text, traffic);
+    held_up(&mut text, &scenario.stolen.name, &owner);
     false_positives(&mut text, palette, &honest);
     let _ = writeln!(text, "{}", judges(snapshot, outcomes));
     if traffic.broken > 0 {
@@ -147,9 +150,9 @@ impl Side {
         side
     }
 
-    fn row(&self, name: &str, honest: &Self, attacker: &Self) -> String {
+    fn row(&self, name: &str, sides: &[&Self]) -> String {
         let mut row = format!("{name:<16}{:>9}", self.messages);
-        for pool in pools(honest, attacker) {
+        for pool in pools(sides) {
             let count = self.pools.get(pool).copied().unwrap_or_default();
             let _ = write!(row, "{count:>width$}", width = column(pool));
         }
@@ -178,23 +181,19 @@ impl Side {
     }
 }
 
-/// The pools of both sides, in order.
-fn pools<'a>(honest: &'a Side, attacker: &'a Side) -> BTreeSet<&'a str> {
-    honest
-        .pools
-        .keys()
-        .chain(attacker.pools.keys())
-        .map(String::as_str)
-        .collect()
+/// The pools of all sides, in order.
+fn pools<'a>(sides: &[&'a Side]) -> BTreeSet<&'a str> {
+    let names = sides.iter().flat_map(|side| side.pools.keys());
+    names.map(String::as_str).collect()
 }
 
 fn column(pool: &str) -> usize {
     pool.chars().count() + 5
 }
 
-fn heading(honest: &Side, attacker: &Side) -> String {
+fn heading(sides: &[&Side]) -> String {
     let mut heading = format!("{:<16}{:>9}", "messages", "sent");
-    for pool in pools(honest, attacker) {
+    for pool in pools(sides) {
         let _ = write!(
             heading,
             "{:>width$}",
@@ -241,6 +240,18 @@ fn first_refusal(text: &mut String, traffic: &Traffic) {
             seconds(last.after)
         );
     }
+}
+
+/// What is done to a stolen account is done to its owner.
+fn held_up(text: &mut String, name: &str, owner: &Side) {
+    let stopped = owner.deferred + owner.refused;
+    let _ = writeln!(
+        text,
+        "Of the {} messages that {} wrote, {stopped} were held up with the attacker's, and {} left as suspect or spam.",
+        owner.messages,
+        visible(name),
+        owner.worsened
+    );
 }
 
 fn false_positives(text: &mut String, palette: Palette, honest: &Side) {

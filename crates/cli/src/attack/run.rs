@@ -57,6 +57,8 @@ pub(super) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Party {
     Honest,
+    /// Honest too, and whoever restricts the account that was stolen restricts its owner.
+    Owner,
     Attacker,
 }
 
@@ -119,6 +121,14 @@ impl Run<'_> {
         }
     }
 
+    fn party(&self, account: &str) -> Party {
+        if account == self.scenario.stolen.name {
+            Party::Owner
+        } else {
+            Party::Honest
+        }
+    }
+
     fn plan(&self) -> Vec<Planned> {
         let mut random = self.scenario.random.clone();
         let mut plan = Vec::new();
@@ -128,7 +138,7 @@ impl Run<'_> {
                 let recipients = recipients(&mut random, 1, "friends.example");
                 let text = &self.texts.ham[random.below(self.texts.ham.len())];
                 plan.push(Planned {
-                    by: Party::Honest,
+                    by: self.party(&sender.account.name),
                     at,
                     from: sender.from,
                     login: sender.account.name.clone(),
@@ -200,7 +210,7 @@ struct Count {
 impl Progress {
     fn note(&self, by: Party, answer: Option<&Answer>) {
         let count = match by {
-            Party::Honest => &self.honest,
+            Party::Honest | Party::Owner => &self.honest,
             Party::Attacker => &self.attacker,
         };
         let one = match answer {

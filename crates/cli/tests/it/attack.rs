@@ -67,6 +67,8 @@ fn the_attacker_is_held_back_and_nobody_else() {
     for said in [
         "CountryRule/abroad spec.then.limits[Recipients per 24h] deferred",
         "CountryRule/abroad spec.then.classAtLeast worsened the class of",
+        "MailGateway/outbound restriction refused",
+        "were held up with the attacker's",
         "The first refusal came ",
         "False positives: 0 of ",
         " honest messages refused or deferred, 0 left as suspect or spam.",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod account;
+mod abuse;
 mod attack;
 mod cases;
 mod client;

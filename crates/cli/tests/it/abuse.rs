@@ -1,0 +1,191 @@
+//! From bounces to a restricted account, to a desk that hears of it, to an account that begins anew.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use sekisho_testkit::{PATIENCE, wait_until};
+use serde_json::{Value, json};
+
+use crate::running::Running;
+
+/// A desk that takes what is posted; the first time it is not in the mood.
+struct Desk {
+    address: SocketAddr,
+    heard: Receiver<(String, Value)>,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (says, heard) = channel();
+        thread::spawn(move || {
+            for (count, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let (head, body) = request(&mut stream);
+                // A desk that moved is a desk that did not hear.
+                let answer = match count {
+                    0 => "307 Moved\r\nLocation: http://127.0.0.1:1/",
+                    _ => "204 No Content",
+                };
+                let _ = write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+                if says.send((head, body)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, heard }
+    }
+
+    fn next(&self) -> (String, Value) {
+        self.heard.recv_timeout(PATIENCE * 3).unwrap()
+    }
+}
+
+fn request(stream: &mut TcpStream) -> (String, Value) {
+    let mut octets = Vec::new();
+    loop {
+        let mut more = [0; 4096];
+        let count = stream.read(&mut more).unwrap();
+        octets.extend_from_slice(&more[..count]);
+        let text = String::from_utf8_lossy(&octets).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && let Ok(body) = serde_json::from_str(body)
+        {
+            return (head.to_owned(), body);
+        }
+        assert!(count > 0, "{text}");
+    }
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = body.to_string();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+fn bounces(running: &Running, count: usize, status: &str) -> Value {
+    let one = json!({ "status": status, "account": "bob@example.jp" });
+    let body = json!({ "bounces": vec![one; count] });
+    let (code, told) = ask(running.http, "POST", "/v1/bounces", &body);
+    assert_eq!(code, 200, "{told}");
+    told
+}
+
+fn points(running: &Running) -> Value {
+    let answer = running.get("/v1/accounts/bob@example.jp/points");
+    let of = |rule: &&Value| rule["rule"]["name"] == "bounced";
+    let answer = answer.json();
+    answer["rules"].as_array().unwrap().iter().find(of).unwrap().clone()
+}
+
+fn levels(running: &Running) -> Vec<String> {
+    let shown = running.get("/v1/accounts/bob@example.jp").json();
+    let restrictions = shown["restrictions"].as_array().unwrap().iter();
+    restrictions
+        .map(|each| each["level"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn write_objects(objects: &Path, desk: SocketAddr) {
+    let rule = format!(
+        "apiVersion: sekisho.dev/v1alpha1
+kind: AbuseRule
+metadata: {{ name: bounced }}
+spec:
+  targetRefs: [{{ name: outbound }}]
+  signals: [{{ signal: UnknownRecipients, count: 3, per: 1h, points: 60 }}]
+  ladder: [{{ at: 60, restrict: {{ level: Suspend }}, notify: [{{ name: desk }}] }}]
+---
+apiVersion: sekisho.dev/v1alpha1
+kind: NotificationChannel
+metadata: {{ name: desk }}
+spec: {{ type: Webhook, url: \"http://{desk}/heard?here=yes\", secretRef: {{ name: desk }} }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: desk }}
+stringData: {{ secret: hush-hush }}
+"
+    );
+    fs::write(objects.join("bounced.yaml"), rule).unwrap();
+}
+
+#[test]
+fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
+    let desk = Desk::open();
+    let running = Running::start_changed(&[], |objects| write_objects(objects, desk.address));
+    assert_eq!(bounces(&running, 2, "5.1.1")["counted"], 2);
+    assert_eq!(bounces(&running, 9, "5.2.2")["other"], 9);
+    assert_eq!(levels(&running), [""; 0]);
+    bounces(&running, 1, "5.1.10");
+    wait_until("bob is suspended", || (levels(&running) == ["Suspend"]).then_some(()));
+    let held = points(&running);
+    assert_eq!((&held["score"], &held["awards"][0]["signal"]), (&json!(60), &json!("UnknownRecipients")));
+
+    let (moved, first) = desk.next();
+    let (head, again) = desk.next();
+    assert!(head.starts_with("POST /heard?here=yes HTTP/1.1"), "{head}");
+    assert_eq!(first, again, "the same message");
+    let key = |head: &str| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("idempotency-key: "));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(key(&moved), key(&head));
+    let signed = head.lines().find(|line| line.to_ascii_lowercase().starts_with("sekisho-signature: t="));
+    let (_, hex) = signed.unwrap().split_once(",v1=").unwrap();
+    assert_eq!(hex.len(), 64);
+    assert!(!head.contains("hush-hush"));
+    assert_eq!(first["account"], "bob@example.jp");
+    assert_eq!(first["restriction"]["level"], "Suspend");
+    assert_eq!(first["restriction"]["why"], "60 points: UnknownRecipients 60");
+
+    // Whoever is released begins anew: what was counted before is forgotten.
+    let path = "/v1/accounts/bob@example.jp/restrictions?who=hanako&why=new%20password";
+    let (code, _) = ask(running.http, "DELETE", path, &Value::Null);
+    assert_eq!(code, 200);
+    wait_until("the points are gone", || (points(&running)["score"] == 0).then_some(()));
+    bounces(&running, 2, "5.1.1");
+    assert_eq!(levels(&running), [""; 0]);
+    bounces(&running, 1, "5.1.1");
+    wait_until("bob is suspended anew", || (levels(&running) == ["Suspend"]).then_some(()));
+    let (_, anew) = desk.next();
+    assert_ne!(anew["id"], first["id"]);
+
+    // It survives a restart, and is not told again.
+    let running = running.restart();
+    assert_eq!(levels(&running), ["Suspend"]);
+    assert!(desk.heard.try_recv().is_err());
+}
+
+#[test]
+fn what_is_no_bounce_is_refused_in_words() {
+    let running = Running::start();
+    for (body, said) in [
+        (json!({ "bounces": [{ "status": "five" }] }), "three numbers"),
+        (json!({ "bounces": [{ "status": "5.1.1" }] }), "`id`"),
+        (json!({ "bounces": [{ "status": "5.1.1", "id": "x" }] }), "decision id"),
+        (json!({ "bounces": vec![json!({ "status": "5.1.1", "account": "a" }); 1001] }), "1000"),
+    ] {
+        let (code, problem) = ask(running.http, "POST", "/v1/bounces", &body);
+        assert!((400..500).contains(&code), "{problem}");
+        assert!(problem.to_string().contains(said), "{problem}");
+    }
+    let strange = json!({ "bounces": [{ "status": "5.1.1", "id": "7Q2M-X4K9-0B3T" }] });
+    assert_eq!(ask(running.http, "POST", "/v1/bounces", &strange).1["strange"], 1);
+}
