@@ -247,17 +247,14 @@ local function correspond(key, circle, marks, window, learn, keep)
     if known then
       known[3] = time
     else
-      if #circle.list >= CIRCLE then
-        local longest_ago = 1
-        for place = 2, #circle.list do
-          if circle.list[place][3] < circle.list[longest_ago][3] then longest_ago = place end
-        end
-        by_mark[circle.list[longest_ago][1]] = nil
-        table.remove(circle.list, longest_ago)
-      end
       known = { mark, time, time }
       circle.list[#circle.list + 1], by_mark[mark] = known, known
     end
+  end
+  local surplus = #circle.list - CIRCLE
+  if surplus > 0 then
+    table.sort(circle.list, function(one, other) return one[3] > other[3] end)
+    for _ = 1, surplus do table.remove(circle.list) end
   end
   if #marks > 0 then write_circle(key, circle) end
   local fresh = 0
