@@ -56,13 +56,19 @@ pub(crate) async fn post(
     let Json(Bounces { bounces }) =
         posted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     if bounces.len() > MOST {
-        return Err(Problem::bad_request(format!("post {MOST} bounces at a time at most")));
+        return Err(Problem::bad_request(format!(
+            "post {MOST} bounces at a time at most"
+        )));
     }
     let mut told = Told::default();
     let mut counts: BTreeMap<(String, Account), u64> = BTreeMap::new();
     for bounce in bounces {
         match says_unknown(&bounce.status) {
-            None => return Err(Problem::bad_request("a status is three numbers, like 5.1.1 (RFC 3463)")),
+            None => {
+                return Err(Problem::bad_request(
+                    "a status is three numbers, like 5.1.1 (RFC 3463)",
+                ));
+            }
             Some(false) => told.other += 1,
             Some(true) => match whose(&app, bounce).await? {
                 Some(whose) => *counts.entry(whose).or_default() += 1,
@@ -98,7 +104,9 @@ fn says_unknown(status: &str) -> Option<bool> {
 async fn whose(app: &App, bounce: Bounce) -> Result<Option<(String, Account)>, Problem> {
     if let Some(id) = bounce.id {
         let Some(store) = &app.store else {
-            return Err(Problem::bad_request("there is no ledger to look the id up in: name the account"));
+            return Err(Problem::bad_request(
+                "there is no ledger to look the id up in: name the account",
+            ));
         };
         let found = store.record(id).await.map_err(unreadable)?;
         return Ok(found.and_then(|found| {
@@ -108,14 +116,20 @@ async fn whose(app: &App, bounce: Bounce) -> Result<Option<(String, Account)>, P
         }));
     }
     let Some(account) = bounce.account else {
-        return Err(Problem::bad_request("say in `id` which message it was, or in `account` whose"));
+        return Err(Problem::bad_request(
+            "say in `id` which message it was, or in `account` whose",
+        ));
     };
     let account = Account::canonical(&account, None);
     let gateway = match bounce.gateway {
         Some(gateway) => gateway,
         None => match &app.running.gateways().await[..] {
             [only] => only.name.clone(),
-            _ => return Err(Problem::bad_request("say in `gateway` by which one it came (namespace/name): there are several")),
+            _ => {
+                return Err(Problem::bad_request(
+                    "say in `gateway` by which one it came (namespace/name): there are several",
+                ));
+            }
         },
     };
     Ok(is_account(&account).then_some((gateway, account)))
@@ -123,7 +137,11 @@ async fn whose(app: &App, bounce: Bounce) -> Result<Option<(String, Account)>, P
 
 fn unreadable(error: StoreError) -> Problem {
     tracing::error!(%error, "the ledger cannot be read");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read now; the log says why").retry_after(2)
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the ledger cannot be read now; the log says why",
+    )
+    .retry_after(2)
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ use crate::access::{self, Access, Token};
 use crate::problem::Problem;
 use crate::state::{App, Sources};
 use crate::{
-    Error, accounts, bounces, brakes, configs, health, inbox, metrics, overview, page, points, records,
+    Error, accounts, bounces, brakes, configs, health, inbox, metrics, overview, page, points,
+    records,
 };
 
 /// Connections at once; more wait in the kernel's queue.

@@ -67,8 +67,7 @@ pub trait Running: Send + Sync {
 }
 
 /// What a control plane says whose proxies are other processes.
-const ELSEWHERE: &str =
-    "points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
+const ELSEWHERE: &str = "points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
 
 /// Something that this process cannot do, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec, RateLimitSpec,
-    SubmissionPolicySpec,
+    NotificationChannelSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec, RateLimitSpec,
-    SubmissionPolicySpec,
+    NotificationChannelSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use serde::Serialize;
 

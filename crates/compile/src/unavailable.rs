@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AbuseRuleSpec, AppliesTo, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed, RateLimitSpec, RouteAction, RouteTo,
-    SubmissionPolicySpec,
+    AbuseRuleSpec, AppliesTo, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed,
+    RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -106,7 +106,9 @@ fn untold(view: View<'_, AbuseRuleSpec>, out: &mut Vec<Diagnostic>) {
         let message = "notifications are not sent from a cluster in this version";
         let field = format!("ladder[{at}].notify");
         let diagnostic = view.warning(Code::NotAvailable, &field, message);
-        out.push(diagnostic.mend("follow /v1/accounts of the API, or the metric sekisho_restrictions"));
+        out.push(
+            diagnostic.mend("follow /v1/accounts of the API, or the metric sekisho_restrictions"),
+        );
     }
 }
 

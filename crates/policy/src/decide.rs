@@ -184,7 +184,9 @@ impl<'p, 'a> Deliberation<'p, 'a> {
                 let over = total.saturating_add(pending) > part.limit.count;
                 (total, over.then_some(false), None)
             }
-            Outcome::Until(_) | Outcome::Awards(_) | Outcome::Done => return self.unavailable(voice, on_unavailable),
+            Outcome::Until(_) | Outcome::Awards(_) | Outcome::Done => {
+                return self.unavailable(voice, on_unavailable);
+            }
         };
         let saw = self.saw_limit(part, outcome, total);
         let Some(hopeless) = over else {

@@ -8,9 +8,9 @@ use crate::error::LoadError;
 use crate::expr::Field;
 use crate::expr_eval;
 use crate::glob;
+use crate::key::{Scope, Tally};
 use crate::matching::Matcher;
 use crate::netset::Networks;
-use crate::key::{Scope, Tally};
 use crate::rules::abuse::Abuse;
 use crate::rules::country::Abroad;
 use crate::rules::known_good::Learner;
@@ -21,11 +21,11 @@ use crate::rules::submission::Submission;
 use crate::rules::{Defect, Stages};
 use crate::ruleset::{Armed, ReadyPool, Ruleset, Spec};
 use crate::senders::Senders;
-use crate::time::Millis;
 use crate::snapshot::{
-    Enforcement, Envelope, Exempt, Kind, KnownGood, LoginGuard, Match, ObjectRef, Pool, Rule, RuleSpec,
-    SCHEMA, Snapshot, Unit,
+    Enforcement, Envelope, Exempt, Kind, KnownGood, LoginGuard, Match, ObjectRef, Pool, Rule,
+    RuleSpec, SCHEMA, Snapshot, Unit,
 };
+use crate::time::Millis;
 
 /// The most rules of one snapshot.
 pub(crate) const MAX_RULES: usize = 4096;
@@ -84,9 +84,8 @@ impl Ruleset {
 
 /// The places of the AbuseRules that are not `Off`.
 fn abuse(rules: &[Armed]) -> Vec<usize> {
-    let live = |rule: &Armed| {
-        matches!(rule.spec, Spec::Abuse(_)) && rule.enforcement != Enforcement::Off
-    };
+    let live =
+        |rule: &Armed| matches!(rule.spec, Spec::Abuse(_)) && rule.enforcement != Enforcement::Off;
     let places = rules.iter().enumerate();
     places
         .filter(|(_, rule)| live(rule))

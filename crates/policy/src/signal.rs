@@ -15,9 +15,7 @@ pub const MAX_CORRESPONDENTS: usize = 1024;
 pub const MAX_DISTINCT: u64 = 1024;
 
 /// What an account can be seen to do. The numbers are stored, and never change.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Signal {
     /// Recipients that the next hop does not know, at RCPT or by bounces.
@@ -63,7 +61,9 @@ impl Signal {
     /// The signal of a stored number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|signal| signal.number() == number)
+        Self::ALL
+            .into_iter()
+            .find(|signal| signal.number() == number)
     }
 
     /// Whether somebody who does not have the account's password can cause it.
@@ -143,9 +143,9 @@ impl Awards {
 
 /// The sum of what is left of `awards`. It grows with nothing but a new award.
 pub(crate) fn score(awards: &[Award], decay: Millis, now: Timestamp) -> u32 {
-    let sum = awards
-        .iter()
-        .fold(0u128, |sum, award| sum.saturating_add(award.weight(decay, now)));
+    let sum = awards.iter().fold(0u128, |sum, award| {
+        sum.saturating_add(award.weight(decay, now))
+    });
     rounded(sum, decay)
 }
 
@@ -172,7 +172,14 @@ mod tests {
     fn points_fade_in_a_straight_line() {
         let awards = [award(60, 0)];
         let decay = Millis(1000);
-        for (now, left) in [(0, 60), (250, 45), (500, 30), (999, 0), (1000, 0), (9000, 0)] {
+        for (now, left) in [
+            (0, 60),
+            (250, 45),
+            (500, 30),
+            (999, 0),
+            (1000, 0),
+            (9000, 0),
+        ] {
             assert_eq!(score(&awards, decay, Timestamp(now)), left, "at {now}");
         }
         // A clock that is behind the one that awarded gives no more than was awarded.

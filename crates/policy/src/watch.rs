@@ -182,9 +182,7 @@ impl Ruleset {
     /// Whether the LoginGuard calls the account a decoy.
     fn is_decoy(&self, account: &Account) -> bool {
         self.rules.iter().any(|rule| match &rule.spec {
-            Spec::Login(guard) => {
-                rule.enforcement != Enforcement::Off && guard.is_decoy(account)
-            }
+            Spec::Login(guard) => rule.enforcement != Enforcement::Off && guard.is_decoy(account),
             _ => false,
         })
     }
@@ -380,7 +378,10 @@ impl<'a> Steps<'a> {
 /// `100 points: UnknownRecipients 60, SpamVerdicts 40`.
 fn why(awards: &Awards, decay: Millis, now: Timestamp) -> String {
     let left = |signal: Signal| {
-        let of = awards.list.iter().filter(move |award| award.signal == signal);
+        let of = awards
+            .list
+            .iter()
+            .filter(move |award| award.signal == signal);
         of.map(|award| award.left(decay, now)).sum::<u32>()
     };
     let parts: Vec<String> = Signal::ALL

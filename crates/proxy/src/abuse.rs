@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use sekisho_policy::decision::Decision;
 use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source, SourceTrust, Stage, Tls,
+    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
+    SourceTrust, Stage, Tls,
 };
 use sekisho_policy::op::{Op, Results};
 use sekisho_policy::watch::Score;
@@ -174,7 +175,10 @@ pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<
                 shared.engine.pardon(&live, &account, shared.now()).await;
             }
             Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "accounts were released faster than their points could be forgotten");
+                tracing::warn!(
+                    missed,
+                    "accounts were released faster than their points could be forgotten"
+                );
             }
             Err(RecvError::Closed) => return,
         }

@@ -94,7 +94,9 @@ impl Webhooks {
             .map_err(|_| NotTold::Request)?;
         let deadline = Instant::now() + PATIENCE;
         let asked = outbound::ask(&url, request, ANSWER, &self.dns, &self.tls, deadline);
-        let answer = asked.await.map_err(|error| NotTold::NoAnswer(error.to_string()))?;
+        let answer = asked
+            .await
+            .map_err(|error| NotTold::NoAnswer(error.to_string()))?;
         if answer.status.is_success() {
             Ok(())
         } else {

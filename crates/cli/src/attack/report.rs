@@ -72,12 +72,11 @@ pub(super) fn closing(
     let attacker = by(Party::Attacker);
     let sides = [&honest, &owner, &attacker];
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "\n{}",
-        palette.paint(Ink::Strong, &heading(&sides))
-    );
-    for (name, side) in ["honest", "its owner", "stolen account"].into_iter().zip(sides) {
+    let _ = writeln!(text, "\n{}", palette.paint(Ink::Strong, &heading(&sides)));
+    for (name, side) in ["honest", "its owner", "stolen account"]
+        .into_iter()
+        .zip(sides)
+    {
         let _ = writeln!(text, "{}", side.row(name, &sides));
     }
     let _ = writeln!(

@@ -344,9 +344,8 @@ fn answered(op: &Op, outcome: &Outcome) -> String {
         (Outcome::Until(None), _) => "not locked".to_owned(),
         (Outcome::Awards(awards), _) => {
             let parts = awards.list.iter();
-            let parts = parts.map(|award| {
-                format!("{} {} at {}", award.signal, award.points, utc(award.at))
-            });
+            let parts = parts
+                .map(|award| format!("{} {} at {}", award.signal, award.points, utc(award.at)));
             parts.collect::<Vec<_>>().join(", ")
         }
         (Outcome::Done, _) => "done".to_owned(),

@@ -278,7 +278,8 @@ impl Running for Gateways {
     ) -> Answer<'a, Result<bool, NotHere>> {
         Box::pin(async move {
             let running = self.running.lock().await;
-            let is_it = |object: &ObjectRef| format!("{}/{}", object.namespace, object.name) == gateway;
+            let is_it =
+                |object: &ObjectRef| format!("{}/{}", object.namespace, object.name) == gateway;
             let one = running.iter().find(|(object, _)| is_it(object));
             let one = one.map(|(_, one)| one.clone());
             drop(running);

@@ -141,7 +141,13 @@ impl Herald {
         } = imposition;
         let now = Timestamp(self.0.clock.now_ms());
         // The same restriction is the same message, whoever brings it and however often.
-        let name = json!([namespace, account, restriction.origin, restriction.since, channel.object]);
+        let name = json!([
+            namespace,
+            account,
+            restriction.origin,
+            restriction.since,
+            channel.object
+        ]);
         let digest = self.0.key.pseudonym(&name.to_string());
         let id: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
         let body = json!({
@@ -217,7 +223,13 @@ impl Herald {
         };
         let now = Timestamp(self.0.clock.now_ms());
         if now.since(letter.created) >= GIVE_UP {
-            tracing::error!(namespace, channel, id, failure, "a channel could not be told, and is not tried again");
+            tracing::error!(
+                namespace,
+                channel,
+                id,
+                failure,
+                "a channel could not be told, and is not tried again"
+            );
             self.finish(letter).await?;
             return Ok(Heard::No);
         }
@@ -234,9 +246,9 @@ impl Herald {
         let key = ObjectKey::new(&letter.namespace, &channel.secret);
         let secret = self.0.secrets.of(&key);
         let secret = secret.as_ref().and_then(|secret| secret.data.get("secret"));
-        let secret = secret.map(SecretValue::expose).ok_or_else(|| {
-            format!("the Secret {} has no key named secret", channel.secret)
-        })?;
+        let secret = secret
+            .map(SecretValue::expose)
+            .ok_or_else(|| format!("the Secret {} has no key named secret", channel.secret))?;
         let attempt = Attempt {
             url: &channel.url,
             secret,
@@ -280,8 +292,11 @@ enum Heard {
 fn pause(letter: &Letter) -> Millis {
     let doubled = FIRST_PAUSE.0.saturating_mul(1 << letter.attempts.min(20));
     let pause = doubled.min(LONGEST_PAUSE.0);
-    let spread = letter.id.bytes().fold(u64::from(letter.attempts), |sum, octet| {
-        sum.wrapping_mul(31).wrapping_add(octet.into())
-    });
+    let spread = letter
+        .id
+        .bytes()
+        .fold(u64::from(letter.attempts), |sum, octet| {
+            sum.wrapping_mul(31).wrapping_add(octet.into())
+        });
     Millis(pause + pause / 4 * (spread % 64) / 64)
 }

@@ -91,7 +91,13 @@ fn points(running: &Running) -> Value {
     let answer = running.get("/v1/accounts/bob@example.jp/points");
     let of = |rule: &&Value| rule["rule"]["name"] == "bounced";
     let answer = answer.json();
-    answer["rules"].as_array().unwrap().iter().find(of).unwrap().clone()
+    answer["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(of)
+        .unwrap()
+        .clone()
 }
 
 fn levels(running: &Running) -> Vec<String> {
@@ -134,36 +140,53 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     assert_eq!(bounces(&running, 9, "5.2.2")["other"], 9);
     assert_eq!(levels(&running), [""; 0]);
     bounces(&running, 1, "5.1.10");
-    wait_until("bob is suspended", || (levels(&running) == ["Suspend"]).then_some(()));
+    wait_until("bob is suspended", || {
+        (levels(&running) == ["Suspend"]).then_some(())
+    });
     let held = points(&running);
-    assert_eq!((&held["score"], &held["awards"][0]["signal"]), (&json!(60), &json!("UnknownRecipients")));
+    assert_eq!(
+        (&held["score"], &held["awards"][0]["signal"]),
+        (&json!(60), &json!("UnknownRecipients"))
+    );
 
     let (moved, first) = desk.next();
     let (head, again) = desk.next();
     assert!(head.starts_with("POST /heard?here=yes HTTP/1.1"), "{head}");
     assert_eq!(first, again, "the same message");
     let key = |head: &str| {
-        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("idempotency-key: "));
+        let line = head
+            .lines()
+            .find(|line| line.to_ascii_lowercase().starts_with("idempotency-key: "));
         line.unwrap().to_owned()
     };
     assert_eq!(key(&moved), key(&head));
-    let signed = head.lines().find(|line| line.to_ascii_lowercase().starts_with("sekisho-signature: t="));
+    let signed = head.lines().find(|line| {
+        line.to_ascii_lowercase()
+            .starts_with("sekisho-signature: t=")
+    });
     let (_, hex) = signed.unwrap().split_once(",v1=").unwrap();
     assert_eq!(hex.len(), 64);
     assert!(!head.contains("hush-hush"));
     assert_eq!(first["account"], "bob@example.jp");
     assert_eq!(first["restriction"]["level"], "Suspend");
-    assert_eq!(first["restriction"]["why"], "60 points: UnknownRecipients 60");
+    assert_eq!(
+        first["restriction"]["why"],
+        "60 points: UnknownRecipients 60"
+    );
 
     // Whoever is released begins anew: what was counted before is forgotten.
     let path = "/v1/accounts/bob@example.jp/restrictions?who=hanako&why=new%20password";
     let (code, _) = ask(running.http, "DELETE", path, &Value::Null);
     assert_eq!(code, 200);
-    wait_until("the points are gone", || (points(&running)["score"] == 0).then_some(()));
+    wait_until("the points are gone", || {
+        (points(&running)["score"] == 0).then_some(())
+    });
     bounces(&running, 2, "5.1.1");
     assert_eq!(levels(&running), [""; 0]);
     bounces(&running, 1, "5.1.1");
-    wait_until("bob is suspended anew", || (levels(&running) == ["Suspend"]).then_some(()));
+    wait_until("bob is suspended anew", || {
+        (levels(&running) == ["Suspend"]).then_some(())
+    });
     let (_, anew) = desk.next();
     assert_ne!(anew["id"], first["id"]);
 
@@ -177,15 +200,27 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
 fn what_is_no_bounce_is_refused_in_words() {
     let running = Running::start();
     for (body, said) in [
-        (json!({ "bounces": [{ "status": "five" }] }), "three numbers"),
+        (
+            json!({ "bounces": [{ "status": "five" }] }),
+            "three numbers",
+        ),
         (json!({ "bounces": [{ "status": "5.1.1" }] }), "`id`"),
-        (json!({ "bounces": [{ "status": "5.1.1", "id": "x" }] }), "decision id"),
-        (json!({ "bounces": vec![json!({ "status": "5.1.1", "account": "a" }); 1001] }), "1000"),
+        (
+            json!({ "bounces": [{ "status": "5.1.1", "id": "x" }] }),
+            "decision id",
+        ),
+        (
+            json!({ "bounces": vec![json!({ "status": "5.1.1", "account": "a" }); 1001] }),
+            "1000",
+        ),
     ] {
         let (code, problem) = ask(running.http, "POST", "/v1/bounces", &body);
         assert!((400..500).contains(&code), "{problem}");
         assert!(problem.to_string().contains(said), "{problem}");
     }
     let strange = json!({ "bounces": [{ "status": "5.1.1", "id": "7Q2M-X4K9-0B3T" }] });
-    assert_eq!(ask(running.http, "POST", "/v1/bounces", &strange).1["strange"], 1);
+    assert_eq!(
+        ask(running.http, "POST", "/v1/bounces", &strange).1["strange"],
+        1
+    );
 }

@@ -2,8 +2,8 @@
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, Enforcement, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec,
-    RestrictionLevel, SenderCheck, SignalMark, SignalName, SubmissionPolicySpec,
+    NotificationChannelSpec, RestrictionLevel, SenderCheck, SignalMark, SignalName,
+    SubmissionPolicySpec,
 };
 
 use super::applies::{NAME_DATABASE, has_asns, no_database};
@@ -20,7 +20,10 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
         for &view in index.attached::<AbuseRuleSpec>(gateway.key) {
             for (at, mark) in view.spec.signals.iter().enumerate() {
                 if let Some((why, remedy)) = never_seen(mark.signal, gateway, index) {
-                    let (name, gateway) = (mark.signal.as_str(), name_of::<MailGatewaySpec>(gateway.key));
+                    let (name, gateway) = (
+                        mark.signal.as_str(),
+                        name_of::<MailGatewaySpec>(gateway.key),
+                    );
                     let message = format!("{name} is never seen at {gateway}: {why}");
                     let field = format!("signals[{at}].signal");
                     let diagnostic = view.warning(Code::SignalNeverSeen, &field, message);
@@ -99,9 +102,13 @@ fn channels(view: View<'_, AbuseRuleSpec>, objects: &Objects, out: &mut Vec<Diag
                 continue;
             }
             let remedy = did_you_mean(name, known.clone(), || "add one".to_owned());
-            let message = format!("there is no NotificationChannel {name} in the namespace {namespace}");
+            let message =
+                format!("there is no NotificationChannel {name} in the namespace {namespace}");
             let field = format!("ladder[{at}].notify[{which}].name");
-            out.push(view.error(Code::ChannelNotFound, &field, message).mend(remedy));
+            out.push(
+                view.error(Code::ChannelNotFound, &field, message)
+                    .mend(remedy),
+            );
         }
     }
 }
@@ -127,7 +134,10 @@ fn others_doing(view: View<'_, AbuseRuleSpec>, out: &mut Vec<Diagnostic>) {
             );
             let field = format!("ladder[{at}].at");
             let diagnostic = view.warning(Code::OthersDoing, &field, message);
-            out.push(diagnostic.mend("name a signal in requires that takes the password, or use fewer points"));
+            out.push(
+                diagnostic
+                    .mend("name a signal in requires that takes the password, or use fewer points"),
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Rules, and parts of rules, that can never apply.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart, LimitUnit, LoginFrom,
-    LoginGuardSpec, MailGatewaySpec, Match, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart, LimitUnit,
+    LoginFrom, LoginGuardSpec, MailGatewaySpec, Match, RateLimitSpec, SubmissionPolicySpec,
 };
 use sekisho_policy::expr::{Expr, Field};
 

@@ -59,7 +59,11 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
 pub(crate) fn rejects(diagnostic: &Diagnostic) -> bool {
     let beside = matches!(
         diagnostic.code,
-        Code::TargetNotFound | Code::ChannelNotFound | Code::SecretNotFound | Code::SecretIncomplete | Code::Conflicted
+        Code::TargetNotFound
+            | Code::ChannelNotFound
+            | Code::SecretNotFound
+            | Code::SecretIncomplete
+            | Code::Conflicted
     );
     diagnostic.is_error() && !beside
 }

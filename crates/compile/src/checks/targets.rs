@@ -1,7 +1,8 @@
 //! `targetRefs` that name no gateway.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, LoginGuardSpec, MailGatewaySpec, RateLimitSpec,
+    SubmissionPolicySpec,
 };
 
 use super::names;

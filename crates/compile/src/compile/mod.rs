@@ -11,8 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec, RateLimitSpec,
-    SubmissionPolicySpec,
+    NotificationChannelSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use sekisho_policy::snapshot::{Kind, ObjectRef};
 use sekisho_policy::{Envelope, LoadError, Ruleset, Snapshot};

@@ -1,7 +1,8 @@
 //! Kinds of rules, one object to one rule of the snapshot.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, FromCountry, LoginGuardSpec, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, FromCountry, LoginGuardSpec, RateLimitSpec,
+    SubmissionPolicySpec,
 };
 use sekisho_policy::snapshot::{Brake, Enforcement, Match, RouteTo, Rule, RuleSpec};
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec, RateLimitSpec,
-    SubmissionPolicySpec,
+    NotificationChannelSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use sekisho_policy::Snapshot;
 use sekisho_policy::snapshot::{Channel, Gateway, Pool, RouteTo, Rule, RuleSpec, SCHEMA};

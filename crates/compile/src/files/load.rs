@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use sekisho_crd::{
     AbuseRuleSpec, CountryRuleSpec, EgressPoolSpec, Kind, LoginGuardSpec, MailGatewaySpec,
-    NotificationChannelSpec, RateLimitSpec,
-    SubmissionPolicySpec,
+    NotificationChannelSpec, RateLimitSpec, SubmissionPolicySpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;

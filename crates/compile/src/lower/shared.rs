@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use sekisho_crd::{AccountGlob, Cidr, CountryCode, Duration, LimitUnit};
 use sekisho_policy::event::Country;
 use sekisho_policy::snapshot::{
-    Channel, ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust, Unit,
-    UpstreamTls,
+    Channel, ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust,
+    Unit, UpstreamTls,
 };
 use sekisho_policy::{Account, Millis};
 

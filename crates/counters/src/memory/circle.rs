@@ -50,8 +50,8 @@ impl Circle {
             known.last = now;
             return;
         }
-        let room = self.known.is_empty()
-            || self.known.len() < MAX_CORRESPONDENTS && budget.take_entry();
+        let room =
+            self.known.is_empty() || self.known.len() < MAX_CORRESPONDENTS && budget.take_entry();
         if !room {
             let longest_ago = (0..self.known.len()).min_by_key(|&at| self.known[at].last);
             self.known.swap_remove(longest_ago.unwrap_or(0));

@@ -22,8 +22,13 @@ pub(super) struct Answer {
 
 #[derive(Clone, Debug)]
 enum Said {
-    Passed { total: u64 },
-    Full { total: u64, retry_in: Option<u64> },
+    Passed {
+        total: u64,
+    },
+    Full {
+        total: u64,
+        retry_in: Option<u64>,
+    },
     Total(u64),
     Until(Option<u64>),
     Awards {

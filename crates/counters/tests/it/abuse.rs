@@ -19,10 +19,18 @@ pub(crate) async fn an_award_is_given_once_in_its_window_and_fades(counters: &Co
     let again = ask(counters, start + HOUR - 1, unknown()).await;
     assert_eq!(again, awards(No, &[first]));
     // Another signal has a window of its own, and so has another key.
-    let spam = ask(counters, start + HOUR - 1, award("p", SpamVerdicts, 40, HOUR, DAY)).await;
+    let spam = ask(
+        counters,
+        start + HOUR - 1,
+        award("p", SpamVerdicts, 40, HOUR, DAY),
+    )
+    .await;
     let second = (SpamVerdicts, 40, start + HOUR - 1);
     assert_eq!(spam, awards(Yes, &[first, second]));
-    assert_eq!(ask(counters, start, points("q", DAY)).await, awards(No, &[]));
+    assert_eq!(
+        ask(counters, start, points("q", DAY)).await,
+        awards(No, &[])
+    );
     let third = (UnknownRecipients, 60, start + HOUR);
     let later = ask(counters, start + HOUR, unknown()).await;
     assert_eq!(later, awards(Yes, &[first, second, third]));
@@ -43,7 +51,10 @@ pub(crate) async fn awards_are_bounded_and_the_oldest_goes(counters: &Counters) 
     };
     assert_eq!(left.list.len(), MAX_AWARDS);
     assert_eq!(left.list.first().map(|award| award.points), Some(3));
-    assert_eq!(left.list.last().map(|award| award.points), Some(most as u32 + 2));
+    assert_eq!(
+        left.list.last().map(|award| award.points),
+        Some(most as u32 + 2)
+    );
 }
 
 pub(crate) async fn correspondents_are_new_once_and_not_in_the_first_time(counters: &Counters) {
@@ -57,7 +68,12 @@ pub(crate) async fn correspondents_are_new_once_and_not_in_the_first_time(counte
     assert_eq!(write(open, &[5, 6, 5]).await, Outcome::Total(2));
     assert_eq!(write(open + HOUR, &[6, 7]).await, Outcome::Total(3));
     // Another window over the same circle: what was told twice is known by then.
-    let short = ask(counters, open + HOUR, correspond("c", &[7], (HOUR, 14 * DAY, 180 * DAY))).await;
+    let short = ask(
+        counters,
+        open + HOUR,
+        correspond("c", &[7], (HOUR, 14 * DAY, 180 * DAY)),
+    )
+    .await;
     assert_eq!(short, Outcome::Total(1));
     assert_eq!(write(open + DAY, &[]).await, Outcome::Total(1));
     assert_eq!(write(open + DAY + HOUR, &[5]).await, Outcome::Total(0));
@@ -70,7 +86,10 @@ pub(crate) async fn correspondents_are_bounded_and_forgotten(counters: &Counters
     let all: Vec<u32> = (1..=most).collect();
     let start = 100 * DAY;
     assert_eq!(write(start, &[1]).await, Outcome::Total(1));
-    assert_eq!(write(start + DAY, &all[1..]).await, Outcome::Total(u64::from(most) - 1));
+    assert_eq!(
+        write(start + DAY, &all[1..]).await,
+        Outcome::Total(u64::from(most) - 1)
+    );
     // One more, and the one that was written to longest ago is a stranger.
     assert_eq!(write(start + 2 * DAY, &[most + 1]).await, Outcome::Total(1));
     assert_eq!(write(start + 3 * DAY, &[2]).await, Outcome::Total(0));

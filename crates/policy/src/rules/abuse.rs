@@ -94,7 +94,10 @@ impl Abuse {
             Signal::SpamVerdicts => Stages::HEADERS.and(Stages::END),
             Signal::SenderMismatch => Stages::MAIL.and(Stages::HEADERS),
         };
-        self.marks.iter().map(of).fold(Stages::default(), Stages::and)
+        self.marks
+            .iter()
+            .map(of)
+            .fold(Stages::default(), Stages::and)
     }
 
     /// Whether its answer could depend on reverse names that nobody looked up yet.
@@ -112,7 +115,13 @@ impl Abuse {
     }
 
     /// What the event adds to a signal, if it is one of it.
-    pub(crate) fn count(&self, mark: &Mark, event: &Event, seen: &Seen<'_>, facts: &Facts<'_>) -> Option<Counted> {
+    pub(crate) fn count(
+        &self,
+        mark: &Mark,
+        event: &Event,
+        seen: &Seen<'_>,
+        facts: &Facts<'_>,
+    ) -> Option<Counted> {
         let window = mark.spec.per;
         let account = account_of(event);
         let key = |account: &Account| mark.scope.key(&of_account(account));
@@ -198,10 +207,14 @@ impl Abuse {
 
     /// The highest step that an account stands on now and did not before: points only fall between two awards, so that a step that
     /// was left on the way is one that is reached anew.
-    pub(crate) fn reached(&self, before: &[Award], after: &[Award], now: Timestamp) -> Option<&Rung> {
-        let is_new = |rung: &&Rung| {
-            self.stands(rung, after, now) && !self.stands(rung, before, now)
-        };
+    pub(crate) fn reached(
+        &self,
+        before: &[Award],
+        after: &[Award],
+        now: Timestamp,
+    ) -> Option<&Rung> {
+        let is_new =
+            |rung: &&Rung| self.stands(rung, after, now) && !self.stands(rung, before, now);
         self.ladder.iter().rev().find(is_new)
     }
 
@@ -277,7 +290,10 @@ fn whence(signal: Signal, event: &Event) -> Option<Item> {
 /// Whether this event is the one at which content made the message spam. One message is one verdict.
 fn is_spam(event: &Event, decision: &Decision) -> bool {
     let at = matches!(event.stage, Stage::Headers(_) | Stage::End(_));
-    let before = event.transaction.as_ref().map(|transaction| transaction.class);
+    let before = event
+        .transaction
+        .as_ref()
+        .map(|transaction| transaction.class);
     at && decision.findings.iter().any(|finding| match finding.said {
         Said::Worsen(Class::Spam, Reason::ContentMatched) => before < Some(Class::Spam),
         Said::Reject(Reason::ContentRefused) => true,
@@ -293,7 +309,10 @@ fn is_mismatch(event: &Event, decision: &Decision) -> bool {
             Said::Reject(Reason::SenderMismatch | Reason::HeaderFromMismatch)
         )
     };
-    at && decision.findings.iter().any(|finding| mismatch(finding.said))
+    at && decision
+        .findings
+        .iter()
+        .any(|finding| mismatch(finding.said))
 }
 
 const fn tally_of(signal: Signal) -> Tally {
@@ -333,9 +352,15 @@ fn check(spec: &AbuseRule) -> Result<(), Defect> {
             return bad(part(), "count, per and points cannot be 0");
         }
         if mark.per > spec.decay {
-            return bad(part(), "a window longer than decay forgets that points were awarded");
+            return bad(
+                part(),
+                "a window longer than decay forgets that points were awarded",
+            );
         }
-        if spec.signals[..at].iter().any(|other| other.signal == mark.signal) {
+        if spec.signals[..at]
+            .iter()
+            .any(|other| other.signal == mark.signal)
+        {
             return bad(part(), "is there twice");
         }
         if most_counted(mark.signal).is_some_and(|most| mark.count > most) {

@@ -210,7 +210,10 @@ fn points_can_be_explained_at_any_time() {
     unknown(&world, 100, 0);
     let account = Account::canonical("a@example.jp", None);
     let later = START.plus(Millis(DAY / 2));
-    let (results, _) = now(world.counters.apply(later, &world.rules.ask_scores(&account))).unwrap();
+    let (results, _) = now(world
+        .counters
+        .apply(later, &world.rules.ask_scores(&account)))
+    .unwrap();
     let scores = world.rules.scores(&results, later);
     assert_eq!(scores.len(), 1);
     assert_eq!((scores[0].score, scores[0].next), (30, Some(60)));
@@ -249,7 +252,9 @@ fn logins_from_many_places() {
         (Signal::DistinctAsns, 3, 4),
     ] {
         let world = watched(signal, count);
-        let fired = events.iter().position(|event| !judged(&world, event).is_empty());
+        let fired = events
+            .iter()
+            .position(|event| !judged(&world, event).is_empty());
         assert_eq!(fired, Some(at), "{signal}");
     }
 }
@@ -257,8 +262,8 @@ fn logins_from_many_places() {
 #[test]
 fn an_untrusted_source_is_nobodys_place() {
     let world = watched(Signal::DistinctCountries, 1);
-    let event = at(Stage::LoginSucceeded)
-        .session(|session| session.source.trust = SourceTrust::Untrusted);
+    let event =
+        at(Stage::LoginSucceeded).session(|session| session.source.trust = SourceTrust::Untrusted);
     assert_eq!(judged(&world, &event.0), []);
 }
 
@@ -369,15 +374,29 @@ fn what_cannot_be_put_in_force_is_refused_by_name() {
         let mut spec = usual();
         change(&mut spec);
         let rules = vec![rule("stolen", RuleSpec::AbuseRule(spec))];
-        Ruleset::load(&envelope(snapshot(rules))).unwrap_err().to_string()
+        Ruleset::load(&envelope(snapshot(rules)))
+            .unwrap_err()
+            .to_string()
     };
     for (change, part) in [
         ((|spec| spec.signals.clear()) as fn(&mut AbuseRule), "spec"),
         (|spec| spec.decay = Millis(0), "spec"),
-        (|spec| spec.signals[0].count = 0, "spec.signals[UnknownRecipients]"),
-        (|spec| spec.signals[1] = spec.signals[0], "spec.signals[UnknownRecipients]"),
-        (|spec| spec.signals[0] = mark(Signal::FirstTimeRecipients, 5000, 1), "FirstTimeRecipients"),
-        (|spec| spec.signals[0].per = Millis(25 * HOUR), "spec.signals[UnknownRecipients]"),
+        (
+            |spec| spec.signals[0].count = 0,
+            "spec.signals[UnknownRecipients]",
+        ),
+        (
+            |spec| spec.signals[1] = spec.signals[0],
+            "spec.signals[UnknownRecipients]",
+        ),
+        (
+            |spec| spec.signals[0] = mark(Signal::FirstTimeRecipients, 5000, 1),
+            "FirstTimeRecipients",
+        ),
+        (
+            |spec| spec.signals[0].per = Millis(25 * HOUR),
+            "spec.signals[UnknownRecipients]",
+        ),
         (|spec| spec.ladder.reverse(), "spec.ladder"),
         (|spec| spec.ladder[1].level = Level::Limit, "spec.ladder"),
     ] {
@@ -391,5 +410,11 @@ fn nothing_is_asked_without_a_rule() {
     let world = World::new(Vec::new());
     let event = at(Stage::LoginSucceeded).0;
     let decision = world.judge(&event);
-    assert!(world.rules.watch(&event, &Seen::Judged(&decision)).ops().is_empty());
+    assert!(
+        world
+            .rules
+            .watch(&event, &Seen::Judged(&decision))
+            .ops()
+            .is_empty()
+    );
 }

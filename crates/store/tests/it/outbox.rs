@@ -37,14 +37,19 @@ async fn a_message_waits_until_it_was_told_and_is_not_told_again() {
     // What was told long ago is forgotten with the next one.
     assert_eq!(store.post(&letter("b")).await.unwrap(), Taken::Waits);
     let next_week = later.plus(Millis(7 * Millis::DAY.0));
-    store.finish_letter("b", next_week, Millis::DAY).await.unwrap();
+    store
+        .finish_letter("b", next_week, Millis::DAY)
+        .await
+        .unwrap();
     assert_eq!(store.post(&letter("a")).await.unwrap(), Taken::Waits);
 }
 
 #[tokio::test]
 async fn too_many_are_not_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("ledger.sqlite")).await.unwrap();
+    let store = Store::open(&folder.path().join("ledger.sqlite"))
+        .await
+        .unwrap();
     for number in 0..MOST_LETTERS {
         store.post(&letter(&number.to_string())).await.unwrap();
     }

@@ -210,7 +210,8 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
             name: String::new(),
             value: json(rest)?,
         },
-        "SubmissionPolicy" | "CountryRule" | "RateLimit" | "LoginGuard" | "AbuseRule" | "pool" | "secret" => {
+        "SubmissionPolicy" | "CountryRule" | "RateLimit" | "LoginGuard" | "AbuseRule" | "pool"
+        | "secret" => {
             let (name, value) = rest.split_once(' ').ok_or("a name and JSON")?;
             Act::Set {
                 what: word.into(),
