@@ -7,6 +7,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use sekisho_policy::restriction::MAX_WHY;
+use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Standing, Timestamp};
 use sekisho_store::{AccountStates, HistoryEntry, MOST_HISTORY, Mandate, StoreError};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
+    /// What speaks against it, where the gateways are in this process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    points: Vec<Score>,
 }
 
 pub(crate) async fn show(
@@ -58,7 +62,10 @@ async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
     let Whose { namespace, account } = whose;
     let found = states(app)?.restrictions(&namespace, &account, now).await;
     let restrictions = found.map_err(unavailable)?;
+    // That they cannot be said hides no restriction.
+    let points = app.running.scores(&namespace, &account).await;
     Ok(Shown {
+        points: points.unwrap_or_default(),
         namespace,
         account,
         standing: Standing::of(&restrictions, now),

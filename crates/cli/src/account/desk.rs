@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use hyper::Method;
+use sekisho_policy::watch::Score;
 use sekisho_policy::{Restriction, Standing, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ struct Shown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
+    /// What speaks against it, where the proxy that counts can be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    points: Vec<Score>,
 }
 
 pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
@@ -180,7 +184,8 @@ fn print_json(answer: &Value) -> Result<()> {
 fn described(shown: &Shown, palette: Palette) -> String {
     let name = palette.paint(Ink::Strong, &visible(&shown.account));
     let Some(standing) = &shown.standing else {
-        return format!("{name}: nothing restricts it\n");
+        let points: String = shown.points.iter().map(counted).collect();
+        return format!("{name}: nothing restricts it\n{points}");
     };
     let level = palette.paint(Ink::Bad, &standing.worst.level.to_string());
     let mut text = format!("{name}: {level}");
@@ -190,6 +195,23 @@ fn described(shown: &Shown, palette: Palette) -> String {
     text.push('\n');
     for restriction in &shown.restrictions {
         text.push_str(&one(restriction));
+    }
+    text.extend(shown.points.iter().map(counted));
+    text
+}
+
+/// The points of one rule, unless there are none.
+fn counted(score: &Score) -> String {
+    if score.awards.is_empty() {
+        return String::new();
+    }
+    let next = score
+        .next
+        .map_or_else(String::new, |next| format!(", the next step is at {next}"));
+    let mut text = format!("\n{} points of {}{next}\n", score.score, score.rule);
+    for award in &score.awards {
+        let (signal, points) = (award.signal, award.points);
+        text.push_str(&format!("    {}  {signal} {points}\n", utc(award.at)));
     }
     text
 }
@@ -218,7 +240,9 @@ const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane
 
 #[cfg(test)]
 mod tests {
-    use sekisho_policy::{Level, Origin};
+    use sekisho_policy::signal::Award;
+    use sekisho_policy::snapshot::Kind;
+    use sekisho_policy::{Level, Millis, ObjectRef, Origin, Signal};
 
     use super::*;
 
@@ -238,14 +262,31 @@ mod tests {
             account: "taro@example.jp".into(),
             standing: Standing::of([&restriction], restriction.since),
             restrictions: vec![restriction],
+            points: vec![Score {
+                rule: ObjectRef {
+                    kind: Kind::AbuseRule,
+                    namespace: "default".into(),
+                    name: "stolen".into(),
+                },
+                score: 58,
+                decay: Millis::DAY,
+                next: Some(60),
+                awards: vec![Award {
+                    signal: Signal::UnknownRecipients,
+                    points: 60,
+                    at: Timestamp(1_785_474_729_123),
+                }],
+            }],
         };
         assert_eq!(
             described(&shown, Palette::Plain),
             "taro@example.jp: Suspend\n\n\
              Suspend     by Desk, since 2026-07-31 05:12:09.123 UTC, until released\n    ticket 4711\n    \
-             sekisho explain 7Q2M-X4K9-0B3T\n"
+             sekisho explain 7Q2M-X4K9-0B3T\n\n58 points of AbuseRule/default/stolen, the next step is at 60\n    \
+             2026-07-31 05:12:09.123 UTC  UnknownRecipients 60\n"
         );
         shown.standing = None;
+        shown.points.clear();
         assert_eq!(
             described(&shown, Palette::Plain),
             "taro@example.jp: nothing restricts it\n"

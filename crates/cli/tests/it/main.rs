@@ -1,8 +1,8 @@
 //! The `sekisho` binary from the outside: its tools, and everything in one process from files.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod account;
 mod abuse;
+mod account;
 mod attack;
 mod cases;
 mod client;
