@@ -12,12 +12,13 @@ use sekisho_policy::event::{
 };
 use sekisho_policy::op::{Op, Results};
 use sekisho_policy::watch::Score;
-use sekisho_policy::{Account, Finding, Seen, Signal, Timestamp, Unavailable, Upshot};
+use sekisho_policy::{Account, Finding, Millis, Seen, Signal, Timestamp, Unavailable, Upshot};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::{Engine, apply};
 use crate::live::Live;
+use crate::restrictions::Released;
 use crate::shared::Shared;
 
 impl Engine {
@@ -123,6 +124,9 @@ impl Engine {
     }
 }
 
+/// Of a restriction that ends so soon nobody can say whether it was released: clocks differ.
+const NEARLY_OVER: Millis = Millis(5_000);
+
 /// The account that an event is about.
 fn account_of(event: &Event) -> Option<&Account> {
     match &event.stage {
@@ -163,16 +167,19 @@ pub(crate) async fn see_bounces(shared: &Shared, account: &Account, count: u64) 
 }
 
 /// Forgets the points of accounts that somebody releases, until the process drains.
-pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Account>) {
+pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Released>) {
     loop {
         let account = tokio::select! {
             account = released.recv() => account,
             () = shared.shutdown.draining() => return,
         };
         match account {
-            Ok(account) => {
-                let live = shared.live();
-                shared.engine.pardon(&live, &account, shared.now()).await;
+            Ok(Released { account, until }) => {
+                let (live, now) = (shared.live(), shared.now());
+                // What was over by itself, or nearly, is nobody's pardon.
+                if until.is_none_or(|until| until > now.plus(NEARLY_OVER)) {
+                    shared.engine.pardon(&live, &account, now).await;
+                }
             }
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(

@@ -101,6 +101,10 @@ fn an_object_reads_as_its_file_does() {
             Kind::RateLimit => json!(from_files.rate_limits[&key].spec()),
             Kind::LoginGuard => json!(from_files.login_guards[&key].spec()),
             Kind::EgressPool => json!(from_files.egress_pools[&key].spec()),
+            Kind::AbuseRule => json!(from_files.abuse_rules[&key].spec()),
+            Kind::NotificationChannel => {
+                json!(from_files.notification_channels[&key].spec())
+            }
         };
         let object = json!({
             "apiVersion": "sekisho.dev/v1alpha1", "kind": kind.as_str(),

@@ -125,7 +125,10 @@ fn a_deleted_object_is_gone() {
     let after = again(&without("kind: RateLimit\n"), &before)
         .snapshot
         .unwrap();
-    assert_eq!(rules(&after), ["submission", "abroad", "passwords"]);
+    assert_eq!(
+        rules(&after),
+        ["submission", "abroad", "passwords", "stolen"]
+    );
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn without_a_past_an_invalid_object_gives_nothing() {
     );
     assert_eq!(
         rules(&compiled.snapshot.unwrap()),
-        ["submission", "abroad", "passwords"]
+        ["submission", "abroad", "passwords", "stolen"]
     );
 }
 

@@ -4,7 +4,7 @@ use sekisho_compile::{ObjectKey, compile};
 use sekisho_policy::event::Country;
 use sekisho_policy::expr::Expr;
 use sekisho_policy::snapshot::{From, ListenerTls, Mechanism, RuleSpec, Unit};
-use sekisho_policy::{Class, Envelope, Ruleset, Snapshot};
+use sekisho_policy::{Class, Envelope, Millis, Ruleset, Signal, Snapshot};
 
 use super::load;
 
@@ -62,6 +62,7 @@ fn every_field_reaches_the_wire() {
             "CountryRule/default/abroad",
             "LoginGuard/default/passwords",
             "RateLimit/default/per-account",
+            "AbuseRule/default/stolen",
         ]
     );
     assert_eq!(
@@ -104,6 +105,18 @@ fn names_are_canonical_and_abroad_is_lowered() {
                     ["admin@example.jp"]
                 );
             }
+            RuleSpec::AbuseRule(abuse) => {
+                assert_eq!(abuse.exempt.accounts, ["newsletter@example.jp"]);
+                assert_eq!((abuse.decay, abuse.growth), (Millis::DAY, 2));
+                let [limit, suspend] = &abuse.ladder[..] else {
+                    panic!("two steps, the lower first");
+                };
+                assert_eq!((limit.at, limit.recipients_per_hour), (60, Some(10)));
+                assert_eq!(limit.term, Some(Millis(6 * Millis::HOUR.0)));
+                assert_eq!(suspend.requires, [Signal::SpamVerdicts]);
+                assert_eq!(suspend.notify[0].url, "https://desk.example.jp/sekisho");
+                assert_eq!(suspend.notify[0].secret, "desk");
+            }
             RuleSpec::RateLimit(limit) => {
                 assert_eq!(limit.limits[0].unit, Unit::Recipients);
                 assert_eq!(
@@ -121,7 +134,7 @@ fn what_is_compiled_can_be_put_in_force() {
     let envelope = Envelope::seal(7, snapshot(OBJECTS));
     let read = Envelope::read(&serde_json::to_vec(&envelope).unwrap()).unwrap();
     assert_eq!(read, envelope);
-    assert_eq!(Ruleset::load(&read).unwrap().objects().count(), 4);
+    assert_eq!(Ruleset::load(&read).unwrap().objects().count(), 5);
 }
 
 #[test]

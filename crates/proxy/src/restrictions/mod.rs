@@ -15,6 +15,7 @@ use sekisho_runtime::metrics::{RestrictionLevel, RestrictionResult};
 use tokio::sync::{Notify, broadcast, watch};
 
 use kept::Kept;
+pub(crate) use table::Released;
 use table::{Census, Imposed, Table};
 
 /// The restrictions of the accounts of one namespace. Cloning shares them.
@@ -31,7 +32,7 @@ struct Inner {
     /// Counts changes, for whoever keeps them on disk.
     changes: watch::Sender<u64>,
     /// Accounts of which somebody took a restriction.
-    released: broadcast::Sender<Account>,
+    released: broadcast::Sender<Released>,
     metrics: Metrics,
 }
 
@@ -176,9 +177,9 @@ impl Restrictions {
         self.0.changes.subscribe()
     }
 
-    /// Tells of each account that was released before its restriction was over.
+    /// Tells of each restriction that the store took: one that was over, or that somebody released.
     #[must_use]
-    pub fn released(&self) -> broadcast::Receiver<Account> {
+    pub fn released(&self) -> broadcast::Receiver<Released> {
         self.0.released.subscribe()
     }
 
@@ -195,9 +196,9 @@ impl Restrictions {
         self.0.accounts.store(after.accounts, Ordering::Relaxed);
         drop(table);
         self.note(before, after);
-        for account in released {
-            // Nobody listens where no gateway counts points.
-            let _ = self.0.released.send(account);
+        for one in released {
+            // Nobody listens before there is a gateway.
+            let _ = self.0.released.send(one);
         }
         done
     }

@@ -30,7 +30,7 @@ pub(super) struct Table {
     /// Those that the store has not heard of, the oldest first.
     queue: VecDeque<(Account, Origin)>,
     /// Accounts of which the store took a restriction.
-    released: Vec<Account>,
+    released: Vec<Released>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +65,15 @@ pub(super) enum Imposed {
     /// It holds, and too many wait already.
     Unshared,
     Full,
+}
+
+/// An account of which the store took a restriction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Whose it was.
+    pub account: Account,
+    /// When it would have been over by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// How many there are.
@@ -215,21 +224,22 @@ impl Table {
             }
             Some(_) => {}
             None => {
-                self.release(&change.account);
+                self.note_release(&change.account, &change.origin);
                 self.remove(&change.account, &change.origin);
             }
         }
     }
 
-    /// Whoever is told nothing new of an account that nobody restricted is told nothing.
-    fn release(&mut self, account: &Account) {
-        if self.accounts.contains_key(account) && self.released.last() != Some(account) {
-            self.released.push(account.clone());
+    fn note_release(&mut self, account: &Account, origin: &Origin) {
+        if let Some(entry) = self.entry(account, origin) {
+            let until = entry.restriction.until;
+            let account = account.clone();
+            self.released.push(Released { account, until });
         }
     }
 
-    /// Accounts that were released since this was asked last.
-    pub(super) fn take_released(&mut self) -> Vec<Account> {
+    /// What was released since this was asked last.
+    pub(super) fn take_released(&mut self) -> Vec<Released> {
         std::mem::take(&mut self.released)
     }
 

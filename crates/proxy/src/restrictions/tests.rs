@@ -129,14 +129,57 @@ fn what_was_imposed_anew_while_it_was_on_its_way_is_brought_again() {
     let all = all();
     all.impose(&account("a"), suspended(rule(), 0));
     let batch = all.next_batch(10);
-    all.impose(&account("a"), suspended(rule(), 5));
+    let longer = Restriction {
+        until: Some(NOW.plus(Millis(20_000))),
+        ..suspended(rule(), 5)
+    };
+    all.impose(&account("a"), longer.clone());
     all.stored(
         &batch,
         &said(3, vec![change("a", rule(), Some(suspended(rule(), 0)))]),
     );
     let again = all.next_batch(10);
     assert_eq!(again.len(), 1);
-    assert_eq!(again[0].restriction, suspended(rule(), 5));
+    assert_eq!(again[0].restriction, longer);
+}
+
+/// A rule that is reached anew while its worse restriction holds lets nobody down to the milder one.
+#[test]
+fn a_rule_does_not_take_the_place_of_its_own_worse_word() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    let milder = Restriction {
+        level: Level::Limit,
+        until: None,
+        ..suspended(rule(), 5)
+    };
+    all.impose(&account("a"), milder.clone());
+    let level = |at| Some(all.standing(&account("a"), NOW.plus(Millis(at)))?.worst.level);
+    assert_eq!(level(9), Some(Level::Suspend));
+    let later = Restriction {
+        since: NOW.plus(Millis(10_000)),
+        ..milder
+    };
+    all.impose(&account("a"), later);
+    assert_eq!(level(10_000), Some(Level::Limit), "once that is over");
+}
+
+/// Whoever counts against accounts hears of a release, and when the restriction would have ended.
+#[test]
+fn a_release_is_told_of() {
+    let all = all();
+    let mut released = all.released();
+    all.impose(&account("a"), suspended(rule(), 0));
+    all.apply(&said(2, vec![change("b", rule(), None)]));
+    all.sweep(NOW.plus(Millis(10_000)));
+    assert!(released.try_recv().is_err());
+    let batch = all.next_batch(10);
+    all.stored(&batch, &said(3, vec![]));
+    all.apply(&said(4, vec![change("a", rule(), None)]));
+    let told = released.try_recv().unwrap();
+    assert_eq!(told.account, account("a"));
+    assert_eq!(told.until, Some(NOW.plus(Millis(10_000))));
+    assert!(released.try_recv().is_err());
 }
 
 #[test]
