@@ -154,7 +154,13 @@ fn a_rule_does_not_take_the_place_of_its_own_worse_word() {
         ..suspended(rule(), 5)
     };
     all.impose(&account("a"), milder.clone());
-    let level = |at| Some(all.standing(&account("a"), NOW.plus(Millis(at)))?.worst.level);
+    let level = |at| {
+        Some(
+            all.standing(&account("a"), NOW.plus(Millis(at)))?
+                .worst
+                .level,
+        )
+    };
     assert_eq!(level(9), Some(Level::Suspend));
     let later = Restriction {
         since: NOW.plus(Millis(10_000)),
