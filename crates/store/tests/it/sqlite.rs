@@ -202,7 +202,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -368,7 +368,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     store.close().await;
     run_sql(
         &path,
-        "DROP TABLE account_history; DROP TABLE restrictions; DROP TABLE account_revision; UPDATE schema SET version = 1",
+        "DROP TABLE outbox; DROP TABLE account_history; DROP TABLE restrictions; DROP TABLE account_revision; UPDATE schema SET version = 1",
     )
     .await;
     let older = Store::open_read_only(&path).await.unwrap_err();
@@ -377,7 +377,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 2,
+                needed: 3,
                 ..
             }
         ),
