@@ -164,64 +164,67 @@ async fn impose(
     let most = i64::from(MOST_STANDING);
     let mut standing = tables.count(namespace, most).await?;
     let mut verdicts = Vec::with_capacity(impositions.len());
-    for Imposition {
-        account,
-        restriction,
-    } in impositions
-    {
-        let origin = restriction.origin.to_string();
-        let before = tables.row(namespace, account.as_str(), &origin).await?;
+    for imposition in impositions {
+        let account = &imposition.account;
+        let mut restriction = imposition.restriction.clone().bounded();
         // A clock that is ahead must not make a restriction that nobody could release.
-        let mut restriction = restriction.clone().bounded();
         restriction.since = restriction.since.min(now);
-        let holds = match before {
-            Some(row)
-                if row
-                    .ended_at
-                    .is_some_and(|at| number(restriction.since.0) <= at) =>
-            {
-                None
+        let origin = restriction.origin.clone();
+        let before = tables
+            .row(namespace, account.as_str(), &origin.to_string())
+            .await?;
+        let is_new = before.as_ref().is_none_or(|row| row.ended_at.is_some());
+        let holds = match judge(before.as_ref(), restriction)? {
+            Holds::TheNew(_) if is_new && standing >= most => None,
+            Holds::TheNew(restriction) => {
+                let what = What {
+                    namespace,
+                    account,
+                    action: AccountAction::Imposed,
+                    at: now,
+                    who,
+                    why: &restriction.why,
+                };
+                revision = put(tables, &what, &restriction).await?;
+                standing += i64::from(is_new);
+                Some(restriction)
             }
-            Some(row) if row.ended_at.is_none() => {
-                let theirs = parse(account.as_str(), &row.json)?;
-                let stays = theirs.since > restriction.since || theirs == restriction;
-                Some(if stays {
-                    (theirs, Stays::Yes)
-                } else {
-                    (restriction, Stays::No)
-                })
-            }
-            _ if standing >= most => None,
-            _ => {
-                standing += 1;
-                Some((restriction, Stays::No))
-            }
+            Holds::TheOld(restriction) => Some(restriction),
+            Holds::Nothing => None,
         };
-        if let Some((restriction, Stays::No)) = &holds {
-            let what = What {
-                namespace,
-                account,
-                action: AccountAction::Imposed,
-                at: now,
-                who,
-                why: &restriction.why,
-            };
-            revision = put(tables, &what, restriction).await?;
-        }
         verdicts.push(Change {
             account: account.clone(),
-            origin: origin_of(&origin)?,
-            restriction: holds.map(|(restriction, _)| restriction),
+            origin,
+            restriction: holds,
         });
     }
     Ok((revision, verdicts))
 }
 
-/// Whether what is there already stays as it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stays {
-    Yes,
-    No,
+/// What holds after an imposition.
+enum Holds {
+    TheNew(Restriction),
+    /// It is the same, or newer.
+    TheOld(Restriction),
+    /// It was released, or over, after the new one had been imposed.
+    Nothing,
+}
+
+fn judge(before: Option<&Row>, new: Restriction) -> Result<Holds, Fault> {
+    let Some(row) = before else {
+        return Ok(Holds::TheNew(new));
+    };
+    match row.ended_at {
+        Some(ended) if number(new.since.0) <= ended => return Ok(Holds::Nothing),
+        Some(_) => return Ok(Holds::TheNew(new)),
+        None => {}
+    }
+    let old = parse(&row.account, &row.json)?;
+    Ok(if old.since > new.since || old == new {
+        Holds::TheOld(old)
+    } else {
+        Holds::TheNew(new)
+    })
 }
 
 async fn restrict(
