@@ -20,6 +20,7 @@ pub mod ledger;
 mod limits;
 mod listener;
 mod live;
+mod luck;
 mod memory;
 mod outbound;
 mod received;

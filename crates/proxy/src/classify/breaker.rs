@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::luck::shortened;
+
 /// So many failures in a row, and it is left alone.
 const FAILURES: usize = 5;
 /// A pause that grows does not outgrow this.
@@ -199,9 +201,8 @@ impl Breaker {
     }
 
     fn open(&mut self, spell: Spell, now: Instant, luck: u8) {
-        let shorter = spell.pause / 4 * u32::from(luck) / u32::from(u8::MAX);
         self.state = State::Open {
-            until: now + spell.pause - shorter,
+            until: now + shortened(spell.pause, luck),
             spell,
         };
     }

@@ -17,6 +17,7 @@ use super::connect::Idle;
 use super::trouble::Trouble;
 use super::turns::{Turn, Turns};
 use super::{Inquiry, label, lock};
+use crate::luck::luck;
 
 /// One engine.
 #[derive(Debug)]
@@ -203,14 +204,5 @@ impl Question<'_> {
 impl Drop for Question<'_> {
     fn drop(&mut self) {
         self.dismiss(ClassifierResult::Abandoned);
-    }
-}
-
-/// Spreads the first questions after a pause; without chance they merely are not spread.
-fn luck() -> u8 {
-    let mut luck = [0];
-    match getrandom::fill(&mut luck) {
-        Ok(()) => luck[0],
-        Err(_) => 0,
     }
 }

@@ -13,6 +13,7 @@ use super::hops::Environment;
 use super::lane::{Blame, Lane};
 use super::outlier::{Leave, Outcome, Standing};
 use super::probe::probe;
+use crate::luck::luck;
 
 /// An endpoint that takes so long has failed, even if it was the message whose time was over.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl Group {
         } else {
             Leave::Denied
         };
-        if lane.endpoint.outlier.note(outcome, now, leave) {
+        if lane.endpoint.outlier.note(outcome, now, leave, luck()) {
             self.metrics.ejected();
             tracing::warn!(hop = %lane.key.address, "most connections to an endpoint fail; it is taken out until a probe is served");
         }

@@ -54,6 +54,7 @@ impl Attempt<'_> {
     /// # Errors
     /// The failure, and whose fault it was.
     pub(super) async fn connect(self, hop: Hop) -> Result<Connection, (Failure, Blame)> {
+        self.lane.tried();
         let mut progress = Progress {
             phase: UpstreamPhase::Connect,
             hop,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::luck::shortened;
+
 /// The pauses after the first failure, and the longest; each further failure doubles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pauses {
@@ -22,6 +24,9 @@ pub(super) const REFUSED: Pauses = Pauses {
     first: Duration::from_secs(30),
     longest: Duration::from_secs(30 * 60),
 };
+
+/// After a pause one new connection is tried in this time, and no other before it served: who is not back yet is not stormed.
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// What is known of one endpoint or address.
 #[derive(Debug)]
@@ -61,8 +66,8 @@ impl Health {
     }
 
     /// An attempt that began at `started` failed. Attempts that were under way when the pause began add nothing:
-    /// a hundred sessions that fail together are one failure.
-    pub(super) fn failed(&self, started: Instant, now: Instant) {
+    /// a hundred sessions that fail together are one failure. `luck` shortens the pause by up to a quarter.
+    pub(super) fn failed(&self, started: Instant, now: Instant, luck: u8) {
         let mut state = self.state();
         if state
             .ejected
@@ -79,8 +84,17 @@ impl Health {
         state.failures += 1;
         state.ejected = Some(Ejection {
             from: now,
-            until: now + pause,
+            until: now + shortened(pause, luck),
         });
+    }
+
+    /// A new connection is tried. The first one after a pause is a trial, which others leave to it for a while.
+    pub(super) fn tried(&self, now: Instant) {
+        if let Some(ejection) = &mut self.state().ejected
+            && ejection.until <= now
+        {
+            ejection.until = now + TRIAL;
+        }
     }
 
     /// It served: everything is forgotten.
@@ -106,7 +120,7 @@ mod tests {
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert!(health.is_good(now));
             now += SECOND;
-            health.failed(now - SECOND / 2, now);
+            health.failed(now - SECOND / 2, now, 0);
             assert!(
                 !health.is_good(now + seconds * SECOND - SECOND / 100),
                 "shorter than {seconds}"
@@ -115,7 +129,7 @@ mod tests {
             assert!(health.is_good(now), "longer than {seconds}");
         }
         health.succeeded();
-        health.failed(now, now);
+        health.failed(now, now, 0);
         assert!(health.is_good(now + SECOND));
     }
 
@@ -124,9 +138,39 @@ mod tests {
         let health = Health::new(REFUSED);
         let start = Instant::now();
         for _ in 0..100 {
-            health.failed(start, start + SECOND);
+            health.failed(start, start + SECOND, 0);
         }
         assert!(health.is_good(start + 31 * SECOND));
         assert!(!health.is_good(start + 30 * SECOND));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn one_tries_after_a_pause_and_the_others_wait_for_it() {
+        let health = Health::new(UNREACHABLE);
+        let start = Instant::now();
+        health.failed(start, start, 0);
+        let over = start + SECOND;
+        health.tried(over);
+        assert!(!health.is_good(over), "one is out");
+        assert!(health.is_good(over + TRIAL), "nobody heard of it again");
+        // What failed is a failure although it began before the trial's time was over.
+        health.failed(over, over + SECOND / 2, 0);
+        assert!(!health.is_good(over + 2 * SECOND));
+        health.tried(over + 3 * SECOND);
+        health.succeeded();
+        assert!(health.is_good(over + 3 * SECOND));
+        health.tried(over);
+        assert!(health.is_good(over), "where nothing failed nobody waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_are_spread() {
+        let now = Instant::now();
+        let pause = |luck| {
+            let health = Health::new(REFUSED);
+            health.failed(now, now, luck);
+            health.good_at().unwrap() - now
+        };
+        assert_eq!((pause(0), pause(255)), (30 * SECOND, 45 * SECOND / 2));
+        assert!(pause(128) < pause(127));
     }
 }

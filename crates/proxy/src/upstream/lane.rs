@@ -19,6 +19,7 @@ use super::oauth::{Client, Origin};
 use super::offers::Seen;
 use super::outlier::Standing;
 use crate::gateway::{Credentials, CredentialsPending, Login};
+use crate::luck::luck;
 
 /// How long an endpoint whose TLS does not work is used without it, where TLS is opportunistic.
 const PLAIN_FOR: Duration = Duration::from_secs(300);
@@ -249,10 +250,17 @@ impl Lane {
     pub(super) fn failed(&self, blame: Blame, started: Instant) {
         let now = Instant::now();
         match blame {
-            Blame::Endpoint => self.endpoint.health.failed(started, now),
-            Blame::Address => self.address.failed(started, now),
+            Blame::Endpoint => self.endpoint.health.failed(started, now, luck()),
+            Blame::Address => self.address.failed(started, now, luck()),
             Blame::Credentials | Blame::Client | Blame::Nobody => {}
         }
+    }
+
+    /// A new connection is tried.
+    pub(super) fn tried(&self) {
+        let now = Instant::now();
+        self.endpoint.health.tried(now);
+        self.address.tried(now);
     }
 
     pub(super) fn succeeded(&self) {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::luck::shortened;
+
 /// How long an attempt counts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// The attempts that are remembered.
@@ -75,8 +77,8 @@ impl Outlier {
         }
     }
 
-    /// Counts an attempt; whether the endpoint is taken out by it.
-    pub(super) fn note(&self, outcome: Outcome, now: Instant, leave: Leave) -> bool {
+    /// Counts an attempt; whether the endpoint is taken out by it, for a pause that `luck` shortens by up to a quarter.
+    pub(super) fn note(&self, outcome: Outcome, now: Instant, leave: Leave, luck: u8) -> bool {
         let mut state = self.state();
         let state = &mut *state;
         if state.out.is_some() {
@@ -100,7 +102,7 @@ impl Outlier {
         if state.returned.is_some_and(|at| at + FORGIVEN <= now) {
             state.ejections = 0;
         }
-        state.take_out(now);
+        state.take_out(now, luck);
         true
     }
 
@@ -116,14 +118,14 @@ impl Outlier {
     }
 
     /// What the probe found.
-    pub(super) fn probed(&self, outcome: Outcome, now: Instant) {
+    pub(super) fn probed(&self, outcome: Outcome, now: Instant, luck: u8) {
         let mut state = self.state();
         if state.out.is_none() {
             return;
         }
         match outcome {
             Outcome::Served => state.come_back(now),
-            Outcome::Failed => state.take_out(now),
+            Outcome::Failed => state.take_out(now, luck),
         }
     }
 
@@ -133,12 +135,12 @@ impl Outlier {
 }
 
 impl State {
-    fn take_out(&mut self, now: Instant) {
+    fn take_out(&mut self, now: Instant, luck: u8) {
         let pause = FIRST.saturating_mul(1 << self.ejections.min(16));
         self.ejections += 1;
         self.attempts.clear();
         self.out = Some(Out {
-            until: now + pause.min(LONGEST),
+            until: now + shortened(pause.min(LONGEST), luck),
             probed: false,
         });
     }
@@ -163,7 +165,7 @@ mod tests {
             } else {
                 Outcome::Failed
             };
-            out |= outlier.note(outcome, now, leave);
+            out |= outlier.note(outcome, now, leave, 0);
         }
         out
     }
@@ -209,11 +211,11 @@ mod tests {
             assert!(outlier.claim_probe(now));
             assert!(!outlier.claim_probe(now), "one probe at a time");
             assert_eq!(outlier.standing(now), Standing::Out);
-            outlier.probed(Outcome::Failed, now);
+            outlier.probed(Outcome::Failed, now, 0);
         }
         now += 600 * SECOND;
         assert!(outlier.claim_probe(now));
-        outlier.probed(Outcome::Served, now);
+        outlier.probed(Outcome::Served, now, 0);
         assert_eq!(outlier.standing(now), Standing::In);
         // It is remembered for a while.
         assert!(note(&outlier, "fffff", now + SECOND, Leave::Granted));

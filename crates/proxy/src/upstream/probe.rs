@@ -13,6 +13,7 @@ use super::handshake::Attempt;
 use super::hops::Environment;
 use super::lane::Lane;
 use super::outlier::Outcome;
+use crate::luck::luck;
 
 /// How long one next hop may take for it, whatever else is allowed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub(super) async fn probe(environment: Arc<Environment>, metrics: PoolMetrics, l
             Outcome::Failed
         }
     };
-    lane.endpoint.outlier.probed(outcome, Instant::now());
+    lane.endpoint.outlier.probed(outcome, Instant::now(), luck());
 }
 
 async fn look_at(

@@ -79,6 +79,7 @@ impl Default for SinkSetup {
 #[derive(Debug)]
 pub struct Sink {
     address: SocketAddr,
+    setup: Arc<SinkSetup>,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
@@ -112,10 +113,11 @@ impl Sink {
             .await
             .unwrap_or_else(|e| panic!("{}: {e}", setup.address));
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
-        let accepting = tokio::spawn(accept(listener, Arc::new(setup), shared.clone()));
+        let (setup, shared) = (Arc::new(setup), Arc::new(Shared::default()));
+        let accepting = tokio::spawn(accept(listener, setup.clone(), shared.clone()));
         Self {
             address,
+            setup,
             shared,
             accepting,
         }
@@ -162,6 +164,25 @@ impl Sink {
     /// Takes the command lines out.
     pub fn take_commands(&self) -> Vec<String> {
         std::mem::take(&mut self.state().commands)
+    }
+
+    /// Fails as a machine does: every connection breaks where it is, and nobody listens. What it kept is kept.
+    pub async fn fail(&mut self) {
+        self.accepting.abort();
+        // An error is what an abort leads to.
+        let _ = (&mut self.accepting).await;
+    }
+
+    /// Is back after [`Sink::fail`], at the same address. Give it a port that the system hands to nobody else.
+    ///
+    /// # Panics
+    /// The address was taken meanwhile.
+    pub async fn recover(&mut self) {
+        let listener = TcpListener::bind(self.address)
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e}", self.address));
+        let (setup, shared) = (self.setup.clone(), self.shared.clone());
+        self.accepting = tokio::spawn(accept(listener, setup, shared));
     }
 
     /// How many connections there were.

@@ -67,7 +67,9 @@ async fn mail_is_shared_by_weight_and_who_has_none_waits() {
     // While the others cannot be reached, it takes what there is.
     let lanes = &stage.hops.upstream().exits[0].lanes;
     for lane in &lanes[..2] {
-        lane.endpoint.health.failed(Instant::now(), Instant::now());
+        lane.endpoint
+            .health
+            .failed(Instant::now(), Instant::now(), 0);
     }
     assert_eq!(shares(&stage), [0, 0, 400]);
 }
@@ -125,7 +127,7 @@ async fn a_probe_that_fails_leaves_it_out() {
         let at = Instant::now() + Duration::from_secs(seconds);
         lane.endpoint.outlier.standing(at)
     };
-    assert_eq!((standing(58), standing(61)), (Standing::Out, Standing::Due));
+    assert_eq!((standing(44), standing(61)), (Standing::Out, Standing::Due));
 }
 
 /// Who has heard of the client may refuse because of him.
