@@ -5,6 +5,8 @@ mod authority;
 mod control;
 mod follow;
 mod hostile;
+mod losses;
+mod outages;
 mod records;
 mod restrictions;
 mod secrets;

@@ -388,3 +388,43 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     let states = sekisho_store::AccountStates::in_ledger(&store);
     assert_eq!(states.look().await.unwrap(), 1);
 }
+
+/// Another program holds the file for itself: a backup, a hand at the prompt.
+#[tokio::test]
+async fn a_ledger_that_is_held_holds_up_no_sender_and_is_written_later() {
+    use sekisho_store::{Writer, WriterSettings};
+    use sqlx::Connection as _;
+
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut other = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    let run = async |connection: &mut sqlx::SqliteConnection, sql: &'static str| {
+        sqlx::raw_sql(sql).execute(connection).await.unwrap();
+    };
+    run(&mut other, "BEGIN EXCLUSIVE").await;
+
+    let (sender, records) = tokio::sync::mpsc::channel(100);
+    let writer = Writer::new(store.clone(), records, WriterSettings::default());
+    let counts = writer.counts();
+    let writing = tokio::spawn(writer.run());
+    let mut left_out = 0;
+    for number in 1..=1_000 {
+        left_out += u64::from(sender.try_send(delivered(number, "a", number)).is_err());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counts.written(), 0, "the file is held");
+    run(&mut other, "COMMIT").await;
+    other.close().await.unwrap();
+    drop(sender);
+    writing.await.unwrap();
+    assert!(left_out > 0, "what does not fit is known at once");
+    assert_eq!(
+        (counts.written(), counts.dropped()),
+        (1_000 - left_out, 0),
+        "what was taken is written"
+    );
+}
