@@ -5,7 +5,7 @@ CARGO := cargo
 SECONDS_PER_TARGET ?= 60
 VERSION = $(shell sed -n 's/^appVersion: //p' charts/sekisho/Chart.yaml)
 
-.PHONY: help run attack test bench bench-control fuzz lint generate setup envtest image cluster
+.PHONY: help run attack test bench bench-control losses fuzz lint generate setup envtest image cluster
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench: ## Measure beside HAProxy and Postfix, and print machine, figures and rat
 
 bench-control: ## Measure the control plane with 5,000 policy objects at 200 gateways
 	@tests/bench/control
+
+losses: ## Send MESSAGES (20000) while proxies are killed, next hops fail and links break, and compare what was told with what arrived
+	@SEKISHO_LOSSES=$${MESSAGES:-20000} $(CARGO) test --locked --quiet --package sekisho-node --test it losses:: -- --nocapture
 
 fuzz: ## Fuzz each parser of foreign bytes for SECONDS_PER_TARGET (60) seconds
 	@.ci/fuzz $(SECONDS_PER_TARGET)

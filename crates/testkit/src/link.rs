@@ -107,6 +107,13 @@ impl Link {
         self.conduct.send_replace(conduct);
     }
 
+    /// Waits until nobody listens and nothing is open, after [`Conduct::Gone`].
+    pub async fn closed(&self) {
+        while TcpStream::connect(self.address()).await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
@@ -174,7 +181,10 @@ impl Relay {
                     while connections.try_join_next().is_some() {}
                 }
                 changed = self.conduct.changed() => {
-                    if changed.is_err() || *self.conduct.borrow() == Conduct::Gone {
+                    let is_gone = *self.conduct.borrow() == Conduct::Gone;
+                    if changed.is_err() || is_gone {
+                        // Before the port is closed, so that whoever finds it closed knows that nothing is open.
+                        connections.shutdown().await;
                         return None;
                     }
                 }
@@ -231,7 +241,9 @@ impl Carriage {
                 Conduct::Late(pause) => sleep(pause).await,
                 // What came during a silence is lost, and with it the connection's sense; it stays open as long as the silence.
                 Conduct::Silent => {
-                    let _ = conduct.wait_for(|conduct| *conduct != Conduct::Silent).await;
+                    let _ = conduct
+                        .wait_for(|conduct| *conduct != Conduct::Silent)
+                        .await;
                     return Ok(());
                 }
                 Conduct::Rubbish => {
@@ -310,9 +322,7 @@ mod tests {
         peer.expect("hello").await;
         link.conduct(Conduct::Gone);
         peer.closed().await;
-        crate::wait_until("a closed port", || {
-            std::net::TcpStream::connect(link.address()).err()
-        });
+        link.closed().await;
         link.conduct(Conduct::Silent);
         crate::wait_for_port(link.address());
         let mut peer = Peer::connect(link.address()).await;

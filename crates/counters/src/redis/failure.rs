@@ -67,6 +67,12 @@ impl Failure {
         matches!(self, Self::Corrupt(_))
     }
 
+    /// Whether the next call on the same connection would fail in the same way, whatever became of the server meanwhile. One that
+    /// is late may still be on its way.
+    pub(super) const fn may_last(&self) -> bool {
+        !matches!(self, Self::Timeout(_))
+    }
+
     pub(super) const fn cause(&self) -> Cause {
         match self {
             Self::Timeout(_) => Cause::Timeout,

@@ -60,7 +60,10 @@ async fn watch_lane(shared: &Shared, lane: usize, group: &str) {
     loop {
         shared.breaker.opened(lane).await;
         let mut pause = FIRST;
-        while probe(shared, group, shared.setup.deadline).await.is_err() {
+        while let Err(failure) = probe(shared, group, shared.setup.deadline).await {
+            if failure.may_last() {
+                shared.link.renew();
+            }
             sleep(jittered(pause)).await;
             pause = (pause * 2).min(LAST);
         }

@@ -1,5 +1,6 @@
 //! The connection: one for all calls, made anew by the client library when it breaks.
 
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -26,7 +27,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// The way to the server or the Cluster. Nothing is sent before the first call.
 pub(super) struct Link {
-    connected: Connected,
+    connected: RwLock<Connected>,
+    /// Of a single server, to begin anew with.
+    client: Option<Client>,
     script: Script,
 }
 
@@ -50,14 +53,30 @@ impl Link {
             .enumerate()
             .map(|(at, url)| info(at + 1, url, setup))
             .collect::<Result<_, _>>()?;
-        let connected = match setup.topology {
-            Topology::Single => Connected::Single(single(infos, setup)?),
-            Topology::Cluster => Connected::Cluster(cluster(infos, setup)?),
+        let (connected, client) = match setup.topology {
+            Topology::Single => {
+                let client = single(infos, setup)?;
+                (Connected::Single(manager(client.clone())?), Some(client))
+            }
+            Topology::Cluster => (Connected::Cluster(cluster(infos, setup)?), None),
         };
         Ok(Self {
-            connected,
+            connected: RwLock::new(connected),
+            client,
             script: Script::new(SCRIPT),
         })
+    }
+
+    /// Begins anew with a single server. The client library makes a connection that broke again, and not one that was made and then
+    /// refused in words (a wrong password, too many clients) or in none that it knows.
+    pub(super) fn renew(&self) {
+        if let Some(Ok(fresh)) = self.client.clone().map(manager) {
+            let mut connected = self
+                .connected
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *connected = Connected::Single(fresh);
+        }
     }
 
     /// Runs the script within `deadline`; a server that does not know it is sent all of it.
@@ -85,7 +104,12 @@ impl Link {
     }
 
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        match self.connected.clone() {
+        let connected = self
+            .connected
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match connected {
             Connected::Single(mut connection) => command.query_async(&mut connection).await,
             Connected::Cluster(mut connection) => command.query_async(&mut connection).await,
         }
@@ -125,7 +149,7 @@ fn info(at: usize, url: &Password, setup: &Setup) -> Result<ConnectionInfo, Defe
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
 }
 
-fn single(infos: Vec<ConnectionInfo>, setup: &Setup) -> Result<ConnectionManager, Defect> {
+fn single(infos: Vec<ConnectionInfo>, setup: &Setup) -> Result<Client, Defect> {
     let count = infos.len();
     let mut infos = infos.into_iter();
     let (Some(info), None) = (infos.next(), infos.next()) else {
@@ -140,13 +164,16 @@ fn single(infos: Vec<ConnectionInfo>, setup: &Setup) -> Result<ConnectionManager
         Some(certificates) if is_tls => Client::build_with_tls(info, certificates),
         _ => Client::open(info),
     };
+    client.map_err(|error| Defect::Certificates(error.to_string()))
+}
+
+fn manager(client: Client) -> Result<ConnectionManager, Defect> {
     // Probes of ours decide when it is tried again.
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(0)
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(None);
-    client
-        .and_then(|client| ConnectionManager::new_lazy_with_config(client, config))
+    ConnectionManager::new_lazy_with_config(client, config)
         .map_err(|error| Defect::Certificates(error.to_string()))
 }
 

@@ -45,7 +45,9 @@ pub(super) async fn probe(environment: Arc<Environment>, metrics: PoolMetrics, l
             Outcome::Failed
         }
     };
-    lane.endpoint.outlier.probed(outcome, Instant::now(), luck());
+    lane.endpoint
+        .outlier
+        .probed(outcome, Instant::now(), luck());
 }
 
 async fn look_at(

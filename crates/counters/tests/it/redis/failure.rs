@@ -89,6 +89,21 @@ fn a_server_that_stands_still_is_given_up_within_the_deadline() {
     );
 }
 
+/// The client library gives up a connection that was made and then refused; the probes do not.
+#[test]
+fn a_server_that_refuses_the_login_for_a_while_is_found_again() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let counters = run(async { counters(&server, &fresh_key()) });
+    wait_until("the first answer", || try_gate(&counters).ok());
+    server.cli(&["config", "set", "requirepass", "hunter2"]);
+    server.cli(&["-a", "hunter2", "client", "kill", "type", "normal"]);
+    until_open(&counters);
+    server.cli(&["-a", "hunter2", "config", "set", "requirepass", ""]);
+    wait_until("an answer", || try_gate(&counters).ok());
+}
+
 #[test]
 fn a_server_that_was_never_there_does_not_keep_anybody_from_starting() {
     let Some(mut server) = RedisServer::start() else {

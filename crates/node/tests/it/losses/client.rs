@@ -249,7 +249,10 @@ pub(super) fn body(message: u64) -> Vec<u8> {
     };
     let line = |number| {
         let dot = if dice.one_in(10) { "." } else { "" };
-        format!("{dot}line {number} of message {message}: {}\r\n", dice.below(1 << 40))
+        format!(
+            "{dot}line {number} of message {message}: {}\r\n",
+            dice.below(1 << 40)
+        )
     };
     (0..lines).map(line).collect::<String>().into_bytes()
 }

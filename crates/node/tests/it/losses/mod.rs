@@ -61,7 +61,8 @@ impl Site {
         for (world, at) in worlds.iter().zip(2..) {
             world.mount(&world.snapshot(1, |body| {
                 let endpoints = ways.iter().map(Link::address);
-                let endpoint = |at: SocketAddr| json!({ "host": at.ip().to_string(), "port": at.port() });
+                let endpoint =
+                    |at: SocketAddr| json!({ "host": at.ip().to_string(), "port": at.port() });
                 body["gateway"]["upstream"]["endpoints"] = endpoints.map(endpoint).collect();
             }));
             let mut proxy = world.start();

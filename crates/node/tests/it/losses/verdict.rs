@@ -87,7 +87,10 @@ pub(super) fn compare(messages: u64, attempts: &[Attempt], received: &[Received]
     found.doubled = copies.values().filter(|copies| **copies > 1).count();
     found.too_many = copies.values().map(|copies| copies.saturating_sub(1)).sum();
     if copies.len() as u64 != messages {
-        wrong.push(format!("{} of {messages} messages were tried", copies.len()));
+        wrong.push(format!(
+            "{} of {messages} messages were tried",
+            copies.len()
+        ));
     }
     assert!(wrong.is_empty(), "{found}\n{}", wrong.join("\n"));
     found
@@ -113,4 +116,57 @@ fn name_of(message: &Received) -> String {
         .lines()
         .find_map(|line| line.strip_prefix("X-Attempt: "));
     line.unwrap_or("what has no name").to_owned()
+}
+
+/// What is lost, doubled, changed or made up is found.
+#[test]
+fn the_comparison_finds_what_is_wrong() {
+    let received = |name: &str, to: &str, body: &[u8]| Received {
+        helo: String::new(),
+        mail: String::new(),
+        rcpts: vec![format!("<{to}>")],
+        data: [format!("X-Attempt: {name}\r\n\r\n").as_bytes(), body].concat(),
+        client: ([127, 0, 0, 1], 1).into(),
+        xclient: Vec::new(),
+        user: None,
+        tls: false,
+        connection: 1,
+    };
+    let good = received("0.0", "b@example.net", &body(0));
+    let refused = || Told::Refused("451 4.4.2".to_owned());
+    for (told, there, is_right) in [
+        (Told::Taken, vec![good.clone()], true),
+        (Told::Taken, vec![], false),
+        (Told::Taken, vec![good.clone(), good.clone()], false),
+        (
+            Told::Taken,
+            vec![received("0.0", "c@example.net", &body(0))],
+            false,
+        ),
+        (
+            Told::Taken,
+            vec![received("0.0", "b@example.net", b"cut")],
+            false,
+        ),
+        (refused(), vec![], true),
+        (refused(), vec![good.clone()], false),
+        (Told::Unsent, vec![good.clone()], false),
+        (Told::Unanswered, vec![], true),
+        (Told::Unanswered, vec![good.clone()], true),
+        (Told::Unanswered, vec![good.clone(), good.clone()], false),
+        (
+            refused(),
+            vec![received("7.0", "b@example.net", &body(7))],
+            false,
+        ),
+    ] {
+        let attempt = Attempt {
+            message: 0,
+            name: "0.0".to_owned(),
+            told,
+            recipients: vec!["b@example.net".to_owned()],
+        };
+        let compared = std::panic::catch_unwind(|| compare(1, &[attempt.clone()], &there));
+        assert_eq!(compared.is_ok(), is_right, "{attempt:?} {}", there.len());
+    }
 }
