@@ -26,7 +26,7 @@ pub enum Conduct {
     Silent,
     /// Passes each piece on so much later.
     Late(Duration),
-    /// Answers to a connection, and to each piece of it, with octets that mean nothing.
+    /// Greets new connections with octets that mean nothing, and turns each answer on others into such.
     Rubbish,
 }
 
@@ -217,7 +217,16 @@ impl Carriage {
         tokio::select! {
             ended = there => ended,
             ended = back => ended,
+            () = self.spoilt() => Ok(()),
         }
+    }
+
+    /// What was open through silence or rubbish is of no use after it, and ends with it.
+    async fn spoilt(&self) {
+        let is_spoiling = |now: &Conduct| matches!(now, Conduct::Silent | Conduct::Rubbish);
+        let mut conduct = self.conduct.clone();
+        let _ = conduct.wait_for(is_spoiling).await;
+        let _ = conduct.wait_for(|now| !is_spoiling(now)).await;
     }
 
     async fn pass(
@@ -234,24 +243,16 @@ impl Carriage {
             if read == 0 {
                 return Ok(());
             }
-            let mut conduct = self.conduct.clone();
-            let now = *conduct.borrow_and_update();
+            let now = *self.conduct.borrow();
             match now {
                 Conduct::Pass | Conduct::Gone => {}
                 Conduct::Late(pause) => sleep(pause).await,
-                // What came during a silence is lost, and with it the connection's sense; it stays open as long as the silence.
-                Conduct::Silent => {
-                    let _ = conduct
-                        .wait_for(|conduct| *conduct != Conduct::Silent)
-                        .await;
-                    return Ok(());
+                Conduct::Silent => std::future::pending().await,
+                Conduct::Rubbish if towards == Towards::Client => {
+                    to.write_all(&rubbish(left)).await?;
+                    continue;
                 }
-                Conduct::Rubbish => {
-                    if towards == Towards::Client {
-                        to.write_all(&rubbish(left)).await?;
-                    }
-                    return Ok(());
-                }
+                Conduct::Rubbish => {}
             }
             let passes = usize::try_from(left).unwrap_or(usize::MAX).min(read);
             to.write_all(&piece[..passes]).await?;
