@@ -121,7 +121,9 @@ async fn what_one_slot_cannot_say_is_no_admission(cluster: &RedisCluster) {
     let held = apply(&counters, 0, &[read("fine", HOUR), read("seen", HOUR)]).await;
     assert_eq!(held.unwrap(), [Outcome::Total(0), Outcome::Total(3)]);
     assert_eq!(
-        apply(&counters, 0, &[fine.clone()]).await.unwrap(),
+        apply(&counters, 0, std::slice::from_ref(&fine))
+            .await
+            .unwrap(),
         [passed(1)]
     );
     let outcomes = apply(&counters, 0, &[fine, broken]).await.unwrap();

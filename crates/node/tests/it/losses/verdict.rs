@@ -166,7 +166,8 @@ fn the_comparison_finds_what_is_wrong() {
             told,
             recipients: vec!["b@example.net".to_owned()],
         };
-        let compared = std::panic::catch_unwind(|| compare(1, &[attempt.clone()], &there));
+        let compared =
+            std::panic::catch_unwind(|| compare(1, std::slice::from_ref(&attempt), &there));
         assert_eq!(compared.is_ok(), is_right, "{attempt:?} {}", there.len());
     }
 }
