@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(rules) = Ruleset::load(&sealed) else { return };
     let mut matched = Vec::new();
     rules.scan_header("Subject", "Grand casino, hello", &mut matched);
-    let out = Unavailable { dependency: "counters".into(), why: "fuzzing".into() };
+    let out = Unavailable { dependency: "counters".into(), why: "fuzzing".into(), ..Unavailable::default() };
     for stage in stages(matched) {
         let event = event(stage);
         rules.needs(&event);
@@ -57,7 +57,7 @@ fn event(stage: Stage) -> Event {
         trust: SourceTrust::Trusted,
     };
     let session = SessionFacts { listener: "submission".into(), source, tls: Tls::On, helo: Some("client".into()), helo_form: HeloForm::Good, before_greeting: BeforeGreeting::Silent };
-    let account = AccountFacts { name: Account::canonical("a@example.jp", None), network: Network::New };
+    let account = AccountFacts::new(Account::canonical("a@example.jp", None), Network::New);
     let sender = Some(Address::new("a", "example.jp"));
     let transaction = TransactionFacts { sender, declared_size: Some(1 << 20), recipients: 3, class: Class::Clean };
     let logged_in = !matches!(stage, Stage::Connect | Stage::Login { .. } | Stage::LoginFailed { .. });

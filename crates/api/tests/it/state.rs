@@ -94,7 +94,8 @@ async fn what_one_proxy_imposes_the_others_of_its_namespace_hear_at_once() {
     let imposed = imposition("a", "mail");
     // Twice, as after an answer that was lost.
     for _ in 0..2 {
-        let (status, states) = tell(&mut one, ONE, "mail/out", &[imposed.clone()]).await;
+        let (status, states) =
+            tell(&mut one, ONE, "mail/out", std::slice::from_ref(&imposed)).await;
         assert_eq!(status, StatusCode::OK);
         let verdict = &states.unwrap().changes[0];
         assert_eq!(verdict.restriction.as_ref(), Some(&imposed.restriction));

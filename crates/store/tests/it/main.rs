@@ -1,4 +1,5 @@
 //! One contract suite for every database, and what is special to SQLite's file.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 mod contract;
 mod outbox;
