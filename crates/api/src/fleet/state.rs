@@ -4,14 +4,15 @@
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{Imposition, Onto, Part, Rest, States};
-use sekisho_policy::{Origin, Timestamp};
+use sekisho_policy::{ObjectRef, Origin, Timestamp};
 use sekisho_store::AccountStates;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::jittered;
-use super::name::{self, is_name};
+use super::name::{self, is_name, is_part};
 use super::server::read_body;
 use super::sources::Fleet;
 use crate::accounts::{is_account, no_states, unavailable};
@@ -93,7 +94,7 @@ pub(super) async fn take(
     taken.map(Json).map_err(unavailable)
 }
 
-/// A proxy speaks for the rules of its namespace, and for nobody else.
+/// A proxy speaks for the rules of its namespace that restrict accounts, and for nobody else.
 fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
     if impositions.len() > MOST_IMPOSITIONS {
         return Err(Problem::new(
@@ -103,9 +104,10 @@ fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
     }
     for imposition in impositions {
         match &imposition.restriction.origin {
-            Origin::Rule(object) if object.namespace == namespace => {}
+            Origin::Rule(object) if speaks_for(object, namespace) => {}
             other => {
-                let other: String = other.to_string().chars().take(100).collect();
+                let other = other.to_string();
+                let other: String = other.escape_debug().take(100).collect();
                 return Err(Problem::forbidden(format!(
                     "a proxy in the namespace {namespace} does not speak for {other}"
                 )));
@@ -121,6 +123,12 @@ fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Whether that can be a rule of the namespace that restricts accounts. Names are those of Kubernetes: what is none could not be
+/// read back from where restrictions are kept.
+fn speaks_for(object: &ObjectRef, namespace: &str) -> bool {
+    object.namespace == namespace && object.kind == Kind::AbuseRule && is_part(&object.name)
 }
 
 fn namespace_of(gateway: &str) -> &str {

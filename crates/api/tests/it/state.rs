@@ -27,6 +27,17 @@ fn account(name: &str) -> Account {
     Account::canonical(name, Some("example.jp"))
 }
 
+/// The same of another object.
+fn of_rule(kind: Kind, rule: &str) -> Imposition {
+    let mut imposition = imposition("a", "mail");
+    imposition.restriction.origin = Origin::Rule(ObjectRef {
+        kind,
+        namespace: "mail".into(),
+        name: rule.into(),
+    });
+    imposition
+}
+
 fn imposition(name: &str, namespace: &str) -> Imposition {
     let since = Timestamp(NOW - 1_000);
     Imposition {
@@ -36,7 +47,7 @@ fn imposition(name: &str, namespace: &str) -> Imposition {
             since,
             until: Some(since.plus(Millis::HOUR)),
             origin: Origin::Rule(ObjectRef {
-                kind: Kind::RateLimit,
+                kind: Kind::AbuseRule,
                 namespace: namespace.into(),
                 name: "stolen".into(),
             }),
@@ -206,6 +217,17 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
     let refusals = [
         (vec![imposition("a", "other")], StatusCode::FORBIDDEN),
         (vec![desk], StatusCode::FORBIDDEN),
+        (vec![of_rule(Kind::RateLimit, "a")], StatusCode::FORBIDDEN),
+        (vec![of_rule(Kind::AbuseRule, "")], StatusCode::FORBIDDEN),
+        (vec![of_rule(Kind::AbuseRule, "a/b")], StatusCode::FORBIDDEN),
+        (
+            vec![of_rule(Kind::AbuseRule, "a\u{1b}[2J")],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            vec![of_rule(Kind::AbuseRule, &"a".repeat(254))],
+            StatusCode::FORBIDDEN,
+        ),
         (vec![nameless], StatusCode::BAD_REQUEST),
         (vec![nothing], StatusCode::BAD_REQUEST),
         (many, StatusCode::PAYLOAD_TOO_LARGE),

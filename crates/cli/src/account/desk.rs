@@ -97,7 +97,8 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         .map(|restriction| {
             format!(
                 "released from {} by {}\n",
-                restriction.level, restriction.origin
+                restriction.level,
+                by(restriction)
             )
         })
         .collect();
@@ -160,7 +161,7 @@ fn told(line: &Line) -> String {
     let mut text = format!(
         "{}  {action:<10}  {level:<10}  {until}, of {}, by {}\n",
         utc(*at),
-        restriction.origin,
+        by(restriction),
         visible(who),
     );
     if !why.is_empty() {
@@ -224,7 +225,7 @@ fn one(restriction: &Restriction) -> String {
     let level = restriction.level.to_string();
     let mut text = format!(
         "\n{level:<10}  by {}, since {}, {until}\n",
-        restriction.origin,
+        by(restriction),
         utc(restriction.since)
     );
     if !restriction.why.is_empty() {
@@ -236,6 +237,11 @@ fn one(restriction: &Restriction) -> String {
     text
 }
 
+/// Whose it is: the name of a rule is what the server says.
+fn by(restriction: &Restriction) -> String {
+    visible(&restriction.origin.to_string())
+}
+
 const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane needs --store";
 
 #[cfg(test)]
@@ -245,6 +251,26 @@ mod tests {
     use sekisho_policy::{Level, Millis, ObjectRef, Origin, Signal};
 
     use super::*;
+
+    #[test]
+    fn what_a_rule_is_called_does_nothing_to_a_terminal() {
+        let restriction: Restriction = serde_json::from_value(json!({
+            "level": "Watch", "since": 0, "why": "",
+            "origin": { "Rule": { "kind": "AbuseRule", "namespace": "mail", "name": "a\u{1b}[2J" } },
+        }))
+        .unwrap();
+        let line = Line {
+            at: Timestamp(0),
+            action: "Imposed".into(),
+            who: "proxy one".into(),
+            why: String::new(),
+            restriction: restriction.clone(),
+        };
+        for text in [one(&restriction), told(&line)] {
+            assert!(text.contains("AbuseRule/mail/a\u{fffd}[2J"), "{text:?}");
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+        }
+    }
 
     #[test]
     fn restrictions_are_described() {

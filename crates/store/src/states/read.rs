@@ -80,8 +80,20 @@ async fn since(
         revision: revision.unsigned_abs(),
         onto,
         rest,
-        changes: rows.iter().map(change).collect::<Result<_, _>>()?,
+        changes: rows.iter().filter_map(readable).collect(),
     })
+}
+
+/// One that cannot be read is left out: it must not keep a whole namespace from hearing of the others.
+fn readable(row: &Row) -> Option<Change> {
+    change(row)
+        .inspect_err(|fault| {
+            tracing::error!(
+                namespace = row.namespace, account = ?row.account, origin = ?row.origin, revision = row.revision, ?fault,
+                "a restriction cannot be read and is told to nobody: release the account to be rid of it"
+            );
+        })
+        .ok()
 }
 
 fn change(row: &Row) -> Result<Change, Fault> {

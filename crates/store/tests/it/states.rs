@@ -28,6 +28,7 @@ macro_rules! suite {
                 what_is_over_lifts_by_itself,
                 namespaces_do_not_hear_of_one_another,
                 the_whole_comes_in_parts,
+                one_that_cannot_be_read_hides_no_other,
                 who_is_too_far_behind_gets_the_whole,
                 parts_go_on_though_the_horizon_lies_ahead,
                 revisions_grow_with_the_time_and_never_shrink,
@@ -333,6 +334,24 @@ pub(crate) async fn the_whole_comes_in_parts(states: &AccountStates) {
         .collect();
     let standing = all.iter().filter(|change| change.restriction.is_some());
     assert_eq!(standing.count(), 4, "{all:?}");
+}
+
+pub(crate) async fn one_that_cannot_be_read_hides_no_other(states: &AccountStates) {
+    let odd = restriction(Level::Suspend, rule("a/b"), 0);
+    impose(states, "a", odd.clone()).await;
+    impose(states, "b", suspended(0)).await;
+    let whole = states.since(NS, 0, Part::First, 10).await.unwrap();
+    assert_eq!(whole.changes, [change("b", suspended(0))]);
+    impose(states, "c", odd).await;
+    let asked = whole.revision;
+    let next = states.since(NS, asked, Part::First, 10).await.unwrap();
+    assert_eq!((next.onto, next.changes), (Onto::Known, vec![]));
+    assert!(next.revision > asked);
+    let released = states
+        .release(NS, &account("a"), None, &mandate(60_000))
+        .await
+        .unwrap();
+    assert_eq!(released.len(), 1);
 }
 
 pub(crate) async fn who_is_too_far_behind_gets_the_whole(states: &AccountStates) {
