@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, Result};
 use sekisho_policy::record::{End, Hop, Record};
-use sekisho_policy::{DecisionId, Timestamp};
+use sekisho_policy::{Account, DecisionId, Timestamp};
 use sekisho_runtime::Clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -45,8 +45,7 @@ pub(super) async fn list(command: &Queued) -> Result<Outcome> {
     }
     let taken: Vec<Taken> = records
         .into_iter()
-        // Others may have claimed to be this account before they sent as themselves.
-        .filter(|record| record.account.as_ref() == Some(&account))
+        .filter(|record| is_of(record, &command.whose.namespace, &account))
         .filter_map(taken)
         .filter(|taken| is_meant(command, &taken.hop))
         .collect();
@@ -102,6 +101,12 @@ async fn fetch(server: &Server, account: &str, since: Timestamp) -> Result<Vec<R
         let stuck = all.len() == before;
         until = oldest.map(|oldest| Timestamp(oldest.0.saturating_sub(u64::from(stuck))));
     }
+}
+
+/// The same name may be another's in another namespace, and others may have claimed to be this account before they sent as
+/// themselves.
+fn is_of(record: &Record, namespace: &str, account: &Account) -> bool {
+    record.gateway.namespace == namespace && record.account.as_ref() == Some(account)
 }
 
 fn taken(record: Record) -> Option<Taken> {

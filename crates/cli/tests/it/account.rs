@@ -160,8 +160,10 @@ fn what_next_hops_called_the_messages_is_listed() {
         records.iter().chain(&ids).all(|word| table.contains(word)),
         "{table}"
     );
-    let other = account(&running, &["queued", ALICE, "--hop", "spam-pool"]);
-    assert_eq!(other.status.code(), Some(2), "{other:?}");
+    for nowhere in [["--hop", "spam-pool"], ["--namespace", "other"]] {
+        let other = account(&running, &[&["queued", ALICE], &nowhere[..]].concat());
+        assert_eq!(other.status.code(), Some(2), "{other:?}");
+    }
     let json: Value =
         serde_json::from_slice(&account(&running, &["queued", ALICE, "--format", "json"]).stdout)
             .unwrap();
