@@ -50,8 +50,7 @@ pub(super) async fn list(command: &Queued) -> Result<Outcome> {
         .filter(|taken| is_meant(command, &taken.hop))
         .collect();
     if taken.is_empty() {
-        output::print("no next hop took a message of this account in that time\n")?;
-        return Ok(Outcome::Idle);
+        warn("no next hop took a message of this account in that time");
     }
     match (command.whose.format, command.ids) {
         (OutputFormat::Json, _) => output::print(&as_json(&taken)?)?,
@@ -61,7 +60,10 @@ pub(super) async fn list(command: &Queued) -> Result<Outcome> {
             output::print(&lines)?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(match taken.as_slice() {
+        [] => Outcome::Idle,
+        _ => Outcome::Done,
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -131,8 +131,18 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
 #[test]
 fn what_next_hops_called_the_messages_is_listed() {
     let running = Running::start();
-    let none = account(&running, &["queued", ALICE]);
-    assert_eq!(none.status.code(), Some(2), "{none:?}");
+    // What is printed goes to commands that delete, or to a parser.
+    for (format, printed) in [
+        (&["--ids"][..], ""),
+        (&[], ""),
+        (&["--format", "json"], "{\n  \"messages\": []\n}\n"),
+    ] {
+        let none = account(&running, &[&["queued", ALICE], format].concat());
+        assert_eq!(none.status.code(), Some(2), "{none:?}");
+        assert_eq!(text(&none), printed);
+        let said = String::from_utf8_lossy(&none.stderr);
+        assert!(said.contains("no next hop took"), "{said}");
+    }
     let mut client = logged_in(&running);
     let mut records = Vec::new();
     for n in 0..3 {
