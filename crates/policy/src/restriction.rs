@@ -28,7 +28,7 @@ pub enum Level {
 pub struct Restriction {
     /// How much.
     pub level: Level,
-    /// Since when.
+    /// Since when, by the clock of who said so.
     pub since: Timestamp,
     /// When it lifts by itself; `None` where somebody has to release it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,10 +61,11 @@ pub enum Origin {
 }
 
 impl Restriction {
-    /// Whether it holds at that moment.
+    /// Whether it holds at that moment: whoever knows of it obeys it until it is over. Since when it holds was said by another's
+    /// clock, and tells only which of two came first.
     #[must_use]
     pub fn holds_at(&self, now: Timestamp) -> bool {
-        self.since <= now && self.until.is_none_or(|until| now < until)
+        self.until.is_none_or(|until| now < until)
     }
 
     /// How long it was meant to last; `None` where somebody has to release it.
@@ -213,9 +214,9 @@ mod tests {
             let standing = Standing::of(&all, Timestamp(now));
             standing.map(|standing| (standing.worst.level, standing.recipients_per_hour))
         };
-        assert_eq!(at(9), Some((Level::Watch, None)));
-        assert_eq!(at(10), Some((Level::Limit, Some(5))));
-        assert_eq!(at(20), Some((Level::Quarantine, Some(5))));
+        // A clock that is behind the one of who imposed it does not put it off.
+        assert_eq!(at(0), Some((Level::Quarantine, Some(5))));
+        assert_eq!(at(29), Some((Level::Quarantine, Some(5))));
         assert_eq!(at(30), Some((Level::Quarantine, Some(LIMITED))));
         assert_eq!(at(40), Some((Level::Limit, Some(LIMITED))));
         assert_eq!(at(50), Some((Level::Watch, None)));

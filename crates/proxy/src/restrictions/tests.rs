@@ -70,6 +70,8 @@ fn what_is_imposed_bites_at_once_and_lifts_when_it_is_due() {
     all.impose(&account("a"), suspended(rule(), 0));
     assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
     assert_eq!(level(&all, "b", 0), None);
+    let behind = Timestamp(NOW.0 - 60_000);
+    assert!(all.standing(&account("a"), behind).is_some());
     assert_eq!(level(&all, "a", 9_999), Some(Level::Suspend));
     assert_eq!(level(&all, "a", 10_000), None);
     all.stored(&all.next_batch(9), &said(1, vec![]));

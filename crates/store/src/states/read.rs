@@ -21,8 +21,8 @@ impl AccountStates {
         now: Timestamp,
     ) -> Result<Vec<Restriction>, StoreError> {
         let found = reading!(self, tables => of_account(tables, namespace, account).await);
-        let holds = |restriction: &Restriction| restriction.until.is_none_or(|until| now < until);
-        Ok(found.into_iter().filter(holds).collect())
+        let holding = found.into_iter().filter(|found| found.holds_at(now));
+        Ok(holding.collect())
     }
 
     /// Up to `most` changes after a revision; all that stands if it is zero, lies ahead, or is so old that changes since were
