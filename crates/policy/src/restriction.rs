@@ -33,7 +33,7 @@ pub struct Restriction {
     /// When it lifts by itself; `None` where somebody has to release it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Who said so. An account has one restriction of each origin; a later one takes the place of the earlier.
+    /// Who said so. An account has one restriction of each origin: the worst that a rule imposed, the last of the desk.
     pub origin: Origin,
     /// Why, in words for the desk; never anything that the account's mail contains.
     pub why: Box<str>,
@@ -85,10 +85,11 @@ impl Restriction {
         self
     }
 
-    /// Whether it holds when the other begins, and is as bad or worse.
+    /// Whether it stays where a rule says another of the same origin at `now`: it holds then, and is as bad or worse. A rule lets
+    /// nobody down by what it finds later, whichever of two proxies is heard first.
     #[must_use]
-    pub fn outlasts(&self, other: &Self) -> bool {
-        self.holds_at(other.since) && self.weight() >= other.weight()
+    pub fn outlasts(&self, other: &Self, now: Timestamp) -> bool {
+        self.holds_at(now) && self.weight() >= other.weight()
     }
 
     /// Worse than another is what is of a higher level, or of the same and lasts longer.
@@ -233,6 +234,26 @@ mod tests {
             let standing = Standing::of(all, Timestamp(1)).unwrap();
             assert_eq!(standing.worst.until, None);
         }
+    }
+
+    #[test]
+    fn the_worse_of_a_rule_stays_while_it_holds() {
+        let stands = restriction(Level::Quarantine, 10, Some(50));
+        let stays =
+            |level, until, now| stands.outlasts(&restriction(level, 20, until), Timestamp(now));
+        for milder in [Level::Watch, Level::Limit] {
+            assert!(stays(milder, None, 49));
+            assert!(!stays(milder, None, 50), "it is over");
+        }
+        assert!(stays(Level::Quarantine, Some(49), 20), "it is shorter");
+        assert!(stays(Level::Quarantine, Some(50), 20), "it is no longer");
+        assert!(
+            stays(Level::Quarantine, Some(50), 0),
+            "by a clock that is behind"
+        );
+        assert!(!stays(Level::Quarantine, Some(51), 20));
+        assert!(!stays(Level::Quarantine, None, 20));
+        assert!(!stays(Level::Suspend, Some(30), 20));
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn a_signal_is_awarded_once_in_its_window() {
     assert!(more.findings[0].saw.contains("118 in all"), "{more:?}");
     let again = only(more);
     assert_eq!((again.level, again.until), (Level::Limit, first.until));
-    assert!(first.outlasts(&again), "nothing changes by it");
+    assert!(first.outlasts(&again, again.since), "nothing changes by it");
 }
 
 #[test]

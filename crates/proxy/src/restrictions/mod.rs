@@ -50,8 +50,8 @@ impl Restrictions {
         }))
     }
 
-    /// Restricts an account from now on, and queues that for the store. It takes the place of an older one of the same origin;
-    /// one that is there already, or is newer, stays. Never waits.
+    /// Restricts an account from now on, and queues that for the store. It takes the place of one of the same origin, unless that
+    /// holds and is as bad or worse. Never waits.
     pub fn impose(&self, account: &Account, restriction: Restriction) {
         let imposed = self.change(|table| table.impose(account, restriction.bounded()));
         let result = match imposed {

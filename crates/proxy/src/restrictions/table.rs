@@ -60,7 +60,7 @@ struct Coming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Imposed {
     Queued,
-    /// The same one, or a newer one of its origin, is there.
+    /// The same one, or a worse one of its origin, is there.
     Known,
     /// It holds, and too many wait already.
     Unshared,
@@ -101,10 +101,11 @@ impl Table {
     pub(super) fn impose(&mut self, account: &Account, restriction: Restriction) -> Imposed {
         let before = self.entry(account, &restriction.origin);
         let was_waiting = match before {
-            Some(before) if before.restriction.since > restriction.since => return Imposed::Known,
-            Some(before) if before.restriction == restriction => return Imposed::Known,
             // An account that stands on a high step is not let down to a lower one by reaching that anew.
-            Some(before) if before.restriction.outlasts(&restriction) => return Imposed::Known,
+            Some(before) if before.restriction.outlasts(&restriction, restriction.since) => {
+                return Imposed::Known;
+            }
+            Some(before) if before.restriction == restriction => return Imposed::Known,
             Some(before) => before.told == Told::Waiting,
             None if self.len() >= MOST => {
                 self.sweep(restriction.since);
@@ -188,7 +189,7 @@ impl Table {
                     Told::At(revision) => revision > whole.revision,
                     Told::Waiting => self
                         .entry(&account, &entry.restriction.origin)
-                        .is_none_or(|theirs| theirs.restriction.since < entry.restriction.since),
+                        .is_none_or(|theirs| !stays(&theirs.restriction, &entry.restriction)),
                 };
                 if is_newer {
                     self.put(&account, entry);
@@ -203,13 +204,13 @@ impl Table {
     fn settle(&mut self, change: &Change, revision: u64) {
         if let Some(ours) = self.entry(&change.account, &change.origin) {
             let theirs = change.restriction.as_ref();
-            let stays = match ours.told {
+            let ours_stays = match ours.told {
                 Told::Known => false,
                 Told::At(at) => at > revision,
                 // The store will be asked, and answers what it makes of it.
-                Told::Waiting => theirs.is_none_or(|theirs| theirs.since < ours.restriction.since),
+                Told::Waiting => theirs.is_none_or(|theirs| !stays(theirs, &ours.restriction)),
             };
-            if stays {
+            if ours_stays {
                 return;
             }
         }
@@ -420,6 +421,11 @@ impl Table {
             self.accounts.remove(account);
         }
     }
+}
+
+/// Whether what the store says stays where it hears of what is imposed here.
+fn stays(theirs: &Restriction, ours: &Restriction) -> bool {
+    theirs.outlasts(ours, ours.since)
 }
 
 fn part_after(states: &States) -> Part {

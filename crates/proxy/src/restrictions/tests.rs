@@ -80,7 +80,7 @@ fn what_is_imposed_bites_at_once_and_lifts_when_it_is_due() {
 }
 
 #[test]
-fn the_same_one_is_queued_once_and_an_older_one_is_not_heard() {
+fn the_same_one_is_queued_once() {
     let all = all();
     for _ in 0..3 {
         all.impose(&account("a"), suspended(rule(), 5));
@@ -170,6 +170,36 @@ fn a_rule_does_not_take_the_place_of_its_own_worse_word() {
     };
     all.impose(&account("a"), later);
     assert_eq!(level(10_000), Some(Level::Limit), "once that is over");
+}
+
+/// Two proxies reach steps of the same rule: the worse is told, though the milder was heard of first and is newer.
+#[test]
+fn a_milder_word_of_another_proxy_does_not_take_the_place_of_a_worse_one() {
+    let all = all();
+    let milder = Restriction {
+        level: Level::Limit,
+        ..suspended(rule(), 5)
+    };
+    let theirs = || vec![change("a", rule(), Some(milder.clone()))];
+    all.impose(&account("a"), suspended(rule(), 0));
+    all.apply(&said(4, theirs()));
+    all.apply(&whole(5, theirs()));
+    assert_eq!(level(&all, "a", 6), Some(Level::Suspend));
+    let batch = all.next_batch(10);
+    assert_eq!(batch.len(), 1);
+    all.stored(&batch, &said(6, vec![]));
+    all.apply(&said(7, theirs()));
+    assert_eq!(
+        level(&all, "a", 6),
+        Some(Level::Limit),
+        "the store's last word"
+    );
+    all.impose(&account("a"), suspended(rule(), 1));
+    assert_eq!(
+        level(&all, "a", 6),
+        Some(Level::Suspend),
+        "an older event is heard"
+    );
 }
 
 /// Whoever counts against accounts hears of a release, and when the restriction would have ended.

@@ -6,7 +6,9 @@ use sekisho_policy::{Account, Restriction, Timestamp};
 
 use super::history::AccountAction;
 use super::tables::{Event, Row, Tables};
-use super::{AccountStates, Backend, Fault, MOST_STANDING, in_transaction, parse, to_json};
+use super::{
+    AccountStates, Backend, Fault, MOST_HISTORY, MOST_STANDING, in_transaction, parse, to_json,
+};
 use crate::records::number;
 use crate::{Mandate, StoreError};
 
@@ -17,7 +19,7 @@ const TIME: &str = "the time that was set";
 
 impl AccountStates {
     /// Takes what a proxy imposed, each once however often it comes, and answers what now holds of each. What people released
-    /// since it was imposed stays released, and a newer one of the same origin stays. All or nothing is written.
+    /// since it was imposed stays released, and a worse one of the same origin stays. All or nothing is written.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was written.
@@ -174,7 +176,7 @@ async fn impose(
             .row(namespace, account.as_str(), &origin.to_string())
             .await?;
         let is_new = before.as_ref().is_none_or(|row| row.ended_at.is_some());
-        let holds = match judge(before.as_ref(), restriction)? {
+        let holds = match judge(tables, before.as_ref(), restriction, now).await? {
             Holds::TheNew(_) if is_new && standing >= most => None,
             Holds::TheNew(restriction) => {
                 let what = What {
@@ -204,27 +206,71 @@ async fn impose(
 /// What holds after an imposition.
 enum Holds {
     TheNew(Restriction),
-    /// It is the same, or newer.
+    /// It is the same, or worse, or people released the new one before.
     TheOld(Restriction),
-    /// It was released, or over, after the new one had been imposed.
+    /// It was released, or over, after the new one had been imposed, or the new one is over.
     Nothing,
 }
 
-fn judge(before: Option<&Row>, new: Restriction) -> Result<Holds, Fault> {
+async fn judge(
+    tables: &mut impl Tables,
+    before: Option<&Row>,
+    new: Restriction,
+    now: Timestamp,
+) -> Result<Holds, Fault> {
+    let is_over = !new.holds_at(now);
     let Some(row) = before else {
-        return Ok(Holds::TheNew(new));
+        return Ok(if is_over {
+            Holds::Nothing
+        } else {
+            Holds::TheNew(new)
+        });
     };
-    match row.ended_at {
-        Some(ended) if number(new.since.0) <= ended => return Ok(Holds::Nothing),
-        Some(_) => return Ok(Holds::TheNew(new)),
-        None => {}
+    if let Some(ended) = row.ended_at {
+        let is_late = number(new.since.0) <= ended || is_told_again(row, &new);
+        return Ok(if is_late || is_over {
+            Holds::Nothing
+        } else {
+            Holds::TheNew(new)
+        });
     }
     let old = parse(&row.account, &row.json)?;
-    Ok(if old.since > new.since || old == new {
-        Holds::TheOld(old)
-    } else {
-        Holds::TheNew(new)
+    if is_over || old == new || old.outlasts(&new, now) {
+        return Ok(Holds::TheOld(old));
+    }
+    let may_be_late = new.since < old.since;
+    Ok(
+        if may_be_late && was_released(tables, row, new.since).await? {
+            Holds::TheOld(old)
+        } else {
+            Holds::TheNew(new)
+        },
+    )
+}
+
+/// Whether this is what the row was of before it ended. A clock that is ahead has its `since` cut to each arrival, which says nothing
+/// then.
+fn is_told_again(row: &Row, new: &Restriction) -> bool {
+    parse(&row.account, &row.json).is_ok_and(|old| {
+        let since = new.since;
+        Restriction { since, ..old } == *new
     })
+}
+
+/// Whether people released the account from this origin at that time or later, though something new stands since.
+async fn was_released(
+    tables: &mut impl Tables,
+    row: &Row,
+    since: Timestamp,
+) -> Result<bool, Fault> {
+    let most = i64::from(MOST_HISTORY);
+    let events = tables.history(&row.namespace, &row.account, most).await?;
+    Ok(events.iter().any(|event| {
+        event.action == AccountAction::Released.name()
+            && event.at >= number(since.0)
+            && parse(&event.account, &event.json)
+                .is_ok_and(|released| released.origin.to_string() == row.origin)
+    }))
 }
 
 async fn restrict(

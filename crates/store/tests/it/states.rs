@@ -21,8 +21,10 @@ macro_rules! suite {
             crate::states::suite!(@tests $open;
                 what_is_imposed_is_told_to_those_who_ask,
                 an_imposition_can_be_sent_again,
-                the_last_of_an_origin_holds_and_an_older_one_is_not_heard,
+                the_worst_of_a_rule_holds_whichever_comes_first,
+                what_is_over_when_it_arrives_is_not_taken,
                 what_people_released_stays_released,
+                what_people_released_stays_released_though_something_new_stands,
                 a_clock_that_is_ahead_does_not_keep_people_from_releasing,
                 people_restrict_and_release_with_who_and_why,
                 what_is_over_lifts_by_itself,
@@ -176,19 +178,67 @@ pub(crate) async fn an_imposition_can_be_sent_again(states: &AccountStates) {
     assert_eq!(entry.restriction, suspended(0));
 }
 
-pub(crate) async fn the_last_of_an_origin_holds_and_an_older_one_is_not_heard(
-    states: &AccountStates,
-) {
+pub(crate) async fn the_worst_of_a_rule_holds_whichever_comes_first(states: &AccountStates) {
     let watch = restriction(Level::Watch, rule("stolen"), 5);
     let other = restriction(Level::Limit, rule("other"), 1);
     impose(states, "a", watch.clone()).await;
-    assert_eq!(impose(states, "a", suspended(4)).await, Some(watch));
+    // Of two proxies, the one that was heard last had found it first.
+    let worse = suspended(4);
+    assert_eq!(
+        impose(states, "a", worse.clone()).await,
+        Some(worse.clone())
+    );
+    assert_eq!(impose(states, "a", watch).await, Some(worse.clone()));
     assert_eq!(impose(states, "a", other.clone()).await, Some(other));
-    assert_eq!(impose(states, "a", suspended(6)).await, Some(suspended(6)));
+    let endless = Restriction {
+        until: None,
+        ..restriction(Level::Quarantine, rule("stolen"), 6)
+    };
+    let shorter = Restriction {
+        until: Some(NOW.plus(Millis(50_001))),
+        ..suspended(6)
+    };
+    for milder in [endless, shorter, suspended(3)] {
+        assert_eq!(impose(states, "a", milder).await, Some(worse.clone()));
+    }
+    let longer = suspended(6);
+    assert_eq!(impose(states, "a", longer.clone()).await, Some(longer));
     assert_eq!(
         levels(states, "a", 10).await,
         [Level::Limit, Level::Suspend]
     );
+}
+
+pub(crate) async fn what_is_over_when_it_arrives_is_not_taken(states: &AccountStates) {
+    let over = |level| Restriction {
+        until: Some(NOW.plus(Millis(50_000))),
+        ..restriction(level, rule("stolen"), 0)
+    };
+    assert_eq!(impose(states, "a", over(Level::Suspend)).await, None);
+    let limit = restriction(Level::Limit, rule("stolen"), 1);
+    impose(states, "a", limit.clone()).await;
+    assert_eq!(impose(states, "a", over(Level::Suspend)).await, Some(limit));
+    let history = states.history(NS, &account("a"), 10).await.unwrap();
+    assert_eq!(history.len(), 1, "{history:?}");
+}
+
+pub(crate) async fn what_people_released_stays_released_though_something_new_stands(
+    states: &AccountStates,
+) {
+    impose(states, "a", suspended(0)).await;
+    states
+        .release(NS, &account("a"), None, &mandate(100))
+        .await
+        .unwrap();
+    let watch = restriction(Level::Watch, rule("stolen"), 200);
+    impose(states, "a", watch.clone()).await;
+    assert_eq!(
+        impose(states, "a", suspended(100)).await,
+        Some(watch),
+        "another proxy found it before the release"
+    );
+    let after = suspended(101);
+    assert_eq!(impose(states, "a", after.clone()).await, Some(after));
 }
 
 pub(crate) async fn what_people_released_stays_released(states: &AccountStates) {
@@ -220,7 +270,19 @@ pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(
         .release(NS, &account("a"), None, &mandate(60_000))
         .await
         .unwrap();
-    assert_eq!(impose(states, "a", ahead).await, None);
+    assert_eq!(impose(states, "a", ahead.clone()).await, None);
+    // Told again after the release, and cut to a later time.
+    let later = NOW.plus(Millis(70_000));
+    let told = [imposition("a", ahead.clone())];
+    let again = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    assert_eq!(again.changes[0].restriction, None);
+    let another = Restriction {
+        decision: Some(sekisho_policy::DecisionId::from_random(8)),
+        ..ahead
+    };
+    let told = [imposition("a", another)];
+    let taken = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    assert!(taken.changes[0].restriction.is_some(), "it is another");
 }
 
 pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &AccountStates) {
