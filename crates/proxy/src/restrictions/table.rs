@@ -37,6 +37,31 @@ pub(super) struct Table {
 struct Entry {
     restriction: Restriction,
     told: Told,
+    /// What the store said otherwise while this waits, at which revision. The answer to what is told here may be an older word.
+    heard: Option<Box<(u64, Change)>>,
+}
+
+impl Entry {
+    fn new(restriction: Restriction, told: Told) -> Self {
+        Self {
+            restriction,
+            told,
+            heard: None,
+        }
+    }
+
+    /// Keeps a word of the store that the answer to what is told here may be older than.
+    fn hear(&mut self, revision: u64, change: Change) {
+        if self.told == Told::Waiting {
+            self.heard = Some(Box::new((revision, change)));
+        }
+    }
+
+    /// What the store said of it after that revision.
+    fn heard_after(&self, revision: u64) -> Option<Change> {
+        let (at, change) = self.heard.as_deref()?;
+        (*at > revision).then(|| change.clone())
+    }
 }
 
 /// How far the store has heard of a restriction.
@@ -126,7 +151,7 @@ impl Table {
         } else {
             Told::Waiting
         };
-        self.put(account, Entry { restriction, told });
+        self.put(account, Entry::new(restriction, told));
         if is_crowded {
             Imposed::Unshared
         } else {
@@ -183,15 +208,23 @@ impl Table {
             self.settle(change, whole.revision);
         }
         for (account, entries) in old {
-            for entry in entries {
+            for mut entry in entries {
+                let origin = &entry.restriction.origin;
+                let theirs = self.entry(&account, origin);
                 let is_newer = match entry.told {
                     Told::Known => false,
                     Told::At(revision) => revision > whole.revision,
-                    Told::Waiting => self
-                        .entry(&account, &entry.restriction.origin)
-                        .is_none_or(|theirs| !stays(&theirs.restriction, &entry.restriction)),
+                    Told::Waiting => {
+                        theirs.is_none_or(|theirs| !stays(&theirs.restriction, &entry.restriction))
+                    }
                 };
                 if is_newer {
+                    let said = Change {
+                        account: account.clone(),
+                        origin: origin.clone(),
+                        restriction: theirs.map(|theirs| theirs.restriction.clone()),
+                    };
+                    entry.hear(whole.revision, said);
                     self.put(&account, entry);
                 }
             }
@@ -211,6 +244,9 @@ impl Table {
                 Told::Waiting => theirs.is_none_or(|theirs| !stays(theirs, &ours.restriction)),
             };
             if ours_stays {
+                if let Some(ours) = self.entry_mut(&change.account, &change.origin) {
+                    ours.hear(revision, change.clone());
+                }
                 return;
             }
         }
@@ -221,7 +257,7 @@ impl Table {
         match &change.restriction {
             Some(restriction) if self.has_room(&change.account, &change.origin) => {
                 let restriction = restriction.clone().bounded();
-                self.put(&change.account, Entry { restriction, told });
+                self.put(&change.account, Entry::new(restriction, told));
             }
             Some(_) => {}
             None => {
@@ -275,11 +311,17 @@ impl Table {
                 .changes
                 .iter()
                 .find(|change| change.account == imposition.account && change.origin == *origin);
-            match theirs {
+            let told = Told::At(states.revision);
+            match (self.entry(&imposition.account, origin), theirs) {
                 // It was imposed anew meanwhile.
                 _ if !is_same => self.queue_again(imposition),
-                Some(change) => self.take_word(change, Told::At(states.revision)),
-                None => self.set_told(imposition, Told::At(states.revision)),
+                // What was heard while this answer was on its way is newer: a release, say.
+                (Some(entry), _) if let Some(heard) = entry.heard_after(states.revision) => {
+                    self.take_word(&heard, Told::Known);
+                }
+                (None, _) if self.revision > states.revision => {}
+                (_, Some(change)) => self.take_word(change, told),
+                (_, None) => self.set_told(imposition, told),
             }
         }
     }
@@ -323,14 +365,9 @@ impl Table {
 
     fn set_told(&mut self, imposition: &Imposition, told: Told) {
         let origin = &imposition.restriction.origin;
-        let entries = self.accounts.get_mut(&imposition.account);
-        let entry = entries.and_then(|entries| {
-            entries
-                .iter_mut()
-                .find(|entry| entry.restriction.origin == *origin)
-        });
-        if let Some(entry) = entry {
+        if let Some(entry) = self.entry_mut(&imposition.account, origin) {
             entry.told = told;
+            entry.heard = None;
         }
     }
 
@@ -381,7 +418,7 @@ impl Table {
                 table.queue.push_back((account.clone(), origin));
             }
             let restriction = restriction.bounded();
-            table.put(&account, Entry { restriction, told });
+            table.put(&account, Entry::new(restriction, told));
         }
         table
     }
@@ -394,6 +431,13 @@ impl Table {
         let entries = self.accounts.get(account)?;
         entries
             .iter()
+            .find(|entry| entry.restriction.origin == *origin)
+    }
+
+    fn entry_mut(&mut self, account: &Account, origin: &Origin) -> Option<&mut Entry> {
+        let entries = self.accounts.get_mut(account)?;
+        entries
+            .iter_mut()
             .find(|entry| entry.restriction.origin == *origin)
     }
 

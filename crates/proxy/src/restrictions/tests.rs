@@ -202,6 +202,68 @@ fn a_milder_word_of_another_proxy_does_not_take_the_place_of_a_worse_one() {
     );
 }
 
+/// A release is heard by the poll while the answer to what was told here is on its way: in whichever order the two arrive.
+#[test]
+fn a_slow_answer_does_not_undo_a_release() {
+    type Hearing = fn(&Restrictions, States);
+    let taken = || said(3, vec![change("a", rule(), Some(suspended(rule(), 0)))]);
+    let release = || said(4, vec![change("a", rule(), None)]);
+    let (apply, whole_of): (Hearing, Hearing) = (
+        |all, states| all.apply(&states),
+        |all, states| all.apply(&whole(states.revision, vec![])),
+    );
+    for hear in [apply, whole_of] {
+        for answer in [taken(), said(3, vec![])] {
+            let (late, early) = (all(), all());
+            let batch = |all: &Restrictions| {
+                all.impose(&account("a"), suspended(rule(), 0));
+                all.next_batch(10)
+            };
+            let told = batch(&late);
+            hear(&late, release());
+            assert_eq!(level(&late, "a", 0), Some(Level::Suspend), "it is asked");
+            late.stored(&told, &answer);
+            let told = batch(&early);
+            early.stored(&told, &answer);
+            hear(&early, release());
+            for all in [late, early] {
+                assert_eq!(level(&all, "a", 0), None);
+                assert_eq!(all.next_batch(10), []);
+            }
+        }
+    }
+}
+
+/// What was heard before it was told is an older word than the answer.
+#[test]
+fn an_answer_that_is_newer_than_a_release_holds() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    all.apply(&said(4, vec![change("a", rule(), None)]));
+    let batch = all.next_batch(10);
+    let taken = vec![change("a", rule(), Some(suspended(rule(), 0)))];
+    all.stored(&batch, &said(5, taken));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    assert_eq!(all.next_batch(10), []);
+}
+
+/// A newer word came, and went, while the answer was on its way.
+#[test]
+fn a_slow_answer_does_not_bring_back_what_is_gone() {
+    let all = all();
+    all.impose(&account("a"), suspended(rule(), 0));
+    let batch = all.next_batch(10);
+    let longer = Restriction {
+        until: None,
+        ..suspended(rule(), 1)
+    };
+    all.apply(&said(4, vec![change("a", rule(), Some(longer))]));
+    all.apply(&said(5, vec![change("a", rule(), None)]));
+    let taken = vec![change("a", rule(), Some(suspended(rule(), 0)))];
+    all.stored(&batch, &said(3, taken));
+    assert_eq!(level(&all, "a", 0), None);
+}
+
 /// Whoever counts against accounts hears of a release, and when the restriction would have ended.
 #[test]
 fn a_release_is_told_of() {
