@@ -23,9 +23,30 @@ pub struct Change {
     pub account: Account,
     /// Whose restriction it is about.
     pub origin: Origin,
-    /// The restriction; `None` where it was released.
+    /// The restriction; `None` where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restriction: Option<Restriction>,
+    /// Where there is no restriction: why.
+    #[serde(default, skip_serializing_if = "Absence::is_release")]
+    pub absence: Absence,
+}
+
+/// Why there is no restriction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Absence {
+    /// Somebody released it, or its time is over.
+    #[default]
+    Release,
+    /// It was not taken: too many stand, or it is over by the clock of who keeps them. It holds where it was imposed, and nowhere
+    /// else; nobody was pardoned.
+    Untaken,
+}
+
+impl Absence {
+    fn is_release(&self) -> bool {
+        *self == Self::Release
+    }
 }
 
 /// One answer to who asks what changed since a revision.

@@ -130,10 +130,17 @@ impl Restrictions {
 
     /// The store took the batch, and this is what it makes of it: what people said since may stand above it.
     pub fn stored(&self, batch: &[Imposition], states: &States) {
-        self.change(|table| table.stored(batch, states));
-        let count = batch.len() as u64;
+        let unshared = self.change(|table| table.stored(batch, states));
+        if unshared > 0 {
+            tracing::error!(
+                count = unshared,
+                "the store has no room for restrictions: they hold in this proxy alone"
+            );
+        }
+        let stored = (batch.len() as u64).saturating_sub(unshared);
         let metrics = &self.0.metrics;
-        metrics.restrictions_imposed(RestrictionResult::Stored, count);
+        metrics.restrictions_imposed(RestrictionResult::Stored, stored);
+        metrics.restrictions_imposed(RestrictionResult::Unshared, unshared);
     }
 
     /// The store could not be reached: the batch comes again.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::states::{Change, Imposition, Onto, Part, Rest, States};
+use sekisho_policy::states::{Absence, Change, Imposition, Onto, Part, Rest, States};
 use sekisho_policy::{Account, Restriction, Standing, Timestamp};
 
 use super::kept::{Kept, KeptEntry};
@@ -223,6 +223,7 @@ impl Table {
                         account: account.clone(),
                         origin: origin.clone(),
                         restriction: theirs.map(|theirs| theirs.restriction.clone()),
+                        absence: Absence::Release,
                     };
                     entry.hear(whole.revision, said);
                     self.put(&account, entry);
@@ -303,7 +304,9 @@ impl Table {
         batch
     }
 
-    pub(super) fn stored(&mut self, batch: &[Imposition], states: &States) {
+    /// Takes over what the store makes of a batch; how many of it hold here alone.
+    pub(super) fn stored(&mut self, batch: &[Imposition], states: &States) -> u64 {
+        let mut unshared = 0;
         for imposition in batch {
             let origin = &imposition.restriction.origin;
             let is_same = self.is_as_sent(imposition);
@@ -320,10 +323,15 @@ impl Table {
                     self.take_word(&heard, Told::Known);
                 }
                 (None, _) if self.revision > states.revision => {}
+                (_, Some(change)) if is_untaken(change) => {
+                    unshared += 1;
+                    self.set_told(imposition, Told::Known);
+                }
                 (_, Some(change)) => self.take_word(change, told),
                 (_, None) => self.set_told(imposition, told),
             }
         }
+        unshared
     }
 
     pub(super) fn put_back(&mut self, batch: Vec<Imposition>) {
@@ -470,6 +478,10 @@ impl Table {
 /// Whether what the store says stays where it hears of what is imposed here.
 fn stays(theirs: &Restriction, ours: &Restriction) -> bool {
     theirs.outlasts(ours, ours.since)
+}
+
+fn is_untaken(change: &Change) -> bool {
+    change.restriction.is_none() && change.absence == Absence::Untaken
 }
 
 fn part_after(states: &States) -> Part {

@@ -1,6 +1,6 @@
 //! What holds, what is brought to the store, and what the store's word does to it.
 
-use sekisho_policy::states::{Change, Rest};
+use sekisho_policy::states::{Absence, Change, Rest};
 use sekisho_policy::{Millis, ObjectRef, Origin};
 
 use super::*;
@@ -40,6 +40,7 @@ fn change(name: &str, origin: Origin, restriction: Option<Restriction>) -> Chang
         account: account(name),
         origin,
         restriction,
+        absence: Absence::Release,
     }
 }
 
@@ -262,6 +263,30 @@ fn a_slow_answer_does_not_bring_back_what_is_gone() {
     let taken = vec![change("a", rule(), Some(suspended(rule(), 0)))];
     all.stored(&batch, &said(3, taken));
     assert_eq!(level(&all, "a", 0), None);
+}
+
+/// A store that is full has released nobody.
+#[test]
+fn what_the_store_has_no_room_for_holds_here() {
+    let metrics = Metrics::new();
+    let all = Restrictions::new(metrics.clone());
+    let mut released = all.released();
+    for name in ["a", "b"] {
+        all.impose(&account(name), suspended(rule(), 0));
+    }
+    let full = Change {
+        absence: Absence::Untaken,
+        ..change("a", rule(), None)
+    };
+    let taken = change("b", rule(), Some(suspended(rule(), 0)));
+    all.stored(&all.next_batch(10), &said(3, vec![full, taken]));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    assert!(released.try_recv().is_err(), "and pardoned nobody");
+    assert_eq!(all.next_batch(10), []);
+    for result in ["stored", "unshared"] {
+        let line = format!("sekisho_restrictions_imposed_total{{result=\"{result}\"}} 1");
+        assert!(metrics.encode(0).lines().any(|shown| shown == line));
+    }
 }
 
 /// Whoever counts against accounts hears of a release, and when the restriction would have ended.

@@ -1,7 +1,7 @@
 //! What changes account states: impositions of proxies, what people do, and the time.
 
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::states::{Change, Imposition, Onto, Rest, States};
+use sekisho_policy::states::{Absence, Change, Imposition, Onto, Rest, States};
 use sekisho_policy::{Account, Restriction, Timestamp};
 
 use super::history::AccountAction;
@@ -176,8 +176,8 @@ async fn impose(
             .row(namespace, account.as_str(), &origin.to_string())
             .await?;
         let is_new = before.as_ref().is_none_or(|row| row.ended_at.is_some());
-        let holds = match judge(tables, before.as_ref(), restriction, now).await? {
-            Holds::TheNew(_) if is_new && standing >= most => None,
+        let (holds, absence) = match judge(tables, before.as_ref(), restriction, now).await? {
+            Holds::TheNew(_) if is_new && standing >= most => (None, Absence::Untaken),
             Holds::TheNew(restriction) => {
                 let what = What {
                     namespace,
@@ -189,15 +189,16 @@ async fn impose(
                 };
                 revision = put(tables, &what, &restriction).await?;
                 standing += i64::from(is_new);
-                Some(restriction)
+                (Some(restriction), Absence::default())
             }
-            Holds::TheOld(restriction) => Some(restriction),
-            Holds::Nothing => None,
+            Holds::TheOld(restriction) => (Some(restriction), Absence::default()),
+            Holds::Nothing(absence) => (None, absence),
         };
         verdicts.push(Change {
             account: account.clone(),
             origin,
             restriction: holds,
+            absence,
         });
     }
     Ok((revision, verdicts))
@@ -208,8 +209,8 @@ enum Holds {
     TheNew(Restriction),
     /// It is the same, or worse, or people released the new one before.
     TheOld(Restriction),
-    /// It was released, or over, after the new one had been imposed, or the new one is over.
-    Nothing,
+    /// It was released, or over, after the new one had been imposed; or the new one is over.
+    Nothing(Absence),
 }
 
 async fn judge(
@@ -219,21 +220,19 @@ async fn judge(
     now: Timestamp,
 ) -> Result<Holds, Fault> {
     let is_over = !new.holds_at(now);
-    let Some(row) = before else {
+    let ended = before.and_then(|row| Some((row, row.ended_at?)));
+    if let Some((row, ended)) = ended
+        && (number(new.since.0) <= ended || is_told_again(row, &new))
+    {
+        return Ok(Holds::Nothing(Absence::Release));
+    }
+    let Some(row) = before.filter(|row| row.ended_at.is_none()) else {
         return Ok(if is_over {
-            Holds::Nothing
+            Holds::Nothing(Absence::Untaken)
         } else {
             Holds::TheNew(new)
         });
     };
-    if let Some(ended) = row.ended_at {
-        let is_late = number(new.since.0) <= ended || is_told_again(row, &new);
-        return Ok(if is_late || is_over {
-            Holds::Nothing
-        } else {
-            Holds::TheNew(new)
-        });
-    }
     let old = parse(&row.account, &row.json)?;
     if is_over || old == new || old.outlasts(&new, now) {
         return Ok(Holds::TheOld(old));

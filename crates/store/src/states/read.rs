@@ -1,6 +1,6 @@
 //! What is asked about account states: one account's, and what changed since a revision.
 
-use sekisho_policy::states::{Change, Onto, Part, Rest, States};
+use sekisho_policy::states::{Absence, Change, Onto, Part, Rest, States};
 use sekisho_policy::{Account, Restriction, Timestamp};
 
 use super::change::origin_of;
@@ -110,5 +110,6 @@ fn change(row: &Row) -> Result<Change, Fault> {
         })?,
         origin: origin_of(&row.origin)?,
         restriction,
+        absence: Absence::Release,
     })
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use sekisho_policy::snapshot::Kind;
-use sekisho_policy::states::{Change, Imposition, Onto, Part, Rest};
+use sekisho_policy::states::{Absence, Change, Imposition, Onto, Part, Rest};
 use sekisho_policy::{Account, Level, Millis, ObjectRef, Origin, Restriction, Timestamp};
 use sekisho_store::{AccountAction, AccountStates, Mandate, Store};
 
@@ -102,6 +102,7 @@ fn change(name: &str, restriction: Restriction) -> Change {
         account: account(name),
         origin: restriction.origin.clone(),
         restriction: Some(restriction),
+        absence: Absence::Release,
     }
 }
 
@@ -214,7 +215,24 @@ pub(crate) async fn what_is_over_when_it_arrives_is_not_taken(states: &AccountSt
         until: Some(NOW.plus(Millis(50_000))),
         ..restriction(level, rule("stolen"), 0)
     };
-    assert_eq!(impose(states, "a", over(Level::Suspend)).await, None);
+    let absence = async |name| {
+        let told = [imposition(name, over(Level::Suspend))];
+        let at = NOW.plus(Millis(50_000));
+        let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        let [change] = said.changes.as_slice() else {
+            panic!("{said:?}")
+        };
+        assert_eq!(change.restriction, None);
+        change.absence
+    };
+    assert_eq!(absence("a").await, Absence::Untaken);
+    impose(states, "b", suspended(0)).await;
+    let mandate = mandate(10);
+    states
+        .release(NS, &account("b"), None, &mandate)
+        .await
+        .unwrap();
+    assert_eq!(absence("b").await, Absence::Release);
     let limit = restriction(Level::Limit, rule("stolen"), 1);
     impose(states, "a", limit.clone()).await;
     assert_eq!(impose(states, "a", over(Level::Suspend)).await, Some(limit));

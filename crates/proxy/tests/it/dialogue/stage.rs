@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_policy::states::{Change, Onto, Rest, States};
+use sekisho_policy::states::{Absence, Change, Onto, Rest, States};
 use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
 use sekisho_runtime::tls::{Verification, client_config};
 use serde_json::Value;
@@ -169,6 +169,7 @@ impl Stage {
             account: Account::canonical(account, None),
             origin: Origin::Desk,
             restriction: None,
+            absence: Absence::Release,
         }]));
         Ok(())
     }
