@@ -65,12 +65,6 @@ impl Signal {
             .into_iter()
             .find(|signal| signal.number() == number)
     }
-
-    /// Whether somebody who does not have the account's password can cause it.
-    #[must_use]
-    pub const fn is_others_doing(self) -> bool {
-        matches!(self, Self::AuthFailures)
-    }
 }
 
 impl std::fmt::Display for Signal {

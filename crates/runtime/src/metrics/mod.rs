@@ -151,11 +151,6 @@ impl Metrics {
         self.shared.ledger.at(result).inc_by(count);
     }
 
-    /// How many ledger records met `result` since the start.
-    pub fn ledger_count(&self, result: LedgerResult) -> u64 {
-        self.shared.ledger.at(result).get()
-    }
-
     /// Accounts for bytes of a message held in `place` until the guard is dropped.
     pub fn buffered(&self, place: BufferPlace) -> Buffered {
         Buffered::new(self.shared.buffered.at(place).clone())
