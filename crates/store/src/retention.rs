@@ -1,12 +1,18 @@
 //! What is too old goes, a little at a time, so that appending never waits long.
 
 use sekisho_policy::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use crate::records::number;
 use crate::{Store, StoreError};
 
 /// Records deleted in one transaction.
 const BATCH: i64 = 1_000;
+/// Pages given back to the file system in one step, so that it takes no longer than a batch does.
+const PAGES: i64 = 4_000;
+/// One free page for so many that are in use stays for the records to come. To give back each one at once would move the
+/// records that stay towards the front of the file again and again, as fast as others are written behind them.
+const IN_USE_FOR_EACH_FREE: i64 = 4;
 /// Snapshots of each gateway that stay although no record refers to them: the ones in force may have no record yet.
 const NEWEST_SNAPSHOTS: i64 = 8;
 
@@ -61,12 +67,18 @@ impl Store {
             .rows_affected())
     }
 
-    /// A part of the free pages, so that it takes no longer than a batch does.
+    /// A part of the free pages that are more than records to come will soon need.
     pub(crate) async fn give_space_back(&self) -> Result<(), StoreError> {
+        const FREE: &str = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
+        let counts = sqlx::query_as(FREE).fetch_one(&self.writing).await;
+        let (free, all): (i64, i64) = counts.map_err(|error| self.failed(error))?;
+        let spare = free - (all - free) / IN_USE_FOR_EACH_FREE;
+        if spare <= 0 {
+            return Ok(());
+        }
         // The statement frees one page for each row that is fetched.
-        let freed = sqlx::query("PRAGMA incremental_vacuum(4000)")
-            .fetch_all(&self.writing)
-            .await;
+        let vacuum = format!("PRAGMA incremental_vacuum({})", spare.min(PAGES));
+        let freed = sqlx::query(AssertSqlSafe(vacuum)).fetch_all(&self.writing).await;
         freed.map(drop).map_err(|error| self.failed(error))
     }
 }
