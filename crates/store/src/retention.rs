@@ -69,7 +69,8 @@ impl Store {
 
     /// A part of the free pages that are more than records to come will soon need.
     pub(crate) async fn give_space_back(&self) -> Result<(), StoreError> {
-        const FREE: &str = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
+        const FREE: &str =
+            "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
         let counts = sqlx::query_as(FREE).fetch_one(&self.writing).await;
         let (free, all): (i64, i64) = counts.map_err(|error| self.failed(error))?;
         let spare = free - (all - free) / IN_USE_FOR_EACH_FREE;
@@ -78,7 +79,9 @@ impl Store {
         }
         // The statement frees one page for each row that is fetched.
         let vacuum = format!("PRAGMA incremental_vacuum({})", spare.min(PAGES));
-        let freed = sqlx::query(AssertSqlSafe(vacuum)).fetch_all(&self.writing).await;
+        let freed = sqlx::query(AssertSqlSafe(vacuum))
+            .fetch_all(&self.writing)
+            .await;
         freed.map(drop).map_err(|error| self.failed(error))
     }
 }
