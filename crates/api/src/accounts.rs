@@ -149,7 +149,7 @@ pub(crate) struct Release {
     why: Option<String>,
 }
 
-/// What was released.
+/// What was released. It may be nothing: what a proxy imposed before and tells later is released all the same.
 #[derive(Debug, Serialize)]
 pub(crate) struct Released {
     released: Vec<Restriction>,
@@ -171,12 +171,6 @@ pub(crate) async fn release(
     let states = states(&app)?;
     let releasing = states.release(&whose.namespace, &whose.account, origin.as_ref(), &mandate);
     let released = releasing.await.map_err(unavailable)?;
-    if released.is_empty() {
-        return Err(Problem::not_found(format!(
-            "nothing of that origin restricts {} in the namespace {}",
-            whose.account, whose.namespace
-        )));
-    }
     tracing::info!(
         account = %whose.account, namespace = whose.namespace, count = released.len(), who = mandate.who,
         "an account was released"
@@ -197,7 +191,8 @@ struct Line {
     action: &'static str,
     who: String,
     why: String,
-    restriction: Restriction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restriction: Option<Restriction>,
 }
 
 pub(crate) async fn history(
@@ -208,7 +203,8 @@ pub(crate) async fn history(
     let Query(asked) = asked.map_err(bad_query)?;
     let whose = Whose::read(&account, asked.namespace)?;
     let limit = asked.limit.unwrap_or(MOST_HISTORY);
-    let found = states(&app)?.history(&whose.namespace, &whose.account, limit);
+    let now = Timestamp(app.clock.now_ms());
+    let found = states(&app)?.history(&whose.namespace, &whose.account, now, limit);
     let history = found.await.map_err(unavailable)?;
     let history = history.into_iter().map(line).collect();
     Ok(Json(History { history }))

@@ -86,6 +86,8 @@ impl Tally {
             End::Uncertain(_) => (&mut counted.uncertain, "uncertain"),
             End::Failed { .. } => (&mut counted.failed, "failed"),
             End::Abandoned => (&mut counted.abandoned, "abandoned"),
+            // It is no transaction.
+            End::Noted => return,
         };
         *count += 1;
         if let End::Delivered(hop) = &record.end {
@@ -195,6 +197,6 @@ fn by(record: &Record) -> Option<String> {
                 })
             })
             .map(|finding| finding.object.to_string()),
-        End::Failed { .. } | End::Abandoned => None,
+        End::Failed { .. } | End::Abandoned | End::Noted => None,
     }
 }

@@ -30,6 +30,17 @@ pub struct Decision {
     pub network: crate::event::Network,
 }
 
+impl Decision {
+    /// Whether the account is restricted, or was by this: people may ask about it by its id.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        let restricted = Said::Noted(Reason::Restricted);
+        self.findings
+            .iter()
+            .any(|finding| finding.said == restricted)
+    }
+}
+
 /// What happens to the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {

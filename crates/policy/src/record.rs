@@ -126,6 +126,9 @@ pub enum End {
     },
     /// The client went away or started over before the end.
     Abandoned,
+    /// Nothing was refused, and nothing was sent: a login that was let in, or a message that came back. The record is there for what
+    /// rules made of it.
+    Noted,
 }
 
 /// The next hop of a message.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Account;
 use crate::restriction::{Origin, Restriction};
+use crate::time::Timestamp;
 
 /// What a proxy wants an account to be restricted to. The same one may come again, and is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,40 @@ pub struct Change {
     /// Where there is no restriction: why.
     #[serde(default, skip_serializing_if = "Absence::is_release")]
     pub absence: Absence,
+    /// Where somebody released the account, rather than that time did: when, and from what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+/// That somebody released an account. It is told of where nothing stood, too: what a proxy imposed before and tells later is not
+/// taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// When, by the store's clock. What was imposed until then is released.
+    pub at: Timestamp,
+    /// The store's revision of it: who knows of that or of a later one has heard of it.
+    pub revision: u64,
+    /// From what.
+    #[serde(default, skip_serializing_if = "Extent::is_origin")]
+    pub extent: Extent,
+}
+
+/// From what an account was released.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Extent {
+    /// From the change's origin.
+    #[default]
+    Origin,
+    /// From every origin. The change names the desk, for readers that know no more.
+    Account,
+}
+
+impl Extent {
+    fn is_origin(&self) -> bool {
+        *self == Self::Origin
+    }
 }
 
 /// Why there is no restriction.
@@ -61,6 +96,10 @@ pub struct States {
     pub rest: Rest,
     /// What is so now, in the order in which it came about.
     pub changes: Vec<Change>,
+    /// Names the store, made with its tables. One of another name is another store, which knows nothing of what the one before
+    /// said: what is missing there was not released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Box<str>>,
 }
 
 /// What the changes of an answer are added to.

@@ -12,7 +12,7 @@ use sekisho_policy::event::{
 };
 use sekisho_policy::op::{Op, Results};
 use sekisho_policy::watch::Score;
-use sekisho_policy::{Account, Finding, Millis, Seen, Signal, Timestamp, Unavailable, Upshot};
+use sekisho_policy::{Account, Finding, Seen, Signal, Timestamp, Unavailable, Upshot};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -124,9 +124,6 @@ impl Engine {
     }
 }
 
-/// Of a restriction that ends so soon nobody can say whether it was released: clocks differ.
-const NEARLY_OVER: Millis = Millis(5_000);
-
 /// The account that an event is about.
 fn account_of(event: &Event) -> Option<&Account> {
     match &event.stage {
@@ -174,12 +171,9 @@ pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<
             () = shared.shutdown.draining() => return,
         };
         match account {
-            Ok(Released { account, until }) => {
+            Ok(Released { account, .. }) => {
                 let (live, now) = (shared.live(), shared.now());
-                // What was over by itself, or nearly, is nobody's pardon.
-                if until.is_none_or(|until| until > now.plus(NEARLY_OVER)) {
-                    shared.engine.pardon(&live, &account, now).await;
-                }
+                shared.engine.pardon(&live, &account, now).await;
             }
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(

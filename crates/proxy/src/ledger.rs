@@ -65,7 +65,7 @@ impl Ledger {
                 self.redact_text(why);
                 self.redact_text(reply);
             }
-            End::Abandoned => {}
+            End::Abandoned | End::Noted => {}
         }
         record
     }

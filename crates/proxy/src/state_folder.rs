@@ -129,7 +129,7 @@ fn fault(path: &Path, source: io::Error) -> Error {
     }
 }
 
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
     options
@@ -140,7 +140,12 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = private().truncate(true).open(&draft)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&draft, path)?;
+    rename_safely(&draft, path)
+}
+
+/// Puts a file that is on the disk in the place of another.
+pub(crate) fn rename_safely(draft: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(draft, path)?;
     // The rename itself must survive a crash too.
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),

@@ -176,39 +176,52 @@ async fn insert_decisions(
     connection: &mut SqliteConnection,
     rows: &[Inserted<'_, '_>],
 ) -> Result<(), sqlx::Error> {
-    let refusals: Vec<_> = rows
+    let named: Vec<_> = rows
         .iter()
-        .flat_map(|&(seq, row)| {
-            (0i64..)
-                .zip(&row.record.steps)
-                .map(move |(at, step)| (seq, at, step))
-        })
-        .filter_map(|(seq, at, step)| {
-            refusal_name(&step.decision.verdict).map(|verdict| (seq, at, step, verdict))
-        })
+        .flat_map(|&(seq, row)| named(row.record).map(move |(at, step)| (seq, at, step)))
         .collect();
-    for chunk in refusals.chunks(ROWS) {
+    for chunk in named.chunks(ROWS) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO decisions (id, record, step, stage, verdict) ",
         );
-        insert.push_values(chunk, |mut values, (seq, at, step, verdict)| {
+        insert.push_values(chunk, |mut values, (seq, at, step)| {
             values
                 .push_bind(number(step.event.id.bits()))
                 .push_bind(seq)
                 .push_bind(at)
                 .push_bind(format!("{:?}", step.event.stage.name()))
-                .push_bind(*verdict);
+                .push_bind(verdict_name(&step.decision.verdict));
         });
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-const fn refusal_name(verdict: &Verdict) -> Option<&'static str> {
+/// The steps whose ids somebody was told, with their places: refusals, what restricted the account, and the last one where the record
+/// ends with a reply, such as that to a wrong password, which no rule refused.
+fn named(record: &Record) -> impl Iterator<Item = (i64, &Step)> {
+    let has_reply = matches!(
+        record.end,
+        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } | End::Failed { .. }
+    );
+    let count = record.steps.len();
+    (0i64..)
+        .zip(&record.steps)
+        .enumerate()
+        .filter(move |(place, (_, step))| {
+            let decision = &step.decision;
+            let is_last = place + 1 == count;
+            decision.verdict.refusal().is_some() || decision.restricts() || (has_reply && is_last)
+        })
+        .map(|(_, named)| named)
+}
+
+const fn verdict_name(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Allow | Verdict::Delay(_) => None,
-        Verdict::Defer(_) => Some("Defer"),
-        Verdict::Reject(_) => Some("Reject"),
+        Verdict::Allow => "Allow",
+        Verdict::Delay(_) => "Delay",
+        Verdict::Defer(_) => "Defer",
+        Verdict::Reject(_) => "Reject",
     }
 }
 
@@ -220,5 +233,6 @@ const fn end_name(end: &End) -> &'static str {
         End::Uncertain(_) => "Uncertain",
         End::Failed { .. } => "Failed",
         End::Abandoned => "Abandoned",
+        End::Noted => "Noted",
     }
 }

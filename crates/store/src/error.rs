@@ -91,6 +91,16 @@ pub enum StoreError {
         /// The oldest schema that this version can read.
         needed: i64,
     },
+    /// Tables that are not those that its schema says.
+    #[error(
+        "the store {path} does not have the tables that its schema says ({why}); restore a backup, or move it away to begin a new one"
+    )]
+    OtherTables {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        why: String,
+    },
     /// A row that this version cannot read.
     #[error("the store {path} holds {what} that cannot be read: {why}")]
     Unreadable {
@@ -141,6 +151,7 @@ pub enum StoreError {
 
 /// SQLite's primary result codes.
 mod code {
+    pub(super) const ERROR: u32 = 1;
     pub(super) const PERM: u32 = 3;
     pub(super) const BUSY: u32 = 5;
     pub(super) const LOCKED: u32 = 6;
@@ -169,6 +180,8 @@ impl StoreError {
             _ => (None, String::new()),
         };
         match primary {
+            // Our statements are right: it is the tables that are not.
+            Some(code::ERROR) => Self::OtherTables { path, why },
             Some(code::PERM | code::CANTOPEN) => Self::CannotOpen { path, why },
             Some(code::BUSY | code::LOCKED) => Self::Locked { path },
             Some(code::READONLY) => Self::ReadOnly { path },

@@ -22,7 +22,9 @@ pub use open::Store;
 pub use outbox::{Letter, MOST_WAITING as MOST_LETTERS, Taken};
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
-pub use states::{AccountAction, AccountStates, HistoryEntry, MOST_HISTORY, MOST_STANDING};
+pub use states::{
+    AccountAction, AccountStates, HistoryEntry, MOST_HISTORY, MOST_STANDING, Tending,
+};
 pub use writer::{Writer, WriterCounts, WriterSettings};
 
 #[cfg(test)]

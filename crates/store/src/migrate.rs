@@ -38,7 +38,17 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 1,
         sql: include_str!("../migrations/0003_outbox.sql"),
     },
+    Migration {
+        version: 4,
+        works_for: 4,
+        sql: include_str!("../migrations/0004_namespaces.sql"),
+    },
 ];
+
+/// What the store of account states is called, if it has no name yet.
+const NAME: &str = "
+    INSERT INTO account_store (one, identity, cautious, seen_at) VALUES (1, lower(hex(randomblob(16))), 0, 0)
+    ON CONFLICT (one) DO NOTHING";
 
 /// What the file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +168,9 @@ async fn apply(
             .bind(migration.works_for)
             .execute(&mut *connection)
             .await?;
+    }
+    if from < known() {
+        sqlx::query(NAME).execute(connection).await?;
     }
     Ok(())
 }

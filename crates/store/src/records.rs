@@ -1,4 +1,4 @@
-//! Records out: by id, by the id of any of their refusals, by account.
+//! Records out: by id, by the id of any of their decisions that somebody was told, by account.
 
 use sekisho_policy::{Account, DecisionId, Record, Timestamp};
 use sqlx::Row;
@@ -27,12 +27,12 @@ pub struct Filter {
 pub struct Found {
     /// The record.
     pub record: Record,
-    /// The step that was refused under the id; `None` if the id names the record as a whole.
+    /// The step that was decided under the id; `None` if the id names the record as a whole.
     pub step: Option<usize>,
 }
 
 impl Store {
-    /// The record that `id` names, by its own id or by that of one of its refusals.
+    /// The record that `id` names: by its own id, or by that of a refusal or of what restricted an account.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -16,6 +16,7 @@ mod running;
 mod server;
 mod sources;
 mod state;
+mod turns;
 mod wire;
 
 pub use admission::{Caller, Callers, NotAdmitted, Wanted};

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::admission::{Admission, Callers};
 use super::books::Books;
 use super::reports::Reports;
+use super::turns::Turns;
 use crate::configs::Configs;
 
 /// What the process hands to [`super::FleetServer`].
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     pub(super) admission: Admission,
     /// Batches of records that are unpacked at once.
     pub(super) unpacking: Arc<Semaphore>,
+    /// Who asks the store of account states.
+    pub(super) turns: Turns,
 }
 
 /// Each takes tens of MiB at worst.
@@ -66,6 +69,7 @@ impl Fleet {
         Self(Arc::new(Inner {
             admission: Admission::new(sources.callers.clone()),
             unpacking: Arc::new(Semaphore::new(UNPACKED_AT_ONCE)),
+            turns: Turns::default(),
             sources,
         }))
     }

@@ -15,6 +15,7 @@ use super::config::jittered;
 use super::name::{self, is_name, is_part};
 use super::server::read_body;
 use super::sources::Fleet;
+use super::turns::Use;
 use crate::accounts::{is_account, no_states, unavailable};
 use crate::configs::preferred_wait;
 use crate::problem::Problem;
@@ -44,15 +45,19 @@ pub(super) async fn show(
         .gateway
         .filter(|name| is_name(name))
         .ok_or_else(name::misnamed)?;
-    fleet.admission.proxy(&headers, &gateway).await?;
+    let proxy = fleet.admission.proxy(&headers, &gateway).await?;
     let states = states(&fleet)?;
     let (namespace, part) = (namespace_of(&gateway), asked.part);
     let since = asked.since.unwrap_or_default();
     let deadline = Instant::now() + jittered(preferred_wait(&headers));
-    let mut changes = states.changes();
+    let visit = fleet.turns.visit(namespace, &proxy)?;
+    let mut changes = states.changes(namespace);
     loop {
         changes.mark_unchanged();
-        let found = states.since(namespace, since, part, MOST_CHANGES).await;
+        let found = {
+            let _turn = visit.turn(Use::Read).await?;
+            states.since(namespace, since, part, MOST_CHANGES).await
+        };
         let found = found.map_err(unavailable)?;
         let is_news =
             found.onto == Onto::Nothing || found.rest == Rest::More || !found.changes.is_empty();
@@ -89,6 +94,8 @@ pub(super) async fn take(
         .map_err(|error| Problem::bad_request(format!("not a list of impositions: {error}")))?;
     let namespace = namespace_of(&gateway);
     check(&impositions, namespace)?;
+    let visit = fleet.turns.visit(namespace, &proxy)?;
+    let _turn = visit.turn(Use::Write).await?;
     let now = Timestamp(fleet.clock.now_ms());
     let taken = states.impose(namespace, &impositions, &proxy, now).await;
     taken.map(Json).map_err(unavailable)

@@ -75,13 +75,24 @@ impl Control {
         control
     }
 
+    /// One whose account states are elsewhere.
+    pub(crate) async fn start_over(accounts: AccountStates) -> Self {
+        let control = Self::start_parts(None, Some(accounts)).await;
+        control.ready.set();
+        control
+    }
+
     /// A replica that has not seen what there is.
     pub(crate) async fn start_unready(store: Option<Store>) -> Self {
+        let accounts = store.as_ref().map(AccountStates::in_ledger);
+        Self::start_parts(store, accounts).await
+    }
+
+    async fn start_parts(store: Option<Store>, accounts: Option<AccountStates>) -> Self {
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let (configs, reports) = (Configs::default(), Reports::new(metrics.clone()));
         let (callers, ready) = (Arc::new(Names::default()), Ready::default());
         let clock = Clock::manual(NOW);
-        let accounts = store.as_ref().map(AccountStates::in_ledger);
         let books = match store {
             Some(store) => {
                 let (books, writer) =

@@ -8,3 +8,4 @@ mod hostile;
 mod records;
 mod relay;
 mod state;
+mod state_outage;

@@ -78,20 +78,25 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         escape(&user()),
         escape(&command.why)
     ));
-    let answer: Option<Value> = whose.server()?.send(Method::DELETE, &path, None).await?;
-    let Some(answer) = answer else {
-        output::print(&format!(
-            "nothing to release: no such restriction of {} in the namespace {}\n",
-            visible(whose.name().as_str()),
-            whose.namespace
-        ))?;
-        return Ok(Outcome::Idle);
+    let answer: Value = whose
+        .server()?
+        .send(Method::DELETE, &path, None)
+        .await?
+        .context(WITHOUT_STORE)?;
+    let Released { released } = serde_json::from_value(answer.clone())?;
+    let outcome = match released[..] {
+        [] => Outcome::Idle,
+        _ => Outcome::Done,
     };
     if whose.format == OutputFormat::Json {
         print_json(&answer)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
-    let Released { released } = serde_json::from_value(answer)?;
+    if released.is_empty() {
+        let name = whose.name();
+        output::print(&nothing_released(&visible(name.as_str()), &whose.namespace))?;
+        return Ok(outcome);
+    }
     let lines: String = released
         .iter()
         .map(|restriction| {
@@ -103,7 +108,14 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         })
         .collect();
     output::print(&lines)?;
-    Ok(Outcome::Done)
+    Ok(outcome)
+}
+
+fn nothing_released(account: &str, namespace: &str) -> String {
+    format!(
+        "nothing to release: no such restriction of {account} in the namespace {namespace}\n\
+         what a proxy imposed before this moment, and tells later, is released all the same\n"
+    )
 }
 
 /// One line of the history.
@@ -113,7 +125,8 @@ struct Line {
     action: String,
     who: String,
     why: String,
-    restriction: Restriction,
+    /// What it was about; nothing where an account was released that nothing restricted.
+    restriction: Option<Restriction>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,17 +166,15 @@ fn told(line: &Line) -> String {
         why,
         restriction,
     } = line;
-    let until = restriction.until.map_or_else(
-        || "until released".to_owned(),
-        |until| format!("until {}", utc(until)),
-    );
-    let level = restriction.level.to_string();
-    let mut text = format!(
-        "{}  {action:<10}  {level:<10}  {until}, of {}, by {}\n",
-        utc(*at),
-        by(restriction),
-        visible(who),
-    );
+    let what = match restriction {
+        Some(restriction) => {
+            let level = restriction.level.to_string();
+            let (until, by) = (end(restriction), by(restriction));
+            format!("{level:<10}  {until}, of {by}")
+        }
+        None => "nothing restricted it".to_owned(),
+    };
+    let mut text = format!("{}  {action:<10}  {what}, by {}\n", utc(*at), visible(who));
     if !why.is_empty() {
         text.push_str(&format!("    {}\n", visible(why)));
     }
@@ -218,10 +229,7 @@ fn counted(score: &Score) -> String {
 }
 
 fn one(restriction: &Restriction) -> String {
-    let until = restriction.until.map_or_else(
-        || "until released".to_owned(),
-        |until| format!("until {}", utc(until)),
-    );
+    let until = end(restriction);
     let level = restriction.level.to_string();
     let mut text = format!(
         "\n{level:<10}  by {}, since {}, {until}\n",
@@ -235,6 +243,13 @@ fn one(restriction: &Restriction) -> String {
         text.push_str(&format!("    sekisho explain {decision}\n"));
     }
     text
+}
+
+fn end(restriction: &Restriction) -> String {
+    restriction.until.map_or_else(
+        || "until released".to_owned(),
+        |until| format!("until {}", utc(until)),
+    )
 }
 
 /// Whose it is: the name of a rule is what the server says.
@@ -264,7 +279,7 @@ mod tests {
             action: "Imposed".into(),
             who: "proxy one".into(),
             why: String::new(),
-            restriction: restriction.clone(),
+            restriction: Some(restriction.clone()),
         };
         for text in [one(&restriction), told(&line)] {
             assert!(text.contains("AbuseRule/mail/a\u{fffd}[2J"), "{text:?}");

@@ -118,7 +118,8 @@ fn taken(record: Record) -> Option<Taken> {
         End::RefusedByPolicy { .. }
         | End::RefusedByNextHop { .. }
         | End::Failed { .. }
-        | End::Abandoned => return None,
+        | End::Abandoned
+        | End::Noted => return None,
     };
     Some(Taken {
         at: record.at,

@@ -117,6 +117,10 @@ fn ended(record: &Record, palette: Palette) -> String {
         ),
         End::Failed { .. } => (Ink::Bad, "failed by something of ours"),
         End::Abandoned => (Ink::Quiet, "given up by the client"),
+        End::Noted => (
+            Ink::Warning,
+            "nothing was refused; what follows from it is below",
+        ),
     };
     palette.paint(ink, text)
 }
@@ -154,7 +158,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         End::Failed { why, reply } => {
             facts.extend([("why", why.clone()), ("reply", reply.clone())])
         }
-        End::Abandoned => {}
+        End::Abandoned | End::Noted => {}
     }
     facts
 }

@@ -5,16 +5,12 @@ use std::time::Duration;
 
 use sekisho_policy::{Millis, Timestamp};
 use sekisho_runtime::{Clock, Shutdown};
-use sekisho_store::{AccountStates, Store};
+use sekisho_store::{AccountStates, Store, Tending};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::gateways::Gateways;
 
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(60);
-/// The audit trail of accounts is kept so long.
-const HISTORY: Millis = Millis(400 * Millis::DAY.0);
-/// A proxy that heard nothing for longer is told the whole.
-const ENDED: Millis = Millis(7 * Millis::DAY.0);
 
 /// How often: a tenth of how long records are kept, so that they go little by little and are hardly older than was promised; but at
 /// least once an hour, and at most every ten seconds.
@@ -51,12 +47,7 @@ pub(crate) async fn tend_accounts(accounts: AccountStates, clock: Clock, shutdow
             () = shutdown.draining() => return,
         }
         let now = Timestamp(clock.now_ms());
-        let before = |span: Millis| Timestamp(now.0.saturating_sub(span.0));
-        let tended = async {
-            accounts.lift(now).await?;
-            accounts.forget(before(HISTORY), before(ENDED)).await
-        };
-        match tended.await {
+        match accounts.tend(now, Tending::default()).await {
             Ok(_) => is_failing = false,
             Err(error) if !std::mem::replace(&mut is_failing, true) => {
                 tracing::error!(%error, "restrictions that are over cannot be noted as such; they hold no longer all the same");

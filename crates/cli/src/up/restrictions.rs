@@ -136,7 +136,7 @@ impl Desk {
 
 /// Takes over what the store says, whenever it says something new.
 async fn follow(tools: &Tools, namespace: &str, restrictions: &Restrictions) {
-    let mut changes = tools.states.changes();
+    let mut changes = tools.states.changes(namespace);
     let mut trouble = Trouble::default();
     loop {
         changes.mark_unchanged();

@@ -82,7 +82,7 @@ pub(super) fn line(record: &Record) -> Option<(Kind, Box<[u8]>)> {
     let mut line = serde_json::to_vec(record).ok()?;
     line.push(b'\n');
     let kind = match record.end {
-        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } => Kind::Refusal,
+        End::RefusedByPolicy { .. } | End::RefusedByNextHop { .. } | End::Noted => Kind::Refusal,
         End::Delivered(_) | End::Uncertain(_) | End::Failed { .. } | End::Abandoned => Kind::Other,
     };
     (line.len() <= MOST_OCTETS).then(|| (kind, line.into()))

@@ -3,92 +3,55 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use sekisho_policy::{Account, Restriction, Timestamp};
+use sekisho_policy::Timestamp;
 use sekisho_runtime::{Clock, Shutdown};
-use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Restrictions;
-use super::table::Told;
-use crate::state_folder::write_atomically;
+use super::journal::{self, State};
+use super::table::Table;
 
 /// The file is written this long after a change, so that a burst is written once.
 const AFTER: Duration = Duration::from_millis(200);
 /// What is over is forgotten so often.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// The most octets of the file that are read.
-const LARGEST: u64 = 512 << 20;
-
-/// Restrictions as a file holds them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Kept {
-    /// The store's revision that they are of.
-    pub(super) revision: u64,
-    pub(super) restrictions: Vec<KeptEntry>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct KeptEntry {
-    pub(super) account: Account,
-    pub(super) restriction: Restriction,
-    pub(super) told: KeptTold,
-}
-
-/// [`Told`] as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum KeptTold {
-    Known,
-    Waiting,
-    At(u64),
-}
-
-impl From<Told> for KeptTold {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Known => Self::Known,
-            Told::Waiting => Self::Waiting,
-            Told::At(revision) => Self::At(revision),
-        }
-    }
-}
-
-impl From<KeptTold> for Told {
-    fn from(told: KeptTold) -> Self {
-        match told {
-            KeptTold::Known => Self::Known,
-            KeptTold::Waiting => Self::Waiting,
-            KeptTold::At(revision) => Self::At(revision),
-        }
-    }
-}
 
 impl Restrictions {
-    /// Takes over what the file of `namespace` in the state folder holds, if there is one. One that is damaged is put aside, so
-    /// that the process starts, and the store's word is waited for.
+    /// Takes over what the file of `namespace` in the state folder holds, if there is one. One that is damaged is put aside, and what
+    /// can be read of it holds; the store's word is waited for.
     pub fn recall(&self, state: &Path, namespace: &str) {
         let path = file_of(state, namespace);
-        match read(&path) {
-            Ok(Some(kept)) => {
-                let count = kept.restrictions.len();
-                tracing::info!(count, namespace, "restrictions of the last run hold");
-                self.restore(kept);
-            }
-            Ok(None) => {}
+        let read = match journal::read(&path) {
+            Ok(Some(read)) => read,
+            Ok(None) => return,
             Err(error) => {
-                let aside = path.with_extension("damaged");
-                tracing::error!(
-                    path = %path.display(), %error, aside = %aside.display(),
-                    "the restrictions of the last run cannot be read and are put aside; until the control plane answers nobody is restricted"
+                put_aside(
+                    &path,
+                    "until the control plane answers nobody is restricted",
                 );
-                if let Err(error) = fs::rename(&path, &aside) {
-                    tracing::error!(%error, "a damaged file cannot be put aside");
-                }
+                tracing::error!(path = %path.display(), %error, "the restrictions of the last run cannot be read");
+                return;
             }
+        };
+        match read.state {
+            State::Whole => {}
+            State::Torn => {
+                tracing::warn!(path = %path.display(), "the last restrictions before the process ended were not written to their end");
+            }
+            State::Damaged => put_aside(&path, "what can be read of them holds"),
+        }
+        let count = read.book.len();
+        tracing::info!(count, namespace, "restrictions of the last run hold");
+        self.change(|table| *table = Table::restored(read.head, read.book));
+        self.0.queued.notify_one();
+        if read.state == State::Damaged
+            && let Err(error) = self.write_down(&path)
+        {
+            tracing::error!(path = %path.display(), %error, "what can be read of a damaged file cannot be written anew");
         }
     }
 
@@ -129,8 +92,8 @@ impl Restrictions {
     }
 
     async fn write_to(&self, path: &Path, is_failing: &mut bool) {
-        let (kept, to) = (self.kept(), path.to_owned());
-        let writing = spawn_blocking(move || write(&to, &kept)).await;
+        let (all, to) = (self.clone(), path.to_owned());
+        let writing = spawn_blocking(move || all.write_down(&to)).await;
         let written = writing.unwrap_or_else(|error| Err(io::Error::other(error)));
         match written {
             Ok(()) => *is_failing = false,
@@ -140,28 +103,32 @@ impl Restrictions {
             Err(_) => {}
         }
     }
+
+    pub(super) fn write_down(&self, path: &Path) -> io::Result<()> {
+        let mut journal = self
+            .0
+            .journal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        journal.write(path, self)
+    }
 }
 
-fn file_of(state: &Path, namespace: &str) -> PathBuf {
+pub(super) fn file_of(state: &Path, namespace: &str) -> PathBuf {
     // Names of namespaces are DNS labels.
-    state.join("restrictions").join(format!("{namespace}.json"))
+    state
+        .join("restrictions")
+        .join(format!("{namespace}.journal"))
 }
 
-fn read(path: &Path) -> io::Result<Option<Kept>> {
-    let length = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if length > LARGEST {
-        return Err(io::Error::other(format!("it has {length} octets")));
+/// Nothing is lost, and nothing is added to it.
+fn put_aside(path: &Path, so: &str) {
+    let aside = path.with_extension("damaged");
+    tracing::error!(
+        path = %path.display(), aside = %aside.display(), so,
+        "the file of restrictions is damaged and put aside"
+    );
+    if let Err(error) = fs::rename(path, &aside) {
+        tracing::error!(%error, "a damaged file cannot be put aside");
     }
-    Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
-}
-
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    write_atomically(path, &serde_json::to_vec(kept)?)
 }

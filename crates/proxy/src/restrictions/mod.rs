@@ -1,11 +1,14 @@
 //! What accounts may not do now, as this process knows it. Whatever is imposed here bites here at once; the control plane's
 //! store hears of it, and of what others imposed this process hears through [`Restrictions::apply`].
 
+mod book;
+mod journal;
 mod kept;
 mod table;
+mod word;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use sekisho_policy::event::AccountFacts;
 use sekisho_policy::states::{Imposition, Onto, Part, States};
@@ -14,7 +17,7 @@ use sekisho_runtime::Metrics;
 use sekisho_runtime::metrics::{RestrictionLevel, RestrictionResult};
 use tokio::sync::{Notify, broadcast, watch};
 
-use kept::Kept;
+use journal::Journal;
 pub(crate) use table::Released;
 use table::{Census, Imposed, Table};
 
@@ -31,7 +34,9 @@ struct Inner {
     queued: Notify,
     /// Counts changes, for whoever keeps them on disk.
     changes: watch::Sender<u64>,
-    /// Accounts of which somebody took a restriction.
+    /// The file; whoever writes it holds it.
+    journal: Mutex<Journal>,
+    /// Accounts that somebody released.
     released: broadcast::Sender<Released>,
     metrics: Metrics,
 }
@@ -45,6 +50,7 @@ impl Restrictions {
             table: RwLock::default(),
             queued: Notify::new(),
             changes: watch::Sender::new(0),
+            journal: Mutex::default(),
             released: broadcast::Sender::new(RELEASED),
             metrics,
         }))
@@ -98,10 +104,17 @@ impl Restrictions {
     /// Takes over what the store says: what changed, or a part of the whole, which comes into force with its last part.
     pub fn apply(&self, states: &States) {
         let is_news = states.onto == Onto::Nothing || !states.changes.is_empty();
-        if is_news {
-            self.change(|table| table.apply(states));
+        let brought = if is_news {
+            self.change(|table| table.apply(states))
         } else {
-            self.write(|table| table.apply(states));
+            self.write(|table| table.apply(states))
+        };
+        if brought > 0 {
+            tracing::warn!(
+                count = brought,
+                "the control plane's store is another one, or has forgotten what it said: what rules imposed is told to it anew, and what people imposed holds in this proxy until they release it"
+            );
+            self.0.queued.notify_one();
         }
     }
 
@@ -168,23 +181,12 @@ impl Restrictions {
         self.change(|table| table.sweep(now));
     }
 
-    /// Everything, to be kept over a restart.
-    fn kept(&self) -> Kept {
-        self.read().kept()
-    }
-
-    /// Takes over what an earlier run kept. What had not reached the store is queued again.
-    fn restore(&self, kept: Kept) {
-        self.change(|table| *table = Table::restored(kept));
-        self.0.queued.notify_one();
-    }
-
     /// Tells of each change.
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
 
-    /// Tells of each restriction that the store took: one that was over, or that somebody released.
+    /// Tells of each account that somebody released, once, whether or not anything restricted it here.
     #[must_use]
     pub fn released(&self) -> broadcast::Receiver<Released> {
         self.0.released.subscribe()

@@ -1,84 +1,72 @@
-//! Restrictions by account, each with how far the store has heard of it.
+//! What is known of restrictions: what is imposed here, what waits to be told, and what the file does not have yet. What the
+//! store's word does to it is in [`super::word`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::states::{Absence, Change, Imposition, Onto, Part, Rest, States};
+use sekisho_policy::states::{Absence, Change, Imposition, Part, States};
 use sekisho_policy::{Account, Restriction, Standing, Timestamp};
 
-use super::kept::{Kept, KeptEntry};
-use super::place;
+use super::book::{Book, Entry, Told};
+use super::word::Coming;
 
 /// The most restrictions that are known of: some 100 MB.
 pub(super) const MOST: usize = 250_000;
-/// The most that wait for the store.
+/// The most that are queued for the store.
 const MOST_WAITING: usize = 50_000;
-
-type Accounts = HashMap<Account, Vec<Entry>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    accounts: Accounts,
-    /// How many of each level there are.
-    levels: [usize; 4],
-    /// The store's revision up to which the changes are known.
-    revision: u64,
+    pub(super) book: Book,
+    /// Up to where the store was heard.
+    pub(super) head: Head,
     /// Whether that was a part of the changes only.
-    part: Part,
+    pub(super) part: Part,
+    /// Whether the whole is to be asked for.
+    pub(super) wants_whole: bool,
     /// The whole, as far as it has come in.
-    coming: Option<Coming>,
+    pub(super) coming: Option<Coming>,
     /// Those that the store has not heard of, the oldest first.
     queue: VecDeque<(Account, Origin)>,
-    /// Accounts of which the store took a restriction.
-    released: Vec<Released>,
+    /// More of them wait than are queued.
+    pub(super) overflowed: bool,
+    /// What people released since this was asked last.
+    pub(super) released: Vec<Released>,
+    unwritten: Unwritten,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    restriction: Restriction,
-    told: Told,
-    /// What the store said otherwise while this waits, at which revision. The answer to what is told here may be an older word.
-    heard: Option<Box<(u64, Change)>>,
+/// Up to where the store was heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its revision.
+    pub(super) revision: u64,
+    /// What it is called, if it said so.
+    pub(super) store: Option<Box<str>>,
 }
 
-impl Entry {
-    fn new(restriction: Restriction, told: Told) -> Self {
-        Self {
-            restriction,
-            told,
-            heard: None,
+/// What the file does not have yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unwritten {
+    Of(HashSet<Account>),
+    All,
+}
+
+impl Default for Unwritten {
+    fn default() -> Self {
+        Self::Of(HashSet::new())
+    }
+}
+
+impl Unwritten {
+    fn add(&mut self, account: &Account) {
+        match self {
+            Self::Of(accounts) if accounts.len() >= MOST => *self = Self::All,
+            Self::Of(accounts) if !accounts.contains(account) => {
+                accounts.insert(account.clone());
+            }
+            Self::Of(_) | Self::All => {}
         }
     }
-
-    /// Keeps a word of the store that the answer to what is told here may be older than.
-    fn hear(&mut self, revision: u64, change: Change) {
-        if self.told == Told::Waiting {
-            self.heard = Some(Box::new((revision, change)));
-        }
-    }
-
-    /// What the store said of it after that revision.
-    fn heard_after(&self, revision: u64) -> Option<Change> {
-        let (at, change) = self.heard.as_deref()?;
-        (*at > revision).then(|| change.clone())
-    }
-}
-
-/// How far the store has heard of a restriction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// It is the store's own word.
-    Known,
-    /// Not yet.
-    Waiting,
-    /// Its answer of this revision knew of it. What it says of an older one did not.
-    At(u64),
-}
-
-#[derive(Debug)]
-struct Coming {
-    revision: u64,
-    changes: Vec<Change>,
 }
 
 /// What became of an imposition.
@@ -92,13 +80,15 @@ pub(super) enum Imposed {
     Full,
 }
 
-/// An account of which the store took a restriction.
+/// Somebody released an account. A restriction that ends by itself is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Released {
-    /// Whose it was.
+    /// Whom.
     pub account: Account,
-    /// When it would have been over by itself.
-    pub until: Option<Timestamp>,
+    /// From what; `None` is from everything.
+    pub origin: Option<Origin>,
+    /// When, by the store's clock.
+    pub at: Timestamp,
 }
 
 /// How many there are.
@@ -110,21 +100,33 @@ pub(super) struct Census {
 }
 
 impl Table {
+    /// What an earlier run knew. What had not reached the store is queued again, and the whole is asked for.
+    pub(super) fn restored(head: Head, book: Book) -> Self {
+        let mut table = Self {
+            book,
+            head,
+            wants_whole: true,
+            ..Self::default()
+        };
+        table.put_all_back();
+        table
+    }
+
     pub(super) fn census(&self) -> Census {
         Census {
-            accounts: self.accounts.len(),
-            levels: self.levels,
+            accounts: self.book.accounts(),
+            levels: self.book.levels(),
             waiting: self.queue.len(),
         }
     }
 
     pub(super) fn standing(&self, account: &Account, now: Timestamp) -> Option<Standing> {
-        let entries = self.accounts.get(account)?;
+        let entries = self.book.of(account);
         Standing::of(entries.iter().map(|entry| &entry.restriction), now)
     }
 
     pub(super) fn impose(&mut self, account: &Account, restriction: Restriction) -> Imposed {
-        let before = self.entry(account, &restriction.origin);
+        let before = self.book.entry(account, &restriction.origin);
         let was_waiting = match before {
             // An account that stands on a high step is not let down to a lower one by reaching that anew.
             Some(before) if before.restriction.outlasts(&restriction, restriction.since) => {
@@ -132,9 +134,9 @@ impl Table {
             }
             Some(before) if before.restriction == restriction => return Imposed::Known,
             Some(before) => before.told == Told::Waiting,
-            None if self.len() >= MOST => {
+            None if self.book.len() >= MOST => {
                 self.sweep(restriction.since);
-                if self.len() >= MOST {
+                if self.book.len() >= MOST {
                     return Imposed::Full;
                 }
                 false
@@ -142,15 +144,15 @@ impl Table {
             None => false,
         };
         let is_crowded = !was_waiting && self.queue.len() >= MOST_WAITING;
-        if !was_waiting && !is_crowded {
-            let origin = restriction.origin.clone();
-            self.queue.push_back((account.clone(), origin));
-        }
         let told = if is_crowded {
             Told::Known
         } else {
             Told::Waiting
         };
+        if !was_waiting && !is_crowded {
+            let origin = restriction.origin.clone();
+            self.queue.push_back((account.clone(), origin));
+        }
         self.put(account, Entry::new(restriction, told));
         if is_crowded {
             Imposed::Unshared
@@ -159,141 +161,21 @@ impl Table {
         }
     }
 
-    /// The revision to be asked about next.
-    pub(super) fn question(&self) -> (u64, Part) {
-        match &self.coming {
-            Some(coming) => (coming.revision, Part::Next),
-            None => (self.revision, self.part),
-        }
-    }
-
-    pub(super) fn ask_for_whole(&mut self) {
-        self.revision = 0;
-        self.part = Part::First;
-        self.coming = None;
-    }
-
-    pub(super) fn apply(&mut self, states: &States) {
-        if states.onto == Onto::Nothing {
-            self.coming = Some(Coming {
-                revision: 0,
-                changes: Vec::new(),
-            });
-        }
-        let Some(coming) = &mut self.coming else {
-            for change in &states.changes {
-                self.settle(change, states.revision);
-            }
-            self.revision = self.revision.max(states.revision);
-            self.part = part_after(states);
-            return;
-        };
-        coming.revision = states.revision;
-        let room = MOST.saturating_sub(coming.changes.len());
-        coming
-            .changes
-            .extend(states.changes.iter().take(room).cloned());
-        if states.rest == Rest::Nothing
-            && let Some(whole) = self.coming.take()
-        {
-            self.replace(whole);
-        }
-    }
-
-    /// Begins anew with the whole, and keeps of its own what the store did not know of then.
-    fn replace(&mut self, whole: Coming) {
-        let old = std::mem::take(&mut self.accounts);
-        self.levels = [0; 4];
-        for change in &whole.changes {
-            self.settle(change, whole.revision);
-        }
-        for (account, entries) in old {
-            for mut entry in entries {
-                let origin = &entry.restriction.origin;
-                let theirs = self.entry(&account, origin);
-                let is_newer = match entry.told {
-                    Told::Known => false,
-                    Told::At(revision) => revision > whole.revision,
-                    Told::Waiting => {
-                        theirs.is_none_or(|theirs| !stays(&theirs.restriction, &entry.restriction))
-                    }
-                };
-                if is_newer {
-                    let said = Change {
-                        account: account.clone(),
-                        origin: origin.clone(),
-                        restriction: theirs.map(|theirs| theirs.restriction.clone()),
-                        absence: Absence::Release,
-                    };
-                    entry.hear(whole.revision, said);
-                    self.put(&account, entry);
-                }
-            }
-        }
-        self.revision = whole.revision;
-        self.part = Part::First;
-    }
-
-    /// Takes over what the store says at `revision`, unless it had not heard then of what is here.
-    fn settle(&mut self, change: &Change, revision: u64) {
-        if let Some(ours) = self.entry(&change.account, &change.origin) {
-            let theirs = change.restriction.as_ref();
-            let ours_stays = match ours.told {
-                Told::Known => false,
-                Told::At(at) => at > revision,
-                // The store will be asked, and answers what it makes of it.
-                Told::Waiting => theirs.is_none_or(|theirs| !stays(theirs, &ours.restriction)),
-            };
-            if ours_stays {
-                if let Some(ours) = self.entry_mut(&change.account, &change.origin) {
-                    ours.hear(revision, change.clone());
-                }
-                return;
-            }
-        }
-        self.take_word(change, Told::Known);
-    }
-
-    fn take_word(&mut self, change: &Change, told: Told) {
-        match &change.restriction {
-            Some(restriction) if self.has_room(&change.account, &change.origin) => {
-                let restriction = restriction.clone().bounded();
-                self.put(&change.account, Entry::new(restriction, told));
-            }
-            Some(_) => {}
-            None => {
-                self.note_release(&change.account, &change.origin);
-                self.remove(&change.account, &change.origin);
-            }
-        }
-    }
-
-    fn note_release(&mut self, account: &Account, origin: &Origin) {
-        if let Some(entry) = self.entry(account, origin) {
-            let until = entry.restriction.until;
-            let account = account.clone();
-            self.released.push(Released { account, until });
-        }
-    }
-
     /// What was released since this was asked last.
     pub(super) fn take_released(&mut self) -> Vec<Released> {
         std::mem::take(&mut self.released)
     }
 
-    fn has_room(&self, account: &Account, origin: &Origin) -> bool {
-        self.len() < MOST || self.entry(account, origin).is_some()
-    }
-
     pub(super) fn next_batch(&mut self, most: usize) -> Vec<Imposition> {
+        if self.queue.is_empty() && std::mem::take(&mut self.overflowed) {
+            self.put_all_back();
+        }
         let mut batch = Vec::new();
         while batch.len() < most
             && let Some((account, origin)) = self.queue.pop_front()
         {
-            let waiting = self
-                .entry(&account, &origin)
-                .filter(|entry| entry.told == Told::Waiting);
-            if let Some(entry) = waiting {
+            let entry = self.book.entry(&account, &origin);
+            if let Some(entry) = entry.filter(|entry| entry.told == Told::Waiting) {
                 let restriction = entry.restriction.clone();
                 batch.push(Imposition {
                     account,
@@ -315,14 +197,14 @@ impl Table {
                 .iter()
                 .find(|change| change.account == imposition.account && change.origin == *origin);
             let told = Told::At(states.revision);
-            match (self.entry(&imposition.account, origin), theirs) {
+            match (self.book.entry(&imposition.account, origin), theirs) {
                 // It was imposed anew meanwhile.
                 _ if !is_same => self.queue_again(imposition),
                 // What was heard while this answer was on its way is newer: a release, say.
                 (Some(entry), _) if let Some(heard) = entry.heard_after(states.revision) => {
                     self.take_word(&heard, Told::Known);
                 }
-                (None, _) if self.revision > states.revision => {}
+                (None, _) if self.head.revision > states.revision => {}
                 (_, Some(change)) if is_untaken(change) => {
                     unshared += 1;
                     self.set_told(imposition, Told::Known);
@@ -342,11 +224,12 @@ impl Table {
     }
 
     pub(super) fn put_all_back(&mut self) {
-        let waiting = self.accounts.iter().flat_map(|(account, entries)| {
+        let mut waiting = self.book.all().flat_map(|(account, entries)| {
             let waiting = entries.iter().filter(|entry| entry.told == Told::Waiting);
             waiting.map(|entry| (account.clone(), entry.restriction.origin.clone()))
         });
-        self.queue = waiting.collect();
+        self.queue = waiting.by_ref().take(MOST_WAITING).collect();
+        self.overflowed = waiting.next().is_some();
     }
 
     pub(super) fn refused(&mut self, batch: &[Imposition]) {
@@ -360,7 +243,8 @@ impl Table {
     }
 
     fn is_as_sent(&self, imposition: &Imposition) -> bool {
-        self.entry(&imposition.account, &imposition.restriction.origin)
+        self.book
+            .entry(&imposition.account, &imposition.restriction.origin)
             .is_none_or(|entry| entry.restriction == imposition.restriction)
     }
 
@@ -373,120 +257,58 @@ impl Table {
 
     fn set_told(&mut self, imposition: &Imposition, told: Told) {
         let origin = &imposition.restriction.origin;
-        if let Some(entry) = self.entry_mut(&imposition.account, origin) {
-            entry.told = told;
-            entry.heard = None;
+        if let Some(entry) = self.book.entry_mut(&imposition.account, origin) {
+            entry.settle(told);
+            self.unwritten.add(&imposition.account);
         }
     }
 
     /// Forgets what is over, but for what the store has not heard of.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        let levels = &mut self.levels;
-        self.accounts.retain(|_, entries| {
-            entries.retain(|entry| {
-                let is_over = entry.restriction.until.is_some_and(|until| until <= now);
-                let goes = is_over && entry.told != Told::Waiting;
-                if goes {
-                    levels[place(entry.restriction.level)] -= 1;
-                }
-                !goes
-            });
-            !entries.is_empty()
-        });
+        let unwritten = &mut self.unwritten;
+        self.book.sweep(now, |account| unwritten.add(account));
     }
 
-    pub(super) fn kept(&self) -> Kept {
-        let entries = self.accounts.iter().flat_map(|(account, entries)| {
-            entries.iter().map(|entry| KeptEntry {
-                account: account.clone(),
-                restriction: entry.restriction.clone(),
-                told: entry.told.into(),
-            })
-        });
-        Kept {
-            revision: self.revision,
-            restrictions: entries.collect(),
+    pub(super) fn put(&mut self, account: &Account, entry: Entry) {
+        self.unwritten.add(account);
+        self.book.put(account, entry);
+    }
+
+    pub(super) fn remove(&mut self, account: &Account, origin: &Origin) {
+        if self.book.entry(account, origin).is_some() {
+            self.unwritten.add(account);
+            self.book.remove(account, origin);
         }
     }
 
-    pub(super) fn restored(kept: Kept) -> Self {
-        let mut table = Self {
-            revision: kept.revision,
-            ..Self::default()
-        };
-        for entry in kept.restrictions.into_iter().take(MOST) {
-            let KeptEntry {
-                account,
-                restriction,
-                told,
-            } = entry;
-            let told = Told::from(told);
-            if told == Told::Waiting {
-                let origin = restriction.origin.clone();
-                table.queue.push_back((account.clone(), origin));
-            }
-            let restriction = restriction.bounded();
-            table.put(&account, Entry::new(restriction, told));
-        }
-        table
+    /// Goes on with another book; the file is to be changed where they differ.
+    pub(super) fn turn_to(&mut self, book: Book) {
+        let old = std::mem::replace(&mut self.book, book);
+        let (new, unwritten) = (&self.book, &mut self.unwritten);
+        let gone = old
+            .all()
+            .map(|(account, _)| account)
+            .filter(|account| new.of(account).is_empty());
+        let there = new
+            .all()
+            .map(|(account, _)| account)
+            .filter(|account| !new.agrees(&old, account));
+        gone.chain(there).for_each(|account| unwritten.add(account));
     }
 
-    fn len(&self) -> usize {
-        self.levels.iter().sum()
+    /// What the file does not have yet; the caller writes it, or gives it back.
+    pub(super) fn take_unwritten(&mut self) -> Unwritten {
+        std::mem::take(&mut self.unwritten)
     }
 
-    fn entry(&self, account: &Account, origin: &Origin) -> Option<&Entry> {
-        let entries = self.accounts.get(account)?;
-        entries
-            .iter()
-            .find(|entry| entry.restriction.origin == *origin)
-    }
-
-    fn entry_mut(&mut self, account: &Account, origin: &Origin) -> Option<&mut Entry> {
-        let entries = self.accounts.get_mut(account)?;
-        entries
-            .iter_mut()
-            .find(|entry| entry.restriction.origin == *origin)
-    }
-
-    fn put(&mut self, account: &Account, entry: Entry) {
-        self.remove(account, &entry.restriction.origin);
-        self.levels[place(entry.restriction.level)] += 1;
-        match self.accounts.get_mut(account) {
-            Some(entries) => entries.push(entry),
-            None => {
-                self.accounts.insert(account.clone(), vec![entry]);
-            }
+    pub(super) fn give_back_unwritten(&mut self, unwritten: Unwritten) {
+        match unwritten {
+            Unwritten::All => self.unwritten = Unwritten::All,
+            Unwritten::Of(accounts) => accounts.iter().for_each(|one| self.unwritten.add(one)),
         }
     }
-
-    fn remove(&mut self, account: &Account, origin: &Origin) {
-        let Some(entries) = self.accounts.get_mut(account) else {
-            return;
-        };
-        let place_of = |entry: &Entry| entry.restriction.origin == *origin;
-        if let Some(at) = entries.iter().position(place_of) {
-            let gone = entries.swap_remove(at);
-            self.levels[place(gone.restriction.level)] -= 1;
-        }
-        if entries.is_empty() {
-            self.accounts.remove(account);
-        }
-    }
-}
-
-/// Whether what the store says stays where it hears of what is imposed here.
-fn stays(theirs: &Restriction, ours: &Restriction) -> bool {
-    theirs.outlasts(ours, ours.since)
 }
 
 fn is_untaken(change: &Change) -> bool {
     change.restriction.is_none() && change.absence == Absence::Untaken
-}
-
-fn part_after(states: &States) -> Part {
-    match states.rest {
-        Rest::Nothing => Part::First,
-        Rest::More => Part::Next,
-    }
 }

@@ -1,8 +1,12 @@
 //! What holds, what is brought to the store, and what the store's word does to it.
 
-use sekisho_policy::states::{Absence, Change, Rest};
+use std::path::Path;
+
+use proptest::prelude::*;
+use sekisho_policy::states::{Absence, Change, Extent, Release, Rest};
 use sekisho_policy::{Millis, ObjectRef, Origin};
 
+use super::journal::State;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -41,6 +45,19 @@ fn change(name: &str, origin: Origin, restriction: Option<Restriction>) -> Chang
         origin,
         restriction,
         absence: Absence::Release,
+        release: None,
+    }
+}
+
+/// That somebody released the account from everything.
+fn released(name: &str, revision: u64) -> Change {
+    Change {
+        release: Some(Release {
+            at: NOW,
+            revision,
+            extent: Extent::Account,
+        }),
+        ..change(name, Origin::Desk, None)
     }
 }
 
@@ -50,6 +67,15 @@ fn said(revision: u64, changes: Vec<Change>) -> States {
         onto: Onto::Known,
         rest: Rest::Nothing,
         changes,
+        store: None,
+    }
+}
+
+/// What a store of that name says.
+fn of_store(name: &str, states: States) -> States {
+    States {
+        store: Some(name.into()),
+        ..states
     }
 }
 
@@ -77,7 +103,7 @@ fn what_is_imposed_bites_at_once_and_lifts_when_it_is_due() {
     assert_eq!(level(&all, "a", 10_000), None);
     all.stored(&all.next_batch(9), &said(1, vec![]));
     all.sweep(NOW.plus(Millis(10_000)));
-    assert_eq!(all.kept().restrictions, []);
+    assert!(all.restricted().is_empty());
 }
 
 #[test]
@@ -289,22 +315,125 @@ fn what_the_store_has_no_room_for_holds_here() {
     }
 }
 
-/// Whoever counts against accounts hears of a release, and when the restriction would have ended.
+/// Whoever counts against accounts hears of a release, and of nothing that ended by itself.
 #[test]
-fn a_release_is_told_of() {
+fn a_release_is_told_of_once() {
     let all = all();
-    let mut released = all.released();
+    let mut heard = all.released();
     all.impose(&account("a"), suspended(rule(), 0));
-    all.apply(&said(2, vec![change("b", rule(), None)]));
-    all.sweep(NOW.plus(Millis(10_000)));
-    assert!(released.try_recv().is_err());
+    all.impose(&account("b"), suspended(rule(), 0));
     let batch = all.next_batch(10);
-    all.stored(&batch, &said(3, vec![]));
-    all.apply(&said(4, vec![change("a", rule(), None)]));
-    let told = released.try_recv().unwrap();
-    assert_eq!(told.account, account("a"));
-    assert_eq!(told.until, Some(NOW.plus(Millis(10_000))));
-    assert!(released.try_recv().is_err());
+    all.stored(&batch, &said(2, vec![]));
+    all.apply(&said(3, vec![change("b", rule(), None)]));
+    all.sweep(NOW.plus(Millis(10_000)));
+    assert!(heard.try_recv().is_err(), "they ended by themselves");
+    all.apply(&said(5, vec![released("a", 4), released("c", 5)]));
+    for name in ["a", "c"] {
+        let told = heard.try_recv().unwrap();
+        assert_eq!((told.account, told.origin), (account(name), None));
+        assert_eq!(told.at, NOW);
+    }
+    // The whole says it again, and what was missed.
+    all.ask_for_whole();
+    let of_rule = Change {
+        origin: rule(),
+        release: Some(Release {
+            at: NOW,
+            revision: 6,
+            extent: Extent::Origin,
+        }),
+        ..released("d", 6)
+    };
+    all.apply(&whole(6, vec![released("a", 4), of_rule]));
+    let told = heard.try_recv().unwrap();
+    assert_eq!((told.account, told.origin), (account("d"), Some(rule())));
+    assert!(heard.try_recv().is_err());
+    // Whoever begins has nothing to forget.
+    let fresh = Restrictions::new(Metrics::new());
+    let mut heard = fresh.released();
+    fresh.apply(&whole(6, vec![released("a", 4)]));
+    assert!(heard.try_recv().is_err());
+}
+
+#[test]
+fn a_release_of_the_account_ends_all_that_the_store_knew_of() {
+    let all = all();
+    let desk = change("a", Origin::Desk, Some(suspended(Origin::Desk, 0)));
+    let of_rule = change("a", rule(), Some(suspended(rule(), 0)));
+    all.apply(&said(2, vec![desk, of_rule]));
+    all.apply(&said(3, vec![released("a", 3)]));
+    assert_eq!(level(&all, "a", 0), None);
+    // What it does not know of is told, and its answer counts.
+    all.impose(&account("a"), suspended(rule(), 0));
+    all.apply(&said(4, vec![released("a", 4)]));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    let batch = all.next_batch(10);
+    let refused = Change {
+        origin: rule(),
+        ..released("a", 4)
+    };
+    all.stored(&batch, &said(4, vec![refused]));
+    assert_eq!(level(&all, "a", 0), None);
+}
+
+#[test]
+fn another_store_releases_nobody() {
+    let all = all();
+    let desk = |name| change(name, Origin::Desk, Some(suspended(Origin::Desk, 0)));
+    let of_rule = |name| change(name, rule(), Some(suspended(rule(), 0)));
+    let told = vec![desk("a"), of_rule("a"), of_rule("b"), desk("c"), desk("d")];
+    all.apply(&of_store("first", whole(90, told)));
+    assert_eq!(all.next_batch(10), []);
+    // It goes on from a higher revision, and what it says is not an addition to what the first said.
+    all.apply(&of_store("second", said(95, vec![])));
+    assert_eq!(all.question(), (0, Part::First));
+    assert_eq!(level(&all, "b", 0), Some(Level::Suspend));
+    let watched = Restriction {
+        level: Level::Watch,
+        ..suspended(Origin::Desk, 0)
+    };
+    let told = vec![change("c", Origin::Desk, Some(watched)), released("d", 94)];
+    all.apply(&of_store("second", whole(95, told)));
+    let levels = ["a", "b", "c", "d"].map(|name| level(&all, name, 0));
+    let (watch, suspend) = (Some(Level::Watch), Some(Level::Suspend));
+    assert_eq!(levels, [suspend, suspend, watch, None]);
+    // What rules imposed is told to it; a proxy does not speak for the desk.
+    let mut again = all.next_batch(10);
+    again.sort_by(|one, other| one.account.cmp(&other.account));
+    let told: Vec<_> = again
+        .iter()
+        .map(|one| (&one.account, &one.restriction))
+        .collect();
+    let (a, b) = (account("a"), account("b"));
+    assert_eq!(
+        told,
+        [(&a, &suspended(rule(), 0)), (&b, &suspended(rule(), 0))]
+    );
+    all.stored(&again, &said(97, vec![]));
+    // The desk's goes on beside each further whole, until somebody releases it.
+    for revision in [98, 99] {
+        let told = vec![of_rule("a"), of_rule("b")];
+        all.apply(&of_store("second", whole(revision, told)));
+        assert!(all.standing(&a, NOW).is_some());
+    }
+    all.apply(&of_store(
+        "second",
+        said(101, vec![change("a", rule(), None), released("a", 101)]),
+    ));
+    assert_eq!(level(&all, "a", 0), None);
+}
+
+/// A store that was restored from a copy has lost what it said since.
+#[test]
+fn a_store_that_forgot_releases_nobody() {
+    let all = all();
+    let told = vec![change("a", rule(), Some(suspended(rule(), 0)))];
+    all.apply(&of_store("one", whole(90, told)));
+    all.ask_for_whole();
+    all.apply(&of_store("one", whole(80, vec![])));
+    assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
+    assert_eq!(all.next_batch(10).len(), 1);
+    assert_eq!(all.question(), (80, Part::First));
 }
 
 #[test]
@@ -352,18 +481,149 @@ fn a_restart_forgets_nobody_and_brings_again_what_was_not_brought() {
     after.recall(folder.path(), "mail");
     assert_eq!(level(&after, "a", 0), Some(Level::Suspend));
     assert_eq!(level(&after, "b", 0), Some(Level::Suspend));
-    assert_eq!(after.question(), (4, Part::First));
+    // The whole is asked for: what a clock that was wrong made the last run forget is heard again.
+    assert_eq!(after.question(), (0, Part::First));
     assert_eq!(after.next_batch(10).len(), 1);
 }
 
+fn journal(folder: &Path) -> std::path::PathBuf {
+    kept::file_of(folder, "mail")
+}
+
+/// What a process that starts now would know.
+fn recalled(folder: &Path) -> Restrictions {
+    let all = all();
+    all.recall(folder, "mail");
+    all
+}
+
+fn standing(all: &Restrictions) -> Vec<(Account, Level)> {
+    let accounts = all.restricted().into_iter();
+    let mut found: Vec<_> = accounts
+        .filter_map(|name| Some((name.clone(), all.standing(&name, NOW)?.worst.level)))
+        .collect();
+    found.sort();
+    found
+}
+
 #[test]
-fn a_damaged_file_is_put_aside() {
+fn a_file_that_is_none_is_put_aside() {
+    for content in ["", "{", "{\"revision\":1}\n", "00000000 {}\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = journal(folder.path());
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, content).unwrap();
+        all().recall(folder.path(), "mail");
+        assert!(!file.exists() && file.with_extension("damaged").exists());
+    }
+}
+
+/// Changes are added to the end; the file is written whole when it has become twice as long as need be.
+#[test]
+fn a_change_costs_a_line_and_the_file_stays_short() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("restrictions/mail.json");
-    std::fs::create_dir(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, "{\"revision\":1,\"restr").unwrap();
-    all().recall(folder.path(), "mail");
-    assert!(!file.exists() && file.with_extension("damaged").exists());
+    let (file, all) = (journal(folder.path()), all());
+    for n in 0..2_000 {
+        all.impose(&account(&n.to_string()), suspended(rule(), 0));
+    }
+    all.write_down(&file).unwrap();
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let whole = length();
+    let mut longest = 0;
+    for round in 1..=4_000 {
+        let before = length();
+        all.impose(&account(&(round % 7).to_string()), suspended(rule(), round));
+        all.impose(
+            &account("one"),
+            Restriction {
+                until: None,
+                ..suspended(rule(), round)
+            },
+        );
+        all.write_down(&file).unwrap();
+        assert!(
+            length() < before + 1_500,
+            "{round}: {before} and {}",
+            length()
+        );
+        longest = longest.max(length());
+    }
+    assert!(
+        (2 * whole..3 * whole).contains(&longest),
+        "{whole} and {longest}"
+    );
+    assert_eq!(standing(&recalled(folder.path())), standing(&all));
+}
+
+#[test]
+fn what_is_damaged_within_is_put_aside_and_the_rest_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, all) = (journal(folder.path()), all());
+    for name in ["a", "b", "c"] {
+        all.impose(&account(name), suspended(rule(), 0));
+        all.write_down(&file).unwrap();
+    }
+    let mut octets = std::fs::read(&file).unwrap();
+    let begins: Vec<_> = octets
+        .split_inclusive(|&octet| octet == b'\n')
+        .map(<[u8]>::len)
+        .collect();
+    assert_eq!(begins.len(), 4, "a head and three accounts");
+    octets[begins[0] + begins[1] + 20] ^= 1;
+    std::fs::write(&file, &octets).unwrap();
+    assert_eq!(journal::parse(&octets).unwrap().state, State::Damaged);
+    let after = recalled(folder.path());
+    let names: Vec<_> = standing(&after).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [account("a"), account("c")]);
+    assert_eq!(after.question(), (0, Part::First));
+    assert_eq!(
+        std::fs::read(file.with_extension("damaged")).unwrap(),
+        octets
+    );
+    assert_eq!(standing(&recalled(folder.path())), standing(&after));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A process that is killed anywhere within a write knows what the lines say that were finished, and goes on from there.
+    #[test]
+    fn a_file_that_ends_anywhere_says_what_was_so_before(
+        steps in prop::collection::vec((0_u8..6, 0_u8..4), 1..24),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, all) = (journal(folder.path()), all());
+        // What was known when the file had that length.
+        let mut known = vec![(0, Vec::new())];
+        for (at, (name, what)) in (1_u64..).zip(steps) {
+            let name = name.to_string();
+            let restriction = match what {
+                0 => None,
+                1 => Some(suspended(Origin::Desk, at)),
+                _ => Some(Restriction { level: Level::Watch, ..suspended(Origin::Desk, at) }),
+            };
+            all.apply(&said(at, vec![change(&name, Origin::Desk, restriction)]));
+            all.write_down(&file).unwrap();
+            known.push((std::fs::metadata(&file).unwrap().len(), standing(&all)));
+        }
+        let octets = std::fs::read(&file).unwrap();
+        let first = known[1].0;
+        let cut = usize::try_from(first).unwrap()
+            + cut.index(octets.len() + 1 - usize::try_from(first).unwrap());
+        std::fs::write(&file, &octets[..cut]).unwrap();
+        let after = recalled(folder.path());
+        let before: Vec<_> = known.iter().filter(|(length, _)| *length <= cut as u64).collect();
+        let next = known.iter().find(|(length, _)| *length > cut as u64);
+        // The line of the next change may be whole, and that up to where the store was heard not.
+        let expected = [before.last().map(|(_, known)| known), next.map(|(_, known)| known)];
+        let found = standing(&after);
+        prop_assert!(expected.contains(&Some(&found)), "{found:?}, not {expected:?}");
+        // What is written from here on is not hidden by what was torn.
+        after.impose(&account("later"), suspended(rule(), 0));
+        after.write_down(&file).unwrap();
+        prop_assert_eq!(standing(&recalled(folder.path())), standing(&after));
+    }
 }
 
 #[test]

@@ -206,6 +206,7 @@ impl Draft {
             let accepted = |step: &Step| {
                 matches!(step.event.stage, Stage::Rcpt { .. })
                     && step.decision.verdict.refusal().is_none()
+                    && !step.decision.restricts()
             };
             match self.steps.iter().position(accepted) {
                 Some(dispensable) => self.octets -= self.steps.remove(dispensable).octets(),
@@ -302,6 +303,8 @@ impl<S: Transport> Session<S> {
         }
         let recipients = transaction.correspondents(&self.shared.key);
         let event = Event {
+            // What comes of it names the record.
+            id: transaction.draft.id(),
             transaction: Some(transaction.facts()),
             ..self.event(Stage::Mail)
         };
@@ -395,6 +398,6 @@ fn outcome(end: &End) -> Outcome {
             Outcome::Refused
         }
         End::Uncertain(_) => Outcome::Uncertain,
-        End::Abandoned => Outcome::Aborted,
+        End::Abandoned | End::Noted => Outcome::Aborted,
     }
 }

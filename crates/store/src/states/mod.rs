@@ -3,18 +3,24 @@
 
 mod change;
 mod history;
+mod impose;
 mod postgres;
 mod read;
+mod statements;
 mod tables;
+mod tend;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sekisho_policy::states::{Extent, Release};
 use sekisho_policy::{Restriction, Timestamp};
 use tokio::sync::watch;
 
 use crate::{Store, StoreError};
 pub use history::{AccountAction, HistoryEntry};
-use tables::Tables;
+use tables::{Mark, Tables};
+pub use tend::Tending;
 
 /// The most restrictions that stand in one namespace; beyond it proxies' impositions are not taken.
 pub const MOST_STANDING: u32 = 250_000;
@@ -25,9 +31,11 @@ pub const MOST_HISTORY: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct AccountStates {
     backend: Backend,
-    /// The newest revision that this process knows of.
-    newest: Arc<watch::Sender<u64>>,
+    newest: Newest,
 }
+
+/// The newest revision that this process knows of, of each namespace that somebody waits for.
+type Newest = Arc<Mutex<HashMap<String, watch::Sender<u64>>>>;
 
 #[derive(Clone, Debug)]
 enum Backend {
@@ -76,8 +84,8 @@ macro_rules! reading {
                 $work.map_err(|error| $states.failed(error))?
             }
             Backend::Postgres(server) => {
-                let mut transaction = server.begin().await?;
-                let $tables = &mut *transaction;
+                let mut connection = server.acquire().await?;
+                let $tables = &mut *connection;
                 $work.map_err(|error| $states.failed(error))?
             }
         }
@@ -105,7 +113,7 @@ impl AccountStates {
     pub fn in_ledger(store: &Store) -> Self {
         Self {
             backend: Backend::Sqlite(store.clone()),
-            newest: Arc::new(watch::Sender::new(0)),
+            newest: Newest::default(),
         }
     }
 
@@ -116,7 +124,7 @@ impl AccountStates {
     pub fn in_postgres(address: &str) -> Result<Self, StoreError> {
         Ok(Self {
             backend: Backend::Postgres(postgres::Server::at(address)?),
-            newest: Arc::new(watch::Sender::new(0)),
+            newest: Newest::default(),
         })
     }
 
@@ -127,29 +135,46 @@ impl AccountStates {
         }
     }
 
-    /// Tells of each change that this process made or heard of; the number is the newest revision.
+    /// Tells of each change in a namespace that this process made or heard of; the number is the newest revision.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+    pub fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
+        let mut newest = self.newest();
+        if let Some(newest) = newest.get(namespace) {
+            return newest.subscribe();
+        }
+        newest.retain(|_, newest| newest.receiver_count() > 0);
+        let sender = watch::Sender::new(0);
+        let receiver = sender.subscribe();
+        newest.insert(namespace.to_owned(), sender);
+        receiver
     }
 
     /// Looks whether another process changed something, and tells of it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn look(&self) -> Result<u64, StoreError> {
-        let revision = reading!(self, tables => tables.revision().await.map_err(Fault::from));
-        Ok(self.note(revision.revision))
+    pub async fn look(&self) -> Result<(), StoreError> {
+        let places = reading!(self, tables => tables.places().await.map_err(Fault::from));
+        for (namespace, revision) in places {
+            self.note(&namespace, revision);
+        }
+        Ok(())
     }
 
-    fn note(&self, revision: i64) -> u64 {
+    fn note(&self, namespace: &str, revision: i64) -> u64 {
         let revision = revision.unsigned_abs();
-        self.newest.send_if_modified(|newest| {
-            let is_news = *newest < revision;
-            *newest = revision.max(*newest);
-            is_news
-        });
+        if let Some(newest) = self.newest().get(namespace) {
+            newest.send_if_modified(|newest| {
+                let is_news = *newest < revision;
+                *newest = revision.max(*newest);
+                is_news
+            });
+        }
         revision
+    }
+
+    fn newest(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, fault: Fault) -> StoreError {
@@ -179,6 +204,18 @@ fn to_json(restriction: &Restriction) -> Result<String, Fault> {
         what: "a restriction".to_owned(),
         why: error.to_string(),
     })
+}
+
+fn release_of(mark: &Mark) -> Release {
+    Release {
+        at: timestamp(mark.at),
+        revision: mark.revision.unsigned_abs(),
+        extent: if mark.origin.is_empty() {
+            Extent::Account
+        } else {
+            Extent::Origin
+        },
+    }
 }
 
 fn timestamp(number: i64) -> Timestamp {

@@ -2,18 +2,23 @@
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::StoreError;
 
-const CONNECTIONS: u32 = 8;
+/// More than the server of the fleet uses at once, so that people and housekeeping find one.
+const CONNECTIONS: u32 = 16;
 /// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// One that did not answer is not asked again for so long: whoever needs it would wait in line, and hear the same.
+const REST: Duration = Duration::from_secs(1);
 /// "Seki", so that nobody else's lock is taken for ours.
 const LOCK: i64 = 0x5365_6b69;
 
@@ -25,11 +30,24 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    works_for: 1,
-    sql: include_str!("../../migrations/0002_accounts.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        works_for: 1,
+        sql: include_str!("../../migrations/0002_accounts.sql"),
+    },
+    // Revisions of each namespace and one for all cannot go on beside each other.
+    Migration {
+        version: 2,
+        works_for: 2,
+        sql: include_str!("../../migrations/0004_namespaces.sql"),
+    },
+];
+
+/// What the store is called, if it has no name yet.
+const NAME: &str = "
+    INSERT INTO account_store (one, identity, cautious, seen_at)
+    VALUES (1, replace(gen_random_uuid()::text, '-', ''), 0, 0) ON CONFLICT (one) DO NOTHING";
 
 const fn known() -> i64 {
     MIGRATIONS[MIGRATIONS.len() - 1].version
@@ -43,6 +61,8 @@ pub(super) struct Server {
     pool: PgPool,
     /// Its tables are those of this version.
     ready: Arc<OnceCell<()>>,
+    /// When it did not answer.
+    silent: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Server {
@@ -82,14 +102,38 @@ impl Server {
             place: Arc::new(place.into()),
             pool,
             ready: Arc::default(),
+            silent: Arc::default(),
         })
     }
 
     /// Begins a transaction on tables of this version.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.ready.get_or_try_init(|| self.migrate()).await?;
+        self.prepare().await?;
         let begun = self.pool.begin().await;
         begun.map_err(|error| self.failed(error))
+    }
+
+    /// A connection to tables of this version, to read.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.prepare().await?;
+        let acquired = self.pool.acquire().await;
+        acquired.map_err(|error| self.failed(error))
+    }
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        let silent = *self.silent();
+        if silent.is_some_and(|since| since.elapsed() < REST) {
+            return Err(StoreError::Unreachable {
+                path: self.place.to_path_buf(),
+                why: "it did not a moment ago".to_owned(),
+            });
+        }
+        let ready = self.ready.get_or_try_init(|| self.migrate()).await;
+        ready.map(drop)
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn close(&self) {
@@ -114,7 +158,11 @@ impl Server {
     }
 
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
-        StoreError::from_postgres(&self.place, error)
+        let error = StoreError::from_postgres(&self.place, error);
+        if matches!(error, StoreError::Unreachable { .. }) {
+            *self.silent() = Some(Instant::now());
+        }
+        error
     }
 
     pub(super) fn unreadable(&self, what: String, why: String) -> StoreError {
@@ -159,6 +207,9 @@ async fn apply(connection: &mut PgConnection, from: i64) -> Result<(), sqlx::Err
             .bind(migration.works_for)
             .execute(&mut *connection)
             .await?;
+    }
+    if from < known() {
+        sqlx::query(NAME).execute(connection).await?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! What is asked about account states: one account's, and what changed since a revision.
 
-use sekisho_policy::states::{Absence, Change, Onto, Part, Rest, States};
-use sekisho_policy::{Account, Restriction, Timestamp};
+use sekisho_policy::states::{Absence, Change, Extent, Onto, Part, Rest, States};
+use sekisho_policy::{Account, Origin, Restriction, Timestamp};
 
 use super::change::origin_of;
-use super::tables::{Row, Tables};
-use super::{AccountStates, Backend, Fault, parse, reading};
+use super::tables::{Mark, News, Row, Tables};
+use super::{AccountStates, Backend, Fault, parse, reading, release_of};
 use crate::StoreError;
 use crate::records::number;
 
@@ -50,7 +50,8 @@ async fn of_account(
 ) -> Result<Vec<Restriction>, Fault> {
     let rows = tables.of_account(namespace, account.as_str()).await?;
     let standing = rows.iter().filter(|row| row.ended_at.is_none());
-    standing.map(|row| parse(&row.account, &row.json)).collect()
+    let read = standing.filter_map(|row| told(row, parse(&row.account, &row.json)));
+    Ok(read.collect())
 }
 
 async fn since(
@@ -61,55 +62,87 @@ async fn since(
     most: i64,
 ) -> Result<States, Fault> {
     // Read first: what comes after it is asked for again.
-    let now = tables.revision().await?;
-    let goes_on = part == Part::Next || asked >= now.horizon;
-    let is_known = asked > 0 && goes_on && asked <= now.revision;
-    let (onto, rows) = if is_known {
+    let (identity, place) = tables.place(namespace).await?;
+    let goes_on = part == Part::Next || asked >= place.horizon;
+    let is_known = asked > 0 && goes_on && asked <= place.revision;
+    let (onto, news) = if is_known {
         (Onto::Known, tables.since(namespace, asked, most).await?)
     } else {
         (Onto::Nothing, tables.standing(namespace, most).await?)
     };
-    let (rest, revision) = match rows.last() {
-        Some(last) if rows.len() as u64 >= most.unsigned_abs() => (Rest::More, last.revision),
-        last => {
-            let newest = last.map_or(0, |last| last.revision);
-            (Rest::Nothing, newest.max(now.revision))
-        }
+    let (rest, revision) = match news.last().map(revision_of) {
+        Some(last) if news.len() as u64 >= most.unsigned_abs() => (Rest::More, last),
+        last => (Rest::Nothing, last.unwrap_or(0).max(place.revision)),
     };
     Ok(States {
         revision: revision.unsigned_abs(),
         onto,
         rest,
-        changes: rows.iter().filter_map(readable).collect(),
+        changes: news.iter().filter_map(change).collect(),
+        store: Some(identity.into()),
     })
 }
 
-/// One that cannot be read is left out: it must not keep a whole namespace from hearing of the others.
-fn readable(row: &Row) -> Option<Change> {
-    change(row)
-        .inspect_err(|fault| {
-            tracing::error!(
-                namespace = row.namespace, account = ?row.account, origin = ?row.origin, revision = row.revision, ?fault,
-                "a restriction cannot be read and is told to nobody: release the account to be rid of it"
-            );
-        })
-        .ok()
+const fn revision_of(news: &News) -> i64 {
+    match news {
+        News::Restriction(row) => row.revision,
+        News::Release(mark) => mark.revision,
+    }
 }
 
-fn change(row: &Row) -> Result<Change, Fault> {
+/// One that cannot be read is left out: it must not keep a whole namespace from hearing of the others.
+fn change(news: &News) -> Option<Change> {
+    match news {
+        News::Restriction(row) => told(row, restricted(row)),
+        News::Release(mark) => released(mark)
+            .inspect_err(|fault| {
+                tracing::error!(account = ?mark.account, origin = ?mark.origin, ?fault, "a release cannot be read and is told to nobody: release the account again");
+            })
+            .ok(),
+    }
+}
+
+fn told<T>(row: &Row, read: Result<T, Fault>) -> Option<T> {
+    read.inspect_err(|fault| {
+        tracing::error!(
+            namespace = row.namespace, account = ?row.account, origin = ?row.origin, revision = row.revision, ?fault,
+            "a restriction cannot be read and is told to nobody: release the account to be rid of it"
+        );
+    })
+    .ok()
+}
+
+fn restricted(row: &Row) -> Result<Change, Fault> {
     let restriction = match row.ended_at {
         None => Some(parse(&row.account, &row.json)?),
         Some(_) => None,
     };
     Ok(Change {
-        account: serde_json::from_value(row.account.as_str().into()).map_err(|error| {
-            Fault::Unreadable {
-                what: "the name of an account".to_owned(),
-                why: error.to_string(),
-            }
-        })?,
+        account: account_of(&row.account)?,
         origin: origin_of(&row.origin)?,
         restriction,
         absence: Absence::Release,
+        release: None,
+    })
+}
+
+fn released(mark: &Mark) -> Result<Change, Fault> {
+    let release = release_of(mark);
+    Ok(Change {
+        account: account_of(&mark.account)?,
+        origin: match release.extent {
+            Extent::Account => Origin::Desk,
+            Extent::Origin => origin_of(&mark.origin)?,
+        },
+        restriction: None,
+        absence: Absence::Release,
+        release: Some(release),
+    })
+}
+
+fn account_of(name: &str) -> Result<Account, Fault> {
+    serde_json::from_value(name.into()).map_err(|error| Fault::Unreadable {
+        what: "the name of an account".to_owned(),
+        why: error.to_string(),
     })
 }

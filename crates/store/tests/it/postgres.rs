@@ -92,15 +92,18 @@ async fn replicas_start_together_and_hear_of_one_another() {
     });
     let looks: Vec<_> = looks.collect();
     for look in looks {
-        assert_eq!(look.await.unwrap().unwrap(), 1);
+        look.await.unwrap().unwrap();
     }
-    let mut changes = replicas[3].changes();
+    let mut changes = replicas[3].changes("mail");
     changes.mark_unchanged();
     let revision = restrict(&replicas[0]).await.unwrap();
-    assert_eq!(replicas[3].look().await.unwrap(), revision);
+    replicas[3].look().await.unwrap();
     assert!(changes.has_changed().unwrap());
+    assert_eq!(*changes.borrow(), revision);
     let states = replicas[3].since("mail", 0, Part::First, 10).await.unwrap();
     assert_eq!(states.changes.len(), 1);
+    let other = replicas[0].since("mail", 0, Part::First, 10).await.unwrap();
+    assert_eq!(states.store, other.store);
 }
 
 #[tokio::test]
@@ -114,7 +117,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
         .unwrap();
     run_sql(
         &address,
-        "UPDATE sekisho_schema SET version = 7, works_for = 1; ALTER TABLE restrictions ADD COLUMN later TEXT",
+        "UPDATE sekisho_schema SET version = 7, works_for = 2; ALTER TABLE restrictions ADD COLUMN later TEXT",
     )
     .await;
     restrict(&AccountStates::in_postgres(&address).unwrap())
@@ -133,7 +136,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -146,10 +149,81 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
     // Once it is put right, nothing has to be started anew.
     run_sql(
         &address,
-        "UPDATE sekisho_schema SET version = 7, works_for = 1",
+        "UPDATE sekisho_schema SET version = 7, works_for = 2",
     )
     .await;
     states.look().await.unwrap();
+}
+
+/// As an earlier version left it, with something that stands and something that happened.
+#[tokio::test]
+async fn tables_of_an_earlier_version_are_brought_to_this_one() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    run_sql(&address, include_str!("../../migrations/0002_accounts.sql")).await;
+    run_sql(
+        &address,
+        "CREATE TABLE sekisho_schema (version BIGINT NOT NULL, works_for BIGINT NOT NULL);
+         INSERT INTO sekisho_schema VALUES (1, 1);",
+    )
+    .await;
+    run_sql(&address, crate::states::LEFT_BEHIND).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    crate::states::what_was_left_behind_is_there(&states).await;
+}
+
+/// Somebody who held the lock was killed, and nothing of what it did is there: the next one does it all.
+#[tokio::test]
+async fn a_migration_that_broke_off_is_done_by_the_next() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let mut other = PgConnection::connect(&address).await.unwrap();
+    let half = "BEGIN; SELECT pg_advisory_xact_lock(1399155561);
+        CREATE TABLE sekisho_schema (version BIGINT NOT NULL, works_for BIGINT NOT NULL);
+        INSERT INTO sekisho_schema VALUES (0, 0)";
+    sqlx::raw_sql(half).execute(&mut other).await.unwrap();
+    let states = AccountStates::in_postgres(&address).unwrap();
+    let waiting = tokio::spawn(async move { restrict(&states).await });
+    // The connection breaks, as that of a killed process does.
+    drop(other);
+    waiting.await.unwrap().unwrap();
+}
+
+/// Each namespace has its own lock: one that is held keeps no other waiting.
+#[tokio::test]
+async fn a_namespace_that_is_held_keeps_no_other_waiting() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    restrict(&states).await.unwrap();
+    let mut other = PgConnection::connect(&address).await.unwrap();
+    let hold = "BEGIN; UPDATE account_namespaces SET revision = revision WHERE namespace = 'mail'";
+    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
+    let held = {
+        let states = states.clone();
+        tokio::spawn(async move { restrict(&states).await })
+    };
+    let (account, restriction, mandate) = suspended();
+    let elsewhere = states.restrict("other", &account, &restriction, &mandate);
+    tokio::time::timeout(Duration::from_secs(3), elsewhere)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!held.is_finished());
+    let held_too = states.since("mail", 0, Part::First, 10).await.unwrap();
+    assert_eq!(held_too.changes.len(), 1, "and reading waits for nobody");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    held.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_is_spoilt_hides_no_other() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    crate::states::two_stand(&states).await;
+    run_sql(&address, crate::states::SPOIL).await;
+    crate::states::what_is_spoilt_gives_way(&states).await;
 }
 
 #[tokio::test]
@@ -242,8 +316,8 @@ async fn a_server_that_comes_back_goes_on() {
     );
     server.begin();
     for _ in 0..100 {
-        if let Ok(after) = states.look().await {
-            assert_eq!(after, before, "what was told is there");
+        if let Ok(whole) = states.since("mail", 0, Part::First, 10).await {
+            assert_eq!(whole.revision, before, "what was told is there");
             restrict(&states).await.unwrap();
             return;
         }

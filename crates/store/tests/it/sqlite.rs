@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sekisho_policy::Timestamp;
-use sekisho_store::{Filter, Mandate, Store, StoreError};
+use sekisho_store::{AccountStates, Filter, Mandate, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::sample::*;
@@ -390,8 +390,8 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     );
     let store = Store::open(&path).await.unwrap();
     assert!(store.record(id(1)).await.unwrap().is_some());
-    let states = sekisho_store::AccountStates::in_ledger(&store);
-    assert_eq!(states.look().await.unwrap(), 1);
+    let states = AccountStates::in_ledger(&store);
+    states.look().await.unwrap();
 }
 
 /// Another program holds the file for itself: a backup, a hand at the prompt.
@@ -432,4 +432,61 @@ async fn a_ledger_that_is_held_holds_up_no_sender_and_is_written_later() {
         (1_000 - left_out, 0),
         "what was taken is written"
     );
+}
+
+/// As an earlier version left it, with something that stands and something that happened.
+#[tokio::test]
+async fn tables_of_an_earlier_version_are_brought_to_this_one() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    for sql in [
+        "PRAGMA application_id = 0x53656b69;
+         CREATE TABLE schema (version INTEGER NOT NULL, works_for INTEGER NOT NULL);
+         INSERT INTO schema VALUES (3, 1);",
+        include_str!("../../migrations/0001_ledger.sql"),
+        include_str!("../../migrations/0002_accounts.sql"),
+        include_str!("../../migrations/0003_outbox.sql"),
+        crate::states::LEFT_BEHIND,
+    ] {
+        run_sql(&path, sql).await;
+    }
+    let store = Store::open(&path).await.unwrap();
+    crate::states::what_was_left_behind_is_there(&AccountStates::in_ledger(&store)).await;
+}
+
+/// It broke off within the last step, as where the disk was full: nothing of it is there, and the next start does it.
+#[tokio::test]
+async fn a_migration_that_fails_changes_nothing() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    for sql in [
+        "PRAGMA application_id = 0x53656b69;
+         CREATE TABLE schema (version INTEGER NOT NULL, works_for INTEGER NOT NULL);
+         INSERT INTO schema VALUES (3, 1);",
+        include_str!("../../migrations/0001_ledger.sql"),
+        include_str!("../../migrations/0002_accounts.sql"),
+        include_str!("../../migrations/0003_outbox.sql"),
+        crate::states::LEFT_BEHIND,
+        "CREATE TABLE account_store (in_the_way TEXT)",
+    ] {
+        run_sql(&path, sql).await;
+    }
+    refusal(&path, "restore a backup").await;
+    run_sql(
+        &path,
+        "SELECT revision FROM account_revision; DROP TABLE account_store",
+    )
+    .await;
+    let store = Store::open(&path).await.unwrap();
+    crate::states::what_was_left_behind_is_there(&AccountStates::in_ledger(&store)).await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_spoilt_hides_no_other() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let states = AccountStates::in_ledger(&Store::open(&path).await.unwrap());
+    crate::states::two_stand(&states).await;
+    run_sql(&path, crate::states::SPOIL).await;
+    crate::states::what_is_spoilt_gives_way(&states).await;
 }

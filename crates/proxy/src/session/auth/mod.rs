@@ -261,6 +261,9 @@ impl<S: Transport> Session<S> {
         if judged.verdict().refusal().is_some() {
             return Err(Box::new(judged));
         }
+        if judged.decision().restricts() {
+            self.record_alone(live, judged.step.clone(), End::Noted);
+        }
         let network = judged.decision().network;
         self.prove();
         self.account = Some(if account.network == network {

@@ -114,7 +114,11 @@ impl<S: Transport> Session<S> {
 
     /// Recipients that turned out to be unknown only now.
     async fn note_unknown(&mut self, live: &Live, count: u32) {
-        let event = self.event(Stage::Mail);
+        let mut event = self.event(Stage::Mail);
+        if let Some(transaction) = &self.transaction {
+            // What comes of it names the record.
+            event.id = transaction.draft.id();
+        }
         let seen = self.shared.engine.see_unknown(live, &event, count.into());
         let findings = seen.await;
         if let Some(transaction) = &mut self.transaction {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_policy::states::{Absence, Change, Onto, Rest, States};
+use sekisho_policy::states::{Absence, Change, Extent, Onto, Release, Rest, States};
 use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
 use sekisho_runtime::tls::{Verification, client_config};
 use serde_json::Value;
@@ -155,7 +155,9 @@ impl Stage {
 
     /// As the store says it, once it has heard of what was imposed.
     async fn release(&mut self, account: &str) -> Result<(), String> {
-        let restrictions = self.world().await?.restrictions.clone();
+        let world = self.world().await?;
+        let restrictions = world.restrictions.clone();
+        let at = Timestamp(world.clock.now_ms());
         let batch = restrictions.next_batch(10);
         let revision = restrictions.question().0 + 1;
         let said = |changes| States {
@@ -163,6 +165,7 @@ impl Stage {
             onto: Onto::Known,
             rest: Rest::Nothing,
             changes,
+            store: None,
         };
         restrictions.stored(&batch, &said(Vec::new()));
         restrictions.apply(&said(vec![Change {
@@ -170,6 +173,11 @@ impl Stage {
             origin: Origin::Desk,
             restriction: None,
             absence: Absence::Release,
+            release: Some(Release {
+                at,
+                revision,
+                extent: Extent::Account,
+            }),
         }]));
         Ok(())
     }
