@@ -189,7 +189,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
     Store::open(&path).await.unwrap().close().await;
     run_sql(
         &path,
-        "UPDATE schema SET version = 7, works_for = 1; ALTER TABLE records ADD COLUMN later TEXT",
+        "UPDATE schema SET version = 7, works_for = 4; ALTER TABLE records ADD COLUMN later TEXT",
     )
     .await;
     let store = Store::open(&path).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
@@ -373,7 +373,8 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     store.close().await;
     run_sql(
         &path,
-        "DROP TABLE outbox; DROP TABLE account_history; DROP TABLE restrictions; DROP TABLE account_revision; UPDATE schema SET version = 1",
+        "DROP TABLE outbox; DROP TABLE account_trail; DROP TABLE restrictions; DROP TABLE releases; DROP TABLE account_namespaces;
+         DROP TABLE account_store; UPDATE schema SET version = 1, works_for = 1",
     )
     .await;
     let older = Store::open_read_only(&path).await.unwrap_err();
@@ -382,7 +383,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 3,
+                needed: 4,
                 ..
             }
         ),
