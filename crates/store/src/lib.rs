@@ -19,7 +19,7 @@ mod writer;
 pub use audit::{AuditAction, AuditEntry, Mandate};
 pub use error::StoreError;
 pub use open::Store;
-pub use outbox::{Letter, MOST_WAITING as MOST_LETTERS, Taken};
+pub use outbox::{Letter, MOST_OF_CHANNEL as MOST_LETTERS, Taken};
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
 pub use states::{

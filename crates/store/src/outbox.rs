@@ -9,6 +9,10 @@ use crate::{Store, StoreError};
 
 /// The most messages that wait. Beyond it new ones are not taken: an endpoint that is away must not fill a disk.
 pub const MOST_WAITING: u32 = 10_000;
+/// And so many of one channel, so that one that is away leaves room for others.
+pub const MOST_OF_CHANNEL: u32 = 2_000;
+/// No message is put off for longer. One that is due later was put off by a clock that was wrong, and is due now.
+const LONGEST_REST: u64 = 2 * 60 * 60 * 1000;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +57,15 @@ impl Store {
             if known.is_some() {
                 return Ok(Taken::Known);
             }
-            let waiting: i64 = sqlx::query("SELECT count(*) FROM outbox WHERE done_at IS NULL")
-                .fetch_one(&mut *transaction)
-                .await?
-                .try_get(0)?;
-            if waiting >= i64::from(MOST_WAITING) {
+            let counts = sqlx::query(
+                "SELECT count(*), count(*) FILTER (WHERE namespace = ? AND channel = ?) FROM outbox WHERE done_at IS NULL",
+            )
+            .bind(&letter.namespace)
+            .bind(&letter.channel)
+            .fetch_one(&mut *transaction)
+            .await?;
+            let (waiting, of_channel): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
+            if waiting >= i64::from(MOST_WAITING) || of_channel >= i64::from(MOST_OF_CHANNEL) {
                 return Ok(Taken::Full);
             }
             sqlx::query(
@@ -79,22 +87,79 @@ impl Store {
         Ok(taken)
     }
 
-    /// Up to `most` messages that are due, those that wait longest first.
+    /// The channels, as namespace and name, that a message is due for: those first that one has been due for longest.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn due_letters(&self, now: Timestamp, most: u32) -> Result<Vec<Letter>, StoreError> {
+    pub async fn due_channels(&self, now: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, namespace, channel, created_at, attempts, body FROM outbox
-             WHERE done_at IS NULL AND due_at <= ? ORDER BY due_at LIMIT ?",
+            "SELECT namespace, channel FROM outbox WHERE done_at IS NULL AND (due_at <= ?1 OR due_at > ?2)
+             GROUP BY namespace, channel ORDER BY min(due_at)",
         )
         .bind(number(now.0))
+        .bind(number(now.0.saturating_add(LONGEST_REST)))
+        .fetch_all(&self.reading)
+        .await;
+        let rows = rows.map_err(|error| self.failed(error))?;
+        let read: Result<_, sqlx::Error> = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect();
+        read.map_err(|error| self.unreadable("a message that waits", error))
+    }
+
+    /// Up to `most` messages of a channel that are due, those that wait longest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn due_letters(
+        &self,
+        namespace: &str,
+        channel: &str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, namespace, channel, created_at, attempts, body FROM outbox
+             WHERE done_at IS NULL AND namespace = ?1 AND channel = ?2 AND (due_at <= ?3 OR due_at > ?4)
+             ORDER BY due_at, created_at LIMIT ?5",
+        )
+        .bind(namespace)
+        .bind(channel)
+        .bind(number(now.0))
+        .bind(number(now.0.saturating_add(LONGEST_REST)))
         .bind(most)
         .fetch_all(&self.reading)
         .await;
         let rows = rows.map_err(|error| self.failed(error))?;
         let read: Result<Vec<Letter>, sqlx::Error> = rows.iter().map(letter).collect();
         read.map_err(|error| self.unreadable("a message that waits", error))
+    }
+
+    /// Gives up what waits for a channel since before `before`; how many messages that were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn give_up_letters(
+        &self,
+        namespace: &str,
+        channel: &str,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let sql = "UPDATE outbox SET done_at = ?, body = ''
+                   WHERE done_at IS NULL AND namespace = ? AND channel = ? AND created_at <= ?";
+        let query = sqlx::query(sql)
+            .bind(number(now.0))
+            .bind(namespace)
+            .bind(channel)
+            .bind(number(before.0));
+        let given_up = query.execute(&mut *transaction).await;
+        let given_up = given_up.map_err(|error| self.failed(error))?;
+        let committed = transaction.commit().await;
+        committed.map_err(|error| self.failed(error))?;
+        Ok(given_up.rows_affected())
     }
 
     /// A message was not told; it is tried again at `due`.

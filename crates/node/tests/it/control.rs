@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) polls: u64,
     /// What it says of accounts, each at its revision; `None` where it keeps nothing of the kind.
     pub(crate) states: Option<BTreeMap<u64, Value>>,
+    /// What its store is called.
+    pub(crate) store: Option<&'static str>,
     /// What proxies imposed.
     pub(crate) impositions: Vec<Value>,
     /// Polls for what it says of accounts.
@@ -94,6 +96,7 @@ impl ControlPlane {
             connections: 0,
             polls: 0,
             states: None,
+            store: None,
             impositions: Vec::new(),
             state_polls: 0,
         }));
@@ -261,13 +264,16 @@ impl Served {
             let state = self.state.lock().unwrap();
             let states = state.states.as_ref()?;
             let newest = states.keys().next_back().copied().unwrap_or(1);
+            // One that is ahead knows what this one has forgotten.
+            let since = if since > newest { 0 } else { since };
             let changes: Vec<_> = states
                 .range(since + 1..)
                 .map(|(_, change)| change)
                 .collect();
             let onto = if since == 0 { "Nothing" } else { "Known" };
-            let answer =
-                json!({ "revision": newest, "onto": onto, "rest": "Nothing", "changes": changes });
+            let answer = json!({
+                "revision": newest, "onto": onto, "rest": "Nothing", "changes": changes, "store": state.store
+            });
             Some((answer, changes.is_empty()))
         };
         self.state.lock().unwrap().state_polls += 1;
@@ -276,7 +282,7 @@ impl Served {
                 let changed = self.changed.notified();
                 match news() {
                     None => return status(404),
-                    Some((_, true)) if since > 0 => {}
+                    Some((answer, true)) if since > 0 && answer["onto"] == "Known" => {}
                     Some((answer, _)) => {
                         return Response::new(Full::new(answer.to_string().into()));
                     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use sekisho_policy::Account;
+use sekisho_proxy::Restrictions;
+use sekisho_runtime::Metrics;
 use sekisho_testkit::{Peer, Process, wait_until};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -120,7 +122,7 @@ async fn every_proxy_enforces_within_a_second_and_over_restarts() {
 }
 
 fn wait_for_file(world: &World, words: &str) {
-    let path = world.path("state/restrictions/mail.json");
+    let path = world.path("state/restrictions/mail.journal");
     wait_until("the file of restrictions", || {
         fs::read_to_string(&path)
             .is_ok_and(|text| text.contains(words))
@@ -137,12 +139,10 @@ async fn what_was_imposed_is_told_until_it_is_taken() {
     imposed["origin"] =
         json!({ "Rule": { "kind": "RateLimit", "namespace": "mail", "name": "stolen" } });
     // As a proxy leaves it that was killed before anybody answered.
-    let kept = json!({
-        "revision": 0,
-        "restrictions": [{ "account": "taro", "restriction": imposed, "told": "Waiting" }]
-    });
-    fs::create_dir_all(world.path("state/restrictions")).unwrap();
-    fs::write(world.path("state/restrictions/mail.json"), kept.to_string()).unwrap();
+    let before = Restrictions::new(Metrics::new());
+    let restriction = serde_json::from_value(imposed.clone()).unwrap();
+    before.impose(&Account::canonical("taro", None), restriction);
+    before.save(&world.path("state"), "mail").await;
     let _process = start(&world);
     let mut peer = login(&world).await;
     assert!(mail(&mut peer).await.starts_with("550 5.7.1 "));
@@ -156,12 +156,46 @@ async fn what_was_imposed_is_told_until_it_is_taken() {
     crate::world::wait_for_metric(&world, "sekisho_restrictions_waiting 0");
 }
 
+/// The pod of the control plane was replaced, and its volume with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_was_emptied_releases_nobody() {
+    let (world, control) = World::with_control(|_| Offer::Status(404)).await;
+    {
+        let mut state = control.state();
+        (state.states, state.store) = (Some([].into()), Some("first"));
+    }
+    let _process = start(&world);
+    let mut imposed = restriction("Suspend");
+    imposed["origin"] =
+        json!({ "Rule": { "kind": "AbuseRule", "namespace": "mail", "name": "stolen" } });
+    let mut of_rule = change(Some(imposed.clone()));
+    of_rule["origin"] = imposed["origin"].clone();
+    control.say(of_rule);
+    control.say(change(Some(restriction("Watch"))));
+    let mut peer = login(&world).await;
+    until_mail_is(&mut peer, "550 5.7.1 ").await;
+    {
+        let mut state = control.state();
+        (state.states, state.store) = (Some([].into()), Some("second"));
+    }
+    control.hang_up();
+    control.wait_for("the imposition", |state| !state.impositions.is_empty());
+    let told = control.state().impositions.clone();
+    assert_eq!(told, [json!({ "account": "taro", "restriction": imposed })]);
+    assert!(mail(&mut peer).await.starts_with("550 5.7.1 "));
+    // People can release it all the same.
+    let mut released = change(None);
+    released["release"] = json!({ "at": 5, "revision": 9, "extent": "account" });
+    control.say(released);
+    until_mail_is(&mut peer, "250 ").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_damaged_file_keeps_nobody_from_starting() {
     let (world, control) = World::with_control(|_| Offer::Status(404)).await;
     control.say(change(Some(restriction("Suspend"))));
     fs::create_dir_all(world.path("state/restrictions")).unwrap();
-    fs::write(world.path("state/restrictions/mail.json"), "{").unwrap();
+    fs::write(world.path("state/restrictions/mail.journal"), "{").unwrap();
     let _process = start(&world);
     let mut peer = login(&world).await;
     until_mail_is(&mut peer, "550 5.7.1 ").await;
