@@ -8,7 +8,7 @@ use crate::records::number;
 use crate::{Store, StoreError};
 
 /// The most messages that wait. Beyond it new ones are not taken: an endpoint that is away must not fill a disk.
-pub const MOST_WAITING: u32 = 10_000;
+const MOST_WAITING: u32 = 10_000;
 /// And so many of one channel, so that one that is away leaves room for others.
 pub const MOST_OF_CHANNEL: u32 = 2_000;
 /// No message is put off for longer. One that is due later was put off by a clock that was wrong, and is due now.

@@ -115,15 +115,23 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
     soon(&mut client, MAIL, "250");
     let again = account(&running, &["release", ALICE, "--why", "new password"]);
     assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert!(
+        text(&again).contains("is released all the same"),
+        "{again:?}"
+    );
     let history = text(&account(&running, &["history", ALICE]));
     let lines: Vec<_> = history.lines().collect();
-    assert_eq!(lines.len(), 4, "{history}");
+    assert_eq!(lines.len(), 6, "{history}");
     assert!(
-        lines[0].contains("Released") && lines[1].contains("new password"),
+        lines[0].contains("Released    nothing restricted it, by "),
         "{history}"
     );
     assert!(
-        lines[2].contains("Restricted") && lines[3].contains("ticket 4711"),
+        lines[2].contains("Released    Suspend") && lines[3].contains("new password"),
+        "{history}"
+    );
+    assert!(
+        lines[4].contains("Restricted") && lines[5].contains("ticket 4711"),
         "{history}"
     );
 }

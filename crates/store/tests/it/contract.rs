@@ -4,7 +4,8 @@
     reason = "these are tests, though the attribute is on what the macro makes of them"
 )]
 
-use sekisho_policy::Timestamp;
+use sekisho_policy::record::End;
+use sekisho_policy::{Reason, Said, Timestamp};
 use sekisho_store::{AuditAction, Filter, MAX_RECORDS, Mandate, Pruned, Store};
 
 use crate::sample::*;
@@ -16,6 +17,7 @@ macro_rules! suite {
             crate::contract::suite!(@tests $open;
                 a_record_comes_back_as_it_was,
                 a_refusal_finds_its_record_and_step,
+                what_restricted_an_account_finds_its_record_and_step,
                 an_id_of_record_and_step_alike_finds_the_step,
                 a_batch_can_be_sent_again,
                 records_are_filtered_and_newest_first,
@@ -97,6 +99,29 @@ pub(crate) async fn a_refusal_finds_its_record_and_step(store: &Store) {
         None,
         "nobody was given the id of an event that passed"
     );
+}
+
+/// Nothing was refused: a login that was let in, a message that went out, a password that no rule looked at.
+pub(crate) async fn what_restricted_an_account_finds_its_record_and_step(store: &Store) {
+    let mut delivered = delivered(1, "a", 1_000);
+    let decision = &mut delivered.steps[0].decision;
+    let mut restricted = decision.findings[0].clone();
+    restricted.said = Said::Noted(Reason::Restricted);
+    decision.findings.push(restricted);
+    let mut login = guessing(2, &["a"], 2_000);
+    login.steps[0].decision.findings = delivered.steps[0].decision.findings.clone();
+    login.end = End::Noted;
+    let mut wrong = guessing(3, &["a"], 3_000);
+    wrong.end = End::RefusedByPolicy {
+        reply: "535 5.7.8 Authentication credentials invalid".into(),
+    };
+    let all = [delivered, login, wrong];
+    store.append(&all).await.unwrap();
+    for record in all {
+        let named = record.steps[0].event.id;
+        let found = store.record(named).await.unwrap().expect("it is there");
+        assert_eq!((found.record, found.step), (record, Some(0)));
+    }
 }
 
 pub(crate) async fn an_id_of_record_and_step_alike_finds_the_step(store: &Store) {

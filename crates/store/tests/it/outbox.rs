@@ -35,14 +35,14 @@ async fn a_message_waits_until_it_was_told_and_is_not_told_again() {
     assert_eq!(store.post(&letter("a")).await.unwrap(), Taken::Known);
     store.close().await;
     let store = Store::open(&path).await.unwrap();
-    assert_eq!(due(&store, NOW).await.unwrap(), [letter("a")]);
+    assert_eq!(due(&store, NOW).await, [letter("a")]);
     let later = NOW.plus(Millis(60_000));
     store.put_off_letter("a", later).await.unwrap();
-    assert_eq!(due(&store, NOW).await.unwrap(), []);
-    let due = due(&store, later).await.unwrap();
-    assert_eq!(due[0].attempts, 1);
+    assert_eq!(due(&store, NOW).await, []);
+    let waiting = due(&store, later).await;
+    assert_eq!(waiting[0].attempts, 1);
     store.finish_letter("a", later, Millis::DAY).await.unwrap();
-    assert_eq!(due(&store, later).await.unwrap(), []);
+    assert_eq!(due(&store, later).await, []);
     assert_eq!(store.post(&letter("a")).await.unwrap(), Taken::Known);
     // What was told long ago is forgotten with the next one.
     assert_eq!(store.post(&letter("b")).await.unwrap(), Taken::Waits);

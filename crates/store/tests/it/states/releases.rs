@@ -1,0 +1,207 @@
+//! What people release stays released, whoever tells of it later, and is told to all.
+use super::*;
+
+/// The proxy could not tell it while somebody looked, found nothing, and released the account all the same.
+pub(crate) async fn what_was_imposed_before_a_release_is_not_taken_though_nothing_stood(
+    states: &AccountStates,
+) {
+    assert_eq!(release(states, "a", None, 100).await, 0);
+    assert_eq!(release(states, "b", Some(&rule("stolen")), 100).await, 0);
+    for name in ["a", "b"] {
+        assert_eq!(impose(states, name, suspended(100)).await, None, "{name}");
+    }
+    let told = [imposition("a", suspended(100))];
+    let at = NOW.plus(Millis(50_000));
+    let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+    let release = said.changes[0].release.clone().unwrap();
+    assert_eq!(
+        (release.at, release.extent),
+        (mandate(100).at, Extent::Account)
+    );
+    let other = restriction(Level::Limit, rule("other"), 100);
+    assert_eq!(impose(states, "a", other.clone()).await, None);
+    assert_eq!(
+        impose(states, "b", other.clone()).await,
+        Some(other),
+        "of another rule"
+    );
+    let after = suspended(101);
+    assert_eq!(impose(states, "a", after.clone()).await, Some(after));
+    let history = history(states, "a", 0).await;
+    let nothing = history
+        .iter()
+        .find(|entry| entry.action == AccountAction::Released);
+    let nothing = nothing.unwrap();
+    assert_eq!(
+        (nothing.mandate.clone(), &nothing.restriction),
+        (mandate(100), &None)
+    );
+}
+
+pub(crate) async fn a_release_is_told_to_all_who_ask(states: &AccountStates) {
+    impose(states, "a", suspended(0)).await;
+    let before = whole(states).await.revision;
+    release(states, "a", None, 60_000).await;
+    release(states, "b", Some(&rule("stolen")), 60_001).await;
+    let marks = |states: &States| -> Vec<(Account, Origin, Option<Release>)> {
+        let changes = states
+            .changes
+            .iter()
+            .filter(|change| change.release.is_some());
+        let marks = changes.map(|change| {
+            assert_eq!(change.restriction, None);
+            (
+                change.account.clone(),
+                change.origin.clone(),
+                change.release.clone(),
+            )
+        });
+        marks.collect()
+    };
+    let after = states.since(NS, before, Part::First, 10).await.unwrap();
+    assert_eq!(
+        after.changes.len(),
+        3,
+        "the end of what stood, and two releases"
+    );
+    assert_eq!(after.changes[0].release, None);
+    let told = marks(&after);
+    let release = |after: u64, revision, extent| {
+        let at = NOW.plus(Millis(after));
+        Some(Release {
+            at,
+            revision,
+            extent,
+        })
+    };
+    let expected = [
+        (
+            account("a"),
+            Origin::Desk,
+            release(60_000, NOW.0 + 60_001, Extent::Account),
+        ),
+        (
+            account("b"),
+            rule("stolen"),
+            release(60_001, NOW.0 + 60_002, Extent::Origin),
+        ),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(after.revision, NOW.0 + 60_002);
+    // Whoever was away hears of it with the whole.
+    assert_eq!(marks(&whole(states).await), told);
+}
+
+pub(crate) async fn what_is_older_than_the_releases_that_are_known_is_not_taken(
+    states: &AccountStates,
+) {
+    let endless = |since| Restriction {
+        until: None,
+        ..suspended(since)
+    };
+    release(states, "a", None, 100).await;
+    let month = 31 * Millis::DAY.0;
+    let step = 6 * Millis::HOUR.0;
+    let tending = Tending {
+        step: Millis(step),
+        ..Tending::default()
+    };
+    for at in (0..=month).step_by(usize::try_from(step).unwrap()) {
+        states.tend(NOW.plus(Millis(at)), tending).await.unwrap();
+    }
+    assert_eq!(whole(states).await.changes, [], "it is forgotten");
+    let at = NOW.plus(Millis(month));
+    let absence = async |since| {
+        let told = [imposition("a", endless(since))];
+        let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        (
+            said.changes[0].restriction.is_some(),
+            said.changes[0].absence,
+        )
+    };
+    assert_eq!(absence(100).await, (false, Absence::Untaken));
+    assert_eq!(absence(101).await, (true, Absence::Release));
+}
+
+pub(crate) async fn what_people_released_stays_released_though_something_new_stands(
+    states: &AccountStates,
+) {
+    impose(states, "a", suspended(0)).await;
+    states
+        .release(NS, &account("a"), None, &mandate(100))
+        .await
+        .unwrap();
+    let watch = restriction(Level::Watch, rule("stolen"), 200);
+    impose(states, "a", watch.clone()).await;
+    assert_eq!(
+        impose(states, "a", suspended(100)).await,
+        Some(watch),
+        "another proxy found it before the release"
+    );
+    let after = suspended(101);
+    assert_eq!(impose(states, "a", after.clone()).await, Some(after));
+}
+
+pub(crate) async fn what_people_released_stays_released(states: &AccountStates) {
+    impose(states, "a", suspended(0)).await;
+    let released = states
+        .release(NS, &account("a"), None, &mandate(100))
+        .await
+        .unwrap();
+    assert_eq!(released, [suspended(0)]);
+    // It was on its way when it was released; what comes about later is something else.
+    assert_eq!(impose(states, "a", suspended(100)).await, None);
+    assert_eq!(levels(states, "a", 200).await, []);
+    assert_eq!(
+        impose(states, "a", suspended(101)).await,
+        Some(suspended(101))
+    );
+}
+
+pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(
+    states: &AccountStates,
+) {
+    let ahead = suspended(Millis::DAY.0);
+    let taken = impose(states, "a", ahead.clone()).await.unwrap();
+    assert_eq!(
+        (taken.since, taken.until),
+        (NOW.plus(Millis(50_000)), ahead.until)
+    );
+    states
+        .release(NS, &account("a"), None, &mandate(60_000))
+        .await
+        .unwrap();
+    assert_eq!(impose(states, "a", ahead.clone()).await, None);
+    // Told again after the release, and cut to a later time.
+    let later = NOW.plus(Millis(70_000));
+    let told = [imposition("a", ahead.clone())];
+    let again = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    assert_eq!(again.changes[0].restriction, None);
+    let another = Restriction {
+        decision: Some(sekisho_policy::DecisionId::from_random(8)),
+        ..ahead
+    };
+    let told = [imposition("a", another)];
+    let taken = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    assert!(taken.changes[0].restriction.is_some(), "it is another");
+}
+
+pub(crate) async fn a_release_by_a_clock_that_was_ahead_does_not_last(states: &AccountStates) {
+    let ahead = 30 * Millis::DAY.0;
+    tend(states, ahead, ahead).await;
+    release(states, "a", None, ahead).await;
+    // The clock is right again: what is found from now on counts.
+    assert_eq!(impose(states, "a", suspended(49_999)).await, None);
+    assert_eq!(
+        impose(states, "a", suspended(50_000)).await,
+        Some(suspended(50_000))
+    );
+    release(states, "b", None, ahead).await;
+    tend(states, 60_000, 60_000).await;
+    let at = NOW.plus(Millis(120_000));
+    for (since, taken) in [(60_000, false), (60_001, true)] {
+        let told = [imposition("b", suspended(since))];
+        let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        assert_eq!(said.changes[0].restriction.is_some(), taken, "{since}");
+    }
+}
