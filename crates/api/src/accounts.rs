@@ -232,11 +232,16 @@ pub(crate) struct Whose {
 }
 
 impl Whose {
-    pub(crate) fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
-        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    pub(crate) fn namespace(named: Option<String>) -> Result<String, Problem> {
+        let namespace = named.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         if !crate::fleet::is_part(&namespace) {
             return Err(Problem::bad_request("that is no name of a namespace"));
         }
+        Ok(namespace)
+    }
+
+    pub(crate) fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
+        let namespace = Self::namespace(namespace)?;
         let account = Account::canonical(account, None);
         if !is_account(&account) {
             return Err(Problem::bad_request("that is no name of an account"));
@@ -251,7 +256,7 @@ pub(crate) fn is_account(account: &Account) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
-fn mandate(app: &App, who: &str, why: &str) -> Result<Mandate, Problem> {
+pub(crate) fn mandate(app: &App, who: &str, why: &str) -> Result<Mandate, Problem> {
     let plain = |text: &str, most: usize| {
         let text = text.trim();
         let fits = !text.is_empty() && text.chars().count() <= most;
@@ -268,11 +273,11 @@ fn mandate(app: &App, who: &str, why: &str) -> Result<Mandate, Problem> {
     })
 }
 
-fn bad_query(error: QueryRejection) -> Problem {
+pub(crate) fn bad_query(error: QueryRejection) -> Problem {
     Problem::new(error.status(), error.body_text())
 }
 
-fn states(app: &App) -> Result<&AccountStates, Problem> {
+pub(crate) fn states(app: &App) -> Result<&AccountStates, Problem> {
     app.accounts.as_ref().ok_or_else(no_states)
 }
 

@@ -17,6 +17,8 @@ mod points;
 mod problem;
 mod records;
 mod server;
+mod settings;
+mod settings_jobs;
 mod state;
 mod tally;
 

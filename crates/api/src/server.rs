@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::state::{App, Sources};
 use crate::{
     Error, accounts, bounces, brakes, configs, health, inbox, metrics, overview, page, points,
-    records,
+    records, settings, settings_jobs,
 };
 
 /// Connections at once; more wait in the kernel's queue.
@@ -140,6 +140,25 @@ fn router(app: App) -> Router {
         )
         .route("/v1/accounts/{account}/history", get(accounts::history))
         .route("/v1/accounts/{account}/points", get(points::show))
+        .route(
+            "/v1/accounts/{account}/settings",
+            get(settings::show)
+                .put(settings::replace)
+                .patch(settings::change)
+                .delete(settings::reset),
+        )
+        .route(
+            "/v1/accounts/{account}/settings/history",
+            get(settings::history),
+        )
+        .route(
+            "/v1/settings/bulk",
+            get(settings_jobs::list).post(settings_jobs::begin),
+        )
+        .route(
+            "/v1/settings/bulk/{id}",
+            get(settings_jobs::show).delete(settings_jobs::cancel),
+        )
         .route("/v1/bounces", post(bounces::post))
         .route("/demo/messages", get(inbox::show))
         .layer(middleware::from_fn_with_state(app.clone(), access::guard));
@@ -149,7 +168,7 @@ fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .merge(guarded)
         .fallback(async || Problem::not_found("there is nothing here; see /"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE, restrictions of accounts, which take POST and DELETE, and /v1/bounces, which takes POST"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way: GET for everything but /v1/brakes, which takes DELETE, restrictions of accounts, which take POST and DELETE, settings of accounts, which take PUT, PATCH and DELETE, changes of many of them, which take POST and DELETE, and /v1/bounces, which takes POST"))
         .layer(middleware::from_fn(in_time))
         .with_state(app)
 }

@@ -164,7 +164,7 @@ pub(crate) struct Control {
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
     /// A file with the address of a PostgreSQL database (postgresql://user:password@host/name) in which restrictions of accounts
-    /// are kept, shared by all replicas. Without it they are in the ledger, which one replica has for itself.
+    /// and their settings are kept, shared by all replicas. Without it they are in the ledger, which one replica has for itself.
     #[arg(long, value_name = "FILE")]
     pub(crate) accounts_database: Option<PathBuf>,
     /// How long the ledger keeps a record: hours, minutes and seconds.

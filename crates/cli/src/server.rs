@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 const WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER: usize = 64 << 20;
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
 
 /// A server, and what it wants to be shown.
 pub(crate) struct Server {
@@ -66,11 +68,33 @@ impl Server {
         path: &str,
         json: Option<&Value>,
     ) -> Result<Option<T>> {
+        let body = json.map_or_else(String::new, Value::to_string);
+        self.send_text(method, path, JSON, body).await
+    }
+
+    /// Posts lines of JSON, and reads the JSON that is answered; `None` if there is none.
+    ///
+    /// # Errors
+    /// No answer, or another one than 200 and 404.
+    pub(crate) async fn send_lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        lines: String,
+    ) -> Result<Option<T>> {
+        self.send_text(Method::POST, path, LINES, lines).await
+    }
+
+    async fn send_text<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        body: String,
+    ) -> Result<Option<T>> {
         // A query can hold what somebody wrote.
         let place = path.split('?').next().unwrap_or(path);
         let at = || format!("http://{}:{}{place}", self.host, self.port);
-        let body = json.map_or_else(String::new, Value::to_string);
-        let (status, body) = timeout(WITHIN, self.ask(method, path, body))
+        let (status, body) = timeout(WITHIN, self.ask(method, path, kind, body))
             .await
             .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))
             .with_context(at)?;
@@ -86,9 +110,12 @@ impl Server {
     /// # Errors
     /// No answer, or that it is not ready and why.
     pub(crate) async fn check_readiness(&self) -> Result<()> {
-        let (status, body) = timeout(WITHIN, self.ask(Method::GET, "/readyz", String::new()))
-            .await
-            .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))?;
+        let (status, body) = timeout(
+            WITHIN,
+            self.ask(Method::GET, "/readyz", JSON, String::new()),
+        )
+        .await
+        .unwrap_or_else(|_| bail!("no answer within {} s", WITHIN.as_secs()))?;
         ensure!(
             status == StatusCode::OK,
             "it answers {status}: {}",
@@ -97,7 +124,13 @@ impl Server {
         Ok(())
     }
 
-    async fn ask(&self, method: Method, path: &str, json: String) -> Result<(StatusCode, Bytes)> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        body: String,
+    ) -> Result<(StatusCode, Bytes)> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, self.port)).await?;
         let (mut sender, connection) =
@@ -110,11 +143,11 @@ impl Server {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        if !json.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, kind);
         }
         let response = sender
-            .send_request(request.body(Full::new(Bytes::from(json)))?)
+            .send_request(request.body(Full::new(Bytes::from(body)))?)
             .await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST_ANSWER)

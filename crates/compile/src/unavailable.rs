@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AbuseRuleSpec, AppliesTo, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed,
-    RateLimitSpec, RouteAction, RouteTo, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed, RateLimitSpec,
+    RouteAction, RouteTo, SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -31,11 +31,6 @@ fn refuse<S: Spec>(
 }
 
 fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {
-    if let Some(classify) = &view.spec.classify
-        && classify.applies_to != AppliesTo::Everyone
-    {
-        applies_to(view, "classify.appliesTo", classify.applies_to, out);
-    }
     let route = &view.spec.route;
     let routes = [
         ("unclassified", &route.unclassified),
@@ -56,26 +51,7 @@ fn policy(view: View<'_, SubmissionPolicySpec>, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn applies_to<S: Spec>(
-    view: View<'_, S>,
-    field: &str,
-    value: AppliesTo,
-    out: &mut Vec<Diagnostic>,
-) {
-    let what = format!("appliesTo {value:?}");
-    refuse(
-        view,
-        field,
-        &what,
-        "use Everyone; accounts have no settings of their own yet",
-        out,
-    );
-}
-
 fn country_rule(view: View<'_, CountryRuleSpec>, out: &mut Vec<Diagnostic>) {
-    if view.spec.applies_to != AppliesTo::Everyone {
-        applies_to(view, "appliesTo", view.spec.applies_to, out);
-    }
     units(view, "then.limits", &view.spec.then.limits, out);
 }
 

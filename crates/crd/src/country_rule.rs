@@ -59,8 +59,9 @@ pub struct CountryRuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exempt: Option<Exempt>,
 
-    /// Whose sessions this is about, by the account's own switch "refuse logins from abroad". Everyone: all. OptedIn:
-    /// of accounts that asked for it. NotOptedOut: of accounts that did not refuse it.
+    /// Whose sessions this is about, by the account's own setting loginsFromAbroad. Everyone: all. OptedIn: of accounts
+    /// whose setting is Refuse. NotOptedOut: of all but accounts whose setting is Allow. With one of these two, login:
+    /// Refuse also refuses the mail of sessions that were open when the setting changed.
     #[serde(default)]
     pub applies_to: AppliesTo,
 

@@ -54,6 +54,11 @@ use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
         "message": "Gateway is one tally for everything: it cannot be combined",
         "fieldPath": ".key",
     },
+    {
+        "rule": "self.ownLimits != 'Replace' || 'Account' in self.key",
+        "message": "accounts have no counts of their own where they are not counted apart: put Account into key",
+        "fieldPath": ".ownLimits",
+    },
 ]))]
 pub struct RateLimitSpec {
     /// The gateways that this object attaches to.
@@ -93,6 +98,12 @@ pub struct RateLimitSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub overrides: Vec<LimitOverride>,
+
+    /// What counts mean that accounts have of their own in their settings, for the same unit and window. Lower: one that is
+    /// lower than the count here takes its place. Replace: one takes its place, lower or higher; another RateLimit can set
+    /// a bound, as all of them hold. Ignore: none does. Where key has no Account, none does either.
+    #[serde(default)]
+    pub own_limits: OwnLimits,
 
     /// What becomes of what is over a limit. Defer: the client is told when to try again. Reject: it is refused for good.
     /// RouteSuspect, RouteSpam: it goes on, in that class at least. Restrict: the account is restricted.
@@ -145,6 +156,18 @@ pub struct LimitOverride {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["unit", "per"])
     )]
     pub limits: Vec<Limit>,
+}
+
+/// What counts that accounts have of their own mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OwnLimits {
+    /// One that is lower takes the place of the rule's.
+    #[default]
+    Lower,
+    /// One takes the place of the rule's, lower or higher.
+    Replace,
+    /// None does.
+    Ignore,
 }
 
 /// What becomes of what is over a limit.

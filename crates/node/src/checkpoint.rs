@@ -10,7 +10,7 @@ use sekisho_policy::report::{Refused, Revision};
 use sekisho_policy::snapshot::SCHEMA;
 use sekisho_policy::{Envelope, ObjectRef, Report};
 use sekisho_proxy::{
-    Applied, Dns, Error, Gateway, GatewayConfig, HashPool, Ids, MessageMemory, MissingCertificate,
+    Applied, Dns, Error, Gateway, GatewayConfig, HashPool, Ids, KnownSettings, MessageMemory, MissingCertificate,
     Restrictions, Services, StateFolder,
 };
 use sekisho_runtime::health::Component;
@@ -36,6 +36,7 @@ pub(crate) struct Base {
     pub(crate) secrets: Secrets,
     pub(crate) counters: Arc<Counters>,
     pub(crate) restrictions: Restrictions,
+    pub(crate) settings: KnownSettings,
     pub(crate) dns: Dns,
     pub(crate) hashing: HashPool,
     pub(crate) message_memory: MessageMemory,
@@ -346,6 +347,7 @@ impl Checkpoint {
         let services = Services {
             counters: base.counters.clone(),
             restrictions: base.restrictions.clone(),
+            settings: base.settings.clone(),
             dns: base.dns.clone(),
             hashing: base.hashing.clone(),
             ledger: base.courier.ledger(&key),

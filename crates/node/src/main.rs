@@ -9,6 +9,7 @@ mod process;
 mod records;
 mod restrictions;
 mod secrets;
+mod settings;
 
 use std::process::ExitCode;
 

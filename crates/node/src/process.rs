@@ -20,6 +20,7 @@ use crate::mounted::{self, Mounted, Unreadable};
 use crate::records::Courier;
 use crate::restrictions::Keeping;
 use crate::secrets::{Refreshed, Secrets};
+use crate::settings::Following;
 
 /// Kubelet brings a changed Secret within a minute or so; it need not wait for us.
 const SECRETS_EVERY: Duration = Duration::from_secs(2);
@@ -50,6 +51,7 @@ struct Process {
     secrets: Secrets,
     base: Base,
     keeping: Keeping,
+    following: Following,
     http: TcpListener,
 }
 
@@ -71,6 +73,7 @@ impl Process {
             metrics.clone(),
         );
         let keeping = Keeping::start(&args, state.path(), &clock, &metrics, &health)?;
+        let following = Following::start(&args, state.path(), &metrics, &health)?;
         let base = Base {
             object: args.gateway.object(),
             config: gateway_config(&args)?,
@@ -78,6 +81,7 @@ impl Process {
             secrets: secrets.clone(),
             counters: Arc::new(Counters::memory(Limits::default())),
             restrictions: keeping.restrictions(),
+            settings: following.known(),
             dns: Dns::system(metrics.clone())?,
             hashing: HashPool::new(metrics.clone()),
             message_memory: MessageMemory::new(args.message_memory),
@@ -98,6 +102,7 @@ impl Process {
             secrets,
             base,
             keeping,
+            following,
             http,
         })
     }
@@ -113,6 +118,7 @@ impl Process {
             secrets,
             base,
             keeping,
+            following,
             http,
         } = self;
         let sources = http::Sources {
@@ -144,6 +150,7 @@ impl Process {
         let last = deadline.max(Instant::now() + LAST_RECORDS);
         checkpoint.finish(last).await;
         keeping.finish(last).await;
+        following.finish().await;
         shutdown.drain(LAST_RECORDS).await;
         probes.abort();
         tracing::info!("stopped");

@@ -164,6 +164,7 @@ fn strict() -> SubmissionPolicy {
         recipient_domains: RecipientDomains::MustResolve,
         blocked_extensions: vec!["exe".into(), "scr".into()],
         classify: Some(Classify {
+            applies_to: AppliesTo::Everyone,
             engines: Vec::new(),
             rules: (0..10).map(pattern).collect(),
             suspect_at: 5_000,

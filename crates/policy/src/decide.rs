@@ -335,6 +335,10 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         let refusal = match self.plan.event.stage {
             // A lock answers as if the password had not been looked at, or a burst of guesses would learn which was right.
             Stage::LoginFailed { .. } => self.by_counters.or(self.by_itself),
+            // What an account has set must not show: what anybody is told comes first.
+            Stage::Login { .. } if is_secret(self.by_itself.as_ref()) => {
+                self.by_counters.or(self.by_itself)
+            }
             _ => self.by_itself.or(self.by_counters),
         };
         let verdict = match refusal {
@@ -350,6 +354,10 @@ impl<'p, 'a> Deliberation<'p, 'a> {
             network: self.network,
         }
     }
+}
+
+fn is_secret(refusal: Option<&Refusal>) -> bool {
+    refusal.is_some_and(|refusal| refusal.reason == Reason::AbroadRefused)
 }
 
 fn whole_seconds(until: Timestamp, at: Timestamp) -> Millis {

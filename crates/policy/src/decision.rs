@@ -97,6 +97,8 @@ pub enum Reason {
     SourceLocked,
     /// Logins from there are refused.
     CountryRefused,
+    /// The account lets nobody in from there: it says so, or says nothing where that is what saying nothing means.
+    AbroadRefused,
     /// The envelope sender is not the account's.
     SenderMismatch,
     /// The header From is not the account's.

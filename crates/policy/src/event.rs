@@ -15,6 +15,7 @@ use crate::op::Item;
 use crate::opinion::Opinion;
 pub use crate::report::SourceTrust;
 use crate::restriction::Standing;
+pub use crate::settings::Settings;
 use crate::snapshot::ObjectRef;
 use crate::time::Timestamp;
 
@@ -31,6 +32,9 @@ pub struct Event {
     /// The authenticated account, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Arc<AccountFacts>>,
+    /// The settings of the account that it is about: the one that is claimed while it is being checked, else the authenticated one.
+    #[serde(default, skip_serializing_if = "Settings::is_none")]
+    pub settings: Settings,
     /// The transaction so far, from MAIL on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<TransactionFacts>,

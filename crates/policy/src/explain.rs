@@ -38,6 +38,12 @@ pub enum Skip {
     When,
     /// `match.when` asks for something that is not known at this stage.
     WhenUnknown,
+    /// `appliesTo` names those who asked for it, and the account did not.
+    NotOptedIn,
+    /// `appliesTo` names those who did not refuse it, and the account did.
+    OptedOut,
+    /// `appliesTo` goes by the account's settings, and nobody has said who it is.
+    Nobody,
     /// `from` of the CountryRule does not name the source's country.
     Origin,
     /// A part of the limit's key is not known at this stage.
@@ -68,6 +74,11 @@ impl fmt::Display for Skip {
             Self::When => "match.when is false",
             Self::WhenUnknown => "match.when asks for what is not known at this stage",
             Self::SourceUntrusted => UNTRUSTED,
+            Self::NotOptedIn => {
+                "appliesTo is OptedIn, and the account's settings do not ask for it"
+            }
+            Self::OptedOut => "appliesTo is NotOptedOut, and the account's settings refuse it",
+            Self::Nobody => "appliesTo goes by an account's settings, and no account is known yet",
             Self::Origin => "from does not name the source's country",
             Self::Subject(part) => {
                 return write!(f, "no {part:?} to count by is known at this stage");

@@ -153,6 +153,16 @@ pub(crate) const fn content_refused() -> Refusal {
     )
 }
 
+/// A session that is open, and whose account is used from where it wants nobody to be let in from.
+pub(crate) const fn abroad() -> Refusal {
+    refusal(
+        550,
+        (5, 7, 1),
+        "This account does not take logins from where you are",
+        Reason::AbroadRefused,
+    )
+}
+
 /// Whoever is suspended, and whoever is quarantined where there is nothing but clean ways: resending cannot help.
 pub(crate) const fn restricted() -> Refusal {
     refusal(

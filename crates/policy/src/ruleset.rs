@@ -183,7 +183,9 @@ impl Ruleset {
                 }
                 (Spec::Submission(policy), Stage::End(facts))
                     if facts.opinions.is_unasked()
-                        && !self.engines().is_empty()
+                        && policy
+                            .classifies(event)
+                            .is_some_and(|by| !by.engines.is_empty())
                         && !(enforcement == Enforcement::Enforce && policy.refuses_end(facts)) =>
                 {
                     needs.add(Need::Opinions);
@@ -210,7 +212,7 @@ impl Ruleset {
                 Spec::Submission(policy) => {
                     needs.headers |= policy.asks_headers();
                     needs.attachments |= policy.asks_attachments();
-                    if let Some(classify) = &policy.classify {
+                    if let Some(classify) = policy.classifies(event) {
                         needs.text |= classify.asks_text();
                         needs.engines |= !classify.engines.is_empty();
                     }
@@ -345,6 +347,7 @@ impl Armed {
             if !abroad.is_about(event) {
                 return Err(Skip::Origin);
             }
+            abroad.is_about_account(event)?;
         }
         let tripped = self.brake == Brake::Default && event.tripped.contains(&self.object);
         let stale = event.config == ConfigState::Unavailable

@@ -155,6 +155,7 @@ pub(crate) async fn see_bounces(shared: &Shared, account: &Account, count: u64) 
         at: shared.now(),
         session: Arc::new(session),
         account: Some(Arc::new(facts)),
+        settings: shared.settings.of(account),
         transaction: None,
         stage: Stage::Mail,
         tripped: shared.engine.brakes.tripped().to_vec(),

@@ -42,7 +42,7 @@ fn sign(said: Said) -> Option<Detection> {
         Reason::TooManyVisibleRecipients => Detection::TooManyVisibleRecipients,
         Reason::AccountLocked => Detection::AccountLocked,
         Reason::SourceLocked => Detection::SourceLocked,
-        Reason::CountryRefused => Detection::CountryRefused,
+        Reason::CountryRefused | Reason::AbroadRefused => Detection::CountryRefused,
         Reason::SenderMismatch | Reason::HeaderFromMismatch => Detection::SenderMismatch,
         Reason::AttachmentBlocked => Detection::AttachmentBlocked,
         Reason::DecoyTouched => Detection::DecoyAccount,

@@ -24,6 +24,7 @@ use crate::live::Live;
 use crate::memory::MessageMemory;
 use crate::restrictions::Restrictions;
 use crate::session::Hellos;
+use crate::settings::KnownSettings;
 use crate::tarpit::Pit;
 use crate::trust::SourceTally;
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     /// What accounts may not do now. It is asked at each event, so that it bites in sessions that are open.
     pub(crate) restrictions: Restrictions,
+    /// What accounts have set. It is asked at each login and each MAIL.
+    pub(crate) settings: KnownSettings,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) ledger: Ledger,

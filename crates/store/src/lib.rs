@@ -12,6 +12,7 @@ mod open;
 mod outbox;
 mod records;
 mod retention;
+mod settings;
 mod snapshots;
 mod states;
 mod writer;
@@ -22,6 +23,10 @@ pub use open::Store;
 pub use outbox::{Letter, MOST_OF_CHANNEL as MOST_LETTERS, Taken};
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
+pub use settings::{
+    Changed, Chooser, Job, JobId, JobSpec, JobState, Keep, MOST_ACCOUNTS, MOST_ENTRIES, MOST_JOBS,
+    NewJob, OwnChoices, Scope, SettingsEntry, SettingsPatch, SettingsStore, StoredSettings, Worked,
+};
 pub use states::{
     AccountAction, AccountStates, HistoryEntry, MOST_HISTORY, MOST_STANDING, Tending,
 };

@@ -43,6 +43,11 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 4,
         sql: include_str!("../migrations/0004_namespaces.sql"),
     },
+    Migration {
+        version: 5,
+        works_for: 4,
+        sql: include_str!("../migrations/0005_settings.sql"),
+    },
 ];
 
 /// What the store of account states is called, if it has no name yet.

@@ -14,6 +14,7 @@ mod relay;
 mod reports;
 mod running;
 mod server;
+mod settings;
 mod sources;
 mod state;
 mod turns;

@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::sources::{Fleet, FleetSources};
-use super::{ack, config, peers, random, records, state};
+use super::{ack, config, peers, random, records, settings, state};
 use crate::Error;
 use crate::problem::Problem;
 
@@ -147,12 +147,13 @@ fn router(fleet: Fleet, extra: Router) -> Router {
         .route("/v1/ack", post(ack::take))
         .route("/v1/records", post(records::take))
         .route("/v1/state", get(state::show).post(state::take))
+        .route("/v1/settings", get(settings::show))
         .route("/v1/fleet", post(peers::hear))
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this is asked for in another way: GET for /v1/config and /v1/state, POST for the others and to tell /v1/state",
+                "this is asked for in another way: GET for /v1/config, /v1/settings and /v1/state, POST for the others and to tell /v1/state",
             )
         })
         .with_state(fleet)

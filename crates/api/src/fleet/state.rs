@@ -138,12 +138,12 @@ fn speaks_for(object: &ObjectRef, namespace: &str) -> bool {
     object.namespace == namespace && object.kind == Kind::AbuseRule && is_part(&object.name)
 }
 
-fn namespace_of(gateway: &str) -> &str {
+pub(super) fn namespace_of(gateway: &str) -> &str {
     gateway
         .split_once('/')
         .map_or(gateway, |(namespace, _)| namespace)
 }
 
-fn states(fleet: &Fleet) -> Result<&AccountStates, Problem> {
+pub(super) fn states(fleet: &Fleet) -> Result<&AccountStates, Problem> {
     fleet.accounts.as_ref().ok_or_else(no_states)
 }

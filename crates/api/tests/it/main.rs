@@ -7,5 +7,6 @@ mod harness;
 mod hostile;
 mod records;
 mod relay;
+mod settings;
 mod state;
 mod state_outage;

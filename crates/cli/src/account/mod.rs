@@ -4,6 +4,7 @@ mod desk;
 mod path;
 mod queue_id;
 mod queued;
+mod settings;
 
 use clap::{Args, Subcommand};
 use sekisho_policy::{Account as Name, Level, Millis, Origin};
@@ -28,6 +29,9 @@ pub(crate) enum Account {
     History(Whose),
     /// List what next hops called the account's recent messages, to be purged from their queues.
     Queued(Queued),
+    /// See and change what accounts have set for themselves: logins from abroad, classification, limits of their own.
+    #[command(subcommand)]
+    Settings(settings::Settings),
 }
 
 /// Which account, and where it is asked about.
@@ -100,6 +104,7 @@ pub(crate) async fn run(command: &Account) -> Result<Outcome> {
         Account::Release(release) => desk::release(release).await,
         Account::History(whose) => desk::history(whose).await,
         Account::Queued(queued) => queued::list(queued).await,
+        Account::Settings(command) => settings::run(command).await,
     }
 }
 

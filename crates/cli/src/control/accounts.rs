@@ -43,7 +43,11 @@ pub(super) async fn follow(states: AccountStates, component: Component, shutdown
             _ = ticks.tick() => {}
             () = shutdown.draining() => return,
         }
-        match states.look().await {
+        let looked = async {
+            states.settings().look().await?;
+            states.look().await
+        };
+        match looked.await {
             Ok(_) => {
                 if said.take().is_some() {
                     tracing::info!("account states can be read again");

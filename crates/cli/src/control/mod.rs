@@ -24,7 +24,7 @@ use self::callers::Reviewed;
 use self::publish::Publisher;
 use crate::Outcome;
 use crate::args::{self, Control, LogFormat};
-use crate::up::{explained, housekeeping, read_token};
+use crate::up::{explained, housekeeping, read_token, settings};
 
 /// How long the last records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(15);
@@ -157,6 +157,8 @@ impl Process {
         shutdown.spawn(async move { watching.run(&ending).await });
         if let Some((accounts, component)) = accounts {
             let (clock, ending) = (clock.clone(), shutdown.clone());
+            let work = settings::work(accounts.settings().clone(), clock.clone(), ending.clone());
+            shutdown.spawn(work);
             shutdown.spawn(housekeeping::tend_accounts(accounts.clone(), clock, ending));
             shutdown.spawn(accounts::follow(accounts, component, shutdown.clone()));
         }

@@ -1,13 +1,14 @@
 //! What would become of a message that was never sent.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::{ConfigState, Event, Stage};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Member, Pool};
-use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Standing, Timestamp};
+use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Settings, Standing, Timestamp};
 use sekisho_proxy::Dns;
 use sekisho_runtime::{Clock, Metrics};
 use sekisho_store::AccountStates;
@@ -81,8 +82,9 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
         lookups: Lookups::Dns(&dns),
         config: ConfigState::Current,
     };
-    let standing = standing(from, asked, &rules, at).await?;
-    let mut session = Session::new(world, &client).restricted(standing);
+    let Known { standing, settings } = known(from, asked, &rules, at).await?;
+    let session = Session::new(world, &client).set(settings);
+    let mut session = session.restricted(standing);
     submit(&mut session, asked, &rules).await?;
     let outcome = outcome(&rules, session.steps());
     let text = match command.format {
@@ -92,18 +94,26 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
     output::print(&text)
 }
 
-/// What restricts the account, where a state folder says so.
-async fn standing(
+/// What is known of the account, where a state folder says so.
+#[derive(Debug, Default)]
+struct Known {
+    /// What restricts it.
+    standing: Option<Standing>,
+    /// What it has set.
+    settings: Settings,
+}
+
+async fn known(
     from: &Rules,
     asked: &Hypothetical,
     rules: &Ruleset,
     at: Timestamp,
-) -> Result<Option<Standing>> {
+) -> Result<Known> {
     let (Rules::InForce(state), Some(login)) = (from, &asked.account) else {
-        return Ok(None);
+        return Ok(Known::default());
     };
     if !crate::ledger::path(state).exists() {
-        return Ok(None);
+        return Ok(Known::default());
     }
     let gateway = rules.gateway();
     let account = Account::canonical(login, gateway.authentication.default_domain.as_deref());
@@ -111,7 +121,13 @@ async fn standing(
     let states = AccountStates::in_ledger(&store);
     let namespace = &gateway.object.namespace;
     let restrictions = states.restrictions(namespace, &account, at).await?;
-    Ok(Standing::of(&restrictions, at))
+    let stored = states.settings().settings(namespace, &account).await?;
+    Ok(Known {
+        standing: Standing::of(&restrictions, at),
+        settings: stored.map_or(Settings::None, |stored| {
+            Settings::Own(Arc::new(stored.settings))
+        }),
+    })
 }
 
 fn gateway(from: &Rules, wanted: Option<&str>) -> Result<Envelope> {

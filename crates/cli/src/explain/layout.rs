@@ -8,7 +8,7 @@ use sekisho_policy::explain::Skip;
 use sekisho_policy::op::{Op, Outcome};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::Enforcement;
-use sekisho_policy::{Finding, Ruleset, Timestamp, key};
+use sekisho_policy::{Finding, Ruleset, Settings, Timestamp, key};
 
 use super::replay::{self, Agreement, RuleView};
 use super::when::utc;
@@ -56,6 +56,10 @@ impl Layout<'_> {
                     .paint(Ink::Quiet, &format!("+{offset} ms  {}", step.event.id));
                 line(&mut text, format_args!("{heading}  {id}"));
             }
+        }
+        if let Some(settings) = settings(&step.event) {
+            let settings = self.palette.paint(Ink::Quiet, &visible(&settings));
+            line(&mut text, format_args!("   {settings}"));
         }
         let views = replay::rules(self.rules, step);
         self.table(&mut text, &rows(&views));
@@ -237,6 +241,18 @@ fn said(finding: &Finding) -> (String, Ink) {
             format!("shadow: {said}"),
             if ink == Ink::Bad { Ink::Warning } else { ink },
         ),
+    }
+}
+
+/// What the account had set, where a session or a message began to go by it.
+fn settings(event: &Event) -> Option<String> {
+    if !matches!(event.stage, Stage::Login { .. } | Stage::Mail) {
+        return None;
+    }
+    match &event.settings {
+        Settings::None => None,
+        Settings::Own(own) => Some(format!("the account's settings: {own}")),
+        Settings::Unheard => Some("settings of accounts were not heard of yet".to_owned()),
     }
 }
 

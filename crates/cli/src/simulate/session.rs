@@ -13,8 +13,8 @@ use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
 use sekisho_policy::{
-    Account, Address, Class, ContentNeeds, DecisionId, Item, Need, Opinion, Ruleset, Standing,
-    Timestamp,
+    Account, Address, Class, ContentNeeds, DecisionId, Item, Need, Opinion, Ruleset, Settings,
+    Standing, Timestamp,
 };
 use sekisho_proxy::Dns;
 use sekisho_smtp::Mailbox;
@@ -81,6 +81,8 @@ pub(crate) struct Session<'a> {
     account: Option<Arc<AccountFacts>>,
     /// What restricts whoever logs in.
     standing: Option<Box<Standing>>,
+    /// What they have set.
+    settings: Settings,
     transaction: Option<TransactionFacts>,
     steps: Vec<Step>,
     /// What comes back if the message is not sent.
@@ -109,6 +111,7 @@ impl<'a> Session<'a> {
             facts: Arc::new(facts),
             account: None,
             standing: None,
+            settings: Settings::None,
             transaction: None,
             steps: Vec::new(),
             charges: Vec::new(),
@@ -119,6 +122,12 @@ impl<'a> Session<'a> {
     /// The same by an account that is restricted like this.
     pub(crate) fn restricted(mut self, standing: Option<Standing>) -> Self {
         self.standing = standing.map(Box::new);
+        self
+    }
+
+    /// The same by an account that has set this.
+    pub(crate) fn set(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 
@@ -294,10 +303,24 @@ impl<'a> Session<'a> {
             at: self.at,
             session: self.facts.clone(),
             account: self.account.clone(),
+            settings: self.settings_at(&stage),
             transaction: self.transaction.clone(),
             stage,
             tripped: Vec::new(),
             config: self.world.config,
+        }
+    }
+
+    /// Whose they are is known once somebody claims to be it.
+    fn settings_at(&self, stage: &Stage) -> Settings {
+        match stage {
+            Stage::Connect | Stage::Login { account: None } => Settings::None,
+            _ if self.account.is_none()
+                && !matches!(stage, Stage::Login { .. } | Stage::LoginFailed { .. }) =>
+            {
+                Settings::None
+            }
+            _ => self.settings.clone(),
         }
     }
 

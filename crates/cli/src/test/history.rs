@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use sekisho_counters::Counters;
 use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, ConfigState, Event, HeloForm, Network, SessionFacts, Source,
-    Stage, Tls,
+    AccountFacts, BeforeGreeting, ConfigState, Event, HeloForm, Network, SessionFacts, Settings,
+    Source, Stage, Tls,
 };
 use sekisho_policy::op::{Op, Outcome, Results};
 use sekisho_policy::{Account, DecisionId, Millis, Ruleset, Timestamp};
@@ -65,6 +65,7 @@ fn login(account: &Account, source: &Source, at: Timestamp) -> Event {
             before_greeting: BeforeGreeting::default(),
         }),
         account: Some(Arc::new(AccountFacts::new(name, Network::New))),
+        settings: Settings::None,
         transaction: None,
         stage: Stage::LoginSucceeded,
         tripped: Vec::new(),

@@ -144,7 +144,7 @@ impl Run<'_> {
             lookups: Lookups::Given(&given),
             config: Bench::config(test),
         };
-        let mut session = Session::new(world, &client);
+        let mut session = Session::new(world, &client).set(test.settings.clone());
         if !session.connect().await {
             return finish(session, Ending::NotSent);
         }

@@ -25,6 +25,7 @@ use super::certificates::FileCertificates;
 use super::credentials::FileCredentials;
 use super::restrictions::Desks;
 use super::secrets::Secrets;
+use super::settings::SettingsBooks;
 
 /// What every gateway is started with.
 pub(super) struct Shared {
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) accounts: AccountStates,
     pub(super) desks: Desks,
+    pub(super) settings: SettingsBooks,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) health: Health,
@@ -138,6 +140,7 @@ impl Gateways {
         let services = Services {
             counters: shared.counters.clone(),
             restrictions: shared.desks.of(&object.namespace).await,
+            settings: shared.settings.of(&object.namespace).await?,
             dns: shared.dns.clone(),
             hashing: shared.hashing.clone(),
             key: shared.key.clone(),

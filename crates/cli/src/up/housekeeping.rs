@@ -11,6 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::gateways::Gateways;
 
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(60);
+/// Who set what of an account is kept so long, and settings that were reset: a proxy that heard nothing for longer is told the whole.
+const HISTORY: Millis = Millis(400 * Millis::DAY.0);
+const RESET: Millis = Millis(7 * Millis::DAY.0);
 
 /// How often: a tenth of how long records are kept, so that they go little by little and are hardly older than was promised; but at
 /// least once an hour, and at most every ten seconds.
@@ -47,7 +50,13 @@ pub(crate) async fn tend_accounts(accounts: AccountStates, clock: Clock, shutdow
             () = shutdown.draining() => return,
         }
         let now = Timestamp(clock.now_ms());
-        match accounts.tend(now, Tending::default()).await {
+        let before = |span: Millis| Timestamp(now.0.saturating_sub(span.0));
+        let tended = async {
+            let settings = accounts.settings();
+            settings.forget(before(HISTORY), before(RESET)).await?;
+            accounts.tend(now, Tending::default()).await
+        };
+        match tended.await {
             Ok(_) => is_failing = false,
             Err(error) if !std::mem::replace(&mut is_failing, true) => {
                 tracing::error!(%error, "restrictions that are over cannot be noted as such; they hold no longer all the same");

@@ -11,6 +11,7 @@ mod notify;
 mod records;
 mod restrictions;
 mod secrets;
+pub(crate) mod settings;
 mod watch;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use self::notify::Herald;
 use self::records::{Listeners, Witnesses};
 use self::restrictions::Desks;
 use self::secrets::Secrets;
+use self::settings::SettingsBooks;
 use crate::args::{self, LogFormat, Up};
 use crate::output::{self, Palette};
 use crate::{Outcome, demo};
@@ -174,6 +176,8 @@ impl Process {
             args.retention,
         ));
         let (clock, ending) = (gateways.shared().clock.clone(), shutdown.clone());
+        let work = settings::work(accounts.settings().clone(), clock.clone(), ending.clone());
+        shutdown.spawn(work);
         shutdown.spawn(housekeeping::tend_accounts(accounts, clock, ending));
         shutdown.spawn(follower.follow(gateways.clone(), shutdown.clone(), limit));
 
@@ -185,6 +189,7 @@ impl Process {
         }
         let soon = tokio::time::Instant::now() + LAST_RECORDS;
         gateways.shared().desks.close(soon).await;
+        gateways.shared().settings.close().await;
         // The gateways hold the ends of the ledger's channel.
         drop(gateways);
         if timeout(LAST_RECORDS, records).await.is_err() {
@@ -280,8 +285,14 @@ impl Foundation {
             self.clock.clone(),
             self.metrics.clone(),
         );
+        let settings = SettingsBooks::new(
+            accounts.settings().clone(),
+            self.state.path().to_owned(),
+            self.metrics.clone(),
+        );
         Ok(Shared {
             desks,
+            settings,
             accounts,
             listen: args.listen,
             host_name: host_name(args.host_name.as_deref()),

@@ -18,7 +18,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn request(address: SocketAddr, head: &str, body: &str) -> u16 {
+pub(crate) fn request(address: SocketAddr, head: &str, body: &str) -> u16 {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     write!(

@@ -10,5 +10,6 @@ mod http;
 mod inject;
 mod policy_tests;
 mod running;
+mod settings;
 mod tools;
 mod up;

@@ -1,8 +1,9 @@
 //! Rules, and parts of rules, that can never apply.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart, LimitUnit,
-    LoginFrom, LoginGuardSpec, MailGatewaySpec, Match, RateLimitSpec, SubmissionPolicySpec,
+    AbuseRuleSpec, AppliesTo, CountryRuleSpec, Enforcement, Exempt, FromCountry, KeyPart,
+    LimitUnit, LoginFrom, LoginGuardSpec, MailGatewaySpec, Match, RateLimitSpec,
+    SubmissionPolicySpec,
 };
 use sekisho_policy::expr::{Expr, Field};
 
@@ -23,7 +24,10 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
     off::<LoginGuardSpec>(objects, out);
     off::<AbuseRuleSpec>(objects, out);
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
-    valid::<CountryRuleSpec>(objects).for_each(|view| everybody_exempt(view, out));
+    valid::<CountryRuleSpec>(objects).for_each(|view| {
+        everybody_exempt(view, out);
+        connections_of_nobody(view, out);
+    });
     for gateway in valid::<MailGatewaySpec>(objects) {
         for &view in index.attached::<SubmissionPolicySpec>(gateway.key) {
             matching(view, "match", view.spec.matching.as_ref(), gateway, out);
@@ -96,6 +100,21 @@ fn rate_limit(view: View<'_, RateLimitSpec>, out: &mut Vec<Diagnostic>) {
                 message,
             );
             out.push(diagnostic.mend("join the two"));
+        }
+    }
+}
+
+/// Whose a connection is, and so what its account has set, nobody knows when it is made.
+fn connections_of_nobody(view: View<'_, CountryRuleSpec>, out: &mut Vec<Diagnostic>) {
+    if view.spec.applies_to == AppliesTo::Everyone {
+        return;
+    }
+    for (index, limit) in view.spec.then.limits.iter().enumerate() {
+        if limit.unit == LimitUnit::Connections {
+            let field = format!("then.limits[{index}].unit");
+            let message = "no account, and so no setting of one, is known when a connection is made, so that this limit never applies";
+            let diagnostic = view.warning(Code::NeverApplies, &field, message);
+            out.push(diagnostic.mend("put it into a RateLimit, or use appliesTo: Everyone"));
         }
     }
 }

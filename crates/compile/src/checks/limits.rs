@@ -1,7 +1,8 @@
 //! Limits that are there twice, and limits that another one always reaches first.
 
 use sekisho_crd::{
-    CountryRuleSpec, Enforcement, KeyPart, Limit, OnExceed, RateLimitSpec, SubmissionPolicySpec,
+    CountryRuleSpec, Enforcement, KeyPart, Limit, OnExceed, OwnLimits, RateLimitSpec,
+    SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -54,6 +55,7 @@ fn always_refuses(spec: &RateLimitSpec) -> bool {
     spec.enforcement == Enforcement::Enforce
         && spec.matching.is_none()
         && spec.overrides.is_empty()
+        && spec.own_limits != OwnLimits::Replace
         && matches!(spec.on_exceed, OnExceed::Defer | OnExceed::Reject)
 }
 

@@ -4,7 +4,7 @@ use sekisho_crd::{ClassAtLeast, CountryRuleSpec, FromCountry, LoginFrom as Login
 use sekisho_policy::Class;
 use sekisho_policy::snapshot::{CountryRule, Exempt, From, LoginFrom, SenderCheck};
 
-use super::shared::{Context, countries, exempt, limits, sender};
+use super::shared::{Context, applies_to, countries, exempt, limits, sender};
 
 /// The rule, or nothing if it asks for what this version does not do.
 pub(crate) fn country_rule(spec: &CountryRuleSpec, context: &Context) -> Option<CountryRule> {
@@ -20,6 +20,7 @@ pub(crate) fn country_rule(spec: &CountryRuleSpec, context: &Context) -> Option<
             .exempt
             .as_ref()
             .map_or_else(Exempt::default, |spec| exempt(spec, context)),
+        applies_to: applies_to(spec.applies_to),
         login: match then.login {
             Login::Allow => LoginFrom::Allow,
             Login::Refuse => LoginFrom::Refuse,

@@ -1,9 +1,12 @@
 //! `RateLimit`.
 
 use sekisho_crd::{
-    LimitOverride, OnCountersUnavailable as Unavailable, OnExceed as Exceed, RateLimitSpec,
+    LimitOverride, OnCountersUnavailable as Unavailable, OnExceed as Exceed, OwnLimits as Own,
+    RateLimitSpec,
 };
-use sekisho_policy::snapshot::{KeyPart, OnCountersUnavailable, OnExceed, Override, RateLimit};
+use sekisho_policy::snapshot::{
+    KeyPart, OnCountersUnavailable, OnExceed, Override, OwnLimits, RateLimit,
+};
 
 use super::shared::{Context, limits, matching, sorted};
 
@@ -21,6 +24,11 @@ pub(crate) fn rate_limit(spec: &RateLimitSpec, context: &Context) -> Option<Rate
         limits: limits(&spec.limits)?,
         // The order of overrides means something: the first that matches is taken.
         overrides: spec.overrides.iter().map(lower).collect::<Option<_>>()?,
+        own_limits: match spec.own_limits {
+            Own::Lower => OwnLimits::Lower,
+            Own::Replace => OwnLimits::Replace,
+            Own::Ignore => OwnLimits::Ignore,
+        },
         on_exceed: match spec.on_exceed {
             Exceed::Defer => OnExceed::Defer,
             Exceed::Reject => OnExceed::Reject,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use sekisho_crd::{AccountGlob, Cidr, CountryCode, Duration, LimitUnit};
+use sekisho_crd::{AccountGlob, AppliesTo as Whom, Cidr, CountryCode, Duration, LimitUnit};
 use sekisho_policy::event::Country;
 use sekisho_policy::snapshot::{
-    Channel, ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck, Trust,
-    Unit, UpstreamTls,
+    AppliesTo, Channel, ClientIdentity, Exempt, HostPort, Limit, Match, OAuth, Relay, SenderCheck,
+    Trust, Unit, UpstreamTls,
 };
 use sekisho_policy::{Account, Millis};
 
@@ -52,6 +52,15 @@ pub(super) fn sorted<T: Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     values.sort_unstable();
     values.dedup();
     values
+}
+
+/// Whom a rule is about, by accounts' own settings.
+pub(super) const fn applies_to(spec: Whom) -> AppliesTo {
+    match spec {
+        Whom::Everyone => AppliesTo::Everyone,
+        Whom::OptedIn => AppliesTo::OptedIn,
+        Whom::NotOptedOut => AppliesTo::NotOptedOut,
+    }
 }
 
 /// A match. An expression that is not of the subset has been refused before; it cannot get here.

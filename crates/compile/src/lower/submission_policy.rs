@@ -9,7 +9,7 @@ use sekisho_policy::snapshot::{
     RecipientDomains, RouteTo, SubmissionPolicy,
 };
 
-use super::shared::{Context, host_port, millis, sender, sorted};
+use super::shared::{Context, applies_to, host_port, millis, sender, sorted};
 
 /// The rule, or nothing if it asks for what this version does not do.
 pub(crate) fn submission_policy(
@@ -80,6 +80,7 @@ fn classify(spec: &sekisho_crd::Classify) -> Option<Classify> {
         .collect();
     rules.sort_by(|a, b| a.name.cmp(&b.name));
     Some(Classify {
+        applies_to: applies_to(spec.applies_to),
         engines: spec.engines.iter().map(engine).collect::<Option<_>>()?,
         rules,
         suspect_at: thousandths(spec.suspect_at),

@@ -21,8 +21,9 @@ use crate::{AppliesTo, Duration, HostPort, Name};
     },
 ]))]
 pub struct Classify {
-    /// Whose messages are classified, by the account's own setting. Everyone: all. OptedIn: of accounts that asked for
-    /// it. NotOptedOut: of accounts that did not refuse it.
+    /// Whose messages are classified, by the account's own setting classification. Everyone: all. OptedIn: of accounts
+    /// whose setting is Wanted. NotOptedOut: of all but accounts whose setting is Unwanted. The others' are unclassified,
+    /// and go where route.unclassified says.
     #[serde(default)]
     pub applies_to: AppliesTo,
 

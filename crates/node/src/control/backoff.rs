@@ -29,13 +29,18 @@ impl Backoff {
         self.next = FIRST;
     }
 
+    /// A part of `whole`, drawn anew each time.
+    pub(crate) fn part_of(&self, whole: Duration) -> Duration {
+        let drawn = u32::try_from(self.random.number() % 1001).unwrap_or(0);
+        whole * drawn / 1000
+    }
+
     /// How long to wait now; `wanted` is what the control plane asked for.
     pub(crate) fn wait(&mut self, wanted: Option<Duration>) -> Duration {
         let whole = self.next.max(wanted.unwrap_or_default());
         self.next = (self.next * 2).min(MOST);
         let half = whole / 2;
-        let drawn = u32::try_from(self.random.number() % 1001).unwrap_or(0);
-        let wait = half + half * drawn / 1000;
+        let wait = half + self.part_of(half);
         // Whoever names a time means it; it is spread behind that time, not before.
         wanted.map_or(wait, |wanted| wait.max(wanted))
     }

@@ -3,6 +3,7 @@
 mod backoff;
 mod connection;
 mod follow;
+mod settings;
 mod states;
 mod told;
 mod trouble;
@@ -10,6 +11,7 @@ mod trouble;
 pub(crate) use backoff::Backoff;
 pub(crate) use connection::{Answer, Control, Line};
 pub(crate) use follow::{built, follow};
+pub(crate) use settings::hear_settings;
 pub(crate) use states::{hear, tell, tell_last};
 pub(crate) use told::Told;
 pub(crate) use trouble::Trouble;

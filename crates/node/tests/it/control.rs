@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) states: Option<BTreeMap<u64, Value>>,
     /// What its store is called.
     pub(crate) store: Option<&'static str>,
+    /// What it says of accounts' settings, each at its revision; `None` where it keeps nothing of the kind.
+    pub(crate) settings: Option<BTreeMap<u64, Value>>,
     /// What proxies imposed.
     pub(crate) impositions: Vec<Value>,
     /// Polls for what it says of accounts.
@@ -97,6 +99,7 @@ impl ControlPlane {
             polls: 0,
             states: None,
             store: None,
+            settings: None,
             impositions: Vec::new(),
             state_polls: 0,
         }));
@@ -132,6 +135,20 @@ impl ControlPlane {
             let states = state.states.get_or_insert_default();
             let revision = states.len() as u64 + 2;
             states.insert(revision, change);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// An account's settings are these from now on.
+    pub(crate) fn set(&self, account: &str, settings: Value) {
+        {
+            let mut state = self.state();
+            let all = state.settings.get_or_insert_default();
+            let revision = all.len() as u64 + 2;
+            all.insert(
+                revision,
+                json!({ "account": account, "settings": settings }),
+            );
         }
         self.changed.notify_waiters();
     }
@@ -224,7 +241,7 @@ impl Served {
             return status(401);
         }
         let query = request.uri().query().unwrap_or_default().to_owned();
-        if request.uri().path() != "/v1/state" {
+        if !["/v1/state", "/v1/settings"].contains(&request.uri().path()) {
             assert_eq!(query, "gateway=mail/outbound");
         }
         match request.uri().path() {
@@ -255,14 +272,30 @@ impl Served {
                 let since = query.strip_prefix("gateway=mail/outbound&since=").unwrap();
                 self.states(since.parse().unwrap()).await
             }
+            "/v1/settings" => {
+                assert_eq!(request.method(), Method::GET);
+                let since = query.strip_prefix("gateway=mail/outbound&since=").unwrap();
+                let since = since.parse().unwrap();
+                self.told(since, |state| state.settings.as_ref()).await
+            }
             _ => status(404),
         }
     }
 
     async fn states(&self, since: u64) -> Response<Full<Bytes>> {
+        self.state.lock().unwrap().state_polls += 1;
+        self.told(since, |state| state.states.as_ref()).await
+    }
+
+    /// What is said after a revision, once there is something.
+    async fn told(
+        &self,
+        since: u64,
+        of: impl Fn(&State) -> Option<&BTreeMap<u64, Value>>,
+    ) -> Response<Full<Bytes>> {
         let news = || {
             let state = self.state.lock().unwrap();
-            let states = state.states.as_ref()?;
+            let states = of(&state)?;
             let newest = states.keys().next_back().copied().unwrap_or(1);
             // One that is ahead knows what this one has forgotten.
             let since = if since > newest { 0 } else { since };
@@ -276,7 +309,6 @@ impl Served {
             });
             Some((answer, changes.is_empty()))
         };
-        self.state.lock().unwrap().state_polls += 1;
         let waiting = async {
             loop {
                 let changed = self.changed.notified();

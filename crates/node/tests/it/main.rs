@@ -10,6 +10,7 @@ mod outages;
 mod records;
 mod restrictions;
 mod secrets;
+mod settings;
 mod shared_limits;
 mod start;
 mod world;

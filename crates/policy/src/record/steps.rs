@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Step;
 use crate::decision::Decision;
-use crate::event::{AccountFacts, ConfigState, Event, SessionFacts, Stage, TransactionFacts};
+use crate::event::{
+    AccountFacts, ConfigState, Event, SessionFacts, Settings, Stage, TransactionFacts,
+};
 use crate::id::DecisionId;
 use crate::op::{Op, Outcome, Unavailable};
 use crate::snapshot::ObjectRef;
@@ -35,6 +37,8 @@ struct WrittenEvent<'a> {
     session: Option<Arc<SessionFacts>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<Arc<AccountFacts>>,
+    #[serde(default, skip_serializing_if = "Settings::is_none")]
+    settings: Settings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     transaction: Option<Cow<'a, TransactionFacts>>,
     stage: Cow<'a, Stage>,
@@ -54,6 +58,7 @@ impl<'a> Written<'a> {
                 at: event.at,
                 session: (!known).then(|| event.session.clone()),
                 account: event.account.clone(),
+                settings: event.settings.clone(),
                 transaction: event.transaction.as_ref().map(Cow::Borrowed),
                 stage: Cow::Borrowed(&event.stage),
                 tripped: Cow::Borrowed(&event.tripped),
@@ -75,6 +80,7 @@ impl<'a> Written<'a> {
                 at: event.at,
                 session: event.session.or_else(before)?,
                 account: event.account,
+                settings: event.settings,
                 transaction: event.transaction.map(Cow::into_owned),
                 stage: event.stage.into_owned(),
                 tripped: event.tripped.into_owned(),

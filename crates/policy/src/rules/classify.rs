@@ -2,14 +2,15 @@
 
 use crate::content::Patterns;
 use crate::decision::{Class, Reason, Said};
-use crate::event::{EndFacts, Fact, HeaderFacts};
+use crate::event::{EndFacts, Event, Fact, HeaderFacts};
 use crate::opinion::{EngineVerdict, Opinion, Score};
 use crate::plan::Plan;
 use crate::reply;
 use crate::rules::Defect;
 use crate::rules::submission::ask_unexamined;
 use crate::ruleset::RuleView;
-use crate::snapshot::{self, Classify, EngineProtocol};
+use crate::settings::Filtering;
+use crate::snapshot::{self, AppliesTo, Classify, EngineProtocol};
 
 /// The most engines of one policy.
 const MAX_ENGINES: usize = 4;
@@ -19,6 +20,7 @@ const MAX_ENGINES: usize = 4;
 pub(crate) struct Classification {
     pub(crate) patterns: Patterns,
     pub(crate) engines: Vec<snapshot::Engine>,
+    applies_to: AppliesTo,
     suspect_at: i64,
     spam_at: i64,
 }
@@ -40,9 +42,29 @@ impl Classification {
         Ok(Self {
             patterns: Patterns::new(&spec.rules)?,
             engines: spec.engines.clone(),
+            applies_to: spec.applies_to,
             suspect_at: spec.suspect_at,
             spam_at: spec.spam_at,
         })
+    }
+
+    /// Whether the messages of the event's account are classified.
+    pub(crate) fn is_about(&self, event: &Event) -> bool {
+        self.spares(event).is_none()
+    }
+
+    /// Why messages of the event's account are not classified, if they are not.
+    pub(crate) fn spares(&self, event: &Event) -> Option<&'static str> {
+        let own = event.settings.own();
+        match (self.applies_to, own.and_then(|own| own.classification)) {
+            (AppliesTo::OptedIn, Some(Filtering::Unwanted) | None) => {
+                Some("appliesTo is OptedIn, and the account's settings do not ask for it")
+            }
+            (AppliesTo::NotOptedOut, Some(Filtering::Unwanted)) => {
+                Some("appliesTo is NotOptedOut, and the account's settings refuse it")
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn asks_text(&self) -> bool {

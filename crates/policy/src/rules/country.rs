@@ -2,6 +2,7 @@
 
 use crate::decision::{Class, Reason, Said};
 use crate::event::{Event, Stage};
+use crate::explain::Skip;
 use crate::key::{Subject, Subjects};
 use crate::matching::{Exemption, account_of};
 use crate::netset::Countries;
@@ -13,8 +14,10 @@ use crate::rules::sender::{
 };
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
+use crate::settings::{LoginsFromAbroad, Settings};
 use crate::snapshot::{
-    CountryRule, From, LoginFrom, ObjectRef, OnCountersUnavailable, OnExceed, SenderCheck,
+    AppliesTo, CountryRule, From, LoginFrom, ObjectRef, OnCountersUnavailable, OnExceed,
+    SenderCheck,
 };
 
 /// A [`CountryRule`] made ready.
@@ -22,6 +25,7 @@ use crate::snapshot::{
 pub(crate) struct Abroad {
     origin: Origin,
     exempt: Exemption,
+    applies_to: AppliesTo,
     login: LoginFrom,
     sender: SenderCheck,
     recipients_per_message: Option<u32>,
@@ -57,6 +61,7 @@ impl Abroad {
                 From::Unknown => Origin::Unknown,
             },
             exempt: Exemption::new(&spec.exempt),
+            applies_to: spec.applies_to,
             login: spec.login,
             sender: spec.sender,
             recipients_per_message: spec.recipients_per_message,
@@ -77,11 +82,38 @@ impl Abroad {
         let classes = self.class_at_least.is_some();
         Stages::default()
             .with(self.login == LoginFrom::Refuse, Stages::LOGIN)
+            .with(self.asks_open_sessions(), Stages::MAIL)
             .with(own_sender || classes, Stages::MAIL.and(Stages::HEADERS))
             .with(
                 own_sender || self.recipients_per_message.is_some(),
                 Stages::RCPT,
             )
+    }
+
+    /// Whether who is logged in may be refused later: settings can change while a session is open. What a rule says to everybody does
+    /// not, since a change of configuration ends no session.
+    fn asks_open_sessions(&self) -> bool {
+        self.login == LoginFrom::Refuse && !self.applies_to.is_everyone()
+    }
+
+    /// Whether it is about the account, by what that has set.
+    pub(crate) fn is_about_account(&self, event: &Event) -> Result<(), Skip> {
+        if self.applies_to.is_everyone() {
+            return Ok(());
+        }
+        let is_early = matches!(
+            event.stage,
+            Stage::Connect | Stage::Login { .. } | Stage::LoginFailed { .. }
+        );
+        if is_early && account_of(event).is_none() {
+            return Err(Skip::Nobody);
+        }
+        let own = event.settings.own();
+        match (self.applies_to, own.and_then(|own| own.logins_from_abroad)) {
+            (AppliesTo::OptedIn, Some(LoginsFromAbroad::Allow) | None) => Err(Skip::NotOptedIn),
+            (AppliesTo::NotOptedOut, Some(LoginsFromAbroad::Allow)) => Err(Skip::OptedOut),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn asks_headers(&self) -> bool {
@@ -123,10 +155,19 @@ impl Abroad {
         let part = "spec.then.sender";
         match (&event.stage, &event.transaction) {
             (Stage::Login { .. }, _) => {
-                let refusal = reply::bad_credentials(Reason::CountryRefused);
-                plan.refuse(rule, "spec.then.login", refusal, whence(event));
+                let reason = if self.applies_to.is_everyone() {
+                    Reason::CountryRefused
+                } else {
+                    Reason::AbroadRefused
+                };
+                let refusal = reply::bad_credentials(reason);
+                plan.refuse(rule, "spec.then.login", refusal, self.whence(event));
             }
             (Stage::Mail, Some(transaction)) => {
+                if self.asks_open_sessions() {
+                    let saw = self.whence(event);
+                    plan.refuse(rule, "spec.then.login", reply::abroad(), saw);
+                }
                 if own_sender {
                     ask_envelope_sender(rule, part, plan, transaction);
                 }
@@ -163,7 +204,7 @@ impl Abroad {
                 rule,
                 "spec.then.classAtLeast",
                 Said::Worsen(class, Reason::SourceClass),
-                whence(plan.event),
+                self.whence(plan.event),
             );
         }
     }
@@ -190,11 +231,22 @@ impl Abroad {
             );
         }
     }
-}
 
-fn whence(event: &Event) -> String {
-    match event.session.source.country {
-        Some(country) => format!("from {}", country.as_str()),
-        None => "from an unknown country".into(),
+    /// `from BR`, and what of the account's settings made the rule apply.
+    fn whence(&self, event: &Event) -> String {
+        let mut saw = match event.session.source.country {
+            Some(country) => format!("from {}", country.as_str()),
+            None => "from an unknown country".into(),
+        };
+        if !self.applies_to.is_everyone() {
+            saw.push_str(match &event.settings {
+                Settings::Own(own) if own.logins_from_abroad.is_some() => {
+                    ", and its settings say Refuse"
+                }
+                Settings::Own(_) | Settings::None => ", and it has no setting of its own",
+                Settings::Unheard => ", and settings of accounts were not heard of yet",
+            });
+        }
+        saw
     }
 }

@@ -52,6 +52,27 @@ impl LimitPart {
             bound: format!(" of {} in {}", limit.count, limit.per).into(),
         })
     }
+
+    /// The same tally with another bound, and words that say whose that is.
+    pub(crate) fn counting_to(&self, count: u64, whose: &str) -> Self {
+        let limit = Limit {
+            count,
+            ..self.limit
+        };
+        Self {
+            limit,
+            bound: format!(" of {count} in {}{whose}", limit.per).into(),
+            ..self.clone()
+        }
+    }
+
+    /// The same with further words.
+    pub(crate) fn noting(&self, words: String) -> Self {
+        Self {
+            bound: format!("{}{words}", self.bound).into(),
+            ..self.clone()
+        }
+    }
 }
 
 /// What this event adds to a limit of `unit`, if anything. Messages and octets count at the end of the message; a limit on them

@@ -10,7 +10,7 @@ use crate::rules::limit::{LimitPart, cost, stages_of};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{
-    Gateway, KeyPart, Limit, ObjectRef, OnCountersUnavailable, OnExceed, RateLimit, Unit,
+    Gateway, KeyPart, Limit, ObjectRef, OnCountersUnavailable, OnExceed, OwnLimits, RateLimit, Unit,
 };
 
 /// A [`RateLimit`] made ready.
@@ -19,6 +19,9 @@ pub(crate) struct Rate {
     key: Vec<KeyPart>,
     limits: Vec<LimitPart>,
     overrides: Vec<(Matcher, Vec<LimitPart>)>,
+    /// What counts of accounts mean here; `Ignore` where accounts are not counted apart.
+    own_limits: OwnLimits,
+    name: Box<str>,
     on_exceed: OnExceed,
     on_unavailable: OnCountersUnavailable,
 }
@@ -45,7 +48,14 @@ impl Rate {
             let path = format!("spec.overrides[{}].limits", each.name);
             overrides.push((Matcher::new(&each.applies), ready(&path, &each.limits)?));
         }
+        let by_account = key.contains(&KeyPart::Account);
         Ok(Self {
+            own_limits: if by_account {
+                spec.own_limits
+            } else {
+                OwnLimits::Ignore
+            },
+            name: object.name.as_str().into(),
             key,
             limits,
             overrides,
@@ -96,9 +106,25 @@ impl Rate {
                 continue;
             };
             let effect = Effect::Exceed(self.on_exceed);
-            let part = Part::Rule(part);
+            let part = self.own(part, event);
             plan.ask_limit(rule, part, &subjects, cost, effect, self.on_unavailable);
         }
+    }
+
+    /// The limit with the account's own count in place of the rule's, where it has one that may be.
+    fn own<'a>(&'a self, part: &'a LimitPart, event: &Event) -> Part<'a> {
+        let own = event.settings.own().filter(|own| !own.limits.is_empty());
+        let count = own.and_then(|own| own.limit_of(&self.name, &part.limit));
+        let Some(count) = count.filter(|_| self.own_limits != OwnLimits::Ignore) else {
+            return Part::Rule(part);
+        };
+        Part::Account(Box::new(
+            if self.own_limits == OwnLimits::Lower && count > part.limit.count {
+                part.noting(format!(", its own {count} is more and does not count"))
+            } else {
+                part.counting_to(count, ", its own limit")
+            },
+        ))
     }
 
     /// Whether there is something to count.

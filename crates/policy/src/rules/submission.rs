@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::decision::{Class, Reason, Said};
 use crate::event::{
-    DomainStanding, EndFacts, Fact, HeaderFacts, Newlines, Scan, Stage, TextScan, TransactionFacts,
+    DomainStanding, EndFacts, Event, Fact, HeaderFacts, Newlines, Scan, Stage, TextScan,
+    TransactionFacts,
 };
 use crate::plan::Plan;
 use crate::reply;
@@ -117,6 +118,12 @@ impl Submission {
         self.routes.get(&class)
     }
 
+    /// How the messages of the event's account are classified, if they are.
+    pub(crate) fn classifies(&self, event: &Event) -> Option<&Classification> {
+        let classify = self.classify.as_ref();
+        classify.filter(|classify| classify.is_about(event))
+    }
+
     pub(crate) fn ask<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
         let event = plan.event;
         let Some(transaction) = &event.transaction else {
@@ -137,14 +144,23 @@ impl Submission {
         plan: &mut Plan<'a>,
         transaction: &TransactionFacts,
     ) {
-        if self.classify.is_some() {
-            begin_clean(rule, plan);
-        }
+        self.begin(rule, plan);
         if self.envelope_sender == SenderCheck::MustMatchAccount {
             ask_envelope_sender(rule, "spec.sender.envelope", plan, transaction);
         }
         if let (Some(limit), Some(declared)) = (self.max_size, transaction.declared_size) {
             self.ask_size(rule, plan, declared, limit);
+        }
+    }
+
+    /// What is classified begins as clean; where an account's own settings spare it that, the record says so.
+    fn begin<'a>(&'a self, rule: RuleView<'a>, plan: &mut Plan<'a>) {
+        let Some(classify) = &self.classify else {
+            return;
+        };
+        match classify.spares(plan.event) {
+            None => begin_clean(rule, plan),
+            Some(why) => plan.say(rule, "spec.classify.appliesTo", Said::Exempt, why),
         }
     }
 
@@ -201,12 +217,13 @@ impl Submission {
                 plan.say(rule, part, Said::Pass, saw);
             }
         }
-        if let Some(classify) = &self.classify {
+        let classify = self.classifies(plan.event);
+        if let Some(classify) = classify {
             begin_clean(rule, plan);
             classify.ask_headers(rule, plan, facts);
         }
         if facts.scan == Scan::OverLimits
-            && (self.classify.is_some() || self.max_visible_recipients.is_some())
+            && (classify.is_some() || self.max_visible_recipients.is_some())
         {
             ask_unscanned(
                 rule,
@@ -244,13 +261,11 @@ impl Submission {
                 None => plan.say(rule, part, Said::Pass, "none of a refused type"),
             }
         }
-        if let Some(classify) = &self.classify {
+        let classify = self.classifies(plan.event);
+        if let Some(classify) = classify {
             classify.ask_end(rule, plan, facts);
         }
-        let asks_text = self
-            .classify
-            .as_ref()
-            .is_some_and(Classification::asks_text);
+        let asks_text = classify.is_some_and(Classification::asks_text);
         let asks_parts = self.asks_attachments() || asks_text;
         if asks_parts && facts.scan == Scan::OverLimits {
             ask_unscanned(

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, SenderCheck};
+use super::{AppliesTo, Limit, SenderCheck};
 use crate::decision::Class;
 use crate::event::Country;
 
@@ -16,6 +16,9 @@ pub struct CountryRule {
     /// Whom it does not refuse (limits and signals still count them).
     #[serde(default)]
     pub exempt: Exempt,
+    /// Whose sessions, by the account's setting `loginsFromAbroad`.
+    #[serde(default, skip_serializing_if = "AppliesTo::is_everyone")]
+    pub applies_to: AppliesTo,
     /// Whether logins from there are refused.
     pub login: LoginFrom,
     /// Whether envelope and header senders must be the account's.

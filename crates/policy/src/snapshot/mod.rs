@@ -5,6 +5,7 @@
 //! by [`crate::Ruleset::load`]; an unknown field is a description and is ignored.
 
 mod abuse_rule;
+mod applies_to;
 mod authentication;
 mod channel;
 mod country_rule;
@@ -25,6 +26,7 @@ use crate::event::Country;
 use crate::expr::Expr;
 
 pub use abuse_rule::*;
+pub use applies_to::*;
 pub use authentication::*;
 pub use channel::*;
 pub use country_rule::*;

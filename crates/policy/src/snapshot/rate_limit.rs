@@ -16,6 +16,9 @@ pub struct RateLimit {
     /// Other limits for some; the first whose match holds replaces `limits`. They share the rule's tallies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// What counts that accounts have of their own mean here.
+    #[serde(default, skip_serializing_if = "OwnLimits::is_default")]
+    pub own_limits: OwnLimits,
     /// What being over a limit means.
     pub on_exceed: OnExceed,
     /// What it means that counters do not answer.
@@ -79,6 +82,24 @@ pub struct Override {
     pub applies: Match,
     /// The limits instead.
     pub limits: Vec<Limit>,
+}
+
+/// What counts that accounts have of their own mean to a rule whose key has the account in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnLimits {
+    /// One that is lower than the rule's takes its place.
+    #[default]
+    Lower,
+    /// One takes the place of the rule's, lower or higher.
+    Replace,
+    /// None does.
+    Ignore,
+}
+
+impl OwnLimits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What being over a limit means.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::HostPort;
+use super::{AppliesTo, HostPort};
 use crate::decision::Class;
 use crate::time::Millis;
 
@@ -102,6 +102,9 @@ pub enum RecipientDomains {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Classify {
+    /// Whose messages, by the account's setting `classification`.
+    #[serde(default, skip_serializing_if = "AppliesTo::is_everyone")]
+    pub applies_to: AppliesTo,
     /// Content engines, each with marks of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<Engine>,

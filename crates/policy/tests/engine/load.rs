@@ -42,6 +42,7 @@ fn pattern(matches: &str) -> Option<Classify> {
         score: 1,
     };
     Some(Classify {
+        applies_to: AppliesTo::Everyone,
         engines: Vec::new(),
         rules: vec![rule],
         suspect_at: 1,

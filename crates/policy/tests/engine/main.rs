@@ -12,6 +12,7 @@ mod properties;
 mod rate;
 mod restricted;
 mod routing;
+mod settings;
 mod submission;
 mod support;
 mod untrusted;

@@ -28,6 +28,7 @@ fn engine(protocol: EngineProtocol) -> Engine {
 fn classify(engines: Vec<Engine>, rules: Vec<ContentRule>) -> SubmissionPolicy {
     let mut spec = policy();
     spec.classify = Some(Classify {
+        applies_to: AppliesTo::Everyone,
         engines,
         rules,
         suspect_at: 5_000,

@@ -34,6 +34,7 @@ pub(crate) fn busy_snapshot() -> Snapshot {
         score: 6000,
     };
     strict.classify = Some(Classify {
+        applies_to: AppliesTo::Everyone,
         engines: Vec::new(),
         rules: vec![pattern],
         suspect_at: 5000,
@@ -45,6 +46,7 @@ pub(crate) fn busy_snapshot() -> Snapshot {
     ]
     .into();
     let foreign = CountryRule {
+        applies_to: AppliesTo::Everyone,
         from: From::Except(vec![country("JP")]),
         exempt: Exempt {
             reverse_names: vec![".google.com".into()],

@@ -213,6 +213,7 @@ fn classified() -> SubmissionPolicy {
     };
     let mut spec = policy();
     spec.classify = Some(Classify {
+        applies_to: AppliesTo::Everyone,
         engines: Vec::new(),
         rules: vec![
             pattern("casino", "Subject", "(?i)casino", 6_000),

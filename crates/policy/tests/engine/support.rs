@@ -123,6 +123,7 @@ pub(crate) fn abroad() -> CountryRule {
     CountryRule {
         from: From::Except(vec![country("JP")]),
         exempt: Exempt::default(),
+        applies_to: AppliesTo::Everyone,
         login: LoginFrom::Allow,
         sender: SenderCheck::Any,
         recipients_per_message: None,
@@ -140,6 +141,7 @@ pub(crate) fn rate(key: &[KeyPart], limits: &[Limit]) -> RateLimit {
         key: key.to_vec(),
         limits: limits.to_vec(),
         overrides: Vec::new(),
+        own_limits: OwnLimits::default(),
         on_exceed: OnExceed::Defer,
         on_unavailable: OnCountersUnavailable::LocalOnly,
     }
@@ -280,6 +282,7 @@ pub(crate) fn at(stage: Stage) -> At {
         at: START,
         session: Arc::new(session),
         account: (!before_login).then(|| Arc::new(account)),
+        settings: Settings::None,
         transaction: in_transaction.then_some(transaction),
         stage,
         tripped: Vec::new(),

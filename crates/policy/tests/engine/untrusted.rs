@@ -24,6 +24,7 @@ fn limit(key: &[KeyPart], unit: Unit) -> RateLimit {
             per: Millis::HOUR,
         }],
         overrides: Vec::new(),
+        own_limits: OwnLimits::default(),
         on_exceed: OnExceed::Defer,
         on_unavailable: OnCountersUnavailable::LocalOnly,
     }

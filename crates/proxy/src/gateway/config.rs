@@ -16,6 +16,7 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::memory::MessageMemory;
 use crate::restrictions::Restrictions;
+use crate::settings::KnownSettings;
 
 /// What a gateway is told by its process, beside the snapshot.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub struct Services {
     pub counters: Arc<Counters>,
     /// What accounts of the gateway's namespace may not do now.
     pub restrictions: Restrictions,
+    /// What accounts of the gateway's namespace have set.
+    pub settings: KnownSettings,
     /// What DNS says.
     pub dns: Dns,
     /// Where passwords are hashed.

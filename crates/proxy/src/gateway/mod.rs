@@ -329,6 +329,7 @@ fn share(
             restrictions: services.restrictions.clone(),
         },
         restrictions: services.restrictions,
+        settings: services.settings,
         clock: services.clock,
         ids: services.ids,
         ledger: services.ledger,

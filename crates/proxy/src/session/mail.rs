@@ -71,9 +71,10 @@ impl<S: Transport> Session<S> {
     ) {
         let mut draft = Draft::new(&self.shared);
         let class = judged.decision().class;
+        let settings = judged.step.event.settings.clone();
         draft.add(judged.step);
         let seed = self.shared.ids.number();
-        let mut transaction = Transaction::begin(live, command, class, seed, draft);
+        let mut transaction = Transaction::begin(live, command, class, settings, seed, draft);
         transaction.charges.envelope.extend(judged.receipt);
         self.transaction = Some(Box::new(transaction));
         self.prove();

@@ -29,9 +29,9 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use sekisho_policy::Account;
 use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
 use sekisho_policy::snapshot::GatewayLimits;
+use sekisho_policy::{Account, Settings};
 use sekisho_runtime::metrics::{AuthResult, Detection, Mechanism, OpenSession, ReplyClass};
 use sekisho_smtp::grammar::{self, Buffered};
 use sekisho_smtp::line::{self, Expect};
@@ -365,6 +365,7 @@ impl<S: Transport> Session<S> {
             at,
             session: self.facts.clone(),
             account: account.map(|account| restrictions.judge(account, at)),
+            settings: self.settings_at(&stage),
             transaction: self
                 .transaction
                 .as_ref()
@@ -373,6 +374,18 @@ impl<S: Transport> Session<S> {
             tripped: self.shared.engine.brakes.tripped().to_vec(),
             config: self.shared.config_state(),
         }
+    }
+
+    /// What the account has set that an event at `stage` is about. A transaction goes by what was set when it began.
+    fn settings_at(&self, stage: &Stage) -> Settings {
+        if let Some(transaction) = &self.transaction {
+            return transaction.settings.clone();
+        }
+        let account = match stage {
+            Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
+            _ => self.account_name(),
+        };
+        account.map_or(Settings::None, |account| self.shared.settings.of(account))
     }
 
     /// Has an event judged, and keeps the facts that were looked up for it.

@@ -7,7 +7,9 @@ use sekisho_counters::Receipt;
 use sekisho_policy::decision::Reason;
 use sekisho_policy::event::{Event, Stage, TransactionFacts};
 use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
-use sekisho_policy::{Account, Address, Class, DecisionId, Finding, Item, Seen, Signal, Timestamp};
+use sekisho_policy::{
+    Account, Address, Class, DecisionId, Finding, Item, Seen, Settings, Signal, Timestamp,
+};
 use sekisho_runtime::metrics::Outcome;
 use sekisho_smtp::command::{MailCommand, RcptCommand};
 use tokio::time::Instant;
@@ -28,6 +30,8 @@ pub(super) struct Transaction {
     pub(super) live: Arc<Live>,
     pub(super) mail: MailCommand,
     pub(super) class: Class,
+    /// What its account had set when it began.
+    pub(super) settings: Settings,
     /// Those that the client was told 250 for.
     pub(super) recipients: Vec<RcptCommand>,
     /// Recipients that policy let through and that the next hop has not answered for.
@@ -106,6 +110,7 @@ impl Transaction {
         live: Arc<Live>,
         mail: MailCommand,
         class: Class,
+        settings: Settings,
         seed: u64,
         draft: Draft,
     ) -> Self {
@@ -114,6 +119,7 @@ impl Transaction {
             live,
             mail,
             class,
+            settings,
             recipients: Vec::new(),
             pending: 0,
             hop: Hop::None,

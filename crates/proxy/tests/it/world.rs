@@ -10,7 +10,7 @@ use sekisho_counters::Counters;
 use sekisho_policy::record::Record;
 use sekisho_policy::{Envelope, Snapshot};
 use sekisho_proxy::{
-    Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, Limits,
+    Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, KnownSettings, Limits,
     MessageMemory, Restrictions, Services, ledger,
 };
 use sekisho_runtime::tls::{Identity, self_signed};
@@ -258,6 +258,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) restrictions: Restrictions,
+    pub(crate) settings: KnownSettings,
     pub(crate) shutdown: Shutdown,
     pub(crate) records: mpsc::Receiver<Box<Record>>,
     /// Where the certificates of Secrets are, as `NAME.pem`.
@@ -302,9 +303,11 @@ impl World {
         let certificates = identities.0.path().to_owned();
         let (clock, shutdown) = (Clock::manual(BEGINNING), Shutdown::new());
         let restrictions = Restrictions::new(metrics.clone());
+        let settings = KnownSettings::new(metrics.clone()).map_err(|error| text(&error))?;
         let services = Services {
             counters: Arc::new(Counters::memory(sekisho_counters::Limits::default())),
             restrictions: restrictions.clone(),
+            settings: settings.clone(),
             dns: Dns::with_servers(&[objects.dns], metrics.clone())
                 .map_err(|error| text(&error))?,
             hashing: HashPool::new(metrics.clone()),
@@ -331,6 +334,7 @@ impl World {
             clock,
             metrics,
             restrictions,
+            settings,
             shutdown,
             records,
             certificates,

@@ -56,6 +56,8 @@ pub(super) struct Families {
     pub(super) restrictions: IntGaugeVec,
     pub(super) restrictions_waiting: IntGaugeVec,
     pub(super) restriction_results: IntCounterVec,
+    pub(super) settings: IntGaugeVec,
+    pub(super) settings_unheard: IntGaugeVec,
     pub(super) counter_latency: HistogramVec,
     pub(super) counter_errors: IntCounterVec,
     pub(super) counter_round_trips: IntCounterVec,
@@ -193,6 +195,16 @@ impl Families {
                 "sekisho_restrictions_imposed_total",
                 &[closed::<RestrictionResult>("result")],
                 "Restrictions that this process imposed, by what became of them.",
+            ),
+            settings: r.gauges(
+                "sekisho_account_settings",
+                &[],
+                "Accounts with settings of their own that this process knows of.",
+            ),
+            settings_unheard: r.gauges(
+                "sekisho_account_settings_unheard",
+                &[],
+                "Namespaces of which this process never heard all settings of accounts: who has none yet is judged by the rules' defaults.",
             ),
             counter_latency: r.histograms(
                 "sekisho_counter_duration_seconds",

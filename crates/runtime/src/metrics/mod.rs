@@ -11,6 +11,7 @@ mod guards;
 pub mod labels;
 mod operator;
 mod restrictions;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -61,6 +62,8 @@ struct Shared {
     restrictions: Series<IntGaugeVec, RestrictionLevel>,
     restrictions_waiting: IntGauge,
     restriction_results: Series<IntCounterVec, RestrictionResult>,
+    settings: IntGauge,
+    settings_unheard: IntGauge,
     country_loads: Series<IntCounterVec, Load>,
     hash_waiting: IntGauge,
     hash_wait: Histogram,
@@ -112,6 +115,8 @@ impl Metrics {
                 restrictions: Series::new(&families.restrictions, &none),
                 restrictions_waiting: families.restrictions_waiting.with_label_values::<&str>(&[]),
                 restriction_results: Series::new(&families.restriction_results, &none),
+                settings: families.settings.with_label_values::<&str>(&[]),
+                settings_unheard: families.settings_unheard.with_label_values::<&str>(&[]),
                 country_loads: Series::new(&families.country_loads, &none),
                 hash_waiting: families.hash_waiting.with_label_values::<&str>(&[]),
                 hash_wait: families.hash_wait.with_label_values::<&str>(&[]),

@@ -17,7 +17,7 @@ use sekisho_policy::states::{Extent, Release};
 use sekisho_policy::{Restriction, Timestamp};
 use tokio::sync::watch;
 
-use crate::{Store, StoreError};
+use crate::{SettingsStore, Store, StoreError};
 pub use history::{AccountAction, HistoryEntry};
 use tables::{Mark, Tables};
 pub use tend::Tending;
@@ -31,6 +31,7 @@ pub const MOST_HISTORY: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct AccountStates {
     backend: Backend,
+    settings: SettingsStore,
     newest: Newest,
 }
 
@@ -38,7 +39,7 @@ pub struct AccountStates {
 type Newest = Arc<Mutex<HashMap<String, watch::Sender<u64>>>>;
 
 #[derive(Clone, Debug)]
-enum Backend {
+pub(crate) enum Backend {
     Sqlite(Store),
     Postgres(postgres::Server),
 }
@@ -91,11 +92,11 @@ macro_rules! reading {
         }
     };
 }
-use {in_transaction, reading};
+pub(crate) use {in_transaction, reading};
 
 /// What can go wrong beneath the surface: the database, or what it holds.
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     Sql(sqlx::Error),
     Unreadable { what: String, why: String },
     Unwritable { what: String, why: String },
@@ -111,8 +112,10 @@ impl AccountStates {
     /// Those in the file of the ledger.
     #[must_use]
     pub fn in_ledger(store: &Store) -> Self {
+        let backend = Backend::Sqlite(store.clone());
         Self {
-            backend: Backend::Sqlite(store.clone()),
+            settings: SettingsStore::of(backend.clone()),
+            backend,
             newest: Newest::default(),
         }
     }
@@ -122,10 +125,18 @@ impl AccountStates {
     /// # Errors
     /// The address is none.
     pub fn in_postgres(address: &str) -> Result<Self, StoreError> {
+        let backend = Backend::Postgres(postgres::Server::at(address)?);
         Ok(Self {
-            backend: Backend::Postgres(postgres::Server::at(address)?),
+            settings: SettingsStore::of(backend.clone()),
+            backend,
             newest: Newest::default(),
         })
+    }
+
+    /// What accounts have set, in the same database.
+    #[must_use]
+    pub const fn settings(&self) -> &SettingsStore {
+        &self.settings
     }
 
     /// Closes what is not the ledger's.
@@ -178,7 +189,13 @@ impl AccountStates {
     }
 
     fn failed(&self, fault: Fault) -> StoreError {
-        match (fault, &self.backend) {
+        self.backend.failed(fault)
+    }
+}
+
+impl Backend {
+    pub(crate) fn failed(&self, fault: Fault) -> StoreError {
+        match (fault, self) {
             (Fault::Sql(error), Backend::Sqlite(store)) => store.failed(error),
             (Fault::Sql(error), Backend::Postgres(server)) => server.failed(error),
             (Fault::Unreadable { what, why }, Backend::Sqlite(store)) => {
@@ -218,6 +235,6 @@ fn release_of(mark: &Mark) -> Release {
     }
 }
 
-fn timestamp(number: i64) -> Timestamp {
+pub(crate) fn timestamp(number: i64) -> Timestamp {
     Timestamp(number.unsigned_abs())
 }

@@ -42,6 +42,11 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 2,
         sql: include_str!("../../migrations/0004_namespaces.sql"),
     },
+    Migration {
+        version: 3,
+        works_for: 2,
+        sql: include_str!("../../migrations/0005_settings.sql"),
+    },
 ];
 
 /// What the store is called, if it has no name yet.
@@ -55,7 +60,7 @@ const fn known() -> i64 {
 
 /// A database that is connected to when it is first needed, and again whenever it was away.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Where it is, without the password.
     place: Arc<PathBuf>,
     pool: PgPool,
@@ -107,14 +112,14 @@ impl Server {
     }
 
     /// Begins a transaction on tables of this version.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.prepare().await?;
         let begun = self.pool.begin().await;
         begun.map_err(|error| self.failed(error))
     }
 
     /// A connection to tables of this version, to read.
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         self.prepare().await?;
         let acquired = self.pool.acquire().await;
         acquired.map_err(|error| self.failed(error))
@@ -157,7 +162,7 @@ impl Server {
         transaction.commit().await.map_err(failed)
     }
 
-    pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
+    pub(crate) fn failed(&self, error: sqlx::Error) -> StoreError {
         let error = StoreError::from_postgres(&self.place, error);
         if matches!(error, StoreError::Unreachable { .. }) {
             *self.silent() = Some(Instant::now());

@@ -5,9 +5,12 @@ mod contract;
 mod outbox;
 mod postgres;
 mod sample;
+mod settings;
 mod sqlite;
 mod states;
 
 contract::suite!(in_sqlite, crate::sqlite::open_in);
 states::suite!(accounts_in_sqlite, crate::states::in_a_file);
 states::suite!(accounts_in_postgres, crate::postgres::in_a_database);
+settings::suite!(settings_in_sqlite, crate::states::in_a_file);
+settings::suite!(settings_in_postgres, crate::postgres::in_a_database);

@@ -161,6 +161,7 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
                 before_greeting: BeforeGreeting::Silent,
             }),
             account: Some(Arc::new(AccountFacts::new(account(owner), Network::New))),
+            settings: sekisho_policy::Settings::None,
             transaction: Some(TransactionFacts {
                 sender: Some(Address::new(owner, "example.jp")),
                 declared_size: Some(4_096),

@@ -202,7 +202,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 4,
+                known: 5,
                 ..
             }
         ),
@@ -373,7 +373,8 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
     store.close().await;
     run_sql(
         &path,
-        "DROP TABLE outbox; DROP TABLE account_trail; DROP TABLE restrictions; DROP TABLE releases; DROP TABLE account_namespaces;
+        "DROP TABLE settings_job_items; DROP TABLE settings_jobs; DROP TABLE settings_history; DROP TABLE account_settings;
+         DROP TABLE settings_revision; DROP TABLE outbox; DROP TABLE account_trail; DROP TABLE restrictions; DROP TABLE releases; DROP TABLE account_namespaces;
          DROP TABLE account_store; UPDATE schema SET version = 1, works_for = 1",
     )
     .await;
@@ -383,7 +384,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 4,
+                needed: 5,
                 ..
             }
         ),

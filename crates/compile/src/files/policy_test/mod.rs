@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sekisho_policy::event::{BeforeGreeting, Country, DomainStanding, Network, StageName};
-use sekisho_policy::{Class, Millis, Opinion, Timestamp};
+use sekisho_policy::{Class, Millis, Opinion, Settings, Timestamp};
 use serde::Deserialize;
 
 pub use expand::numbered;
@@ -86,6 +86,8 @@ pub struct TestClient {
     pub reverse_names: Option<Vec<String>>,
     /// Whether the account is known to log in from there.
     pub network: Network,
+    /// What the account has set.
+    pub settings: Settings,
     /// What it says in EHLO.
     pub helo: Option<String>,
     /// Whether it speaks before it is greeted.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use sekisho_policy::Opinion;
 use sekisho_policy::event::{BeforeGreeting, DomainStanding, Network};
 use sekisho_policy::opinion::{EngineFault, EngineVerdict};
+use sekisho_policy::settings::{Filtering, LoginsFromAbroad};
+use sekisho_policy::snapshot::Unit;
 use serde::Deserialize;
 
 use super::{Domain, Expect, Outage, Password};
@@ -44,6 +46,7 @@ pub(super) struct RawAct {
     pub(super) asn: Option<u32>,
     pub(super) reverse_names: Option<Vec<String>>,
     pub(super) network: Option<Network>,
+    pub(super) settings: Option<RawSettings>,
     pub(super) helo: Option<String>,
     pub(super) before_greeting: Option<BeforeGreeting>,
     pub(super) outages: Option<Vec<Outage>>,
@@ -59,6 +62,23 @@ pub(super) struct RawAct {
     pub(super) size: Option<String>,
     pub(super) domains: BTreeMap<String, RawDomain>,
     pub(super) engines: Option<Vec<RawOpinion>>,
+}
+
+/// What the account has set; windows are written as in rules.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawSettings {
+    pub(super) logins_from_abroad: Option<LoginsFromAbroad>,
+    pub(super) classification: Option<Filtering>,
+    pub(super) limits: Vec<RawOwnLimit>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct RawOwnLimit {
+    pub(super) rule: String,
+    pub(super) unit: Unit,
+    pub(super) count: u64,
+    pub(super) per: String,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

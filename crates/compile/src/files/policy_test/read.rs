@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sekisho_crd::{ByteSize, Duration};
 use sekisho_policy::event::Country;
 use sekisho_policy::opinion::{Score, Symbol};
-use sekisho_policy::{Millis, Opinion, Timestamp};
+use sekisho_policy::settings::OwnLimit;
+use sekisho_policy::{AccountSettings, Millis, Opinion, Settings, Timestamp};
 
 use super::expand::{MAX_RECIPIENTS, numbered, runs};
 use super::moment::moment;
-use super::raw::{RawAct, RawCase, RawOpinion, RawStep, RawTest};
+use super::raw::{RawAct, RawCase, RawOpinion, RawSettings, RawStep, RawTest};
 use super::{
     Act, Expect, Origin, PolicyTest, TestCase, TestClient, TestContent, TestMessage, TestStep,
 };
@@ -193,6 +195,7 @@ impl Reader<'_> {
                 .clone()
                 .or_else(|| defaults.reverse_names.clone()),
             network: raw.network.or(defaults.network).unwrap_or_default(),
+            settings: Settings::None,
             helo: or(&raw.helo, &defaults.helo),
             before_greeting: raw
                 .before_greeting
@@ -227,7 +230,12 @@ impl Reader<'_> {
                 "an IPv4 or IPv6 address; {n} is the number of the repetition",
             );
         }
+        let settings = raw
+            .settings
+            .clone()
+            .or_else(|| self.defaults.settings.clone());
         TestClient {
+            settings: self.settings(settings, &at.field("settings")),
             country: self.parsed(
                 country.as_deref(),
                 &at.field("country"),
@@ -238,6 +246,40 @@ impl Reader<'_> {
                 .span(raw.every.as_deref(), &at.field("every"))
                 .unwrap_or_default(),
             ..client
+        }
+    }
+
+    /// What the account has set, with windows as rules write them.
+    fn settings(&mut self, raw: Option<RawSettings>, at: &FieldPath) -> Settings {
+        let Some(raw) = raw else {
+            return Settings::None;
+        };
+        let limits = raw.limits.iter().enumerate().map(|(index, limit)| {
+            let field = at.field("limits").index(index).field("per");
+            let per = self.span(Some(&limit.per), &field);
+            OwnLimit {
+                rule: limit.rule.as_str().into(),
+                unit: limit.unit,
+                per: per.unwrap_or(Millis::HOUR),
+                count: limit.count,
+            }
+        });
+        let settings = AccountSettings {
+            logins_from_abroad: raw.logins_from_abroad,
+            classification: raw.classification,
+            limits: limits.collect(),
+        };
+        match settings.checked() {
+            Ok(settings) => Settings::Own(Arc::new(settings)),
+            Err(error) => {
+                self.refuse(
+                    Code::InvalidValue,
+                    at,
+                    &error.to_string(),
+                    "as accounts have them",
+                );
+                Settings::None
+            }
         }
     }
 

@@ -70,7 +70,29 @@ fn account() -> Value {
     json!({
         "account": text(320),
         "network": words(&["New", "KnownGood"]),
+        "settings": settings(),
     })
+}
+
+/// What the account has set.
+fn settings() -> Value {
+    let limit = object(
+        json!({
+            "rule": text(253),
+            "unit": words(&["Messages", "Recipients", "Bytes", "Connections", "Attempts"]),
+            "count": { "type": "integer", "minimum": 1, "maximum": 1_000_000_000_000_u64 },
+            "per": text(32),
+        }),
+        json!(["rule", "unit", "count", "per"]),
+    );
+    object(
+        json!({
+            "loginsFromAbroad": words(&["Refuse", "Allow"]),
+            "classification": words(&["Wanted", "Unwanted"]),
+            "limits": list(limit, 8),
+        }),
+        json!([]),
+    )
 }
 
 fn login() -> Value {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::io::Gone;
 use super::super::stream::Transport;
 use super::super::{Flow, Session};
-use super::{auth_result, label};
+use super::{auth_result, is_secret, label};
 use crate::auth::{Bound, Contest, Turn};
 use crate::engine::Judged;
 use crate::live::Live;
@@ -196,7 +196,7 @@ impl<S: Transport> Session<S> {
     async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<Judged, Ended> {
         self.weigh_source();
         let asked = self.ask_to_log_in(live, Some(claimed)).await;
-        if asked.verdict().refusal().is_none() {
+        if asked.verdict().refusal().is_none() || is_secret(&asked) {
             return Ok(asked);
         }
         Err(self.refuse_to_contest(live, asked))
@@ -229,6 +229,11 @@ impl<S: Transport> Session<S> {
         asked: Judged,
     ) -> Result<Result<Ended, Error>, Gone> {
         match turn {
+            Turn::Proven { .. } | Turn::Refused | Turn::Challenge(_) if is_secret(&asked) => {
+                self.caller.forget_login();
+                let judged = self.count_as_wrong(live, claimed, None, asked).await;
+                Ok(Ok(self.refuse_to_contest(live, judged)))
+            }
             Turn::Proven { account, last } => {
                 let asked = match self.ask_about(live, &claimed, &account, asked).await {
                     Ok(asked) => asked,

@@ -82,7 +82,8 @@ impl<S: Transport> Session<S> {
             return self.log_in_by_token(live, presented).await;
         };
         let asked = self.ask_to_log_in(live, Some(&claimed)).await;
-        if asked.verdict().refusal().is_some() {
+        let secret = is_secret(&asked);
+        if asked.verdict().refusal().is_some() && !secret {
             return self.turn_away_politely(live, presented, asked).await;
         }
         if presented.acts_for_another(&claimed, live.default_domain()) {
@@ -90,14 +91,28 @@ impl<S: Transport> Session<S> {
             let judged = self.judge_failure(live, Some(claimed), None).await;
             return self.turn_away_politely(live, presented, judged).await;
         }
+        let shared = self.shared.clone();
         let fingerprint = || {
             let password = presented.password()?;
-            Some(self.shared.key.fingerprint(&claimed, password.expose()))
+            Some(shared.key.fingerprint(&claimed, password.expose()))
         };
         match self.check(live, presented).await {
+            Verdict::Accepted(_) | Verdict::Refused if secret => {
+                let fingerprint = fingerprint();
+                self.caller.forget_login();
+                let judged = self.count_as_wrong(live, claimed, fingerprint, asked).await;
+                self.turn_away_politely(live, presented, judged).await
+            }
             Verdict::Accepted(name) => {
                 let asked = match self.ask_about(live, &claimed, &name, asked).await {
                     Ok(asked) => asked,
+                    Err(judged) if is_secret(&judged) => {
+                        let fingerprint = fingerprint();
+                        let judged = self
+                            .count_as_wrong(live, claimed, fingerprint, *judged)
+                            .await;
+                        return self.turn_away_politely(live, presented, judged).await;
+                    }
                     Err(judged) => {
                         return self.turn_away_politely(live, presented, *judged).await;
                     }
@@ -116,6 +131,24 @@ impl<S: Transport> Session<S> {
                 let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
                 Ok(self.put_off(live, &failure, judged))
             }
+        }
+    }
+
+    /// Where the account lets nobody in from there, what was shown counts as wrong, whatever it is: nobody may learn by trying that
+    /// it was right, nor that there is such an account. What is to be answered.
+    pub(super) async fn count_as_wrong(
+        &mut self,
+        live: &Live,
+        claimed: Account,
+        password: Option<Item>,
+        asked: Judged,
+    ) -> Judged {
+        let failed = self.judge_failure(live, Some(claimed), password).await;
+        let refusal = failed.verdict().refusal();
+        if refusal.is_some_and(|refusal| refusal.code != asked_code(&asked)) {
+            failed
+        } else {
+            asked
         }
     }
 
@@ -254,6 +287,7 @@ impl<S: Transport> Session<S> {
         let account = Arc::new(AccountFacts::new(name, network));
         let event = Event {
             account: Some(account.clone()),
+            settings: self.shared.settings.of(&account.name),
             ..self.event(Stage::LoginSucceeded)
         };
         let judged = self.judge(live, event).await;
@@ -332,6 +366,20 @@ impl<S: Transport> Session<S> {
     }
 }
 
+/// Whether a login is refused by what its account has set, which is nobody's business: the client is led on to the end of its exchange,
+/// as if it had to be right.
+pub(super) fn is_secret(asked: &Judged) -> bool {
+    let refusal = asked.verdict().refusal();
+    refusal.is_some_and(|refusal| refusal.reason == Reason::AbroadRefused)
+}
+
+fn asked_code(asked: &Judged) -> u16 {
+    asked
+        .verdict()
+        .refusal()
+        .map_or(535, |refusal| refusal.code)
+}
+
 const fn label(mechanism: Mechanism) -> Label {
     match mechanism {
         Mechanism::Plain => Label::Plain,
@@ -348,7 +396,7 @@ fn auth_result(reason: Reason) -> AuthResult {
     match reason {
         Reason::AccountLocked => AuthResult::AccountLocked,
         Reason::SourceLocked => AuthResult::SourceLocked,
-        Reason::CountryRefused => AuthResult::CountryRefused,
+        Reason::CountryRefused | Reason::AbroadRefused => AuthResult::CountryRefused,
         _ => AuthResult::Refused,
     }
 }

@@ -1,6 +1,6 @@
 //! From text to steps.
 
-use sekisho_policy::Level;
+use sekisho_policy::{AccountSettings, Level};
 use serde_json::Value;
 
 /// A conversation.
@@ -35,6 +35,11 @@ pub(super) enum Act {
     },
     /// `@release ACCOUNT`: the store says that nothing restricts it any more.
     Release(String),
+    /// `@settings ACCOUNT {...}`: what an account has set.
+    Settings {
+        account: String,
+        settings: AccountSettings,
+    },
     /// `@connect`: a new client.
     Connect { source: String, tls: bool },
     /// `@tls`: the client begins TLS.
@@ -228,6 +233,14 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
         }
         "restrict" => parse_restriction(rest)?,
         "release" => Act::Release(rest.to_owned()),
+        "settings" => {
+            let (account, settings) = rest.split_once(' ').ok_or("an account and JSON")?;
+            Act::Settings {
+                account: account.into(),
+                settings: serde_json::from_str(settings)
+                    .map_err(|error| format!("{error} in {settings}"))?,
+            }
+        }
         "connect" => {
             let source = rest
                 .split_whitespace()

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sekisho_policy::settings::{SettingsChange, SettingsChanges};
 use sekisho_policy::states::{Absence, Change, Extent, Onto, Release, Rest, States};
-use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
+use sekisho_policy::{Account, AccountSettings, Millis, Origin, Restriction, Timestamp};
 use sekisho_runtime::tls::{Verification, client_config};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -100,6 +101,7 @@ impl Stage {
                 Ok(())
             }
             Act::Release(account) => self.release(account).await,
+            Act::Settings { account, settings } => self.settle(account, settings).await,
             Act::Tls => self.begin_tls().await,
             Act::Advance(millis) => {
                 self.world()
@@ -179,6 +181,26 @@ impl Stage {
                 extent: Extent::Account,
             }),
         }]));
+        Ok(())
+    }
+
+    /// As the control plane says it.
+    async fn settle(&mut self, account: &str, settings: &AccountSettings) -> Result<(), String> {
+        let known = &self.world().await?.settings;
+        let onto = if known.were_heard() {
+            Onto::Known
+        } else {
+            Onto::Nothing
+        };
+        known.apply(&SettingsChanges {
+            revision: known.question().0 + 1,
+            onto,
+            rest: Rest::Nothing,
+            changes: vec![SettingsChange {
+                account: Account::canonical(account, None),
+                settings: (!settings.is_empty()).then(|| settings.clone()),
+            }],
+        });
         Ok(())
     }
 

@@ -1,0 +1,365 @@
+//! `import`, `bulk`, `jobs` and `cancel`: changes of many accounts, and how far they are.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hyper::Method;
+use sekisho_policy::Account;
+use sekisho_store::{Keep, SettingsPatch};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::super::path::escape;
+use super::{Bulk, Cancel, How, Import, Place, WITHOUT_STORE};
+use crate::Outcome;
+use crate::args::OutputFormat;
+use crate::ledger::user;
+use crate::output::{self, visible};
+
+/// Accounts that are sent at once.
+const PART: usize = 20_000;
+/// The most octets of a file: some ten million accounts.
+const LARGEST: u64 = 1 << 30;
+/// How far it is, is asked so often.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// How far a change of many is, as the server says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Job {
+    id: u64,
+    who: String,
+    why: String,
+    state: String,
+    dry_run: bool,
+    total: u64,
+    done: u64,
+    changed: u64,
+    #[serde(default)]
+    trouble: String,
+}
+
+/// One line as it is sent, and as it may be written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    account: String,
+    settings: SettingsPatch,
+}
+
+/// What came of it so far.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sum {
+    dry_run: bool,
+    accounts: u64,
+    changed: u64,
+    jobs: Vec<u64>,
+}
+
+pub(super) async fn import(command: &Import) -> Result<Outcome> {
+    let Import {
+        file,
+        wanted,
+        how,
+        place,
+    } = command;
+    let text = read(file)?;
+    let lines = lines(&text, &wanted.patch()?).with_context(|| file.display().to_string())?;
+    ensure!(!lines.is_empty(), "{} names no account", file.display());
+    let keep = match Keep::from(how.keep) {
+        Keep::OwnChoices => "OwnChoices",
+        Keep::Nothing => "Nothing",
+    };
+    let path = format!(
+        "{}&keep={keep}&dryRun={}&who={}&why={}",
+        place.jobs(""),
+        how.dry_run,
+        escape(&user()),
+        escape(&how.why)
+    );
+    let server = place.server()?;
+    let mut sum = Sum {
+        dry_run: how.dry_run,
+        ..Sum::default()
+    };
+    let total = lines.len() as u64;
+    for part in lines.chunks(PART) {
+        let body = part.concat();
+        let begun: Job = server
+            .send_lines(&path, body)
+            .await?
+            .context(WITHOUT_STORE)?;
+        follow(place, begun, &mut sum, Some(total)).await?;
+    }
+    tell(place, &sum)
+}
+
+pub(super) async fn bulk(command: &Bulk) -> Result<Outcome> {
+    let Bulk { wanted, how, place } = command;
+    let How { dry_run, keep, why } = how;
+    let body = json!({
+        "settings": wanted.some_patch()?,
+        "keep": Keep::from(*keep),
+        "dryRun": dry_run,
+        "who": user(),
+        "why": why,
+    });
+    let server = place.server()?;
+    let path = place.jobs("");
+    let sent = server.send(Method::POST, &path, Some(&body));
+    let begun: Job = sent.await?.context(WITHOUT_STORE)?;
+    let mut sum = Sum {
+        dry_run: *dry_run,
+        ..Sum::default()
+    };
+    follow(place, begun, &mut sum, None).await?;
+    tell(place, &sum)
+}
+
+/// Waits until it is over, and says how far it is where somebody looks on. `of` are all that there are, in all parts.
+async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Result<()> {
+    let server = place.server()?;
+    let path = place.jobs(&format!("/{}", begun.id));
+    let mut job = begun;
+    while matches!(job.state.as_str(), "Running" | "Loading") {
+        show_progress(sum.accounts + job.done, of.unwrap_or(job.total));
+        sleep(ASK_EVERY).await;
+        let asked = server.fetch(&path).await;
+        let id = job.id;
+        let gone =
+            || format!("the change {id} goes on there; `sekisho account settings jobs` lists it");
+        job = asked.with_context(gone)?.with_context(gone)?;
+    }
+    clear_progress();
+    sum.accounts += job.done;
+    sum.changed += job.changed;
+    sum.jobs.push(job.id);
+    match job.state.as_str() {
+        "Done" => Ok(()),
+        "Cancelled" => bail!("the change {} was cancelled: {}", job.id, far(&job)),
+        _ => bail!(
+            "the change {} cannot go on: {}; {}",
+            job.id,
+            visible(&job.trouble),
+            far(&job)
+        ),
+    }
+}
+
+fn far(job: &Job) -> String {
+    let verb = if job.dry_run {
+        "would change"
+    } else {
+        "changed"
+    };
+    format!(
+        "{} of {} accounts looked at, {} {verb}",
+        job.done, job.total, job.changed
+    )
+}
+
+fn tell(place: &Place, sum: &Sum) -> Result<Outcome> {
+    let text = match place.format {
+        OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(sum)?),
+        OutputFormat::Text if sum.dry_run => {
+            format!(
+                "{} of {} accounts would change\n",
+                sum.changed, sum.accounts
+            )
+        }
+        OutputFormat::Text => format!("{} of {} accounts changed\n", sum.changed, sum.accounts),
+    };
+    output::print(&text)?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn jobs(place: &Place) -> Result<Outcome> {
+    let server = place.server()?;
+    let answer: Value = server
+        .fetch(&place.jobs(""))
+        .await?
+        .context(WITHOUT_STORE)?;
+    if place.format == OutputFormat::Json {
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?;
+        return Ok(Outcome::Done);
+    }
+    let jobs: Vec<Job> = serde_json::from_value(answer["jobs"].clone())?;
+    if jobs.is_empty() {
+        output::print("no change of many was begun\n")?;
+    }
+    for job in &jobs {
+        output::print(&line_of(job))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn line_of(job: &Job) -> String {
+    let mut text = format!(
+        "{}  {:<9}  {}, by {}: {}\n",
+        job.id,
+        visible(&job.state),
+        far(job),
+        visible(&job.who),
+        visible(&job.why)
+    );
+    if !job.trouble.is_empty() {
+        text.push_str(&format!("    {}\n", visible(&job.trouble)));
+    }
+    text
+}
+
+pub(super) async fn cancel(command: &Cancel) -> Result<Outcome> {
+    let place = &command.place;
+    let path = place.jobs(&format!("/{}", command.job));
+    let server = place.server()?;
+    let cancelled: Option<Job> = server.send(Method::DELETE, &path, None).await?;
+    let Some(job) = cancelled else {
+        output::print(&format!(
+            "there is no change {} in the namespace {}\n",
+            command.job, place.namespace
+        ))?;
+        return Ok(Outcome::Idle);
+    };
+    output::print(&line_of(&job))?;
+    Ok(Outcome::Done)
+}
+
+fn read(file: &Path) -> Result<String> {
+    let at = || file.display().to_string();
+    let mut text = String::new();
+    let octets = if file.as_os_str() == "-" {
+        std::io::stdin()
+            .lock()
+            .take(LARGEST + 1)
+            .read_to_string(&mut text)
+    } else {
+        let file = std::fs::File::open(file).with_context(at)?;
+        file.take(LARGEST + 1).read_to_string(&mut text)
+    };
+    let octets = octets.with_context(at)?;
+    ensure!(
+        octets as u64 <= LARGEST,
+        "{} has more than {LARGEST} octets: send it in parts",
+        at()
+    );
+    Ok(text)
+}
+
+/// The lines to be sent. Each is looked at before anything is, so that a mistake changes nothing.
+fn lines(text: &str, wanted: &SettingsPatch) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (number, text) in (1..).zip(text.lines()) {
+        let text = text.trim();
+        if text.is_empty() {
+            continue;
+        }
+        let line = line(text, wanted).with_context(|| format!("line {number}"))?;
+        lines.push(format!("{}\n", serde_json::to_string(&line)?));
+    }
+    Ok(lines)
+}
+
+fn line(text: &str, wanted: &SettingsPatch) -> Result<Line> {
+    let line = if text.starts_with('{') {
+        let Line { account, settings } = serde_json::from_str(text)?;
+        let settings = settings.checked()?;
+        Line { account, settings }
+    } else {
+        Line {
+            account: text.to_owned(),
+            settings: wanted.clone(),
+        }
+    };
+    ensure!(
+        !line.settings.is_empty(),
+        "it says nothing that is to be set: give --logins-from-abroad, --classification, --limit or --no-limits for accounts that are only named"
+    );
+    let account = Account::canonical(&line.account, None);
+    let name = account.as_str();
+    ensure!(
+        (1..=512).contains(&name.len())
+            && !name.chars().any(|c| c.is_control() || c.is_whitespace()),
+        "{:?} is no name of an account",
+        line.account.chars().take(60).collect::<String>()
+    );
+    Ok(Line {
+        account: account.to_string(),
+        ..line
+    })
+}
+
+/// On a terminal, one line that is written over.
+fn show_progress(done: u64, total: u64) {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        // Nobody has to see it.
+        let _ = write!(err, "\r{done} of {total} accounts\x1b[K");
+        let _ = err.flush();
+    }
+}
+
+fn clear_progress() {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\x1b[K");
+        let _ = err.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_policy::settings::LoginsFromAbroad;
+
+    use super::*;
+
+    fn refuse() -> SettingsPatch {
+        SettingsPatch {
+            logins_from_abroad: Some(Some(LoginsFromAbroad::Refuse)),
+            ..SettingsPatch::default()
+        }
+    }
+
+    #[test]
+    fn names_get_what_the_options_say_and_json_speaks_for_itself() {
+        let text = "Taro@Example.jp\n\n {\"account\":\"hanako\",\"settings\":{\"loginsFromAbroad\":null}}\r\n";
+        assert_eq!(
+            lines(text, &refuse()).unwrap(),
+            [
+                "{\"account\":\"taro@example.jp\",\"settings\":{\"loginsFromAbroad\":\"Refuse\"}}\n",
+                "{\"account\":\"hanako\",\"settings\":{\"loginsFromAbroad\":null}}\n"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_line_of_a_mistake_is_named() {
+        for (bad, words) in [
+            ("taro hanako", "\"taro hanako\" is no name"),
+            ("{\"account\":\"a\"}", "missing field `settings`"),
+            (
+                "{\"account\":\"a\",\"settings\":{\"limits\":[{}]}}",
+                "missing field",
+            ),
+            (
+                "{\"account\":\"\",\"settings\":{\"limits\":null}}",
+                "\"\" is no name",
+            ),
+        ] {
+            let error = lines(&format!("a\n{bad}\n"), &refuse()).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.starts_with("line 2: ") && error.contains(words),
+                "{error}"
+            );
+        }
+        let error = lines("taro\n", &SettingsPatch::default()).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("--logins-from-abroad"),
+            "{error:#}"
+        );
+    }
+}

@@ -1,0 +1,357 @@
+//! The statements on the tables of settings, run by the driver itself. Both databases take the same text; those about many rows at
+//! once are put together for as many.
+
+use super::rows::{Event, Item, JobRow, NOTHING, Revision, Row};
+
+type Sql<T> = Result<T, sqlx::Error>;
+
+/// A connection to a database that has the tables. Whatever changes settings begins with [`Tables::lock`].
+pub(super) trait Tables: Send {
+    /// Keeps everybody else from changing anything in the namespace until the transaction ends.
+    fn lock(&mut self, namespace: &str) -> impl Future<Output = Sql<Revision>> + Send;
+    fn advance(&mut self, namespace: &str, to: Revision) -> impl Future<Output = Sql<()>> + Send;
+    fn revision(&mut self, namespace: &str) -> impl Future<Output = Sql<Revision>> + Send;
+    fn sum_of_revisions(&mut self) -> impl Future<Output = Sql<i64>> + Send;
+    /// The rows of accounts, those that were reset too.
+    fn rows(
+        &mut self,
+        namespace: &str,
+        accounts: &[&str],
+    ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
+    fn put(&mut self, namespace: &str, rows: &[Row]) -> impl Future<Output = Sql<()>> + Send;
+    fn note(&mut self, namespace: &str, events: &[Event]) -> impl Future<Output = Sql<()>> + Send;
+    /// Rows that changed after a revision, in the order of their revisions.
+    fn since(
+        &mut self,
+        namespace: &str,
+        revision: i64,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
+    /// Rows that hold, in the order of their revisions.
+    fn standing(
+        &mut self,
+        namespace: &str,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
+    /// Rows that hold, in the order of their accounts, after one of them.
+    fn after(
+        &mut self,
+        namespace: &str,
+        account: &str,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Row>>> + Send;
+    fn history(
+        &mut self,
+        namespace: &str,
+        account: &str,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Event>>> + Send;
+    fn put_job(&mut self, job: &JobRow) -> impl Future<Output = Sql<()>> + Send;
+    fn job(&mut self, id: i64) -> impl Future<Output = Sql<Option<JobRow>>> + Send;
+    fn jobs(&mut self, namespace: &str, most: i64)
+    -> impl Future<Output = Sql<Vec<JobRow>>> + Send;
+    /// Jobs that are not over, the oldest first.
+    fn jobs_to_do(&mut self, most: i64) -> impl Future<Output = Sql<Vec<JobRow>>> + Send;
+    fn newest_job(&mut self) -> impl Future<Output = Sql<i64>> + Send;
+    fn put_items(&mut self, job: i64, items: &[Item]) -> impl Future<Output = Sql<()>> + Send;
+    fn items(
+        &mut self,
+        job: i64,
+        after: i64,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<Item>>> + Send;
+    fn forget_items(&mut self, job: i64) -> impl Future<Output = Sql<()>> + Send;
+    /// Forgets rows that were reset before a time, and moves the horizons behind them.
+    fn forget_reset(&mut self, before: i64) -> impl Future<Output = Sql<()>> + Send;
+    /// Forgets what happened before a time, and jobs that were over before it.
+    fn forget_history(&mut self, before: i64) -> impl Future<Output = Sql<u64>> + Send;
+}
+
+const LOCK: &str = "
+    INSERT INTO settings_revision (namespace, revision, horizon, accounts) VALUES ($1, 1, 0, 0)
+    ON CONFLICT (namespace) DO UPDATE SET revision = settings_revision.revision
+    RETURNING revision, horizon, accounts";
+const ADVANCE: &str =
+    "UPDATE settings_revision SET revision = $2, accounts = $3 WHERE namespace = $1";
+const REVISION: &str =
+    "SELECT revision, horizon, accounts FROM settings_revision WHERE namespace = $1";
+const SUM: &str = "SELECT CAST(coalesce(sum(revision), 0) AS BIGINT) FROM settings_revision";
+const ROWS: &str =
+    "SELECT account, revision, own, reset_at, json FROM account_settings WHERE namespace = ";
+const PUT: &str =
+    "INSERT INTO account_settings (namespace, account, revision, own, reset_at, json) ";
+const OR_REPLACE: &str = " ON CONFLICT (namespace, account) DO UPDATE SET
+        revision = excluded.revision, own = excluded.own, reset_at = excluded.reset_at, json = excluded.json";
+const NOTE: &str =
+    "INSERT INTO settings_history (namespace, revision, account, at, job, who, why, json) ";
+const SINCE: &str = "
+    SELECT account, revision, own, reset_at, json FROM account_settings
+    WHERE namespace = $1 AND revision > $2 ORDER BY revision LIMIT $3";
+const STANDING: &str = "
+    SELECT account, revision, own, reset_at, json FROM account_settings
+    WHERE namespace = $1 AND reset_at IS NULL ORDER BY revision LIMIT $2";
+const AFTER: &str = "
+    SELECT account, revision, own, reset_at, json FROM account_settings
+    WHERE namespace = $1 AND account > $2 AND reset_at IS NULL ORDER BY account LIMIT $3";
+const HISTORY: &str = "
+    SELECT h.revision, h.account, h.at, h.job, coalesce(j.who, h.who), coalesce(j.why, h.why), h.json
+    FROM settings_history AS h LEFT JOIN settings_jobs AS j ON j.id = h.job
+    WHERE h.namespace = $1 AND h.account = $2 ORDER BY h.revision DESC LIMIT $3";
+const PUT_JOB: &str = "
+    INSERT INTO settings_jobs (id, namespace, who, why, spec, state, total, done, changed, place, finished_at, trouble)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    ON CONFLICT (id) DO UPDATE SET
+        state = excluded.state, total = excluded.total, done = excluded.done, changed = excluded.changed,
+        place = excluded.place, finished_at = excluded.finished_at, trouble = excluded.trouble";
+const JOB: &str = "SELECT * FROM settings_jobs WHERE id = $1";
+const JOBS: &str = "SELECT * FROM settings_jobs WHERE namespace = $1 ORDER BY id DESC LIMIT $2";
+const TO_DO: &str = "SELECT * FROM settings_jobs WHERE finished_at IS NULL ORDER BY id LIMIT $1";
+const NEWEST_JOB: &str = "SELECT coalesce(max(id), 0) FROM settings_jobs";
+const PUT_ITEMS: &str = "INSERT INTO settings_job_items (job, item, account, json) ";
+const ITEMS: &str = "
+    SELECT item, account, json FROM settings_job_items
+    WHERE job = $1 AND item > $2 ORDER BY item LIMIT $3";
+const FORGET_ITEMS: &str = "DELETE FROM settings_job_items WHERE job = $1";
+const HORIZONS: &str = "
+    UPDATE settings_revision SET horizon = coalesce(
+        (SELECT max(s.revision) FROM account_settings AS s
+         WHERE s.namespace = settings_revision.namespace AND s.reset_at < $1 AND s.revision > settings_revision.horizon),
+        horizon)";
+const FORGET_RESET: &str =
+    "DELETE FROM account_settings WHERE reset_at IS NOT NULL AND reset_at < $1";
+const FORGET_HISTORY: &str = "DELETE FROM settings_history WHERE at < $1";
+const FORGET_JOBS: &str =
+    "DELETE FROM settings_jobs WHERE finished_at IS NOT NULL AND finished_at < $1";
+
+/// The same for each driver: their types have nothing in common that could be written once.
+macro_rules! tables {
+    ($database:ty, $connection:ty, $row:ty) => {
+        impl Tables for $connection {
+            async fn lock(&mut self, namespace: &str) -> Sql<Revision> {
+                revision_of(&sqlx::query(LOCK).bind(namespace).fetch_one(self).await?)
+            }
+
+            async fn advance(&mut self, namespace: &str, to: Revision) -> Sql<()> {
+                let query = sqlx::query(ADVANCE).bind(namespace);
+                let query = query.bind(to.revision).bind(to.accounts);
+                query.execute(self).await.map(drop)
+            }
+
+            async fn revision(&mut self, namespace: &str) -> Sql<Revision> {
+                let query = sqlx::query(REVISION).bind(namespace);
+                let row = query.fetch_optional(self).await?;
+                row.as_ref().map_or(Ok(NOTHING), revision_of)
+            }
+
+            async fn sum_of_revisions(&mut self) -> Sql<i64> {
+                sqlx::query(SUM).fetch_one(self).await?.try_get(0)
+            }
+
+            async fn rows(&mut self, namespace: &str, accounts: &[&str]) -> Sql<Vec<Row>> {
+                if accounts.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let mut query = QueryBuilder::<$database>::new(ROWS);
+                query.push_bind(namespace).push(" AND account IN (");
+                let mut list = query.separated(", ");
+                for account in accounts {
+                    list.push_bind(*account);
+                }
+                query.push(")");
+                let rows = query.build().fetch_all(self).await?;
+                rows.iter().map(row_of).collect()
+            }
+
+            async fn put(&mut self, namespace: &str, rows: &[Row]) -> Sql<()> {
+                if rows.is_empty() {
+                    return Ok(());
+                }
+                let mut query = QueryBuilder::<$database>::new(PUT);
+                query.push_values(rows, |mut tuple, row| {
+                    tuple.push_bind(namespace).push_bind(&row.account);
+                    tuple.push_bind(row.revision).push_bind(row.own);
+                    tuple.push_bind(row.reset_at).push_bind(&row.json);
+                });
+                query.push(OR_REPLACE);
+                query.build().execute(self).await.map(drop)
+            }
+
+            async fn note(&mut self, namespace: &str, events: &[Event]) -> Sql<()> {
+                if events.is_empty() {
+                    return Ok(());
+                }
+                let mut query = QueryBuilder::<$database>::new(NOTE);
+                query.push_values(events, |mut tuple, event| {
+                    tuple.push_bind(namespace).push_bind(event.revision);
+                    tuple.push_bind(&event.account).push_bind(event.at);
+                    tuple.push_bind(event.job).push_bind(&event.who);
+                    tuple.push_bind(&event.why).push_bind(&event.json);
+                });
+                query.build().execute(self).await.map(drop)
+            }
+
+            async fn since(&mut self, namespace: &str, revision: i64, most: i64) -> Sql<Vec<Row>> {
+                let query = sqlx::query(SINCE).bind(namespace).bind(revision).bind(most);
+                query.fetch_all(self).await?.iter().map(row_of).collect()
+            }
+
+            async fn standing(&mut self, namespace: &str, most: i64) -> Sql<Vec<Row>> {
+                let query = sqlx::query(STANDING).bind(namespace).bind(most);
+                query.fetch_all(self).await?.iter().map(row_of).collect()
+            }
+
+            async fn after(&mut self, namespace: &str, account: &str, most: i64) -> Sql<Vec<Row>> {
+                let query = sqlx::query(AFTER).bind(namespace).bind(account).bind(most);
+                query.fetch_all(self).await?.iter().map(row_of).collect()
+            }
+
+            async fn history(
+                &mut self,
+                namespace: &str,
+                account: &str,
+                most: i64,
+            ) -> Sql<Vec<Event>> {
+                let query = sqlx::query(HISTORY)
+                    .bind(namespace)
+                    .bind(account)
+                    .bind(most);
+                query.fetch_all(self).await?.iter().map(event_of).collect()
+            }
+
+            async fn put_job(&mut self, job: &JobRow) -> Sql<()> {
+                let query = sqlx::query(PUT_JOB).bind(job.id).bind(&job.namespace);
+                let query = query.bind(&job.who).bind(&job.why).bind(&job.spec);
+                let query = query.bind(&job.state).bind(job.total).bind(job.done);
+                let query = query.bind(job.changed).bind(&job.place);
+                let query = query.bind(job.finished_at).bind(&job.trouble);
+                query.execute(self).await.map(drop)
+            }
+
+            async fn job(&mut self, id: i64) -> Sql<Option<JobRow>> {
+                let row = sqlx::query(JOB).bind(id).fetch_optional(self).await?;
+                row.as_ref().map(job_of).transpose()
+            }
+
+            async fn jobs(&mut self, namespace: &str, most: i64) -> Sql<Vec<JobRow>> {
+                let query = sqlx::query(JOBS).bind(namespace).bind(most);
+                query.fetch_all(self).await?.iter().map(job_of).collect()
+            }
+
+            async fn jobs_to_do(&mut self, most: i64) -> Sql<Vec<JobRow>> {
+                let query = sqlx::query(TO_DO).bind(most);
+                query.fetch_all(self).await?.iter().map(job_of).collect()
+            }
+
+            async fn newest_job(&mut self) -> Sql<i64> {
+                sqlx::query(NEWEST_JOB).fetch_one(self).await?.try_get(0)
+            }
+
+            async fn put_items(&mut self, job: i64, items: &[Item]) -> Sql<()> {
+                if items.is_empty() {
+                    return Ok(());
+                }
+                let mut query = QueryBuilder::<$database>::new(PUT_ITEMS);
+                query.push_values(items, |mut tuple, item| {
+                    tuple.push_bind(job).push_bind(item.item);
+                    tuple.push_bind(&item.account).push_bind(&item.json);
+                });
+                query.build().execute(self).await.map(drop)
+            }
+
+            async fn items(&mut self, job: i64, after: i64, most: i64) -> Sql<Vec<Item>> {
+                let query = sqlx::query(ITEMS).bind(job).bind(after).bind(most);
+                query.fetch_all(self).await?.iter().map(item_of).collect()
+            }
+
+            async fn forget_items(&mut self, job: i64) -> Sql<()> {
+                let query = sqlx::query(FORGET_ITEMS).bind(job);
+                query.execute(self).await.map(drop)
+            }
+
+            async fn forget_reset(&mut self, before: i64) -> Sql<()> {
+                let horizons = sqlx::query(HORIZONS).bind(before);
+                horizons.execute(&mut *self).await?;
+                let reset = sqlx::query(FORGET_RESET).bind(before);
+                reset.execute(self).await.map(drop)
+            }
+
+            async fn forget_history(&mut self, before: i64) -> Sql<u64> {
+                let jobs = sqlx::query(FORGET_JOBS).bind(before);
+                jobs.execute(&mut *self).await?;
+                let history = sqlx::query(FORGET_HISTORY).bind(before);
+                Ok(history.execute(self).await?.rows_affected())
+            }
+        }
+
+        fn revision_of(row: &$row) -> Sql<Revision> {
+            Ok(Revision {
+                revision: row.try_get(0)?,
+                horizon: row.try_get(1)?,
+                accounts: row.try_get(2)?,
+            })
+        }
+
+        fn row_of(row: &$row) -> Sql<Row> {
+            Ok(Row {
+                account: row.try_get(0)?,
+                revision: row.try_get(1)?,
+                own: row.try_get(2)?,
+                reset_at: row.try_get(3)?,
+                json: row.try_get(4)?,
+            })
+        }
+
+        fn event_of(row: &$row) -> Sql<Event> {
+            Ok(Event {
+                revision: row.try_get(0)?,
+                account: row.try_get(1)?,
+                at: row.try_get(2)?,
+                job: row.try_get(3)?,
+                who: row.try_get(4)?,
+                why: row.try_get(5)?,
+                json: row.try_get(6)?,
+            })
+        }
+
+        fn job_of(row: &$row) -> Sql<JobRow> {
+            Ok(JobRow {
+                id: row.try_get("id")?,
+                namespace: row.try_get("namespace")?,
+                who: row.try_get("who")?,
+                why: row.try_get("why")?,
+                spec: row.try_get("spec")?,
+                state: row.try_get("state")?,
+                total: row.try_get("total")?,
+                done: row.try_get("done")?,
+                changed: row.try_get("changed")?,
+                place: row.try_get("place")?,
+                finished_at: row.try_get("finished_at")?,
+                trouble: row.try_get("trouble")?,
+            })
+        }
+
+        fn item_of(row: &$row) -> Sql<Item> {
+            Ok(Item {
+                item: row.try_get(0)?,
+                account: row.try_get(1)?,
+                json: row.try_get(2)?,
+            })
+        }
+    };
+}
+
+mod sqlite {
+    use sqlx::{QueryBuilder, Row as _, Sqlite};
+
+    use super::*;
+
+    tables!(Sqlite, sqlx::SqliteConnection, sqlx::sqlite::SqliteRow);
+}
+
+mod postgres {
+    use sqlx::{Postgres, QueryBuilder, Row as _};
+
+    use super::*;
+
+    tables!(Postgres, sqlx::PgConnection, sqlx::postgres::PgRow);
+}
