@@ -38,6 +38,36 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
     (head, parameters)
 }
 
+/// The value with a space for each comment (RFC 5322 3.2.2), where there is one: who knows comments reads that, who does not the value
+/// as it stands. One that never ends goes to the end of the field.
+pub(super) fn without_comments(value: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'(', value)?;
+    let mut kept = Vec::with_capacity(value.len());
+    let (mut depth, mut quoted, mut escaped, mut at_value) = (0_usize, false, false, false);
+    for &octet in value {
+        let was_within = depth > 0;
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted || was_within => escaped = true,
+            b'"' if quoted => quoted = false,
+            b'"' if at_value && !was_within => quoted = true,
+            b'(' if !quoted => depth += 1,
+            b')' if was_within => {
+                depth -= 1;
+                if depth == 0 {
+                    kept.push(b' ');
+                }
+            }
+            _ => {}
+        }
+        if !was_within && depth == 0 {
+            kept.push(octet);
+            at_value = octet == b'=' || (at_value && octet.is_ascii_whitespace());
+        }
+    }
+    Some(kept)
+}
+
 /// The pieces between the semicolons that stand outside quotes. A quote counts where a value begins, and nowhere else; of one that
 /// never ends some readers make nothing, so what follows it is cut up too.
 fn segments(value: &[u8]) -> Vec<&[u8]> {

@@ -55,24 +55,11 @@ impl Part {
         let headers = Headers::new(section.trim_ascii_start());
         let mut stated = Stated::default();
         for field in headers.of_content() {
-            if field.name.eq_ignore_ascii_case("Content-Type") {
-                let (head, parameters) = parameters::split(&field.unfolded());
-                stated.add_type(head, &parameters);
-            } else if field.name.eq_ignore_ascii_case("Content-Disposition") {
-                let (_, parameters) = parameters::split(&field.unfolded());
-                add_new(
-                    &mut stated.disposition_names,
-                    parameters::texts(&parameters, "filename"),
-                );
-                add_new(
-                    &mut stated.disposition_names,
-                    parameters::texts(&parameters, "name"),
-                );
-            } else if field.name.eq_ignore_ascii_case("Content-Transfer-Encoding") {
-                let encoding = Encoding::named(&field.unfolded());
-                if !stated.encodings.contains(&encoding) {
-                    stated.encodings.push(encoding);
-                }
+            let value = field.unfolded();
+            let name = field.name;
+            stated.add(name, &value);
+            if let Some(value) = parameters::without_comments(&value) {
+                stated.add(name, &value);
             }
         }
         stated.into_part(default)
@@ -91,6 +78,25 @@ struct Stated {
 }
 
 impl Stated {
+    /// Takes in what a field says, or what some readers make of it.
+    fn add(&mut self, field: &str, value: &[u8]) {
+        if field.eq_ignore_ascii_case("Content-Type") {
+            let (head, parameters) = parameters::split(value);
+            self.add_type(head, &parameters);
+        } else if field.eq_ignore_ascii_case("Content-Disposition") {
+            let (_, parameters) = parameters::split(value);
+            for name in ["filename", "name"] {
+                let names = parameters::texts(&parameters, name);
+                add_new(&mut self.disposition_names, names);
+            }
+        } else if field.eq_ignore_ascii_case("Content-Transfer-Encoding") {
+            let encoding = Encoding::named(value);
+            if !self.encodings.contains(&encoding) {
+                self.encodings.push(encoding);
+            }
+        }
+    }
+
     fn add_type(&mut self, head: String, parameters: &[Parameter]) {
         add_new(&mut self.names, parameters::texts(parameters, "name"));
         // Not a name for Content-Type, and some readers take it.
@@ -106,7 +112,9 @@ impl Stated {
             let read = parameters::texts(parameters, "charset").into_iter().next();
             self.charset = read.map(String::into_bytes);
         }
-        self.types.push(head);
+        if !self.types.contains(&head) {
+            self.types.push(head);
+        }
     }
 
     fn into_part(mut self, default: ChildType) -> Part {
