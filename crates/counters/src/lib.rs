@@ -71,8 +71,14 @@ impl Counters {
     ) -> Result<(Results, Option<Receipt>), Unavailable> {
         match self {
             Self::Memory(memory) => memory.apply(now, ops),
-            // A session's task holds this future, and most sessions wait for no counter.
-            Self::Redis(redis) => Box::pin(redis.apply(now, ops)).await,
+            Self::Redis(redis) => {
+                let asking = match redis.cover(now, ops) {
+                    redis::Covered::Wholly(results, receipt) => return Ok((results, receipt)),
+                    // A session's task holds this future, and most sessions wait for no counter.
+                    redis::Covered::Partly(cover) => Box::pin(redis.apply(now, ops, cover)),
+                };
+                asking.await
+            }
             Self::Absent(absent) => Err(absent.unavailable()),
         }
     }
@@ -97,6 +103,14 @@ impl Counters {
             // Counted in Redis by what was there before these counters; it fades.
             (Self::Memory(_) | Self::Absent(_), Receipt(Held::Redis(_))) => {}
             (Self::Redis(redis), receipt) => Box::pin(redis.give_back(receipt)).await,
+        }
+    }
+
+    /// Gives back what is held here of shared limits and was not used, and holds nothing from now on: to be called when these
+    /// counters are used no longer, or soon will be. They go on counting.
+    pub async fn retire(&self) {
+        if let Self::Redis(redis) = self {
+            redis.retire().await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho_counters::redis::LeaseCounts;
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::decision::{Decision, Said};
 use sekisho_policy::event::{Event, Stage};
@@ -9,7 +10,9 @@ use sekisho_policy::op::{Cause, Op, Outcome, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::Enforcement;
 use sekisho_policy::{DecisionId, Need, Timestamp, Verdict};
-use sekisho_runtime::metrics::{self as labels, CounterBackend, CounterError};
+use sekisho_runtime::metrics::{
+    self as labels, CounterBackend, CounterError, CounterLease, Metrics,
+};
 use tokio::time::Instant;
 
 use crate::brakes::Brakes;
@@ -176,6 +179,7 @@ pub(crate) async fn apply(
     };
     if let Counters::Redis(redis) = counters {
         process.counter_round_trips(backend, redis.take_round_trips());
+        count_leases(process, redis.take_lease_counts());
     }
     match &applied {
         Ok(_) => process.counters_applied(backend, began.elapsed()),
@@ -188,6 +192,17 @@ pub(crate) async fn apply(
         }
     }
     applied
+}
+
+fn count_leases(process: &Metrics, counts: LeaseCounts) {
+    process.counter_events_covered(counts.covered);
+    for (fate, count) in [
+        (CounterLease::Taken, counts.taken),
+        (CounterLease::Returned, counts.returned),
+        (CounterLease::Expired, counts.expired),
+    ] {
+        process.counter_leases(fate, count);
+    }
 }
 
 /// Why counters did not answer, as metrics name it.

@@ -149,6 +149,10 @@ const REFUSED: &[(&str, &str)] = &[
         "topology belongs to type Redis",
     ),
     (
+        "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, counters: { leases: On } }",
+        "leases belong to type Redis",
+    ),
+    (
         "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, deadlines: { afterData: 1h } }",
         "must be at least 5s and at most 10m",
     ),

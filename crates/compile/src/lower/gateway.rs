@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AccountHeader, AuthBackend, Authentication, CountersKept, DovecotAuth, Endpoint, Gateway,
+    AccountHeader, AuthBackend, Authentication, CounterLeases, CountersKept, DovecotAuth, Endpoint, Gateway,
     Listener, ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined,
     OnUnavailable, Privacy, ReceivedPrivacy, RecipientCheck, RecipientPrivacy, RedisCounters,
     RedisTopology, Requirement, ServiceAddress, Upstream, VerdictHeader,
@@ -55,6 +55,10 @@ fn counters(spec: &crd::Counters) -> Option<CountersKept> {
             topology: match spec.topology.unwrap_or_default() {
                 crd::RedisTopology::Single => RedisTopology::Single,
                 crd::RedisTopology::Cluster => RedisTopology::Cluster,
+            },
+            leases: match spec.leases.unwrap_or_default() {
+                crd::CounterLeases::Off => CounterLeases::Off,
+                crd::CounterLeases::On => CounterLeases::On,
             },
         }),
     })

@@ -18,6 +18,17 @@ pub(super) struct Answer {
     pub(super) passed: bool,
     said: Vec<(usize, Said)>,
     charges: Vec<(Charge, bool)>,
+    slices: Vec<Slice>,
+}
+
+/// Credit that was charged ahead.
+#[derive(Debug)]
+pub(super) struct Slice {
+    /// The place of the gate that asked for it.
+    pub(super) op: usize,
+    pub(super) charge: Charge,
+    /// The sum over the window, the gate's cost included and the credit not.
+    pub(super) total: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -48,13 +59,21 @@ impl Answer {
             passed,
             said: Vec::with_capacity(call.expects.len()),
             charges: Vec::new(),
+            slices: Vec::new(),
         };
         for expected in &call.expects {
             let said = match expected.kind {
-                Kind::Gate { cost } => {
+                Kind::Gate { cost } | Kind::Lend { cost } => {
                     let (total, retry_in) = (rest.sum()?, rest.next()?);
                     let (born, at) = (rest.unsigned()?, rest.unsigned()?);
                     let key = call.key_of(*expected);
+                    if let Kind::Lend { .. } = expected.kind
+                        && let credit @ 1.. = rest.unsigned()?
+                    {
+                        let charge = charge(call.slot, key, born, at, credit);
+                        let op = expected.op;
+                        answer.slices.push(Slice { op, charge, total });
+                    }
                     answer.charge(call.slot, key, born, at, cost, true);
                     match retry_in {
                         PASSED => Said::Passed { total },
@@ -75,6 +94,7 @@ impl Answer {
                 Kind::Until => Said::Until(span_of(rest.next()?)?),
                 Kind::Awards => rest.awards()?,
                 Kind::Nothing => Said::Done,
+                Kind::Aside => continue,
             };
             answer.said.push((expected.op, said));
         }
@@ -87,14 +107,7 @@ impl Answer {
         if cost == 0 || (is_gate && !self.passed) {
             return;
         }
-        let key = key.to_owned();
-        let charge = Charge {
-            slot,
-            key,
-            born,
-            at,
-            cost,
-        };
+        let charge = charge(slot, key, born, at, cost);
         self.charges.push((charge, is_gate));
     }
 
@@ -125,9 +138,25 @@ impl Answer {
         })
     }
 
+    /// Credit that was charged ahead; it stays charged whatever becomes of the call.
+    pub(super) fn take_slices(&mut self) -> Vec<Slice> {
+        std::mem::take(&mut self.slices)
+    }
+
     /// What was charged, and whether by a gate.
     pub(super) fn into_charges(self) -> Vec<(Charge, bool)> {
         self.charges
+    }
+}
+
+fn charge(slot: u16, key: &str, born: u64, at: u64, cost: u64) -> Charge {
+    Charge {
+        slot,
+        key: key.into(),
+        born,
+        at,
+        cost,
+        drawn: None,
     }
 }
 

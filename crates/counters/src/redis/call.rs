@@ -1,11 +1,13 @@
 //! What one slot is asked: the operations on it as the script reads them.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
 
 use redis::Cmd;
 use sekisho_policy::{Op, Timestamp};
 use smallvec::SmallVec;
 
+use super::lease::Drawn;
 use super::names::{Name, Names, PREFIX, Sort};
 use super::setup::{Topology, WhoseClock};
 use crate::key_of;
@@ -41,12 +43,22 @@ pub(super) struct Expected {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Gate { cost: u64 },
-    Meter { cost: u64 },
+    Gate {
+        cost: u64,
+    },
+    /// A gate that asks for credit besides.
+    Lend {
+        cost: u64,
+    },
+    Meter {
+        cost: u64,
+    },
     Total,
     Until,
     Awards,
     Nothing,
+    /// It is no operation of the call, and has nothing to say.
+    Aside,
 }
 
 #[derive(Clone, Debug)]
@@ -62,30 +74,71 @@ enum Arg {
 #[derive(Debug)]
 pub(crate) struct Charge {
     pub(super) slot: u16,
-    pub(super) key: String,
+    pub(super) key: Arc<str>,
     /// Which life of the key was charged.
     pub(super) born: u64,
     /// The time under which it was counted.
     pub(super) at: u64,
     pub(super) cost: u64,
+    /// The credit of this process that it was drawn from, if it was.
+    pub(super) drawn: Option<Drawn>,
 }
 
-/// The calls that `ops` make, one for each slot. Births are numbered from `first_birth` on.
-pub(super) fn plan(
-    names: &Names,
-    topology: Topology,
-    ops: &[Op],
-    first_birth: u64,
-    said: Option<Timestamp>,
-) -> SmallVec<[Call; 2]> {
+/// How one operation of a call is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Manner {
+    Plainly,
+    /// Not at all: credit of this process covers it.
+    Covered,
+    /// A gate, and credit for more of its kind.
+    Lending(Terms),
+}
+
+/// What credit is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Milliseconds that it may be spent in, and that all of the tally counts longer for it.
+    pub(super) life: u64,
+    /// The most that is of use, and the least.
+    pub(super) want: u64,
+    pub(super) least: u64,
+    /// Who asks, below 2^48.
+    pub(super) who: u64,
+}
+
+/// What a call to all slots is made of.
+pub(super) struct Asked<'a> {
+    pub(super) ops: &'a [Op],
+    /// How each of them is asked; plainly where it says nothing.
+    pub(super) manners: &'a [Manner],
+    /// Births are numbered from here on.
+    pub(super) first_birth: u64,
+    pub(super) said: Option<Timestamp>,
+    /// What comes back before anything is judged.
+    pub(super) returns: Vec<Charge>,
+}
+
+/// The calls that it makes, one for each slot.
+pub(super) fn plan(names: &Names, topology: Topology, asked: Asked<'_>) -> SmallVec<[Call; 2]> {
     let mut calls = SmallVec::new();
-    for (at, op) in ops.iter().enumerate() {
+    for charge in asked.returns {
+        call_for(&mut calls, charge.slot, asked.said).take_back(charge, topology);
+    }
+    for (at, op) in asked.ops.iter().enumerate() {
+        let manner = asked.manners.get(at).copied().unwrap_or(Manner::Plainly);
+        if matches!(manner, Manner::Covered) {
+            continue;
+        }
         let name = names.name(key_of(op));
         let slot = match topology {
             Topology::Single => 0,
             Topology::Cluster => name.slot(),
         };
-        call_for(&mut calls, slot, said).ask(at, op, &name, first_birth + at as u64);
+        let call = call_for(&mut calls, slot, asked.said);
+        call.ask(at, op, &name, asked.first_birth + at as u64);
+        if let Manner::Lending(terms) = manner {
+            call.ask_credit(&name, terms);
+        }
     }
     calls
 }
@@ -101,10 +154,7 @@ pub(super) fn plan_returns(
         let said = clock.said(Timestamp(charge.at));
         let call = call_for(&mut calls, charge.slot, said);
         call.said = call.said.min(said);
-        if topology == Topology::Cluster && call.keys.is_empty() {
-            call.only_once(&charge.key);
-        }
-        call.take_back(charge);
+        call.take_back(charge, topology);
     }
     calls
 }
@@ -222,12 +272,33 @@ impl Call {
             .and_then(|rest| rest.split_once('}'))
             .map_or("", |(group, _)| group.trim_start_matches('{'));
         let key = format!("{PREFIX}{{{group}}}g{:016x}", random());
-        self.expect(0, Kind::Nothing, [key]);
+        self.expect(0, Kind::Aside, [key]);
         self.args.push(Arg::Letter("N"));
     }
 
-    fn take_back(&mut self, charge: Charge) {
-        self.expect(0, Kind::Nothing, [charge.key]);
+    /// The gate that was asked last asks for credit as well.
+    fn ask_credit(&mut self, name: &Name, terms: Terms) {
+        let letter = self.args.iter_mut().rev().find_map(|arg| match arg {
+            Arg::Letter(letter) => Some(letter),
+            _ => None,
+        });
+        if let Some(expected) = self.expects.last_mut()
+            && let Kind::Gate { cost } = expected.kind
+            && let Some(letter) = letter
+        {
+            *letter = "Q";
+            expected.kind = Kind::Lend { cost };
+            self.keys.push(name.of(Sort::Holders));
+            self.numbers([terms.life, terms.want, terms.least, terms.who]);
+        }
+    }
+
+    /// Before everything else that is asked.
+    fn take_back(&mut self, charge: Charge, topology: Topology) {
+        if topology == Topology::Cluster && self.keys.is_empty() {
+            self.only_once(&charge.key);
+        }
+        self.expect(0, Kind::Aside, [charge.key.to_string()]);
         self.args.push(Arg::Letter("B"));
         self.numbers([charge.born, charge.at, charge.cost.min(CAP)]);
     }

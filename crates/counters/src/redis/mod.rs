@@ -8,36 +8,40 @@
 //! Where the server does not answer within its deadline, or says something else than an answer, the call is [`Unavailable`]. Some
 //! of it may have been counted. A server that fails again and again is not asked any more until a probe of our own, tried at
 //! growing and random intervals, is answered.
+//!
+//! With [`Leases::On`] limits that are busy are charged ahead, and most events need no round trip: see `lease`.
 
 mod answer;
 mod breaker;
 mod call;
 mod failure;
 mod lanes;
+mod lease;
 mod link;
 mod names;
 mod setup;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::join_all;
-use sekisho_policy::{Op, Results, Timestamp, Unavailable};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use sekisho_policy::{Op, Outcome, Results, Timestamp, Unavailable};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::memory::{Limits, Memory, Sizes};
 use crate::receipt::{Held, Receipt};
-use answer::Answer;
 use breaker::Breaker;
-use call::Call;
-use failure::Failure;
+use lease::Cover;
 use link::Link;
 use names::Names;
 
 pub use breaker::Standing;
 pub(crate) use call::Charge;
-pub use setup::{ClientIdentity, Defect, NamingKey, Password, Setup, Topology, WhoseClock};
+pub use lease::LeaseCounts;
+pub use setup::{
+    ClientIdentity, Defect, Leases, Lending, NamingKey, Password, Setup, Topology, WhoseClock,
+};
 
 /// Counters in Redis, and counters in this process for the time that it does not answer.
 #[derive(Debug)]
@@ -47,6 +51,12 @@ pub struct Redis {
     alone: Memory,
     /// The probes; they end with this.
     _watchers: JoinSet<()>,
+}
+
+/// How much of a call needs no round trip.
+pub(crate) enum Covered {
+    Wholly(Results, Option<Receipt>),
+    Partly(Cover),
 }
 
 /// What probes in the background need as well.
@@ -60,6 +70,7 @@ struct Shared {
     /// Names the lives of keys: a number that was never drawn before.
     births: AtomicU64,
     round_trips: AtomicU64,
+    leases: Option<lease::Leases>,
     complaints: failure::Complaints,
 }
 
@@ -76,11 +87,17 @@ impl Redis {
             in_flight: Semaphore::new(setup.in_flight),
             births: AtomicU64::new(call::random() >> call::BIRTH_BITS),
             round_trips: AtomicU64::new(0),
+            leases: match setup.leases {
+                Leases::Off => None,
+                Leases::On(lending) => Some(lease::Leases::new(lending, setup.clock)),
+            },
             complaints: failure::Complaints::default(),
             setup,
         });
+        let mut watchers = lanes::watch_over(&shared);
+        lease::look_after(&shared, &mut watchers);
         Ok(Self {
-            _watchers: lanes::watch_over(&shared),
+            _watchers: watchers,
             shared,
             alone: Memory::new(alone),
         })
@@ -103,13 +120,45 @@ impl Redis {
         self.shared.round_trips.swap(0, Ordering::Relaxed)
     }
 
+    /// What became of leases since the last time that this was asked.
+    pub fn take_lease_counts(&self) -> LeaseCounts {
+        let leases = self.shared.leases.as_ref();
+        leases.map(lease::Leases::take_counts).unwrap_or_default()
+    }
+
+    /// Gives back credit that is idle or too old at `now`. It happens by itself, unless [`WhoseClock::Caller`] decides what time it is.
+    pub async fn tend_leases(&self, now: Timestamp) {
+        self.shared.tend(now).await;
+    }
+
+    /// What credit of this process covers of a call.
+    pub(crate) fn cover(&self, now: Timestamp, ops: &[Op]) -> Covered {
+        let Some(leases) = &self.shared.leases else {
+            return Covered::Partly(Cover::default());
+        };
+        let cover = leases.cover(leases.moment(now), ops);
+        if !cover.is_whole() {
+            return Covered::Partly(cover);
+        }
+        let totals = cover.totals.iter().flatten();
+        let outcomes = totals.map(|&total| Outcome::Passed { total }).collect();
+        Covered::Wholly(Results(outcomes), Receipt::of_redis(cover.charges))
+    }
+
+    /// Asks for what is not covered.
     pub(crate) async fn apply(
         &self,
         now: Timestamp,
         ops: &[Op],
+        cover: Cover,
     ) -> Result<(Results, Option<Receipt>), Unavailable> {
-        let applied = self.shared.apply(now, ops).await;
+        let applied = self.shared.apply(now, ops, cover).await;
         applied.map_err(|failure| self.shared.unavailable(&failure))
+    }
+
+    /// Gives back all credit of this process, and lends nothing more.
+    pub(crate) async fn retire(&self) {
+        self.shared.retire().await;
     }
 
     /// Counts in this process.
@@ -131,120 +180,5 @@ impl Redis {
     /// What the counters of this process hold; Redis knows of its own.
     pub(crate) fn sizes(&self) -> Sizes {
         self.alone.sizes()
-    }
-}
-
-impl Shared {
-    async fn apply(
-        &self,
-        now: Timestamp,
-        ops: &[Op],
-    ) -> Result<(Results, Option<Receipt>), Failure> {
-        if ops.is_empty() {
-            return Ok((Results::default(), None));
-        }
-        let _permit = self.permit()?;
-        let first_birth = self.births.fetch_add(ops.len() as u64, Ordering::Relaxed);
-        let clock = self.setup.clock.said(now);
-        let calls = call::plan(&self.names, self.setup.topology, ops, first_birth, clock);
-        let answers = match &calls[..] {
-            [only] => vec![self.ask(only).await],
-            several => join_all(several.iter().map(|call| self.ask(call))).await,
-        };
-        self.settle(now, ops, answers).await
-    }
-
-    /// Puts together what each slot said. A gate that is full refuses, whatever else could not be counted. What gates added to
-    /// other slots comes back if one refused or did not answer: nobody is to pay for what was not let in.
-    async fn settle(
-        &self,
-        now: Timestamp,
-        ops: &[Op],
-        answers: Vec<Result<Answer, Failure>>,
-    ) -> Result<(Results, Option<Receipt>), Failure> {
-        let refused = answers.iter().flatten().any(|answer| !answer.passed);
-        let undone = refused || answers.iter().any(Result::is_err);
-        let mut outcomes: Vec<_> = ops.iter().map(answer::unknown).collect();
-        let (mut kept, mut returned) = (Vec::new(), Vec::new());
-        let mut failed = None;
-        for answer in answers {
-            match answer {
-                Ok(answer) => {
-                    for (at, outcome) in answer.outcomes(now) {
-                        outcomes[at] = outcome;
-                    }
-                    for (charge, is_gate) in answer.into_charges() {
-                        let list = if undone && is_gate {
-                            &mut returned
-                        } else {
-                            &mut kept
-                        };
-                        list.push(charge);
-                    }
-                }
-                Err(failure) => failed = Some(failure),
-            }
-        }
-        if !returned.is_empty() {
-            self.send_back(returned).await;
-        }
-        match failed {
-            Some(failure) if !refused => Err(failure),
-            _ => Ok((Results(outcomes), Receipt::of_redis(kept))),
-        }
-    }
-
-    async fn give_back(&self, charges: Vec<Charge>) {
-        match self.permit() {
-            Ok(_permit) => self.send_back(charges).await,
-            Err(failure) => self.complaints.note(&failure),
-        }
-    }
-
-    /// Gives back; what cannot be given back fades with its window.
-    async fn send_back(&self, charges: Vec<Charge>) {
-        let calls = call::plan_returns(charges, self.setup.topology, &self.setup.clock);
-        for answer in join_all(calls.iter().map(|call| self.ask(call))).await {
-            if let Err(failure) = answer {
-                self.complaints.note(&failure);
-            }
-        }
-    }
-
-    /// Asks one slot, unless it is known not to answer.
-    async fn ask(&self, call: &Call) -> Result<Answer, Failure> {
-        let lane = lanes::of(self.setup.topology, call.slot);
-        if let Some(why) = self.breaker.why_open(lane) {
-            return Err(Failure::Open(why));
-        }
-        let asked = self.ask_at_once(call).await;
-        match &asked {
-            Ok(_) => self.breaker.note_answer(lane),
-            Err(failure) if failure.is_of_one_key() => {}
-            Err(failure) => self.breaker.note_failure(lane, failure),
-        }
-        asked
-    }
-
-    async fn ask_at_once(&self, call: &Call) -> Result<Answer, Failure> {
-        self.round_trips.fetch_add(1, Ordering::Relaxed);
-        let numbers = self.link.run(call, self.setup.deadline).await?;
-        Answer::read(call, numbers)
-    }
-
-    fn permit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.in_flight
-            .try_acquire()
-            .map_err(|_| Failure::Crowded(self.setup.in_flight))
-    }
-
-    fn unavailable(&self, failure: &Failure) -> Unavailable {
-        self.complaints.note(failure);
-        Unavailable {
-            dependency: "counters (redis)".to_owned(),
-            why: failure.to_string(),
-            cause: failure.cause(),
-            alone: None,
-        }
     }
 }

@@ -11,6 +11,7 @@ local KEEP = 60000            -- ms that a key outlives what it holds, for a ser
 local AHEAD = 34560000000     -- ms: nothing that we wrote lies 400 days ahead
 local MEMBERS = 1024
 local HEAD, BUCKET = 22, 13   -- octets
+local SHARE = 4               -- one holder of leases is lent at most this part of what is left
 local now
 
 if ARGV[1] == '' then
@@ -301,10 +302,32 @@ local function count_set(key, window)
   return redis.call('ZCOUNT', key, '(' .. text(time - window), '+inf')
 end
 
+-- Leases: a sorted set beside a tally, of the processes that were lent some of it, by when what they were lent can no longer be spent.
+
+-- How many hold leases of a key, with the one that asks; nothing if the key is not ours.
+local function holders(key, who, life)
+  local gone = redis.pcall('ZREMRANGEBYSCORE', key, '-inf', text(now))
+  if type(gone) == 'table' and gone.err then return nil end
+  redis.call('ZADD', key, text(now + life), text(who))
+  redis.call('PEXPIRE', key, text(life))
+  return redis.call('ZCARD', key)
+end
+
+-- Charges credit ahead, for `who` to spend within `life`. All of the tally counts so much longer from now on, for whoever asks.
+local function lend(tally, set, limit, window, born, life, want, least, who)
+  local sharers = holders(set, who, life)
+  if not sharers then return 0 end
+  window = math.max(window + life, tally.window)
+  local sum = held(tally, window)
+  local slice = math.min(want, math.floor((limit - sum) / (SHARE * sharers)))
+  if sum >= CAP or slice < least then return 0 end
+  return slice, add(tally, born, window, slice)
+end
+
 -- Reads the operations, and everything that they are about.
 
 local SHAPES = { -- what it is about, numbers, keys
-  G = { 'tally', 4, 1 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
+  G = { 'tally', 4, 1 }, Q = { 'tally', 8, 2 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
   D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
   A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
   X = { 'none', 0, 4 }, N = { 'none', 0, 1 },
@@ -343,12 +366,25 @@ while ARGV[arg] do
   arg, name = arg + 1 + shape[2], name + shape[3]
 end
 
+-- Gives back. A connection that breaks has this sent twice; nothing comes back twice.
+
+local again = false
+for _, op in ipairs(ops) do
+  if op.kind == 'N' then
+    again = not redis.call('SET', op.key, '', 'NX', 'PX', 10000)
+  elseif op.kind == 'B' and not again then
+    if give_back(tallies[op.key], op[1], op[2], op[3]) then touched[op.key] = tallies[op.key] end
+  end
+end
+
 -- Judges the gates by what was there before the call, and charges all of them or none.
 
 local passed, pending = true, {}
 for _, op in ipairs(ops) do
-  if op.kind == 'G' then
-    local tally, cost, limit, window = tallies[op.key], op[1], op[2], op[3]
+  if op.kind == 'G' or op.kind == 'Q' then
+    local tally, cost, limit = tallies[op.key], op[1], op[2]
+    -- Where credit was lent, everything counts longer, whoever asks.
+    local window = math.max(op[3], tally.window)
     local sum, first = held(tally, window)
     local before = pending[op.key] or 0
     op.total, op.retry = math.min(sum + before, CAP), -1
@@ -371,7 +407,17 @@ local function charge(op, born, window, cost)
 end
 
 for _, op in ipairs(ops) do
-  if op.kind == 'G' and passed then charge(op, op[4], op[3], op[1]) end
+  if (op.kind == 'G' or op.kind == 'Q') and passed then charge(op, op[4], op[3], op[1]) end
+end
+for _, op in ipairs(ops) do
+  if op.kind == 'Q' and passed then
+    local time
+    op.slice, time = lend(tallies[op.key], op.set, op[2], op[3], op[4], op[5], op[6], op[7], op[8])
+    if time then
+      op.time, op.born = time, tallies[op.key].born
+      touched[op.key] = tallies[op.key]
+    end
+  end
 end
 
 -- Carries out the others in their order, and answers.
@@ -385,6 +431,8 @@ for _, op in ipairs(ops) do
   local kind, key = op.kind, op.key
   if kind == 'G' then
     say(op.total, op.retry, op.born or 0, op.time or 0)
+  elseif kind == 'Q' then
+    say(op.total, op.retry, op.born or 0, op.time or 0, op.slice or 0)
   elseif kind == 'M' then
     charge(op, op[3], op[2], op[1])
     say((held(tallies[key], op[2])), op.born or 0, op.time or 0)
@@ -416,11 +464,6 @@ for _, op in ipairs(ops) do
     tallies[key], touched[key], purses[op.purse] = read_tally(false), nil, read_purse(false)
     settle(op.circle)
     circles[op.circle] = nil
-  elseif kind == 'B' then
-    if give_back(tallies[key], op[1], op[2], op[3]) then touched[key] = tallies[key] end
-  elseif kind == 'N' then
-    -- A connection that breaks has this sent twice; nothing comes back twice.
-    if not redis.call('SET', key, '', 'NX', 'PX', 10000) then return out end
   end
 end
 

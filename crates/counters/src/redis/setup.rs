@@ -37,6 +37,8 @@ pub struct Setup {
     pub in_flight: usize,
     /// Whose clock decides.
     pub clock: WhoseClock,
+    /// Whether credit of busy limits is kept in this process.
+    pub leases: Leases,
 }
 
 impl Setup {
@@ -71,6 +73,7 @@ impl Setup {
             deadline: DEADLINE,
             in_flight: IN_FLIGHT,
             clock: WhoseClock::Server,
+            leases: Leases::Off,
         }
     }
 }
@@ -83,6 +86,34 @@ pub enum Topology {
     Single,
     /// A Cluster of Redis: keys are spread over slots, slots over servers.
     Cluster,
+}
+
+/// Whether credit of busy limits is charged in Redis ahead of its use and spent in this process, without asking for each event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leases {
+    /// Each event is asked.
+    #[default]
+    Off,
+    /// Busy limits are charged ahead.
+    On(Lending),
+}
+
+/// Which limits are charged ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lending {
+    /// Those that this process asks about so often within a second.
+    pub busy: u32,
+    /// At most so many of them at a time. Each costs some 400 octets.
+    pub most: usize,
+}
+
+impl Default for Lending {
+    fn default() -> Self {
+        Self {
+            busy: 4,
+            most: 4096,
+        }
+    }
 }
 
 /// Whose clock decides what has faded.

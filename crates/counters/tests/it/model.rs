@@ -1,5 +1,7 @@
 //! A second, naive counter: every addition kept for ever, judged by three notions of time.
 
+use crate::contract::longest_lease;
+
 /// How far behind the latest time a reading may be and still be held to its own word.
 const LATE: u64 = 60_000;
 
@@ -11,6 +13,15 @@ pub(crate) enum Clocks {
     Callers,
     /// One server's: where it steps back, time stands still for a key until it has caught up.
     Server,
+}
+
+/// Whether credit is charged ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lends {
+    #[default]
+    Nothing,
+    /// What was charged with it counts longer by the life of a lease; sums that are told with it are as old as it may be.
+    Credit,
 }
 
 /// One addition.
@@ -34,19 +45,25 @@ struct Times {
     elapsed: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     clocks: Clocks,
+    lends: Lends,
     now: Times,
     added: Vec<Option<Added>>,
 }
 
 impl Model {
-    pub(crate) fn new(clocks: Clocks) -> Self {
+    pub(crate) fn new(clocks: Clocks, lends: Lends) -> Self {
         Self {
             clocks,
+            lends,
             ..Self::default()
         }
+    }
+
+    pub(crate) fn lends(&self) -> Lends {
+        self.lends
     }
 
     pub(crate) fn clock_reads(&mut self, now: u64) {
@@ -97,7 +114,7 @@ impl Model {
 
     /// The most that may be counted: what is a 64th of the window older still counts, and a late caller sees all that it saw.
     pub(crate) fn may_hold(&self, key: usize, window: u64) -> u64 {
-        let grain = window.div_ceil(64);
+        let grain = window.div_ceil(64) + self.late(window);
         if self.clocks == Clocks::Server {
             let time = self.time_of(key);
             return self.sum(key, |added| added.of_key + window + grain > time);
@@ -107,6 +124,15 @@ impl Model {
             .said
             .max(self.now.latest - window.min(LATE).min(self.now.latest));
         self.sum(key, |added| added.time.latest + window + grain > judged)
+    }
+
+    /// The life of a lease: for what counts longer, for what was charged before it was used, for what was told before it is said
+    /// again, and for parts of windows that are longer.
+    fn late(&self, window: u64) -> u64 {
+        match self.lends {
+            Lends::Nothing => 0,
+            Lends::Credit => 4 * longest_lease(window),
+        }
     }
 
     /// The time that it is for a key whose server's clock stepped back.

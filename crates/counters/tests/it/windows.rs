@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::{Op, Outcome, Timestamp};
 
-use crate::model::{Clocks, Model};
+use crate::model::{Clocks, Lends, Model};
 use crate::ops::*;
 
 const KEYS: [&str; 3] = ["one", "two", "three"];
@@ -38,8 +38,13 @@ struct Schedule {
     steps: Vec<(Clock, Step)>,
 }
 
-fn clocks(longest: u64) -> impl Strategy<Value = Clock> {
+fn clocks(longest: u64, lends: Lends) -> impl Strategy<Value = Clock> {
+    let moments = match lends {
+        Lends::Nothing => 1,
+        Lends::Credit => 24,
+    };
     prop_oneof![
+        moments => (0..=longest / 2_000).prop_map(Clock::Forward),
         8 => (0..=longest / 40).prop_map(Clock::Forward),
         2 => (0..=longest / 2).prop_map(Clock::Forward),
         1 => (0..=3 * longest).prop_map(Clock::Forward),
@@ -48,24 +53,29 @@ fn clocks(longest: u64) -> impl Strategy<Value = Clock> {
     ]
 }
 
-fn asks() -> impl Strategy<Value = Ask> {
+fn asks(lends: Lends) -> impl Strategy<Value = Ask> {
     let key = 0..KEYS.len();
+    // Of small limits nothing is lent.
+    let (costs, limits) = match lends {
+        Lends::Nothing => (0u64..6, 0u64..14),
+        Lends::Credit => (0u64..3, 20u64..90),
+    };
     prop_oneof![
-        6 => (key.clone(), 0u64..6, 0u64..14).prop_map(|(key, cost, limit)| Ask::Gate { key, cost, limit }),
+        6 => (key.clone(), costs, limits).prop_map(|(key, cost, limit)| Ask::Gate { key, cost, limit }),
         1 => (key.clone(), 0u64..6).prop_map(|(key, cost)| Ask::Meter { key, cost }),
         1 => key.prop_map(|key| Ask::Read { key }),
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+fn steps(lends: Lends) -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => prop::collection::vec(asks(), 1..5).prop_map(Step::Call),
+        12 => prop::collection::vec(asks(lends), 1..5).prop_map(Step::Call),
         3 => any::<prop::sample::Index>().prop_map(Step::GiveBack),
         1 => (0..KEYS.len()).prop_map(Step::Clear),
     ]
 }
 
-fn schedules() -> impl Strategy<Value = Schedule> {
+fn schedules(lends: Lends) -> impl Strategy<Value = Schedule> {
     let window = || {
         prop_oneof![
             1u64..200,
@@ -74,13 +84,15 @@ fn schedules() -> impl Strategy<Value = Schedule> {
             Just(3_600_000u64)
         ]
     };
-    ([window(), window(), window()], 0u64..10_000_000).prop_flat_map(|(windows, start)| {
+    ([window(), window(), window()], 0u64..10_000_000).prop_flat_map(move |(windows, start)| {
         let longest = windows.into_iter().max().unwrap_or(1);
-        prop::collection::vec((clocks(longest), steps()), 1..120).prop_map(move |steps| Schedule {
-            windows,
-            start,
-            steps,
-        })
+        prop::collection::vec((clocks(longest, lends), steps(lends)), 1..120).prop_map(
+            move |steps| Schedule {
+                windows,
+                start,
+                steps,
+            },
+        )
     })
 }
 
@@ -99,9 +111,21 @@ pub(crate) fn random_schedules_keep_the_promise(
     clocks: Clocks,
     make: impl Fn() -> Counters,
 ) {
+    keep_the_promise(cases, Model::new(clocks, Lends::Nothing), make);
+}
+
+/// The same of counters that lend: nothing comes back early, and nothing later than leases explain.
+pub(crate) fn random_schedules_with_leases_keep_the_promise(
+    cases: u32,
+    make: impl Fn() -> Counters,
+) {
+    keep_the_promise(cases, Model::new(Clocks::Server, Lends::Credit), make);
+}
+
+fn keep_the_promise(cases: u32, model: Model, make: impl Fn() -> Counters) {
     runner(cases)
-        .run(&schedules(), |schedule| {
-            Trial::new(make(), clocks, &schedule).run(&schedule.steps)
+        .run(&schedules(model.lends()), |schedule| {
+            Trial::new(make(), model.clone(), &schedule).run(&schedule.steps)
         })
         .expect("the property holds");
 }
@@ -116,10 +140,10 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(counters: Counters, clocks: Clocks, schedule: &Schedule) -> Self {
+    fn new(counters: Counters, model: Model, schedule: &Schedule) -> Self {
         Self {
             counters,
-            model: Model::new(clocks),
+            model,
             now: schedule.start,
             windows: schedule.windows,
             receipts: Vec::new(),

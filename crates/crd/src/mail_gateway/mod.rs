@@ -161,6 +161,11 @@ pub enum GatewayMode {
         "message": "topology belongs to type Redis",
         "fieldPath": ".topology",
     },
+    {
+        "rule": "self.type == 'Redis' || !has(self.leases)",
+        "message": "leases belong to type Redis",
+        "fieldPath": ".leases",
+    },
 ]))]
 pub struct Counters {
     /// Memory: in each proxy, so that every replica counts alone. Redis: shared by all replicas.
@@ -178,6 +183,23 @@ pub struct Counters {
     /// Cluster. Single if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<RedisTopology>,
+
+    /// With type Redis: On has proxies charge busy limits ahead, a slice at a time, so that most events need no round trip. No limit
+    /// is ever exceeded by it. Near a limit, what one proxy holds and has not used can for a second or two refuse what came to
+    /// another, and what was used comes back up to ten seconds later. Turn it on when all proxies are of a version that knows it. Off
+    /// if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<CounterLeases>,
+}
+
+/// Whether busy limits are charged ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum CounterLeases {
+    /// Each event asks Redis.
+    #[default]
+    Off,
+    /// Proxies charge slices of busy limits ahead.
+    On,
 }
 
 /// What Redis is made of.

@@ -4,21 +4,25 @@ use std::fs;
 
 use sekisho_policy::Envelope;
 use sekisho_testkit::RedisServer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, send};
 
 const LIMIT: usize = 4;
 
 fn limited(world: &World) -> Envelope {
+    limited_to(world, LIMIT, json!({ "secret": "redis" }))
+}
+
+fn limited_to(world: &World, count: usize, redis: Value) -> Envelope {
     world.snapshot(1, |body| {
-        body["gateway"]["counters"] = json!({ "Redis": { "secret": "redis" } });
+        body["gateway"]["counters"] = json!({ "Redis": redis });
         body["rules"] = json!([{
             "object": { "kind": "RateLimit", "namespace": "mail", "name": "by-source" },
             "enforcement": "Enforce", "brake": "Default", "rule": "RateLimit",
             "spec": {
                 "key": ["Source"],
-                "limits": [{ "unit": "Recipients", "count": LIMIT, "per": 3_600_000 }],
+                "limits": [{ "unit": "Recipients", "count": count, "per": 3_600_000 }],
                 "onExceed": "Defer", "onUnavailable": "Defer"
             }
         }]);
@@ -82,4 +86,40 @@ async fn proxies_share_a_limit_once_they_are_told_where() {
         world.wait_for_ready(200, "names 3 servers");
         assert_eq!(accepted(world, 1, "450 4.7.1").await, 0);
     }
+}
+
+/// What a proxy was lent and has not used is there for the other when it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn proxies_that_lend_share_a_limit_and_give_back_when_they_drain() {
+    const LIMIT: usize = 150;
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let worlds = [World::new().await, World::new().await];
+    let [first, _second] = worlds.each_ref().map(|world| {
+        fs::write(world.path("secrets/redis_url"), redis.url()).unwrap();
+        let counters = json!({ "secret": "redis", "leases": "On" });
+        world.mount(&limited_to(world, LIMIT, counters));
+        let mut proxy = world.start();
+        proxy.wait_for_port(world.smtp.address());
+        proxy
+    });
+    for world in &worlds {
+        crate::world::wait_for_metric(
+            world,
+            "sekisho_counter_parts{gateway=\"mail/outbound\",state=\"asked\"} 1",
+        );
+    }
+    assert_eq!(accepted(&worlds[0], 30, "450 4.7.1").await, 30);
+    let metrics = worlds[0].get("/metrics").1;
+    let leased = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("sekisho_counter_events_leased_total "));
+    assert!(leased.is_some_and(|count| count != "0"), "{leased:?}");
+    first.terminate();
+    assert_eq!(
+        accepted(&worlds[1], LIMIT, "450 4.7.1").await,
+        LIMIT - 30,
+        "as many as are left, and all of them"
+    );
 }

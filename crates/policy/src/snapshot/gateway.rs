@@ -85,6 +85,25 @@ pub struct RedisCounters {
     /// One server or a Cluster.
     #[serde(default)]
     pub topology: RedisTopology,
+    /// Whether proxies charge busy limits ahead.
+    #[serde(default, skip_serializing_if = "CounterLeases::is_off")]
+    pub leases: CounterLeases,
+}
+
+/// Whether busy limits are charged in slices ahead of their use, so that most events need no round trip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CounterLeases {
+    /// Each event is asked.
+    #[default]
+    Off,
+    /// Busy limits are charged ahead.
+    On,
+}
+
+impl CounterLeases {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// One server or a Cluster of Redis.

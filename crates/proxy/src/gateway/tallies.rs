@@ -1,11 +1,13 @@
 //! Where the gateway counts, as its snapshot and its Secret say: in this process, or in Redis. Made anew when either changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use sekisho_counters::redis::{ClientIdentity, NamingKey, Setup, Standing, Topology};
+use sekisho_counters::redis::{
+    ClientIdentity, Leases, Lending, NamingKey, Setup, Standing, Topology,
+};
 use sekisho_counters::{Counters, Limits};
-use sekisho_policy::snapshot::{CountersKept, RedisCounters, RedisTopology};
+use sekisho_policy::snapshot::{CounterLeases, CountersKept, RedisCounters, RedisTopology};
 use sekisho_runtime::Shutdown;
 use sekisho_runtime::health::Component;
 use sekisho_runtime::metrics::GatewayMetrics;
@@ -126,8 +128,8 @@ impl Counting {
     }
 
     /// Has it said how Redis does, from now on.
-    fn attend(&mut self, counters: &Counters) {
-        let Counters::Redis(redis) = counters else {
+    fn attend(&mut self, counters: &Arc<Counters>) {
+        let Counters::Redis(redis) = &**counters else {
             return;
         };
         let following = report(
@@ -135,6 +137,7 @@ impl Counting {
             self.component.clone(),
             self.metrics.clone(),
             self.shutdown.clone(),
+            Arc::downgrade(counters),
         );
         self.follow_by(Some(self.shutdown.spawn(following)));
     }
@@ -164,7 +167,11 @@ impl Counting {
 
     fn begin(&mut self, in_use: InUse, counters: Arc<Counters>, tallies: &Tallies) {
         self.follow_by(None);
-        tallies.0.store(counters);
+        let before = tallies.0.swap(counters);
+        if matches!(*before, Counters::Redis(_)) {
+            // What this process holds of limits goes back to those who count there from now on.
+            self.shutdown.spawn(async move { before.retire().await });
+        }
         self.complained = matches!(in_use, InUse::Nowhere(_));
         self.in_use = in_use;
     }
@@ -193,6 +200,10 @@ impl Counting {
             },
             self.key.clone(),
         );
+        setup.leases = match redis.leases {
+            CounterLeases::Off => Leases::Off,
+            CounterLeases::On => Leases::On(Lending::default()),
+        };
         setup.username = text("username")?.map(|name| name.to_string());
         setup.password = text("password")?.map(|password| password.as_str().into());
         setup.authorities = value("ca.crt").map(|pem| pem.to_vec());
@@ -212,12 +223,13 @@ impl Counting {
     }
 }
 
-/// Says of Redis what it does, until these counters are no longer used.
+/// Says of Redis what it does, until these counters are no longer used. When the proxy drains, what it holds of limits goes back.
 async fn report(
     mut standing: watch::Receiver<Standing>,
     component: Component,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
+    counters: Weak<Counters>,
 ) {
     loop {
         let now = standing.borrow_and_update().clone();
@@ -231,8 +243,11 @@ async fn report(
         }
         tokio::select! {
             changed = standing.changed() => if changed.is_err() { return },
-            () = shutdown.draining() => return,
+            () = shutdown.draining() => break,
         }
+    }
+    if let Some(counters) = counters.upgrade() {
+        counters.retire().await;
     }
 }
 
@@ -264,6 +279,7 @@ mod tests {
         CountersKept::Redis(RedisCounters {
             secret: secret.to_owned(),
             topology: RedisTopology::Single,
+            leases: CounterLeases::Off,
         })
     }
 
@@ -314,6 +330,16 @@ mod tests {
         counting.follow(&redis("one"), &tallies);
         let second = tallies.now();
         assert!(matches!(*second, Counters::Redis(_)) && !Arc::ptr_eq(&second, &first));
+
+        let mut lending = redis("one");
+        if let CountersKept::Redis(redis) = &mut lending {
+            redis.leases = CounterLeases::On;
+        }
+        counting.follow(&lending, &tallies);
+        let third = tallies.now();
+        assert!(
+            matches!(&*third, Counters::Redis(redis) if redis.setup().leases == Leases::On(Lending::default()))
+        );
 
         // Another Secret is another Redis: what the last one said does not stand for it.
         counting.follow(&redis("two"), &tallies);

@@ -5,10 +5,10 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use super::family::{Registrar, closed, object};
 use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
-    CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck, FleetConfig,
-    FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService, Mechanism,
-    MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage, Transport,
-    UpstreamError, UpstreamPhase, Verb, Verdict,
+    CounterLease, CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck,
+    FleetConfig, FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService,
+    Mechanism, MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage,
+    Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -61,6 +61,8 @@ pub(super) struct Families {
     pub(super) counter_latency: HistogramVec,
     pub(super) counter_errors: IntCounterVec,
     pub(super) counter_round_trips: IntCounterVec,
+    pub(super) counter_covered: IntCounterVec,
+    pub(super) counter_leases: IntCounterVec,
     pub(super) counter_parts: IntGaugeVec,
     // Mail
     pub(super) messages: IntCounterVec,
@@ -221,6 +223,16 @@ impl Families {
                 "sekisho_counter_round_trips_total",
                 &[closed::<CounterBackend>("backend")],
                 "Round trips to shared counters.",
+            ),
+            counter_covered: r.counters(
+                "sekisho_counter_events_leased_total",
+                &[],
+                "Events that were counted without a round trip, out of what was charged in shared counters ahead.",
+            ),
+            counter_leases: r.counters(
+                "sekisho_counter_leases_total",
+                &[closed::<CounterLease>("fate")],
+                "Slices of busy limits that were charged in shared counters ahead of their use, and what became of those that were not used up.",
             ),
             counter_parts: r.gauges(
                 "sekisho_counter_parts",

@@ -253,6 +253,15 @@ labels! {
         Crowded => "crowded",
     }
 
+    /// What became of a slice of a limit that was charged in shared counters ahead of its use.
+    CounterLease {
+        Taken => "taken",
+        /// Its rest was given back: nobody drew from it for a second, or the limit had to be asked.
+        Returned => "returned",
+        /// Its rest was too old to be drawn from, and was given back.
+        Expired => "expired",
+    }
+
     /// Whether a part of shared counters is asked.
     CounterPart {
         Asked => "asked",

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
 use families::Families;
 use family::Series;
@@ -55,6 +55,8 @@ struct Shared {
     counter_latency: Series<prometheus::HistogramVec, CounterBackend>,
     counter_errors: Series<IntCounterVec, (CounterBackend, CounterError)>,
     counter_round_trips: Series<IntCounterVec, CounterBackend>,
+    counter_covered: IntCounter,
+    counter_leases: Series<IntCounterVec, CounterLease>,
     dns: Series<IntCounterVec, (DnsQuery, DnsResult)>,
     fleet_config: Series<IntCounterVec, FleetConfig>,
     fleet_acks: Series<IntCounterVec, FleetAck>,
@@ -108,6 +110,8 @@ impl Metrics {
                 counter_latency: Series::new(&families.counter_latency, &none),
                 counter_errors: Series::new(&families.counter_errors, &none),
                 counter_round_trips: Series::new(&families.counter_round_trips, &none),
+                counter_covered: families.counter_covered.with_label_values::<&str>(&[]),
+                counter_leases: Series::new(&families.counter_leases, &none),
                 dns: Series::new(&families.dns, &none),
                 fleet_config: Series::new(&families.fleet_config, &none),
                 fleet_acks: Series::new(&families.fleet_acks, &none),
@@ -146,6 +150,20 @@ impl Metrics {
 
     pub fn counter_round_trips(&self, backend: CounterBackend, count: u64) {
         self.shared.counter_round_trips.at(backend).inc_by(count);
+    }
+
+    /// So many events were counted out of what was charged ahead.
+    pub fn counter_events_covered(&self, count: u64) {
+        if count > 0 {
+            self.shared.counter_covered.inc_by(count);
+        }
+    }
+
+    /// So many slices that were charged ahead ended like that.
+    pub fn counter_leases(&self, fate: CounterLease, count: u64) {
+        if count > 0 {
+            self.shared.counter_leases.at(fate).inc_by(count);
+        }
     }
 
     pub fn dns_lookup(&self, query: DnsQuery, result: DnsResult) {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sekisho_testkit::{PATIENCE, RedisCluster, wait_until};
+use sekisho_counters::redis::{Leases, Lending};
+use sekisho_policy::op::Cause;
+use sekisho_testkit::{Conduct, Link, PATIENCE, RedisCluster, RedisServer, wait_until};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -13,8 +15,13 @@ use super::*;
 const LIMIT: u64 = 300;
 
 fn spread(cluster: &RedisCluster, key: &NamingKey) -> Counters {
+    spread_lending(cluster, key, Leases::Off)
+}
+
+fn spread_lending(cluster: &RedisCluster, key: &NamingKey, leases: Leases) -> Counters {
     let mut setup = Setup::cluster(cluster.urls(), key.clone());
     setup.deadline = PATIENCE;
+    setup.leases = leases;
     of(setup)
 }
 
@@ -26,7 +33,15 @@ fn a_cluster_keeps_the_contract_and_the_limit_of_a_fleet() {
     };
     contract::whole_suite!(async { travelling(Setup::cluster(cluster.urls(), fresh_key())) });
     run(refusals_come_back_from_every_slot(&cluster));
-    run(a_fleet_shares_limits_over_several_slots(&cluster));
+    let eager = Lending { busy: 1, most: 256 };
+    for leases in [Leases::Off, Leases::On(eager)] {
+        run(a_fleet_shares_limits_over_several_slots(&cluster, leases));
+    }
+    contract::whole_suite!(async {
+        let mut setup = Setup::cluster(cluster.urls(), fresh_key());
+        setup.leases = Leases::On(eager);
+        travelling(setup)
+    });
     run(what_one_slot_cannot_say_is_no_admission(&cluster));
 }
 
@@ -55,12 +70,12 @@ async fn refusals_come_back_from_every_slot(cluster: &RedisCluster) {
     }
 }
 
-async fn a_fleet_shares_limits_over_several_slots(cluster: &RedisCluster) {
+async fn a_fleet_shares_limits_over_several_slots(cluster: &RedisCluster, leases: Leases) {
     let key = fresh_key();
     let admitted = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for proxy in 0..8 {
-        let counters = spread(cluster, &key);
+        let counters = spread_lending(cluster, &key, leases);
         let admitted = admitted.clone();
         let said = if proxy < 2 {
             proxy * 48 * HOUR
@@ -85,6 +100,7 @@ async fn a_fleet_shares_limits_over_several_slots(cluster: &RedisCluster) {
                     admitted.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            counters.retire().await;
         });
     }
     tasks.join_all().await;
@@ -137,11 +153,25 @@ async fn what_one_slot_cannot_say_is_no_admission(cluster: &RedisCluster) {
 /// forgotten, and that is what a limit can be exceeded by.
 #[test]
 fn a_server_that_dies_is_replaced_and_forgets_little() {
+    a_server_dies(Leases::Off);
+}
+
+/// The same for slices that were charged ahead.
+#[test]
+fn a_server_that_dies_forgets_little_of_what_was_lent() {
+    a_server_dies(Leases::On(Lending::default()));
+}
+
+fn a_server_dies(leases: Leases) {
     let Some(mut cluster) = RedisCluster::start() else {
         return;
     };
     let key = fresh_key();
-    let make = |cluster: &RedisCluster| of(Setup::cluster(cluster.urls(), key.clone()));
+    let make = |cluster: &RedisCluster| {
+        let mut setup = Setup::cluster(cluster.urls(), key.clone());
+        setup.leases = leases;
+        of(setup)
+    };
     let (admitted, unanswered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = run(async { (0..8).map(|_| Arc::new(make(&cluster))).collect() });
@@ -188,6 +218,11 @@ fn a_server_that_dies_is_replaced_and_forgets_little() {
     stop.store(true, Ordering::Relaxed);
     run(async { while tasks.join_next().await.is_some() {} });
 
+    run(async {
+        for client in &clients {
+            client.retire().await;
+        }
+    });
     let admitted = admitted.load(Ordering::Relaxed);
     let counted = wait_until("the sum", || {
         match run(apply(&clients[0], 0, &[read("account", HOUR)])).ok()?[..] {
@@ -224,4 +259,108 @@ fn all_keys(cluster: &RedisCluster) -> BTreeSet<(usize, String)> {
         keys
     });
     of.collect()
+}
+
+/// Between proxies and one server of a Cluster there is a network: what it does costs the events of that server's slots, and no other.
+#[test]
+fn a_server_of_a_cluster_that_is_slow_or_talks_rubbish_costs_its_own_slots() {
+    let Some(cluster) = RedisCluster::start() else {
+        return;
+    };
+    let key = fresh_key();
+    let (link, at) = run(async {
+        let masters = cluster.masters();
+        let address = ([127, 0, 0, 1], masters[0].port()).into();
+        (Link::to(address).await, masters[0].port())
+    });
+    announce(&cluster, at, link.address().port());
+    let mut setup = Setup::cluster(
+        cluster
+            .urls()
+            .into_iter()
+            .filter(|url| !url.ends_with(&at.to_string())),
+        key.clone(),
+    );
+    setup.deadline = std::time::Duration::from_millis(500);
+    let counters = run(async { of(setup) });
+    wait_until("the Cluster to answer", || {
+        run(apply(&counters, 0, &[read("k", HOUR)])).ok()
+    });
+    let (behind, elsewhere) = two_names(&cluster, &counters, at);
+    assert!(link.connections() > 0, "it is asked through the link");
+    let ask = |name: &str| run(apply(&counters, 0, &[gate(name, 1, 1_000_000, HOUR)]));
+    let late = Conduct::Late(std::time::Duration::from_secs(1));
+    for (conduct, causes) in [
+        (late, &[Cause::Timeout][..]),
+        (
+            Conduct::Rubbish,
+            &[Cause::Protocol, Cause::Connection, Cause::Timeout],
+        ),
+        (Conduct::Silent, &[Cause::Timeout, Cause::Connection]),
+    ] {
+        link.conduct(conduct);
+        let mut failed = 0;
+        wait_until("the breaker of its slots to open", || {
+            match ask(&behind) {
+                Ok(outcomes) => assert!(matches!(outcomes[..], [Outcome::Passed { .. }])),
+                Err(refused) if refused.cause == Cause::Open => return Some(()),
+                Err(refused) => {
+                    assert!(causes.contains(&refused.cause), "{conduct:?}: {refused}");
+                    failed += 1;
+                }
+            }
+            assert!(matches!(
+                ask(&elsewhere).expect("others answer")[..],
+                [Outcome::Passed { .. }]
+            ));
+            None
+        });
+        assert!(failed > 0, "{conduct:?}");
+        link.conduct(Conduct::Pass);
+        wait_until("an answer again", || ask(&behind).ok());
+    }
+}
+
+/// Has a server be known under another port: that of a link to it.
+fn announce(cluster: &RedisCluster, port: u16, instead: u16) {
+    let server = cluster.running().find(|server| server.port() == port);
+    let server = server.expect("it runs");
+    server.cli(&[
+        "config",
+        "set",
+        "cluster-announce-port",
+        &instead.to_string(),
+    ]);
+    let known = format!("127.0.0.1:{instead}@");
+    wait_until("all servers to know it", || {
+        let knows = |server: &RedisServer| server.cli(&["cluster", "nodes"]).contains(&known);
+        cluster.running().all(knows).then_some(())
+    });
+}
+
+/// A name that is counted at the server of that port, and one that is not.
+fn two_names(cluster: &RedisCluster, counters: &Counters, port: u16) -> (String, String) {
+    let masters = cluster.masters();
+    let (mut behind, mut elsewhere) = (None, None);
+    for n in 0..12 {
+        let (name, before) = (format!("k{n}"), all_keys(cluster));
+        run(apply(counters, 0, &[meter(&name, 1, HOUR)])).expect("it answers");
+        let after = all_keys(cluster);
+        let &(at, _) = after
+            .difference(&before)
+            .next()
+            .expect("it was just written");
+        let place = if masters[at].port() == port {
+            &mut behind
+        } else {
+            &mut elsewhere
+        };
+        place.get_or_insert(name);
+        if behind.is_some() && elsewhere.is_some() {
+            break;
+        }
+    }
+    behind
+        .zip(elsewhere)
+        .expect("names lie all over the Cluster")
 }

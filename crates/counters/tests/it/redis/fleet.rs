@@ -14,14 +14,14 @@ const LIMIT: u64 = 500;
 
 /// What a fleet was let through, and how often it got no answer.
 #[derive(Debug, Default)]
-struct Tally {
-    admitted: AtomicU64,
-    refused: AtomicU64,
-    unanswered: AtomicU64,
+pub(super) struct Tally {
+    pub(super) admitted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) unanswered: AtomicU64,
 }
 
 /// What the clocks of proxies say: two are wrong by a day, into both directions.
-fn said_by(proxy: u64) -> u64 {
+pub(super) fn said_by(proxy: u64) -> u64 {
     let right = 1_000 * HOUR;
     match proxy {
         0 => right - 24 * HOUR,

@@ -3,6 +3,8 @@
 mod cluster;
 mod failure;
 mod fleet;
+mod lease_fleet;
+mod leases;
 mod stored;
 mod tls;
 

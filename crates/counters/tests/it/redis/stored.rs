@@ -1,7 +1,7 @@
 //! What is in Redis: names that tell nothing, keys that expire, what they cost, and values that are not ours.
 
-use sekisho_policy::Millis;
 use sekisho_policy::op::Cause;
+use sekisho_policy::{Millis, Signal};
 use sekisho_testkit::RedisServer;
 
 use super::*;
@@ -109,8 +109,20 @@ fn a_key_costs_what_the_documentation_says() {
             }
             sets.push(cost("*}s*"));
         }
+        // Who holds slices of a limit: one process, and eight.
+        let lent = fresh_key();
+        let mut holders = Vec::new();
+        for many in [1, 7] {
+            for _ in 0..many {
+                let counters = leases::eager(&server.url(), &lent);
+                let ops = [gate("k", 1, 1_000_000, HOUR)];
+                apply(&counters, HOUR, &ops).await.unwrap();
+            }
+            holders.push(cost("*}h*"));
+        }
+        assert!(holders[1] <= 400, "{holders:?}");
         eprintln!(
-            "octets of a key in Redis: tally of one part {sparse}, of all parts {busy}; lock {lock}; sets of 1, 10, 100 and 1,024 \
+            "octets of a key in Redis: who holds slices, one and eight {holders:?}; tally of one part {sparse}, of all parts {busy}; lock {lock}; sets of 1, 10, 100 and 1,024 \
              members {sets:?}"
         );
         assert!(
@@ -196,15 +208,24 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
             gate("k", 1, 5, HOUR),
             distinct("k", 1, HOUR),
             lock("k", HOUR, 2, HOUR),
+            award("k", Signal::SpamVerdicts, 5, HOUR, HOUR),
+            correspond("k", &[1], (HOUR, 0, HOUR)),
         ];
         apply(&counters, 0, &first).await.unwrap();
-        let [tally, set, lock_key] =
-            ["*}t*", "*}s*", "*}l*"].map(|sort| keys(&server, sort).remove(0));
+        let [tally, set, lock_key, purse, circle] =
+            ["*}t*", "*}s*", "*}l*", "*}p*", "*}c*"].map(|sort| keys(&server, sort).remove(0));
         let asks = |key: &str| -> Vec<Op> {
             if key == tally {
                 vec![gate("k", 1, 5, HOUR), read("k", HOUR), meter("k", 1, HOUR)]
             } else if key == set {
                 vec![distinct("k", 2, HOUR), count("k", HOUR)]
+            } else if key == purse {
+                vec![
+                    points("k", HOUR),
+                    award("k", Signal::AuthFailures, 1, HOUR, HOUR),
+                ]
+            } else if key == circle {
+                vec![correspond("k", &[2], (HOUR, 0, HOUR)), clear("k")]
             } else {
                 vec![lock("k", HOUR, 2, HOUR), locked("k")]
             }
@@ -222,6 +243,8 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
         );
         let newer = format!("T\\x02\\x00{zeros}{}", "\\x00".repeat(13));
         let huge = format!("{head}{zeros}{}", "\\x00".repeat(13 * 67));
+        let points_to_come = format!("P\\x01{}\\x01{}", "\\x00".repeat(6), "\\x7f".repeat(10));
+        let met_tomorrow = format!("C\\x01{}{}", "\\x00".repeat(24), "\\x7f".repeat(6));
         let locked_for_ever = format!("L\\x01{}\\x00\\x00\\x00\\x01", "\\x7f".repeat(6));
         let strings = [
             "",
@@ -234,8 +257,12 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
             &huge,
             head,
             &locked_for_ever,
+            &points_to_come,
+            &met_tomorrow,
+            "P\\x01",
+            "C\\x01",
         ];
-        for key in [&tally, &set, &lock_key] {
+        for key in [&tally, &set, &lock_key, &purse, &circle] {
             let written = strings.map(|value| format!("set {key} \"{value}\""));
             let others = [
                 format!("lpush {key} a"),
