@@ -29,6 +29,8 @@ pub(crate) enum Lends {
 struct Added {
     key: usize,
     cost: u64,
+    /// What of it was given back.
+    returned: u64,
     time: Times,
     /// The latest that this key was ever added to at, this addition included.
     of_key: u64,
@@ -77,6 +79,7 @@ impl Model {
         self.added.push(Some(Added {
             key,
             cost,
+            returned: 0,
             time: self.now,
             of_key: self.time_of(key),
         }));
@@ -86,7 +89,7 @@ impl Model {
     pub(crate) fn give_back(&mut self, name: usize) {
         // That something was added then is not forgotten.
         if let Some(added) = &mut self.added[name] {
-            added.cost = 0;
+            added.returned = std::mem::take(&mut added.cost);
         }
     }
 
@@ -117,7 +120,13 @@ impl Model {
         let grain = window.div_ceil(64) + self.late(window);
         if self.clocks == Clocks::Server {
             let time = self.time_of(key);
-            return self.sum(key, |added| added.of_key + window + grain > time);
+            let held = |added: &Added| added.of_key + window + grain > time;
+            let returned = match self.lends {
+                Lends::Nothing => 0,
+                // A sum that is told with credit does not know what came back of other charges meanwhile.
+                Lends::Credit => self.total(key, held, |added| added.returned),
+            };
+            return self.sum(key, held) + returned;
         }
         let judged = self
             .now
@@ -145,9 +154,18 @@ impl Model {
     }
 
     fn sum(&self, key: usize, counts: impl Fn(&Added) -> bool) -> u64 {
+        self.total(key, counts, |added| added.cost)
+    }
+
+    fn total(
+        &self,
+        key: usize,
+        counts: impl Fn(&Added) -> bool,
+        of: impl Fn(&Added) -> u64,
+    ) -> u64 {
         let all = self.added.iter().flatten();
         all.filter(|added| added.key == key && counts(added))
-            .map(|added| added.cost)
+            .map(of)
             .sum()
     }
 }

@@ -55,10 +55,13 @@ fn clocks(longest: u64, lends: Lends) -> impl Strategy<Value = Clock> {
 
 fn asks(lends: Lends) -> impl Strategy<Value = Ask> {
     let key = 0..KEYS.len();
-    // Of small limits nothing is lent.
+    // Of small limits nothing is lent, and credit of one limit serves no other.
     let (costs, limits) = match lends {
-        Lends::Nothing => (0u64..6, 0u64..14),
-        Lends::Credit => (0u64..3, 20u64..90),
+        Lends::Nothing => (0u64..6, (0u64..14).boxed()),
+        Lends::Credit => (
+            0u64..3,
+            prop_oneof![9 => Just(60u64), 1 => 20u64..90].boxed(),
+        ),
     };
     prop_oneof![
         6 => (key.clone(), costs, limits).prop_map(|(key, cost, limit)| Ask::Gate { key, cost, limit }),
