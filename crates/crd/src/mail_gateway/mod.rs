@@ -184,15 +184,14 @@ pub struct Counters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<RedisTopology>,
 
-    /// With type Redis: On has proxies charge busy limits ahead, a slice at a time, so that most events need no round trip. No limit
-    /// is ever exceeded by it. Near a limit, what one proxy holds and has not used can for a second or two refuse what came to
-    /// another, and what was used comes back up to ten seconds later. Turn it on when all proxies are of a version that knows it. Off
-    /// if not given.
+    /// With type Redis: whether proxies charge busy limits ahead. Off if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<CounterLeases>,
 }
 
-/// Whether busy limits are charged ahead.
+/// With type Redis: On has proxies charge busy limits ahead, a slice at a time, so that most events need no round trip. No limit is
+/// ever exceeded by it. Near a limit, what one proxy holds and has not used can for a second or two refuse what came to another, and
+/// what was used comes back up to ten seconds later. Turn it on when all proxies are of a version that knows it. Off if not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum CounterLeases {
     /// Each event asks Redis.

@@ -95,6 +95,8 @@ pub(super) struct Leases {
     next: AtomicU64,
     /// Nothing is lent any more.
     is_over: AtomicBool,
+    /// Held while credit is given back that nobody waits for.
+    returning: tokio::sync::Mutex<()>,
     counts: Counts,
 }
 
@@ -127,6 +129,7 @@ impl Leases {
             // A receipt of counters that were replaced by these is none of theirs.
             next: AtomicU64::new(call::random() | 1),
             is_over: AtomicBool::new(false),
+            returning: tokio::sync::Mutex::default(),
             counts: Counts::default(),
         }
     }

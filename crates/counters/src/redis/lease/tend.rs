@@ -39,6 +39,7 @@ impl Shared {
         let Some(leases) = &self.leases else {
             return;
         };
+        let _turn = leases.returning.lock().await;
         let is_asked = |slot: u16| self.is_asked(slot);
         let rests = leases.give_up(leases.moment(now), is_asked);
         self.send_back_in_parts(rests).await;
@@ -48,6 +49,8 @@ impl Shared {
     pub(in crate::redis) async fn retire(&self) {
         if let Some(leases) = &self.leases {
             leases.is_over.store(true, Ordering::Relaxed);
+            // What is on its way back arrives first: who looks after leases ends with the counters.
+            let _turn = leases.returning.lock().await;
             self.send_back_in_parts(leases.give_up_all()).await;
         }
     }
