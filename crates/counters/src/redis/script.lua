@@ -44,13 +44,15 @@ local function read_tally(raw)
   return tally
 end
 
-local function write_tally(key, tally)
+-- What was only given back is kept for as long as it was going to be.
+local function write_tally(key, tally, added)
   local flat = {}
   for at = 1, tally.count do
     flat[2 * at - 1], flat[2 * at] = tally.last[at], tally.sum[at]
   end
   local format = '>c3I7I6I6' .. string.rep('I6I7', tally.count)
   local raw = struct.pack(format, 'T\1\0', tally.born, tally.window, tally.since, unpack(flat))
+  if not added then return redis.call('SET', key, raw, 'KEEPTTL') end
   local left = tally.last[tally.count] - now + tally.window + KEEP
   redis.call('SET', key, raw, 'PX', text(math.max(left, 1)))
 end
@@ -332,7 +334,7 @@ local SHAPES = { -- what it is about, numbers, keys
   A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
   X = { 'none', 0, 4 }, N = { 'none', 0, 1 },
 }
-local ops, tallies, locks, touched, purses, circles = {}, {}, {}, {}, {}, {}
+local ops, tallies, locks, touched, added, purses, circles = {}, {}, {}, {}, {}, {}, {}
 local arg, name = 2, 1
 while ARGV[arg] do
   local kind = ARGV[arg]
@@ -403,7 +405,7 @@ local function charge(op, born, window, cost)
   if cost == 0 then return end
   op.time = add(tallies[op.key], born, window, cost)
   op.born = tallies[op.key].born
-  touched[op.key] = tallies[op.key]
+  touched[op.key], added[op.key] = tallies[op.key], true
 end
 
 for _, op in ipairs(ops) do
@@ -415,7 +417,7 @@ for _, op in ipairs(ops) do
     op.slice, time = lend(tallies[op.key], op.set, op[2], op[3], op[4], op[5], op[6], op[7], op[8])
     if time then
       op.time, op.born = time, tallies[op.key].born
-      touched[op.key] = tallies[op.key]
+      touched[op.key], added[op.key] = tallies[op.key], true
     end
   end
 end
@@ -467,5 +469,5 @@ for _, op in ipairs(ops) do
   end
 end
 
-for key, tally in pairs(touched) do write_tally(key, tally) end
+for key, tally in pairs(touched) do write_tally(key, tally, added[key]) end
 return out

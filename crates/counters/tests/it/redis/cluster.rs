@@ -32,17 +32,18 @@ fn a_cluster_keeps_the_contract_and_the_limit_of_a_fleet() {
         return;
     };
     contract::whole_suite!(async { travelling(Setup::cluster(cluster.urls(), fresh_key())) });
-    run(refusals_come_back_from_every_slot(&cluster));
     let eager = Lending { busy: 1, most: 256 };
-    for leases in [Leases::Off, Leases::On(eager)] {
-        run(a_fleet_shares_limits_over_several_slots(&cluster, leases));
-    }
     contract::whole_suite!(async {
         let mut setup = Setup::cluster(cluster.urls(), fresh_key());
         setup.leases = Leases::On(eager);
         travelling(setup)
     });
+    run(refusals_come_back_from_every_slot(&cluster));
+    for leases in [Leases::Off, Leases::On(eager)] {
+        run(a_fleet_shares_limits_over_several_slots(&cluster, leases));
+    }
     run(what_one_slot_cannot_say_is_no_admission(&cluster));
+    a_server_that_is_slow_or_talks_rubbish_costs_its_own_slots(&cluster);
 }
 
 async fn refusals_come_back_from_every_slot(cluster: &RedisCluster) {
@@ -262,18 +263,14 @@ fn all_keys(cluster: &RedisCluster) -> BTreeSet<(usize, String)> {
 }
 
 /// Between proxies and one server of a Cluster there is a network: what it does costs the events of that server's slots, and no other.
-#[test]
-fn a_server_of_a_cluster_that_is_slow_or_talks_rubbish_costs_its_own_slots() {
-    let Some(cluster) = RedisCluster::start() else {
-        return;
-    };
+fn a_server_that_is_slow_or_talks_rubbish_costs_its_own_slots(cluster: &RedisCluster) {
     let key = fresh_key();
     let (link, at) = run(async {
         let masters = cluster.masters();
         let address = ([127, 0, 0, 1], masters[0].port()).into();
         (Link::to(address).await, masters[0].port())
     });
-    announce(&cluster, at, link.address().port());
+    announce(cluster, at, link.address().port());
     let mut setup = Setup::cluster(
         cluster
             .urls()
@@ -286,7 +283,7 @@ fn a_server_of_a_cluster_that_is_slow_or_talks_rubbish_costs_its_own_slots() {
     wait_until("the Cluster to answer", || {
         run(apply(&counters, 0, &[read("k", HOUR)])).ok()
     });
-    let (behind, elsewhere) = two_names(&cluster, &counters, at);
+    let (behind, elsewhere) = two_names(cluster, &counters, at);
     assert!(link.connections() > 0, "it is asked through the link");
     let ask = |name: &str| run(apply(&counters, 0, &[gate(name, 1, 1_000_000, HOUR)]));
     let late = Conduct::Late(std::time::Duration::from_secs(1));
