@@ -70,6 +70,11 @@ impl Access {
         }
     }
 
+    /// Whether whoever is answered has shown a token, and is not just somebody on this machine.
+    pub(crate) const fn knows_who_asks(&self) -> bool {
+        matches!(self, Self::Token(_))
+    }
+
     fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         match self {
             Self::Token(token) if shown_token(headers).is_some_and(|shown| token.is(shown)) => {

@@ -135,6 +135,7 @@ impl Wanted {
             why: mandate.why.as_str().into(),
             decision: None,
             recipients_per_hour: self.recipients_per_hour,
+            then: None,
         })
     }
 }

@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use sekisho_policy::record::{End, Record};
 use sekisho_policy::{Account, DecisionId};
 use sekisho_store::StoreError;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::is_account;
 use crate::problem::Problem;
-use crate::state::{App, NotHere};
+use crate::state::{App, Bounced, NotHere};
 
 /// The most bounces of one request.
 const MOST: usize = 1_000;
@@ -32,10 +33,19 @@ struct Bounce {
     status: String,
     /// The id that the message was accepted under, as its 250 and `X-Sekisho-Verdict` say it.
     id: Option<DecisionId>,
-    /// Or whose message it was,
+    /// Or, on the word of whoever posts it, whose message it was,
     account: Option<String>,
-    /// and by which gateway it came (`namespace/name`); it need not be said where there is one.
+    /// and by which gateway it came (`namespace/name`).
     gateway: Option<String>,
+}
+
+/// Whose messages came back, and by which gateway they had come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Whose {
+    gateway: String,
+    account: Account,
+    /// The message, and how many it went to; `None` is on somebody's word.
+    message: Option<(DecisionId, u64)>,
 }
 
 /// What became of them.
@@ -45,7 +55,9 @@ pub(crate) struct Told {
     counted: u64,
     /// Not the recipient's fault, or not for ever.
     other: u64,
-    /// Of messages that nobody knows, or of accounts that nobody has.
+    /// More than the message went to: they are known already.
+    known: u64,
+    /// Of messages that nobody knows or that did not leave, or of accounts that nobody has.
     strange: u64,
 }
 
@@ -61,7 +73,7 @@ pub(crate) async fn post(
         )));
     }
     let mut told = Told::default();
-    let mut counts: BTreeMap<(String, Account), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<Whose, u64> = BTreeMap::new();
     for bounce in bounces {
         match says_unknown(&bounce.status) {
             None => {
@@ -76,11 +88,16 @@ pub(crate) async fn post(
             },
         }
     }
-    for ((gateway, account), count) in counts {
-        let counted = app.running.bounced(&gateway, &account, count).await;
+    for (whose, count) in counts {
+        let message = whose.message.map(|(id, recipients)| Bounced { id, recipients });
+        let (gateway, account) = (&whose.gateway, &whose.account);
+        let counted = app.running.bounced(gateway, account, count, message).await;
         match counted.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))? {
-            true => told.counted += count,
-            false => told.strange += count,
+            Some(counted) => {
+                told.counted += counted;
+                told.known += count.saturating_sub(counted);
+            }
+            None => told.strange += count,
         }
     }
     Ok(Json(told))
@@ -100,39 +117,58 @@ fn says_unknown(status: &str) -> Option<bool> {
     Some(matches!(code, (5, 1, detail) if !matches!(detail, 7 | 8)))
 }
 
-/// Through which gateway whose message came.
-async fn whose(app: &App, bounce: Bounce) -> Result<Option<(String, Account)>, Problem> {
-    if let Some(id) = bounce.id {
-        let Some(store) = &app.store else {
-            return Err(Problem::bad_request(
-                "there is no ledger to look the id up in: name the account",
-            ));
-        };
-        let found = store.record(id).await.map_err(unreadable)?;
-        return Ok(found.and_then(|found| {
-            let gateway = &found.record.gateway;
-            let name = format!("{}/{}", gateway.namespace, gateway.name);
-            Some((name, found.record.account?))
-        }));
-    }
-    let Some(account) = bounce.account else {
-        return Err(Problem::bad_request(
-            "say in `id` which message it was, or in `account` whose",
-        ));
-    };
-    let account = Account::canonical(&account, None);
-    let gateway = match bounce.gateway {
-        Some(gateway) => gateway,
-        None => match &app.running.gateways().await[..] {
-            [only] => only.name.clone(),
-            _ => {
+/// Through which gateway whose message came; `None` if it is nobody's, or never left.
+async fn whose(app: &App, bounce: Bounce) -> Result<Option<Whose>, Problem> {
+    match (bounce.id, bounce.account, bounce.gateway) {
+        (Some(id), None, None) => {
+            let Some(store) = &app.store else {
                 return Err(Problem::bad_request(
-                    "say in `gateway` by which one it came (namespace/name): there are several",
+                    "there is no ledger to look the id up in: name the account and the gateway",
+                ));
+            };
+            let found = store.record(id).await.map_err(unreadable)?;
+            Ok(found.and_then(|found| of_record(&found.record)))
+        }
+        (None, Some(account), Some(gateway)) => {
+            if !app.access.knows_who_asks() {
+                return Err(Problem::forbidden(
+                    "a bounce by account is somebody's word: start the server with --http-token-file, or name the message in `id`",
                 ));
             }
-        },
-    };
-    Ok(is_account(&account).then_some((gateway, account)))
+            let account = Account::canonical(&account, None);
+            let whose = Whose {
+                gateway,
+                account,
+                message: None,
+            };
+            Ok(Some(whose).filter(|whose| is_account(&whose.account)))
+        }
+        (None, Some(_), None) => Err(Problem::bad_request(
+            "say in `gateway` by which one it came (namespace/name)",
+        )),
+        (None, None, _) => Err(Problem::bad_request(
+            "say in `id` which message it was, or in `account` and `gateway` whose",
+        )),
+        (Some(_), ..) => Err(Problem::bad_request(
+            "`id` says whose message it was: leave out `account` and `gateway`",
+        )),
+    }
+}
+
+/// A message that a next hop took, or may have taken. Of one that was refused nothing can come back.
+fn of_record(record: &Record) -> Option<Whose> {
+    if !matches!(record.end, End::Delivered(_) | End::Uncertain(_)) {
+        return None;
+    }
+    // Which recipients were accepted may be left out; how many, each later step says.
+    let facts = record.steps.iter().filter_map(|step| step.event.transaction.as_ref());
+    let recipients = facts.map(|facts| u64::from(facts.recipients)).max();
+    let gateway = &record.gateway;
+    Some(Whose {
+        gateway: format!("{}/{}", gateway.namespace, gateway.name),
+        account: record.account.clone()?,
+        message: Some((record.id, recipients.unwrap_or(0))),
+    })
 }
 
 fn unreadable(error: StoreError) -> Problem {

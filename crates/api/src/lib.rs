@@ -27,5 +27,5 @@ pub use configs::{Configs, Published};
 pub use error::Error;
 pub use inbox::{Arrived, Inbox};
 pub use server::Server;
-pub use state::{Answer, NotHere, Running, RunningGateway, RunningListener, Sources};
+pub use state::{Answer, Bounced, NotHere, Running, RunningGateway, RunningListener, Sources};
 pub use tally::Tally;

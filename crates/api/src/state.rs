@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sekisho_policy::watch::Score;
-use sekisho_policy::{Account, ObjectRef, Report};
+use sekisho_policy::{Account, DecisionId, ObjectRef, Report};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Store};
 use serde::Serialize;
@@ -55,15 +55,25 @@ pub trait Running: Send + Sync {
         Box::pin(async { Err(NotHere(ELSEWHERE)) })
     }
 
-    /// Recipients of messages that came by the gateway `namespace/name` turned out not to exist; `false` if there is no such gateway.
+    /// Recipients of a message, or of messages that nobody names, that came by the gateway `namespace/name` turned out not to exist:
+    /// how many of them were not known of yet; `None` if there is no such gateway.
     fn bounced<'a>(
         &'a self,
         _gateway: &'a str,
         _account: &'a Account,
         _count: u64,
-    ) -> Answer<'a, Result<bool, NotHere>> {
+        _of: Option<Bounced>,
+    ) -> Answer<'a, Result<Option<u64>, NotHere>> {
         Box::pin(async { Err(NotHere(ELSEWHERE)) })
     }
+}
+
+/// A message that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounced {
+    pub id: DecisionId,
+    /// How many it went to: no more of them can turn out not to exist, however often that is reported.
+    pub recipients: u64,
 }
 
 /// What a control plane says whose proxies are other processes.

@@ -86,6 +86,8 @@ pub enum Code {
     NeverTriggers,
     /// A signal that nothing can set off at a gateway.
     SignalNeverSeen,
+    /// A signal whose memory does not outlast the process.
+    SignalForgotten,
     /// A step that anybody can bring an account to.
     OthersDoing,
     /// An alias for a whole domain.
@@ -140,6 +142,7 @@ impl Code {
             Self::NeverApplies => "NeverApplies",
             Self::NeverTriggers => "NeverTriggers",
             Self::SignalNeverSeen => "SignalNeverSeen",
+            Self::SignalForgotten => "SignalForgotten",
             Self::OthersDoing => "OthersDoing",
             Self::WholeDomainAlias => "WholeDomainAlias",
             Self::SharedEgress => "SharedEgress",

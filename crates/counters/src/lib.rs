@@ -137,6 +137,7 @@ fn key_of(op: &Op) -> &Key {
         | Op::Award { key, .. }
         | Op::Points { key, .. }
         | Op::Correspond { key, .. }
+        | Op::Forgive { key, .. }
         | Op::Clear { key } => key,
     }
 }

@@ -97,8 +97,8 @@ pub struct AbuseRuleSpec {
     #[serde(default = "AbuseRuleSpec::default_max_for")]
     pub max_for: Duration,
 
-    /// What points lead to. A step restricts when its points are reached, and again only after they were left: an account
-    /// that is on it is not restricted anew.
+    /// What points lead to. Whenever a signal is at its count, the highest step that the account's points reach is imposed,
+    /// unless that or a worse one of this rule is in force: an account that is on it is not restricted anew.
     #[schemars(
         length(min = 1, max = 4),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["at"])
@@ -135,7 +135,7 @@ pub struct SignalMark {
     /// messages that content makes spam. AuthFailures: different wrong passwords
     /// before it logs in, which anybody can try. SenderMismatch:
     /// envelope or header senders that are not its own, where a policy checks them. DecoyTouched: attempts on decoys of the
-    /// LoginGuard from an address that it then logs in from.
+    /// LoginGuard from an address that it then logs in from, where that is no known-good network of its own.
     pub signal: SignalName,
 
     /// So many in any stretch of time as long as per.

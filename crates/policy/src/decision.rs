@@ -39,6 +39,17 @@ impl Decision {
             .iter()
             .any(|finding| finding.said == restricted)
     }
+
+    /// What the content of the message was found to be at this event, enforced or not; what an engine is sure of is spam.
+    #[must_use]
+    pub fn content(&self) -> Class {
+        let of = |finding: &Finding| match finding.said {
+            Said::Worsen(class, Reason::ContentMatched) => class,
+            Said::Reject(Reason::ContentRefused) => Class::Spam,
+            _ => Class::Unclassified,
+        };
+        self.findings.iter().map(of).max().unwrap_or_default()
+    }
 }
 
 /// What happens to the event.
@@ -147,6 +158,12 @@ pub enum Class {
     Suspect,
     /// Looks like spam.
     Spam,
+}
+
+impl Class {
+    pub(crate) const fn is_unclassified(&self) -> bool {
+        matches!(self, Self::Unclassified)
+    }
 }
 
 /// What one part of one rule saw and said.

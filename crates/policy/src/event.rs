@@ -274,6 +274,9 @@ pub struct TransactionFacts {
     pub recipients: u32,
     /// The worst class so far.
     pub class: Class,
+    /// The worst that content was found to be so far, enforced or not: what the account or the source made of the class is not in it.
+    #[serde(default, skip_serializing_if = "Class::is_unclassified")]
+    pub content: Class,
 }
 
 /// What just happened.

@@ -172,6 +172,15 @@ pub enum Op {
         /// How long one is remembered after the last message.
         keep: Millis,
     },
+    /// Forgets what of a tally, a set or points is from `before` or earlier, and ends a lock that began by then; how many locks there
+    /// were goes on to count. Correspondents stay known, and none that came by then counts as new any more. Said again, and later,
+    /// it changes nothing more. Of a tally, that 64th of the window in which something was added since stays whole.
+    Forgive {
+        /// The key of all of them.
+        key: Key,
+        /// The last moment that is forgotten.
+        before: Timestamp,
+    },
     /// Forgets a tally, a set, or points (not a lock). Correspondents stay known, and none of them counts as new any more.
     Clear {
         /// The key of all of them.
@@ -200,7 +209,7 @@ pub enum Outcome {
     Until(Option<Timestamp>),
     /// Points.
     Awards(Box<Awards>),
-    /// Nothing to say (`Clear`).
+    /// Nothing to say (`Clear`, `Forgive`).
     Done,
 }
 

@@ -9,6 +9,10 @@ use crate::id::DecisionId;
 use crate::snapshot::ObjectRef;
 use crate::time::{Millis, Timestamp};
 
+mod standing;
+
+pub use standing::{Beside, Standing};
+
 /// How much an account is restricted. Each level is worse than those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
@@ -33,7 +37,7 @@ pub struct Restriction {
     /// When it lifts by itself; `None` where somebody has to release it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Who said so. An account has one restriction of each origin: the worst that a rule imposed, the last of the desk.
+    /// Who said so. An account has one restriction of each origin: all that a rule imposed (see [`Self::then`]), the last of the desk.
     pub origin: Origin,
     /// Why, in words for the desk; never anything that the account's mail contains.
     pub why: Box<str>,
@@ -43,6 +47,9 @@ pub struct Restriction {
     /// With `Limit`: how many recipients in an hour. `None` is [`LIMITED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients_per_hour: Option<u32>,
+    /// What of the same rule goes on once this is over: a milder one that lasts longer, so that a worse step lets nobody off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Box<Self>>,
 }
 
 /// What an account with the level `Limit` may send where nothing else is said: recipients in an hour.
@@ -61,11 +68,29 @@ pub enum Origin {
 }
 
 impl Restriction {
-    /// Whether it holds at that moment: whoever knows of it obeys it until it is over. Since when it holds was said by another's
-    /// clock, and tells only which of two came first.
+    /// Whether anything of it holds at that moment: whoever knows of it obeys it until it is over. Since when it holds was said by
+    /// another's clock, and tells only which of two came first.
     #[must_use]
     pub fn holds_at(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
+        self.in_force(now).is_some()
+    }
+
+    /// The worst part of it that holds at `now`: itself, or what goes on once it is over.
+    #[must_use]
+    pub fn in_force(&self, now: Timestamp) -> Option<&Self> {
+        self.parts()
+            .find(|part| part.until.is_none_or(|until| now < until))
+    }
+
+    /// When all of it is over; `None` where somebody has to release it.
+    #[must_use]
+    pub fn over_at(&self) -> Option<Timestamp> {
+        self.parts().last().unwrap_or(self).until
+    }
+
+    /// Itself, then what goes on after it.
+    fn parts(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |part| part.then.as_deref())
     }
 
     /// How long it was meant to last; `None` where somebody has to release it.
@@ -74,22 +99,54 @@ impl Restriction {
         self.until.map(|until| until.since(self.since))
     }
 
-    /// The same with its reason cut to [`MAX_WHY`] characters, none of which a terminal would obey.
+    /// The same as others may keep and show it: reasons are cut to [`MAX_WHY`] characters, none of which a terminal would obey, and
+    /// what goes on after it is milder, lasts longer and is of the same origin.
     #[must_use]
     pub fn bounded(mut self) -> Self {
+        if let Some(then) = self.then.take() {
+            let mut parts = vec![self];
+            let mut next = Some(then);
+            while let Some(mut part) = next.take_if(|_| parts.len() < LEVELS) {
+                next = part.then.take();
+                part.origin.clone_from(&parts[0].origin);
+                parts.push(*part);
+            }
+            let stairs = stairs(parts.iter().collect());
+            return nested(stairs).map_or_else(|| parts.swap_remove(0), Self::plain);
+        }
+        self.plain()
+    }
+
+    fn plain(mut self) -> Self {
         let is_plain = |c: char| !c.is_control();
         if self.why.chars().count() > MAX_WHY || !self.why.chars().all(is_plain) {
             let plain = self.why.chars().filter(|&c| is_plain(c));
             self.why = plain.take(MAX_WHY).collect::<String>().into();
         }
+        self.then = self.then.map(|then| Box::new(then.plain()));
         self
     }
 
-    /// Whether it stays where a rule says another of the same origin at `now`: it holds then, and is as bad or worse. A rule lets
-    /// nobody down by what it finds later, whichever of two proxies is heard first.
+    /// What is so at `now` where a rule says `other` of an account of which it said `self` before: each level for as long as it was
+    /// said to last, the worst of them first. A rule lets nobody down by what it finds later, whichever of two proxies is heard
+    /// first. `None` if `other` changes nothing.
+    #[must_use]
+    pub fn joined(&self, other: &Self, now: Timestamp) -> Option<Self> {
+        let holds = |part: &&Self| part.until.is_none_or(|until| now < until);
+        let parts = self.parts().chain(other.parts()).filter(holds);
+        let stairs = stairs(parts.collect());
+        let is_ours = |part: &&Self| self.parts().any(|own| std::ptr::eq(own, *part));
+        if stairs.iter().all(is_ours) {
+            return None;
+        }
+        nested(stairs)
+    }
+
+    /// Whether it stays as it is where a rule says another of the same origin at `now`: for each level of that it says the same or
+    /// worse, for as long or longer.
     #[must_use]
     pub fn outlasts(&self, other: &Self, now: Timestamp) -> bool {
-        self.holds_at(now) && self.weight() >= other.weight()
+        self.holds_at(now) && self.joined(other, now).is_none()
     }
 
     /// Worse than another is what is of a higher level, or of the same and lasts longer.
@@ -98,43 +155,38 @@ impl Restriction {
     }
 }
 
-/// What all restrictions of an account that hold at one moment come to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Standing {
-    /// The worst of them; of two alike, the one that lasts longer.
-    pub worst: Restriction,
-    /// How many recipients in an hour, where any of them is a [`Level::Limit`]: the fewest. A worse one beside it does not lift it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipients_per_hour: Option<u32>,
+/// How many levels there are.
+const LEVELS: usize = 4;
+
+/// Of several restrictions those that count, the worst first: each but the first is milder than the one before it, and lasts longer.
+fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
+    // A stable sort: of two alike the first stays.
+    parts.sort_by(|one, other| other.weight().cmp(&one.weight()));
+    let mut end = None;
+    parts.retain(|part| {
+        let (_, until) = part.weight();
+        let counts = end.is_none_or(|end| until > end);
+        if counts {
+            end = Some(until);
+        }
+        counts
+    });
+    parts
 }
 
-impl Standing {
-    /// What those of `restrictions` that hold at `now` come to; `None` if none does.
-    #[must_use]
-    pub fn of<'a>(
-        restrictions: impl IntoIterator<Item = &'a Restriction>,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let mut worst: Option<&Restriction> = None;
-        let mut fewest: Option<u32> = None;
-        for restriction in restrictions {
-            if !restriction.holds_at(now) {
-                continue;
-            }
-            if worst.is_none_or(|worst| worst.weight() < restriction.weight()) {
-                worst = Some(restriction);
-            }
-            if restriction.level == Level::Limit {
-                let count = restriction.recipients_per_hour.unwrap_or(LIMITED);
-                fewest = Some(fewest.map_or(count, |fewest| fewest.min(count)));
-            }
-        }
-        worst.map(|worst| Self {
-            worst: worst.clone(),
-            recipients_per_hour: fewest,
+fn nested(stairs: Vec<&Restriction>) -> Option<Restriction> {
+    stairs.into_iter().rev().fold(None, |then, part| {
+        Some(Restriction {
+            level: part.level,
+            since: part.since,
+            until: part.until,
+            origin: part.origin.clone(),
+            why: part.why.clone(),
+            decision: part.decision,
+            recipients_per_hour: part.recipients_per_hour,
+            then: then.map(Box::new),
         })
-    }
+    })
 }
 
 /// A text that names neither the desk nor a rule.
@@ -196,43 +248,7 @@ mod tests {
             why: "".into(),
             decision: None,
             recipients_per_hour: None,
-        }
-    }
-
-    #[test]
-    fn the_worst_that_holds_counts_and_a_limit_beside_it_stays() {
-        let limit = |count, until| Restriction {
-            recipients_per_hour: count,
-            ..restriction(Level::Limit, 10, Some(until))
-        };
-        let all = [
-            restriction(Level::Watch, 0, None),
-            limit(Some(5), 30),
-            limit(None, 50),
-            restriction(Level::Quarantine, 20, Some(40)),
-        ];
-        let at = |now| {
-            let standing = Standing::of(&all, Timestamp(now));
-            standing.map(|standing| (standing.worst.level, standing.recipients_per_hour))
-        };
-        // A clock that is behind the one of who imposed it does not put it off.
-        assert_eq!(at(0), Some((Level::Quarantine, Some(5))));
-        assert_eq!(at(29), Some((Level::Quarantine, Some(5))));
-        assert_eq!(at(30), Some((Level::Quarantine, Some(LIMITED))));
-        assert_eq!(at(40), Some((Level::Limit, Some(LIMITED))));
-        assert_eq!(at(50), Some((Level::Watch, None)));
-        assert_eq!(Standing::of(&all[1..], Timestamp(50)), None);
-    }
-
-    #[test]
-    fn of_two_alike_the_longer_one_is_shown() {
-        let (short, long) = (
-            restriction(Level::Suspend, 0, Some(100)),
-            restriction(Level::Suspend, 0, None),
-        );
-        for all in [[&short, &long], [&long, &short]] {
-            let standing = Standing::of(all, Timestamp(1)).unwrap();
-            assert_eq!(standing.worst.until, None);
+            then: None,
         }
     }
 
@@ -242,7 +258,8 @@ mod tests {
         let stays =
             |level, until, now| stands.outlasts(&restriction(level, 20, until), Timestamp(now));
         for milder in [Level::Watch, Level::Limit] {
-            assert!(stays(milder, None, 49));
+            assert!(stays(milder, Some(50), 20), "it is no longer");
+            assert!(!stays(milder, Some(51), 20), "it goes on after it");
             assert!(!stays(milder, None, 50), "it is over");
         }
         assert!(stays(Level::Quarantine, Some(49), 20), "it is shorter");
@@ -254,6 +271,51 @@ mod tests {
         assert!(!stays(Level::Quarantine, Some(51), 20));
         assert!(!stays(Level::Quarantine, None, 20));
         assert!(!stays(Level::Suspend, Some(30), 20));
+    }
+
+    #[test]
+    fn a_worse_step_lets_nobody_off_the_milder_one_that_lasts_longer() {
+        let limit = restriction(Level::Limit, 0, Some(60));
+        let suspend = restriction(Level::Suspend, 10, Some(20));
+        let both = limit.joined(&suspend, Timestamp(10)).unwrap();
+        assert_eq!(Some(&both), suspend.joined(&limit, Timestamp(10)).as_ref());
+        let level = |now| both.in_force(Timestamp(now)).map(|part| part.level);
+        assert_eq!(level(19), Some(Level::Suspend));
+        assert_eq!(level(20), Some(Level::Limit));
+        assert_eq!(level(60), None);
+        assert_eq!(both.over_at(), Some(Timestamp(60)));
+        let standing = |now| Standing::of([&both], Timestamp(now)).unwrap();
+        assert_eq!(standing(15).recipients_per_hour, Some(LIMITED), "beside it");
+        assert_eq!(standing(30).worst.level, Level::Limit);
+        // Nothing new: each is known for as long.
+        assert!(both.outlasts(&suspend, Timestamp(15)) && both.outlasts(&limit, Timestamp(15)));
+        // One between them is as long as it is worth.
+        let between = restriction(Level::Quarantine, 12, Some(40));
+        let all = both.joined(&between, Timestamp(12)).unwrap();
+        let levels: Vec<Level> = all.parts().map(|part| part.level).collect();
+        assert_eq!(levels, [Level::Suspend, Level::Quarantine, Level::Limit]);
+        // One that is as long as all of them stands alone.
+        let endless = restriction(Level::Suspend, 13, None);
+        assert_eq!(
+            all.joined(&endless, Timestamp(13)),
+            Some(endless.clone()),
+            "nothing is left for after it"
+        );
+    }
+
+    #[test]
+    fn what_others_hand_in_is_put_in_order() {
+        let mut deep = restriction(Level::Limit, 0, Some(10));
+        for level in [Level::Suspend, Level::Watch, Level::Limit].repeat(20) {
+            deep = Restriction {
+                then: Some(Box::new(deep)),
+                origin: "AbuseRule/a/b".parse().unwrap(),
+                ..restriction(level, 0, Some(10))
+            };
+        }
+        let plain = deep.bounded();
+        assert_eq!(plain.parts().count(), 1, "{plain:?}");
+        assert_eq!(plain.level, Level::Suspend);
     }
 
     #[test]

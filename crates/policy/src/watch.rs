@@ -1,8 +1,13 @@
 //! After an event was judged, and after the next hop answered: what it tells of abuse.
 //!
 //! In three turns, each an operation on counters of which the first is usually the last: signals are counted ([`Watch`]); one that
-//! reaches its mark is awarded points ([`Claims`]); points that reach a step of the ladder restrict ([`Steps`]). All that is
-//! remembered is in counters, so that proxies that share them act as one. Who counts and who awards may be different proxies.
+//! is at its mark is awarded points, if it was not lately ([`Claims`]); points that reach a step of the ladder restrict ([`Steps`]).
+//! A step is judged by what is in force, whenever a signal is at its mark: an account that its points put on a step on which it does
+//! not stand is restricted, whoever awarded them and whatever became of the restriction before. So an answer that was lost, or a
+//! process that ended between two turns, is made up for at the next event. All that is remembered is in counters and in the
+//! account's standing, so that proxies that share them act as one. Who counts and who awards may be different proxies.
+
+mod points;
 
 use std::sync::Arc;
 
@@ -11,13 +16,15 @@ use crate::decision::{Decision, Finding, Reason, Said};
 use crate::event::Event;
 use crate::matching::account_of;
 use crate::op::{Item, Op, Outcome, Results};
-use crate::restriction::{Origin, Restriction};
+use crate::restriction::{Level, Origin, Restriction};
 use crate::rules::Stages;
 use crate::rules::abuse::{Abuse, Counted, Facts, Mark, Rung};
 use crate::ruleset::{Armed, Ruleset, Spec};
 use crate::signal::{Added, Award, Awards, Signal};
 use crate::snapshot::{Enforcement, ObjectRef};
 use crate::time::{Millis, Timestamp};
+
+pub use points::Score;
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +60,7 @@ struct Voice<'a> {
     enforcement: Enforcement,
 }
 
-/// Signals that reached their marks.
+/// Signals that are at their marks.
 #[derive(Debug)]
 pub struct Claims<'a> {
     event: &'a Event,
@@ -62,7 +69,7 @@ pub struct Claims<'a> {
     claimed: Vec<(Asked<'a>, u64)>,
 }
 
-/// Steps of ladders that an account stands on now.
+/// Steps of ladders that an account has reached, and on which it does not stand.
 #[derive(Debug)]
 pub struct Steps<'a> {
     event: &'a Event,
@@ -127,48 +134,6 @@ impl Ruleset {
         watch
     }
 
-    /// What forgets all that speaks against an account: to be applied when somebody releases it, or what it did before would restrict
-    /// it again at once. What a repetition costs stays.
-    #[must_use]
-    pub fn pardon(&self, account: &Account) -> Vec<Op> {
-        let pardons = self.abuse();
-        pardons
-            .flat_map(|(_, abuse)| abuse.pardon(account, &self.correspondents))
-            .collect()
-    }
-
-    /// What reads the points of an account, one operation for each rule that counts, in the order of [`Self::scores`].
-    #[must_use]
-    pub fn ask_scores(&self, account: &Account) -> Vec<Op> {
-        let ask = |abuse: &Abuse| Op::Points {
-            key: abuse.points_of(account),
-            keep: abuse.decay,
-        };
-        self.abuse().map(|(_, abuse)| ask(abuse)).collect()
-    }
-
-    /// The points of an account, by the answers to [`Self::ask_scores`].
-    #[must_use]
-    pub fn scores(&self, results: &Results, now: Timestamp) -> Vec<Score> {
-        let of = |((rule, abuse), outcome): ((&Armed, &Abuse), &Outcome)| {
-            let Outcome::Awards(awards) = outcome else {
-                return None;
-            };
-            Some(Score {
-                rule: (*rule.object).clone(),
-                score: awards.score(abuse.decay, now),
-                decay: abuse.decay,
-                next: abuse
-                    .ladder
-                    .iter()
-                    .map(|rung| rung.step.at)
-                    .find(|&at| at > awards.score(abuse.decay, now)),
-                awards: awards.list.clone(),
-            })
-        };
-        self.abuse().zip(&results.0).filter_map(of).collect()
-    }
-
     fn abuse(&self) -> impl Iterator<Item = (&Armed, &Abuse)> {
         self.abuse.iter().filter_map(|&at| match &self.rules[at] {
             rule @ Armed {
@@ -186,23 +151,6 @@ impl Ruleset {
             _ => false,
         })
     }
-}
-
-/// The points of an account under one rule.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Score {
-    /// The rule.
-    pub rule: ObjectRef,
-    /// The sum of what is left now.
-    pub score: u32,
-    /// Points are gone so long after they were awarded.
-    pub decay: Millis,
-    /// The points of the next step of its ladder, if there is one above.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u32>,
-    /// What was awarded when, oldest first.
-    pub awards: Vec<Award>,
 }
 
 impl<'a> Watch<'a> {
@@ -230,7 +178,7 @@ impl<'a> Watch<'a> {
         &self.ops
     }
 
-    /// Which signals reached their marks, by the answers to [`Self::ops`].
+    /// Which signals are at their marks, by the answers to [`Self::ops`].
     #[must_use]
     pub fn claims(self, results: &Results) -> Option<Claims<'a>> {
         let event = self.event?;
@@ -261,7 +209,7 @@ impl<'a> Claims<'a> {
         &self.ops
     }
 
-    /// Which steps are reached, by the answers to [`Self::ops`].
+    /// Which steps the account has reached and does not stand on, by the answers to [`Self::ops`].
     #[must_use]
     pub fn steps(self, results: &Results) -> Steps<'a> {
         let mut steps = Steps {
@@ -270,16 +218,36 @@ impl<'a> Claims<'a> {
             ops: Vec::new(),
             reached: Vec::new(),
         };
+        let mut heard: Vec<Heard<'_, 'a>> = Vec::new();
         for ((asked, total), outcome) in self.claimed.iter().zip(&results.0) {
-            if let Outcome::Awards(awards) = outcome
-                && awards.added == Added::Yes
-            {
+            let Outcome::Awards(awards) = outcome else {
+                continue;
+            };
+            if awards.added == Added::Yes {
                 steps.note(asked, *total, awards);
-                steps.climb(asked.voice, self.account, awards);
             }
+            match heard.last_mut() {
+                // Awards of one rule have one key: the last answer has them all.
+                Some(heard) if heard.voice.object == asked.voice.object => heard.awards = awards,
+                _ => heard.push(Heard {
+                    voice: asked.voice,
+                    before: awards.before(),
+                    awards,
+                }),
+            }
+        }
+        for heard in heard {
+            steps.judge(&heard, self.account);
         }
         steps
     }
+}
+
+/// The points of an account under one rule.
+struct Heard<'r, 'a> {
+    voice: Voice<'a>,
+    before: &'r [Award],
+    awards: &'r Awards,
 }
 
 impl<'a> Steps<'a> {
@@ -300,16 +268,24 @@ impl<'a> Steps<'a> {
         });
     }
 
-    fn climb(&mut self, voice: Voice<'a>, account: &Account, awards: &Awards) {
-        let now = self.event.at;
-        // Whoever climbs several at once stands on the last.
-        let Some(rung) = voice.abuse.reached(awards.before(), &awards.list, now) else {
+    fn judge(&mut self, heard: &Heard<'_, 'a>, account: &Account) {
+        let (voice, now) = (heard.voice, self.event.at);
+        // Whoever climbs several at once stands on the highest.
+        let Some(rung) = voice.abuse.step_on(&heard.awards.list, now) else {
             return;
         };
-        let why = why(awards, voice.abuse.decay, now);
-        let same = |other: &Reached<'_>| other.voice.object == voice.object;
-        self.reached.retain(|other| !same(other));
-        // A rule that only watches lengthens nothing.
+        let level = rung.step.level;
+        let stands = match voice.enforcement {
+            Enforcement::Enforce => self.level_by(voice.object) >= Some(level),
+            // Nothing is ever in force of a rule that only watches: it tells of each climb, and lengthens nothing.
+            Enforcement::Shadow | Enforcement::Off => {
+                let before = voice.abuse.step_on(heard.before, now);
+                before.map(|before| before.step.level) >= Some(level)
+            }
+        };
+        if stands {
+            return;
+        }
         let term = voice.abuse.term(rung, account);
         let term = term.filter(|_| voice.enforcement == Enforcement::Enforce);
         let op = term.map(|term| {
@@ -319,9 +295,15 @@ impl<'a> Steps<'a> {
         self.reached.push(Reached {
             voice,
             rung,
-            why,
+            why: why(heard.awards, voice.abuse.decay, now),
             op,
         });
+    }
+
+    /// How much the rule restricts the account at this moment.
+    fn level_by(&self, rule: &ObjectRef) -> Option<Level> {
+        let account = self.event.account.as_deref()?;
+        account.standing.as_deref()?.level_by(rule)
     }
 
     /// For how long, in one call. May be empty: then nothing needs to be asked.
@@ -368,6 +350,7 @@ impl<'a> Steps<'a> {
                     why: why.into(),
                     decision: Some(self.event.id),
                     recipients_per_hour: step.recipients_per_hour,
+                    then: None,
                 });
             }
         }

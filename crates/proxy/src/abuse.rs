@@ -2,37 +2,30 @@
 //!
 //! Nothing here refuses anything: where counters do not answer, this process counts for itself, and the mail goes on.
 
-use std::net::Ipv6Addr;
-use std::sync::Arc;
+mod bounces;
+mod pardons;
 
 use sekisho_policy::decision::Decision;
-use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
-    SourceTrust, Stage, Tls,
-};
+use sekisho_policy::event::{Event, Stage};
 use sekisho_policy::op::{Op, Results};
-use sekisho_policy::watch::Score;
+use sekisho_policy::watch::{Score, Watch};
 use sekisho_policy::{Account, Finding, Seen, Signal, Timestamp, Unavailable, Upshot};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::{Engine, apply};
 use crate::live::Live;
-use crate::restrictions::Released;
-use crate::shared::Shared;
+pub use bounces::Bounced;
+pub(crate) use bounces::see_bounces;
+pub(crate) use pardons::{Pardons, pardon_released};
 
 impl Engine {
     /// Follows up a decision; what is found is added to it.
     pub(crate) async fn follow_up(&self, live: &Live, event: &Event, decision: &mut Decision) {
-        // The counters' wait is boxed, so that the session's task is as small as without it.
-        let upshot = {
-            let seen = Seen::Judged(decision);
-            if live.rules.watch(event, &seen).ops().is_empty() {
-                return;
-            }
-            Box::pin(self.see(live, event, &seen)).await
-        };
-        decision.findings.extend(upshot);
+        let watch = live.rules.watch(event, &Seen::Judged(decision));
+        if !watch.ops().is_empty() {
+            // The counters' wait is boxed, so that the session's task is as small as without it.
+            let findings = Box::pin(self.follow(live, event, watch)).await;
+            decision.findings.extend(findings);
+        }
     }
 
     /// The next hop does not know so many recipients.
@@ -48,6 +41,16 @@ impl Engine {
         let watch = live.rules.watch(event, seen);
         if watch.ops().is_empty() {
             return Vec::new();
+        }
+        self.follow(live, event, watch).await
+    }
+
+    async fn follow(&self, live: &Live, event: &Event, watch: Watch<'_>) -> Vec<Finding> {
+        // What somebody was forgiven must not be held against him because counters did not hear of it.
+        if let Some(account) = account_of(event)
+            && self.pardons.owes(account)
+        {
+            self.pardon(live, account, event.at).await;
         }
         let results = self.count(live, event.at, watch.ops()).await;
         let Some(claims) = watch.claims(&results) else {
@@ -80,7 +83,7 @@ impl Engine {
     }
 
     /// Applies what is only counted. While shared counters do not answer, this process counts for itself.
-    async fn count(&self, live: &Live, at: Timestamp, ops: &[Op]) -> Results {
+    pub(super) async fn count(&self, live: &Live, at: Timestamp, ops: &[Op]) -> Results {
         let counters = self.tallies.now();
         match apply(&counters, live, at, ops).await {
             Ok((results, _)) => results,
@@ -88,20 +91,6 @@ impl Engine {
                 .apply_alone(at, ops)
                 .map(|(results, _)| results)
                 .unwrap_or_default(),
-        }
-    }
-
-    /// Forgets what speaks against an account, here and where counters are shared.
-    async fn pardon(&self, live: &Live, account: &Account, at: Timestamp) {
-        let ops = live.rules.pardon(account);
-        if ops.is_empty() {
-            return;
-        }
-        let counters = self.tallies.now();
-        // What was counted alone while they were out is forgotten too.
-        counters.apply_alone(at, &ops);
-        if let Err(unavailable) = counters.apply(at, &ops).await {
-            tracing::warn!(account = account.as_str(), %unavailable, "an account was released, and its old points could not be forgotten");
         }
     }
 
@@ -129,60 +118,5 @@ fn account_of(event: &Event) -> Option<&Account> {
     match &event.stage {
         Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
         _ => event.account.as_ref().map(|account| &account.name),
-    }
-}
-
-/// Counts recipients that turned out not to exist, as of a session that nobody knows any more.
-pub(crate) async fn see_bounces(shared: &Shared, account: &Account, count: u64) {
-    let live = shared.live();
-    let session = SessionFacts {
-        listener: "".into(),
-        source: Source {
-            ip: Ipv6Addr::UNSPECIFIED.into(),
-            country: None,
-            asn: None,
-            reverse_names: Fact::Unasked,
-            trust: SourceTrust::Untrusted,
-        },
-        tls: Tls::Off,
-        helo: None,
-        helo_form: HeloForm::default(),
-        before_greeting: BeforeGreeting::Silent,
-    };
-    let facts = AccountFacts::new(account.clone(), Network::New);
-    let event = Event {
-        id: shared.ids.draw(),
-        at: shared.now(),
-        session: Arc::new(session),
-        account: Some(Arc::new(facts)),
-        settings: shared.settings.of(account),
-        transaction: None,
-        stage: Stage::Mail,
-        tripped: shared.engine.brakes.tripped().to_vec(),
-        config: shared.config_state(),
-    };
-    shared.engine.see_unknown(&live, &event, count).await;
-}
-
-/// Forgets the points of accounts that somebody releases, until the process drains.
-pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Released>) {
-    loop {
-        let account = tokio::select! {
-            account = released.recv() => account,
-            () = shared.shutdown.draining() => return,
-        };
-        match account {
-            Ok(Released { account, .. }) => {
-                let (live, now) = (shared.live(), shared.now());
-                shared.engine.pardon(&live, &account, now).await;
-            }
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(
-                    missed,
-                    "accounts were released faster than their points could be forgotten"
-                );
-            }
-            Err(RecvError::Closed) => return,
-        }
     }
 }

@@ -15,6 +15,7 @@ use sekisho_runtime::metrics::{
 };
 use tokio::time::Instant;
 
+use crate::abuse::Pardons;
 use crate::brakes::Brakes;
 use crate::detect;
 use crate::dns::Dns;
@@ -29,6 +30,7 @@ pub(crate) struct Engine {
     pub(crate) dns: Dns,
     pub(crate) brakes: Brakes,
     pub(crate) restrictions: Restrictions,
+    pub(crate) pardons: Pardons,
 }
 
 /// One event judged.

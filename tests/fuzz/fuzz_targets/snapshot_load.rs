@@ -59,7 +59,7 @@ fn event(stage: Stage) -> Event {
     let session = SessionFacts { listener: "submission".into(), source, tls: Tls::On, helo: Some("client".into()), helo_form: HeloForm::Good, before_greeting: BeforeGreeting::Silent };
     let account = AccountFacts::new(Account::canonical("a@example.jp", None), Network::New);
     let sender = Some(Address::new("a", "example.jp"));
-    let transaction = TransactionFacts { sender, declared_size: Some(1 << 20), recipients: 3, class: Class::Clean };
+    let transaction = TransactionFacts { sender, declared_size: Some(1 << 20), recipients: 3, class: Class::Clean, content: Class::Clean };
     let logged_in = !matches!(stage, Stage::Connect | Stage::Login { .. } | Stage::LoginFailed { .. });
     let mail = logged_in && stage != Stage::LoginSucceeded;
     Event {

@@ -239,6 +239,13 @@ fn one(restriction: &Restriction) -> String {
     if !restriction.why.is_empty() {
         text.push_str(&format!("    {}\n", visible(&restriction.why)));
     }
+    if let Some(then) = &restriction.then {
+        let until = then.until.map_or_else(
+            || "until released".to_owned(),
+            |until| format!("until {}", utc(until)),
+        );
+        text.push_str(&format!("    then {} {until}\n", then.level));
+    }
     if let Some(decision) = restriction.decision {
         text.push_str(&format!("    sekisho explain {decision}\n"));
     }
@@ -297,6 +304,7 @@ mod tests {
             why: "ticket 4711".into(),
             decision: Some("7Q2M-X4K9-0B3T".parse().unwrap()),
             recipients_per_hour: None,
+            then: None,
         };
         let mut shown = Shown {
             namespace: "default".into(),

@@ -331,6 +331,7 @@ fn asked(op: &Op) -> String {
         } => (format!("award {points} for {signal}"), key),
         Op::Points { key, .. } => ("points".to_owned(), key),
         Op::Correspond { key, items, .. } => (format!("meet {}", items.len()), key),
+        Op::Forgive { key, before } => (format!("forget what came by {}", utc(*before)), key),
         Op::Clear { key } => ("forget".to_owned(), key),
     };
     let name = key::read(key).map_or_else(|| format!("{key:?}"), |parts| parts.to_string());

@@ -180,6 +180,7 @@ impl<'a> Session<'a> {
             declared_size: Some(message.octets()),
             recipients: 0,
             class: Class::default(),
+            content: Class::default(),
         });
         if !self.judge(Stage::Mail).await {
             return false;
@@ -235,6 +236,7 @@ impl<'a> Session<'a> {
             && (passes || !matches!(event.stage, Stage::Rcpt { .. }))
         {
             transaction.class = transaction.class.max(decision.class);
+            transaction.content = transaction.content.max(decision.content());
         }
         self.facts = event.session.clone();
         self.steps.push(Step {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sekisho_api::{Answer, Configs, NotHere, Running, RunningGateway, RunningListener};
+use sekisho_api::{Answer, Bounced, Configs, NotHere, Running, RunningGateway, RunningListener};
 use sekisho_counters::Counters;
 use sekisho_policy::event::ConfigState;
 use sekisho_policy::watch::Score;
@@ -278,7 +278,8 @@ impl Running for Gateways {
         gateway: &'a str,
         account: &'a Account,
         count: u64,
-    ) -> Answer<'a, Result<bool, NotHere>> {
+        of: Option<Bounced>,
+    ) -> Answer<'a, Result<Option<u64>, NotHere>> {
         Box::pin(async move {
             let running = self.running.lock().await;
             let is_it =
@@ -286,11 +287,11 @@ impl Running for Gateways {
             let one = running.iter().find(|(object, _)| is_it(object));
             let one = one.map(|(_, one)| one.clone());
             drop(running);
-            match one {
-                Some(one) => one.gateway.bounced(account, count).await,
-                None => return Ok(false),
-            }
-            Ok(true)
+            let Some(one) = one else {
+                return Ok(None);
+            };
+            let of = of.map(|Bounced { id, recipients }| sekisho_proxy::Bounced { id, recipients });
+            Ok(Some(one.gateway.bounced(account, count, of).await))
         })
     }
 

@@ -10,6 +10,7 @@ use std::thread;
 use sekisho_testkit::{PATIENCE, wait_until};
 use serde_json::{Value, json};
 
+use crate::client::{Client, id_of};
 use crate::running::Running;
 
 /// A desk that takes what is posted; the first time it is not in the mood.
@@ -79,8 +80,20 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Val
     (status, serde_json::from_str(body).unwrap_or_default())
 }
 
-fn bounces(running: &Running, count: usize, status: &str) -> Value {
-    let one = json!({ "status": status, "account": "bob@example.jp" });
+/// Has Bob send a message to three people, and says which it was.
+fn sent(bob: &mut Client) -> String {
+    bob.say("MAIL FROM:<bob@example.jp>", "250");
+    for to in ["a", "b", "c"] {
+        bob.say(&format!("RCPT TO:<{to}@example.org>"), "250");
+    }
+    bob.say("DATA", "354");
+    let reply = bob.ask("From: bob@example.jp\r\nSubject: hello\r\n\r\nbody\r\n.");
+    assert!(reply.starts_with("250"), "{reply}");
+    id_of(&reply).to_owned()
+}
+
+fn bounces(running: &Running, id: &str, count: usize, status: &str) -> Value {
+    let one = json!({ "status": status, "id": id });
     let body = json!({ "bounces": vec![one; count] });
     let (code, told) = ask(running.http, "POST", "/v1/bounces", &body);
     assert_eq!(code, 200, "{told}");
@@ -136,10 +149,20 @@ stringData: {{ secret: hush-hush }}
 fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     let desk = Desk::open();
     let running = Running::start_changed(&[], |objects| write_objects(objects, desk.address));
-    assert_eq!(bounces(&running, 2, "5.1.1")["counted"], 2);
-    assert_eq!(bounces(&running, 9, "5.2.2")["other"], 9);
+    let mut bob = Client::secure(running.submission);
+    let reply = bob.log_in("bob@example.jp", "asa-no-minato");
+    assert!(reply.starts_with("235"), "{reply}");
+    let (one, other) = (sent(&mut bob), sent(&mut bob));
+    let refused = bob.ask("MAIL FROM:<alice@example.jp>");
+    running.explained(id_of(&refused));
+    running.explained(&other);
+    let bounces = |id: &str, count: usize, status: &str| bounces(&running, id, count, status);
+    assert_eq!(bounces(&one, 2, "5.1.1")["counted"], 2);
+    assert_eq!(bounces(&one, 9, "5.2.2")["other"], 9);
+    assert_eq!(bounces(id_of(&refused), 3, "5.1.1")["strange"], 3, "it never left");
     assert_eq!(levels(&running), [""; 0]);
-    bounces(&running, 1, "5.1.10");
+    let told = bounces(&one, 7, "5.1.10");
+    assert_eq!((&told["counted"], &told["known"]), (&json!(1), &json!(6)), "it went to three");
     wait_until("bob is suspended", || {
         (levels(&running) == ["Suspend"]).then_some(())
     });
@@ -181,9 +204,10 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     wait_until("the points are gone", || {
         (points(&running)["score"] == 0).then_some(())
     });
-    bounces(&running, 2, "5.1.1");
+    assert_eq!(bounces(&one, 3, "5.1.1")["known"], 3, "of the same message");
+    bounces(&other, 2, "5.1.1");
     assert_eq!(levels(&running), [""; 0]);
-    bounces(&running, 1, "5.1.1");
+    bounces(&other, 1, "5.1.1");
     wait_until("bob is suspended anew", || {
         (levels(&running) == ["Suspend"]).then_some(())
     });
@@ -205,6 +229,18 @@ fn what_is_no_bounce_is_refused_in_words() {
             "three numbers",
         ),
         (json!({ "bounces": [{ "status": "5.1.1" }] }), "`id`"),
+        (
+            json!({ "bounces": [{ "status": "5.1.1", "account": "a@example.jp" }] }),
+            "`gateway`",
+        ),
+        (
+            json!({ "bounces": [{ "status": "5.1.1", "account": "a@example.jp", "gateway": "default/outbound" }] }),
+            "--http-token-file",
+        ),
+        (
+            json!({ "bounces": [{ "status": "5.1.1", "account": "a", "id": "7Q2M-X4K9-0B3T" }] }),
+            "leave out",
+        ),
         (
             json!({ "bounces": [{ "status": "5.1.1", "id": "x" }] }),
             "decision id",

@@ -1,7 +1,7 @@
 //! Signals that nothing can set off at a gateway, and steps that anybody can bring an account to.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, Enforcement, LoginGuardSpec, MailGatewaySpec,
+    AbuseRuleSpec, CountersType, CountryRuleSpec, Enforcement, LoginGuardSpec, MailGatewaySpec,
     NotificationChannelSpec, RestrictionLevel, SenderCheck, SignalMark, SignalName,
     SubmissionPolicySpec,
 };
@@ -29,6 +29,11 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
                     let diagnostic = view.warning(Code::SignalNeverSeen, &field, message);
                     out.push(diagnostic.mend(remedy));
                 }
+                if mark.signal == SignalName::FirstTimeRecipients
+                    && gateway.spec.counters.type_ == CountersType::Memory
+                {
+                    out.push(forgets(view, at, gateway));
+                }
             }
         }
     }
@@ -36,6 +41,24 @@ pub(super) fn check(index: &Index<'_>, out: &mut Vec<Diagnostic>) {
         others_doing(view, out);
         channels(view, index.objects, out);
     }
+}
+
+/// Whom accounts write to is forgotten with the process, and nobody is new for the fortnight that it takes to learn it again.
+fn forgets(
+    view: View<'_, AbuseRuleSpec>,
+    at: usize,
+    gateway: View<'_, MailGatewaySpec>,
+) -> Diagnostic {
+    let gateway = name_of::<MailGatewaySpec>(gateway.key);
+    let message = format!(
+        "{gateway} counts in memory: after each restart FirstTimeRecipients only learns, and is not seen for 14 days"
+    );
+    let diagnostic = view.warning(
+        Code::SignalForgotten,
+        &format!("signals[{at}].signal"),
+        message,
+    );
+    diagnostic.mend("let the gateway count in Redis (spec.counters)")
 }
 
 /// Why a signal cannot come, and what would let it.
@@ -113,33 +136,68 @@ fn channels(view: View<'_, AbuseRuleSpec>, objects: &Objects, out: &mut Vec<Diag
     }
 }
 
-/// Wrong passwords are anybody's to try: a step that they alone lead to lets a stranger stop a customer's mail.
+/// What strangers can set off: wrong passwords are anybody's to try, and decoys anybody's to touch who shares an address with a
+/// customer. A step that such signals alone lead to, together or each, lets a stranger stop a customer's mail.
+const OTHERS: [(SignalName, &str); 2] = [
+    (SignalName::AuthFailures, "try passwords"),
+    (
+        SignalName::DecoyTouched,
+        "touch decoys from an address that many share",
+    ),
+];
+
 fn others_doing(view: View<'_, AbuseRuleSpec>, out: &mut Vec<Diagnostic>) {
     let spec = view.spec;
-    let failures = spec
-        .signals
+    let marks: Vec<(&SignalMark, &str)> = OTHERS
         .iter()
-        .find(|mark| mark.signal == SignalName::AuthFailures);
-    let Some(failures) = failures else { return };
-    let most = most_points(failures, spec.decay.as_millis());
+        .filter_map(|(signal, how)| {
+            let mark = spec.signals.iter().find(|mark| mark.signal == *signal)?;
+            Some((mark, *how))
+        })
+        .collect();
+    let most = |(mark, _): &(&SignalMark, &str)| most_points(mark, spec.decay.as_millis());
+    let all: u64 = marks.iter().map(most).fold(0, u64::saturating_add);
     for (at, step) in spec.ladder.iter().enumerate() {
-        let alone = step
-            .requires
-            .iter()
-            .all(|signal| *signal == SignalName::AuthFailures);
-        if alone && step.restrict.level != RestrictionLevel::Watch && u64::from(step.at) <= most {
-            let message = format!(
-                "AuthFailures alone lead here (up to {most} points), and anybody can try passwords: a stranger could have an account \
-                 restricted"
-            );
-            let field = format!("ladder[{at}].at");
-            let diagnostic = view.warning(Code::OthersDoing, &field, message);
-            out.push(
-                diagnostic
-                    .mend("name a signal in requires that takes the password, or use fewer points"),
-            );
+        let is_theirs = |signal: &SignalName| marks.iter().any(|(mark, _)| mark.signal == *signal);
+        let refuses = step.restrict.level != RestrictionLevel::Watch;
+        let reached = !marks.is_empty() && u64::from(step.at) <= all;
+        if !refuses || !reached || !step.requires.iter().all(is_theirs) {
+            continue;
         }
+        // Those that suffice alone are named; where none does, it takes all of them.
+        let suffices = |one: &&(&SignalMark, &str)| {
+            let needed = step.requires.iter().all(|signal| *signal == one.0.signal);
+            needed && u64::from(step.at) <= most(one)
+        };
+        let alone: Vec<_> = marks.iter().filter(suffices).collect();
+        let (named, how) = match alone.is_empty() {
+            true => (marks.iter().collect(), "together"),
+            false => (alone, "alone"),
+        };
+        out.push(warn_of_others(view, at, &named, how, most));
     }
+}
+
+fn warn_of_others<'m>(
+    view: View<'_, AbuseRuleSpec>,
+    at: usize,
+    named: &[&'m (&'m SignalMark, &'m str)],
+    how: &str,
+    most: impl Fn(&(&'m SignalMark, &'m str)) -> u64,
+) -> Diagnostic {
+    let list = |of: &dyn Fn(&(&'m SignalMark, &'m str)) -> String, glue: &str| {
+        let each: Vec<String> = named.iter().map(|one| of(one)).collect();
+        each.join(glue)
+    };
+    let signals = list(&|(mark, _)| mark.signal.as_str().to_owned(), " and ");
+    let points = list(&|one| most(one).to_string(), " and ");
+    let doings = list(&|(_, doing)| (*doing).to_owned(), " and ");
+    let message = format!(
+        "{signals} {how} lead here (up to {points} points), and anybody can {doings}: a stranger could have an account restricted"
+    );
+    let field = format!("ladder[{at}].at");
+    let diagnostic = view.warning(Code::OthersDoing, &field, message);
+    diagnostic.mend("name a signal in requires that takes the password, or use fewer points")
 }
 
 /// The most points of one signal that an account can have at once.

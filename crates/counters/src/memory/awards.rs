@@ -57,6 +57,13 @@ impl Purse {
         }
     }
 
+    /// Forgets what was awarded at `before` or earlier.
+    pub(super) fn forgive(&mut self, before: u64, budget: &Budget) {
+        let entries = self.entries();
+        self.awards.retain(|award| award.at.0 > before);
+        budget.free_entries(entries - self.entries());
+    }
+
     fn forget(&mut self, moment: Moment, budget: &Budget) {
         let before = self.entries();
         let keep = self.keep;

@@ -2,7 +2,51 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use sekisho_policy::{Key, key};
+
 use super::Limits;
+
+/// Signals of accounts have keys of their own, one for every so many of all others: who can make as many of those as he likes, by
+/// failing to log in, does not turn signals off.
+const OTHERS_FOR_EACH: usize = 4;
+
+/// What there is for signals of accounts, and for everything else.
+#[derive(Debug)]
+pub(super) struct Budgets {
+    others: Budget,
+    signals: Budget,
+}
+
+impl Budgets {
+    pub(super) fn new(limits: Limits) -> Self {
+        let part = |of: usize| (of / OTHERS_FOR_EACH).max(1);
+        let signals = Limits {
+            keys: part(limits.keys),
+            entries: part(limits.entries),
+        };
+        Self {
+            others: Budget::new(limits),
+            signals: Budget::new(signals),
+        }
+    }
+
+    /// The one that a key is paid from.
+    pub(super) fn of(&self, key: &Key) -> &Budget {
+        if key::is_signal_of_account(key) {
+            &self.signals
+        } else {
+            &self.others
+        }
+    }
+
+    pub(super) fn both(&self) -> [&Budget; 2] {
+        [&self.others, &self.signals]
+    }
+
+    pub(super) fn is_out_of_keys(&self) -> bool {
+        self.both().into_iter().any(Budget::is_out_of_keys)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -14,7 +58,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
+    fn new(limits: Limits) -> Self {
         Self {
             limits,
             keys: AtomicUsize::new(0),
@@ -31,8 +75,10 @@ impl Budget {
         take(&self.keys, self.limits.keys)
     }
 
-    pub(super) fn free_keys(&self, count: usize) {
-        self.keys.fetch_sub(count, Ordering::Relaxed);
+    /// A key is gone, and what it held.
+    pub(super) fn free(&self, entries: usize) {
+        self.keys.fetch_sub(1, Ordering::Relaxed);
+        self.free_entries(entries);
     }
 
     pub(super) fn take_entry(&self) -> bool {

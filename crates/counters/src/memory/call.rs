@@ -125,7 +125,7 @@ impl<'a> Call<'a> {
 
     /// Carries out an operation that is no gate.
     fn carry_out(&mut self, at: usize) -> Option<Outcome> {
-        let (moment, budget, place) = (self.moment, &self.memory.budget, self.place(at));
+        let (moment, budgets, place) = (self.moment, &self.memory.budgets, self.place(at));
         Some(match self.ops[at] {
             Op::Gate { .. } => return None,
             Op::Meter { cost, window, .. } => {
@@ -134,9 +134,9 @@ impl<'a> Call<'a> {
             }
             Op::Read { window, .. } => Outcome::Total(self.sum(at, window.0)),
             Op::Distinct { item, window, .. } => {
-                match self.shard_mut(at).set(place, moment, budget) {
+                match self.shard_mut(at).set(place, moment, budgets) {
                     Some(set) => {
-                        set.see(moment, window.0, item, budget);
+                        set.see(moment, window.0, item, budgets.of(place.key));
                         Outcome::Total(set.count(moment, window.0))
                     }
                     None => self.no_room(Outcome::Total(0)),
@@ -148,7 +148,7 @@ impl<'a> Call<'a> {
             }
             Op::Lock {
                 base, growth, max, ..
-            } => match self.shard_mut(at).lock(place, moment, budget) {
+            } => match self.shard_mut(at).lock(place, moment, budgets) {
                 Some(lock) => Outcome::Until(lock.lock(moment, base.0, growth, max.0)),
                 None => self.no_room(Outcome::Until(None)),
             },
@@ -162,10 +162,10 @@ impl<'a> Call<'a> {
                 hold,
                 keep,
                 ..
-            } => match self.shard_mut(at).purse(place, moment, budget) {
+            } => match self.shard_mut(at).purse(place, moment, budgets) {
                 Some(purse) => {
                     let spans = (hold.0, keep.0);
-                    let awards = purse.award(moment, (signal, points), spans, budget);
+                    let awards = purse.award(moment, (signal, points), spans, budgets.of(place.key));
                     Outcome::Awards(Box::new(awards))
                 }
                 None => self.no_room(Outcome::Awards(Box::default())),
@@ -181,15 +181,20 @@ impl<'a> Call<'a> {
                 learn,
                 keep,
                 ..
-            } => match self.shard_mut(at).circle(place, moment, budget) {
+            } => match self.shard_mut(at).circle(place, moment, budgets) {
                 Some(circle) => {
                     let spans = (window.0, learn.0, keep.0);
-                    Outcome::Total(circle.write(moment, items, spans, budget))
+                    Outcome::Total(circle.write(moment, items, spans, budgets.of(place.key)))
                 }
                 None => self.no_room(Outcome::Total(0)),
             },
+            Op::Forgive { before, .. } => {
+                let shard = self.shard_mut(at);
+                shard.forgive(place, moment, before.0, budgets);
+                Outcome::Done
+            }
             Op::Clear { .. } => {
-                self.shard_mut(at).clear(place, budget);
+                self.shard_mut(at).clear(place, budgets);
                 Outcome::Done
             }
         })
@@ -199,10 +204,10 @@ impl<'a> Call<'a> {
         if cost == 0 {
             return;
         }
-        let (moment, budget, place) = (self.moment, &self.memory.budget, self.place(at));
-        match self.shard_mut(at).tally(place, moment, budget) {
+        let (moment, budgets, place) = (self.moment, &self.memory.budgets, self.place(at));
+        match self.shard_mut(at).tally(place, moment, budgets) {
             Some(tally) => {
-                let added_at = tally.add(moment, window, cost, budget);
+                let added_at = tally.add(moment, window, cost, budgets.of(place.key));
                 let born = tally.born();
                 self.charges.push(Charge {
                     key: place.key.clone(),
@@ -251,13 +256,20 @@ impl<'a> Call<'a> {
         (self.locked & below).count_ones() as usize
     }
 
+    /// How many keys there may be of the kind that found no room.
+    fn bound(&self) -> usize {
+        let budgets = self.ops.iter().map(|op| self.memory.budgets.of(key_of(op)));
+        let full = budgets.filter(|budget| budget.is_out_of_keys());
+        full.map(|budget| budget.limits().keys).next().unwrap_or(0)
+    }
+
     fn out_of_keys(&self) -> Unavailable {
         Unavailable {
             dependency: "counters (memory)".to_owned(),
             why: format!(
                 "all {} keys are in use and {} new ones found no room; known keys are still counted. Raise the bound on \
                  counter keys, or use fewer keys and shorter windows",
-                self.memory.budget.limits().keys,
+                self.bound(),
                 self.homeless
             ),
             cause: Cause::Full,

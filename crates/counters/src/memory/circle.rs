@@ -78,6 +78,12 @@ impl Circle {
         }
     }
 
+    /// Nobody in it who came at `before` or earlier is new any more.
+    pub(super) fn settle_until(&mut self, before: u64) {
+        let came = self.known.iter_mut().filter(|known| known.first <= before);
+        came.for_each(|known| known.first = 0);
+    }
+
     fn forget(&mut self, now: u64, budget: &Budget) {
         let before = self.entries();
         let keep = self.keep;

@@ -8,7 +8,9 @@ use super::table::Value;
 /// The lock of one key and how many came before it.
 #[derive(Debug, Default)]
 pub(super) struct Lock {
-    /// When the last lock ended or will end.
+    /// When the last lock began.
+    began: u64,
+    /// When it ended or will end.
     end: u64,
     /// Locks so far, none of which ended more than a `max` before the next began.
     count: u32,
@@ -38,8 +40,16 @@ impl Lock {
         }
         self.max = self.max.max(max);
         self.count = self.count.saturating_add(1);
+        self.began = moment.latest;
         self.end = moment.latest.saturating_add(length);
         Some(Timestamp(self.end))
+    }
+
+    /// Ends the lock that is in force if it began at `before` or earlier. It goes on to count.
+    pub(super) fn forgive(&mut self, moment: Moment, before: u64) {
+        if self.began <= before {
+            self.end = self.end.min(moment.latest);
+        }
     }
 
     /// The end of the lock that is in force.

@@ -59,6 +59,13 @@ impl Members {
         }
     }
 
+    /// Forgets members that were last seen at `before` or earlier.
+    pub(super) fn forgive(&mut self, before: u64, budget: &Budget) {
+        let entries = self.entries();
+        self.members.retain(|member| member.seen > before);
+        budget.free_entries(entries - self.entries());
+    }
+
     fn forget(&mut self, moment: Moment, keep: u64, budget: &Budget) {
         let before = self.entries();
         self.members

@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sekisho_policy::{Key, Op, Results, Timestamp, Unavailable};
 
 use crate::Receipt;
-use budget::Budget;
+use budget::Budgets;
 use call::Call;
 use clock::{Clock, Moment};
 use shard::Shard;
@@ -49,16 +49,19 @@ const RECLAIM: usize = 512;
 ///   can and is then [`Unavailable`], unless a gate of it is full: that refusal stands.
 /// - Out of entries: nothing fails. Tallies grow coarser, so that more comes back later (never early), sets take no new member, and
 ///   of points and correspondents the oldest make room.
+///
+/// Signals of accounts (but for what strangers can set off) have a quarter as many keys and entries of their own beside these, so that
+/// a flood of failed logins turns none of them off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Keys of all sorts together.
+    /// Keys of all sorts together, but for signals.
     pub keys: usize,
     /// Parts of windows and members of sets beyond the first of each key.
     pub entries: usize,
 }
 
 impl Default for Limits {
-    /// A million keys and four million entries: at most half a GiB, which only an attack fills.
+    /// A million keys and four million entries: with those of signals at most 640 MiB, which only an attack fills.
     fn default() -> Self {
         Self {
             keys: 1_000_000,
@@ -101,7 +104,7 @@ impl Sizes {
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
     clock: Clock,
-    budget: Budget,
+    budgets: Budgets,
     hasher: RandomState,
     next_reclaim: AtomicUsize,
 }
@@ -111,7 +114,7 @@ impl Memory {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             clock: Clock::default(),
-            budget: Budget::new(limits),
+            budgets: Budgets::new(limits),
             hasher: RandomState::new(),
             next_reclaim: AtomicUsize::new(0),
         }
@@ -123,7 +126,7 @@ impl Memory {
         ops: &[Op],
     ) -> Result<(Results, Option<Receipt>), Unavailable> {
         let moment = self.clock.read(now);
-        if self.budget.is_out_of_keys() {
+        if self.budgets.is_out_of_keys() {
             self.reclaim(moment);
         }
         Call::begin(self, moment, ops).run()
@@ -141,14 +144,14 @@ impl Memory {
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
-        let limits = self.budget.limits();
-        let mut sizes = Sizes {
-            entries: self.budget.entries(),
-            max_keys: limits.keys,
-            max_entries: limits.entries,
-            refused: self.budget.refused(),
-            ..Sizes::default()
-        };
+        let mut sizes = Sizes::default();
+        for budget in self.budgets.both() {
+            let limits = budget.limits();
+            sizes.entries += budget.entries();
+            sizes.max_keys += limits.keys;
+            sizes.max_entries += limits.entries;
+            sizes.refused += budget.refused();
+        }
         for at in 0..SHARDS {
             let shard = self.lock(at);
             sizes.tallies += shard.tallies.len();
@@ -164,8 +167,8 @@ impl Memory {
         let mut looked = 0;
         for _ in 0..SHARDS {
             let next = self.next_reclaim.fetch_add(1, Ordering::Relaxed) % SHARDS;
-            looked += self.lock(next).sweep(RECLAIM, moment, &self.budget);
-            if looked >= RECLAIM || !self.budget.is_out_of_keys() {
+            looked += self.lock(next).sweep(RECLAIM, moment, &self.budgets);
+            if looked >= RECLAIM || !self.budgets.is_out_of_keys() {
                 return;
             }
         }

@@ -3,12 +3,12 @@
 use sekisho_policy::Key;
 
 use super::awards::Purse;
-use super::budget::Budget;
+use super::budget::Budgets;
 use super::circle::Circle;
 use super::clock::Moment;
 use super::lock::Lock;
 use super::members::Members;
-use super::table::{Freed, Table};
+use super::table::Table;
 use super::tally::Tally;
 
 /// Places looked at for each new key, so that what is over goes at least as fast as new keys come.
@@ -37,9 +37,9 @@ impl Shard {
         &mut self,
         place: Place<'_>,
         moment: Moment,
-        budget: &Budget,
+        budgets: &Budgets,
     ) -> Option<&mut Tally> {
-        if !self.tallies.contains(place.hash, place.key) && !self.admit(moment, budget) {
+        if !self.tallies.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
             return None;
         }
         let births = &mut self.births;
@@ -54,9 +54,9 @@ impl Shard {
         &mut self,
         place: Place<'_>,
         moment: Moment,
-        budget: &Budget,
+        budgets: &Budgets,
     ) -> Option<&mut Members> {
-        if !self.sets.contains(place.hash, place.key) && !self.admit(moment, budget) {
+        if !self.sets.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
             return None;
         }
         Some(self.sets.obtain(place.hash, place.key, Members::default))
@@ -67,9 +67,9 @@ impl Shard {
         &mut self,
         place: Place<'_>,
         moment: Moment,
-        budget: &Budget,
+        budgets: &Budgets,
     ) -> Option<&mut Lock> {
-        if !self.locks.contains(place.hash, place.key) && !self.admit(moment, budget) {
+        if !self.locks.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
             return None;
         }
         Some(self.locks.obtain(place.hash, place.key, Lock::default))
@@ -80,9 +80,9 @@ impl Shard {
         &mut self,
         place: Place<'_>,
         moment: Moment,
-        budget: &Budget,
+        budgets: &Budgets,
     ) -> Option<&mut Purse> {
-        if !self.purses.contains(place.hash, place.key) && !self.admit(moment, budget) {
+        if !self.purses.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
             return None;
         }
         Some(self.purses.obtain(place.hash, place.key, Purse::default))
@@ -93,27 +93,54 @@ impl Shard {
         &mut self,
         place: Place<'_>,
         moment: Moment,
-        budget: &Budget,
+        budgets: &Budgets,
     ) -> Option<&mut Circle> {
-        if !self.circles.contains(place.hash, place.key) && !self.admit(moment, budget) {
+        if !self.circles.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
             return None;
         }
         Some(self.circles.obtain(place.hash, place.key, Circle::default))
     }
 
     /// Forgets a tally, a set and points, not a lock. Nobody among correspondents is new any more.
-    pub(super) fn clear(&mut self, place: Place<'_>, budget: &Budget) {
-        release(budget, self.tallies.remove(place.hash, place.key));
-        release(budget, self.sets.remove(place.hash, place.key));
-        release(budget, self.purses.remove(place.hash, place.key));
+    pub(super) fn clear(&mut self, place: Place<'_>, budgets: &Budgets) {
+        self.tallies.remove(place.hash, place.key, budgets);
+        self.sets.remove(place.hash, place.key, budgets);
+        self.purses.remove(place.hash, place.key, budgets);
         if let Some(circle) = self.circles.find_mut(place.hash, place.key) {
             circle.settle();
         }
     }
 
+    /// Forgets what is from `before` or earlier, and ends a lock that began by then.
+    pub(super) fn forgive(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        before: u64,
+        budgets: &Budgets,
+    ) {
+        let budget = budgets.of(place.key);
+        if let Some(tally) = self.tallies.find_mut(place.hash, place.key) {
+            tally.forgive(before, budget);
+        }
+        if let Some(set) = self.sets.find_mut(place.hash, place.key) {
+            set.forgive(before, budget);
+        }
+        if let Some(purse) = self.purses.find_mut(place.hash, place.key) {
+            purse.forgive(before, budget);
+        }
+        if let Some(circle) = self.circles.find_mut(place.hash, place.key) {
+            circle.settle_until(before);
+        }
+        if let Some(lock) = self.locks.find_mut(place.hash, place.key) {
+            lock.forgive(moment, before);
+        }
+    }
+
     /// Makes sure of room for one more key.
-    fn admit(&mut self, moment: Moment, budget: &Budget) -> bool {
-        self.sweep(SWEEP, moment, budget);
+    fn admit(&mut self, place: Place<'_>, moment: Moment, budgets: &Budgets) -> bool {
+        self.sweep(SWEEP, moment, budgets);
+        let budget = budgets.of(place.key);
         let admitted = budget.take_key();
         if !admitted {
             budget.note_refused();
@@ -122,22 +149,12 @@ impl Shard {
     }
 
     /// Looks at the next `places` places of each table, drops what is over, and says how many places it looked at.
-    pub(super) fn sweep(&mut self, places: usize, moment: Moment, budget: &Budget) -> usize {
-        let swept = [
-            self.tallies.sweep(places, moment.latest),
-            self.sets.sweep(places, moment.latest),
-            self.locks.sweep(places, moment.latest),
-            self.purses.sweep(places, moment.latest),
-            self.circles.sweep(places, moment.latest),
-        ];
-        swept.into_iter().map(|freed| release(budget, freed)).sum()
+    pub(super) fn sweep(&mut self, places: usize, moment: Moment, budgets: &Budgets) -> usize {
+        let latest = moment.latest;
+        self.tallies.sweep(places, latest, budgets)
+            + self.sets.sweep(places, latest, budgets)
+            + self.locks.sweep(places, latest, budgets)
+            + self.purses.sweep(places, latest, budgets)
+            + self.circles.sweep(places, latest, budgets)
     }
-}
-
-fn release(budget: &Budget, freed: Freed) -> usize {
-    if freed.keys > 0 {
-        budget.free_keys(freed.keys);
-        budget.free_entries(freed.entries);
-    }
-    freed.places
 }

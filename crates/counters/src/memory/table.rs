@@ -3,6 +3,8 @@
 use hashbrown::HashTable;
 use sekisho_policy::Key;
 
+use super::budget::Budgets;
+
 /// Something that is kept under a key until it is over.
 pub(super) trait Value {
     /// Whether nothing that any caller may still ask for would be lost with it.
@@ -24,14 +26,6 @@ pub(super) struct Table<V> {
     slots: HashTable<Slot<V>>,
     /// Where the next sweep begins.
     hand: usize,
-}
-
-/// What was looked at and set free.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Freed {
-    pub(super) keys: usize,
-    pub(super) entries: usize,
-    pub(super) places: usize,
 }
 
 impl<V> Default for Table<V> {
@@ -73,36 +67,31 @@ impl<V: Value> Table<V> {
         &mut slot.into_mut().value
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &Key) -> Freed {
-        match self.slots.find_entry(hash, |slot| slot.key == *key) {
-            Ok(found) => Freed {
-                keys: 1,
-                entries: found.remove().0.value.entries(),
-                places: 1,
-            },
-            Err(_) => Freed::default(),
+    pub(super) fn remove(&mut self, hash: u64, key: &Key, budgets: &Budgets) {
+        if let Ok(found) = self.slots.find_entry(hash, |slot| slot.key == *key) {
+            free(&found.remove().0, budgets);
         }
     }
 
-    /// Looks at the next `places` places of the table, used or not, and drops what is over.
-    pub(super) fn sweep(&mut self, places: usize, latest: u64) -> Freed {
-        let mut freed = Freed {
-            places: places.min(self.slots.num_buckets()),
-            ..Freed::default()
-        };
-        for _ in 0..freed.places {
+    /// Looks at the next `places` places of the table, used or not, drops what is over, and says how many it looked at.
+    pub(super) fn sweep(&mut self, places: usize, latest: u64, budgets: &Budgets) -> usize {
+        let places = places.min(self.slots.num_buckets());
+        for _ in 0..places {
             self.hand = (self.hand + 1) % self.slots.num_buckets();
             if let Ok(found) = self.slots.get_bucket_entry(self.hand)
                 && found.get().value.is_over(latest)
             {
-                freed.keys += 1;
-                freed.entries += found.remove().0.value.entries();
+                free(&found.remove().0, budgets);
             }
         }
-        freed
+        places
     }
 
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
+}
+
+fn free<V: Value>(slot: &Slot<V>, budgets: &Budgets) {
+    budgets.of(&slot.key).free(slot.value.entries());
 }

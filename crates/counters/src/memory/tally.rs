@@ -103,6 +103,12 @@ impl Tally {
         }
     }
 
+    /// Forgets the parts to which nothing was added after `before`.
+    pub(super) fn forgive(&mut self, before: u64, budget: &Budget) {
+        let gone = self.buckets.partition_point(|bucket| bucket.last <= before);
+        self.drop_first(gone, budget);
+    }
+
     /// The buckets that the window still holds, newest first.
     fn counted(&self, moment: Moment, window: u64) -> impl DoubleEndedIterator<Item = &Bucket> {
         let judged = moment.judged(window);
@@ -117,6 +123,10 @@ impl Tally {
         let gone = self
             .buckets
             .partition_point(|bucket| bucket.last.saturating_add(keep) <= moment.latest);
+        self.drop_first(gone, budget);
+    }
+
+    fn drop_first(&mut self, gone: usize, budget: &Budget) {
         if let Some(last_gone) = gone.checked_sub(1).and_then(|at| self.buckets.get(at)) {
             self.since = last_gone.last.saturating_add(1);
             let before = self.entries();

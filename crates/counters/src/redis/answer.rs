@@ -171,7 +171,7 @@ pub(super) fn unknown(op: &Op) -> Outcome {
         | Op::Correspond { .. } => Outcome::Total(0),
         Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
-        Op::Clear { .. } => Outcome::Done,
+        Op::Forgive { .. } | Op::Clear { .. } => Outcome::Done,
     }
 }
 

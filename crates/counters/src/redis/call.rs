@@ -113,6 +113,8 @@ pub(super) struct Asked<'a> {
     pub(super) manners: &'a [Manner],
     /// Births are numbered from here on.
     pub(super) first_birth: u64,
+    /// The time by the caller's clock.
+    pub(super) now: Timestamp,
     pub(super) said: Option<Timestamp>,
     /// What comes back before anything is judged.
     pub(super) returns: Vec<Charge>,
@@ -135,7 +137,8 @@ pub(super) fn plan(names: &Names, topology: Topology, asked: Asked<'_>) -> Small
             Topology::Cluster => name.slot(),
         };
         let call = call_for(&mut calls, slot, asked.said);
-        call.ask(at, op, &name, asked.first_birth + at as u64);
+        let born = asked.first_birth + at as u64;
+        call.ask(at, op, &name, (born, asked.now));
         if let Manner::Lending(terms) = manner {
             call.ask_credit(&name, terms);
         }
@@ -192,7 +195,7 @@ impl Call {
         call
     }
 
-    fn ask(&mut self, at: usize, op: &Op, name: &Name, born: u64) {
+    fn ask(&mut self, at: usize, op: &Op, name: &Name, (born, now): (u64, Timestamp)) {
         let (letter, sort, kind) = match op {
             Op::Gate { cost, .. } => ("G", Sort::Tally, Kind::Gate { cost: *cost }),
             Op::Meter { cost, .. } => ("M", Sort::Tally, Kind::Meter { cost: *cost }),
@@ -204,6 +207,7 @@ impl Call {
             Op::Award { .. } => ("A", Sort::Purse, Kind::Awards),
             Op::Points { .. } => ("P", Sort::Purse, Kind::Awards),
             Op::Correspond { .. } => ("W", Sort::Circle, Kind::Total),
+            Op::Forgive { .. } => ("F", Sort::Tally, Kind::Nothing),
             Op::Clear { .. } => ("X", Sort::Tally, Kind::Nothing),
         };
         self.expect(at, kind, [name.of(sort)]);
@@ -257,6 +261,12 @@ impl Call {
                 let marks = items.iter().flat_map(|item| &item[..6]);
                 self.args.push(Arg::Marks(marks.copied().collect()));
                 self.numbers([window, learn, keep].map(|span| span.0.min(FOREVER)));
+            }
+            Op::Forgive { before, .. } => {
+                let others = [Sort::Set, Sort::Purse, Sort::Circle, Sort::Lock];
+                self.keys.extend(others.map(|sort| name.of(sort)));
+                // How long ago: times are the server's own.
+                self.numbers([now.since(before).0.min(FOREVER)]);
             }
             Op::Clear { .. } => {
                 let others = [Sort::Set, Sort::Purse, Sort::Circle];

@@ -80,18 +80,20 @@ local function relief(tally, window, first, excess)
   return -1
 end
 
+local function drop_first(tally, gone)
+  tally.since = tally.last[gone] + 1
+  for at = 1, tally.count do
+    tally.last[at], tally.sum[at] = tally.last[at + gone], tally.sum[at + gone]
+  end
+  tally.count = tally.count - gone
+end
+
 local function add(tally, born, window, cost)
   tally.born = tally.born or born
   tally.window = math.max(tally.window, window)
   local time, gone = time_of(tally), 0
   while gone < tally.count and tally.last[gone + 1] + tally.window <= time do gone = gone + 1 end
-  if gone > 0 then
-    tally.since = tally.last[gone] + 1
-    for at = 1, tally.count do
-      tally.last[at], tally.sum[at] = tally.last[at + gone], tally.sum[at + gone]
-    end
-    tally.count = tally.count - gone
-  end
+  if gone > 0 then drop_first(tally, gone) end
   local grain, newest = math.max(math.ceil(tally.window / PARTS), 1), tally.count
   if newest > 0 and math.floor(tally.last[newest] / grain) == math.floor(time / grain) then
     tally.last[newest], tally.sum[newest] = time, math.min(tally.sum[newest] + cost, CAP)
@@ -121,19 +123,31 @@ local function give_back(tally, born, time, cost)
   return false
 end
 
--- Locks: "L", version 1, the end of the last one (6 octets), how many there were in a row (4).
+-- Locks: "L", version 2, the end of the last one (6 octets), how many there were in a row (4), when the last one began (6). Version 1
+-- did not say when it began.
 
 local function read_lock(raw)
-  if not raw then return { finish = 0, count = 0 } end
-  if type(raw) ~= 'string' or #raw ~= 12 or raw:sub(1, 2) ~= 'L\1' then return nil end
+  if not raw then return { finish = 0, count = 0, began = 0 } end
+  if type(raw) ~= 'string' then return nil end
+  local began, version = 0, raw:sub(1, 2)
+  if version == 'L\2' and #raw == 18 then
+    began = struct.unpack('>I6', raw, 13)
+  elseif version ~= 'L\1' or #raw ~= 12 then
+    return nil
+  end
   local finish, count = struct.unpack('>I6I4', raw, 3)
-  if finish > now + AHEAD then return nil end
-  return { finish = finish, count = count }
+  if finish > now + AHEAD or began > now + AHEAD then return nil end
+  return { finish = finish, count = count, began = began }
 end
 
 local function locked(lock)
   if lock.count > 0 and lock.finish > now then return lock.finish - now end
   return -1
+end
+
+local function write_lock(key, lock, keep)
+  local raw = struct.pack('>c2I6I4I6', 'L\2', lock.finish, lock.count, lock.began)
+  redis.call('SET', key, raw, 'PX', text(keep))
 end
 
 local function set_lock(key, lock, base, growth, max)
@@ -143,10 +157,17 @@ local function set_lock(key, lock, base, growth, max)
   local length = 0
   if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max, AHEAD) end
   if length == 0 then return -1 end
-  lock.finish, lock.count = now + length, math.min(count + 1, 4294967295)
-  local raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)
-  redis.call('SET', key, raw, 'PX', text(length + max + KEEP))
+  lock.finish, lock.count, lock.began = now + length, math.min(count + 1, 4294967295), now
+  write_lock(key, lock, length + max + KEEP)
   return length
+end
+
+-- Ends a lock that began by `before`; it goes on to count.
+local function end_lock(key, lock, before)
+  if locked(lock) <= 0 or lock.began > before then return end
+  local left = redis.call('PTTL', key)
+  lock.finish = now
+  if left > 0 then write_lock(key, lock, left) end
 end
 
 -- Points: "P", version 1, the longest time they are kept (6 octets), then for each award its signal (1), points (4) and time (6), the
@@ -275,6 +296,38 @@ local function settle(key)
   write_circle(key, circle)
 end
 
+-- Forgets what is from `before` or earlier: parts of a tally to which nothing was added since, members, awards, who is new.
+
+local function forgive_tally(key, tally, before)
+  local gone = 0
+  while gone < tally.count and tally.last[gone + 1] <= before do gone = gone + 1 end
+  if gone == 0 then return tally end
+  if gone == tally.count then
+    redis.call('DEL', key)
+    return read_tally(false)
+  end
+  drop_first(tally, gone)
+  return tally
+end
+
+local function forgive_purse(key, purse, before)
+  local list = {}
+  for _, award in ipairs(purse.list) do
+    if award[3] > before then list[#list + 1] = award end
+  end
+  if #list == #purse.list then return end
+  purse.list = list
+  if #list == 0 then redis.call('DEL', key) else write_purse(key, purse) end
+end
+
+local function settle_until(key, circle, before)
+  local came = false
+  for _, known in ipairs(circle.list) do
+    if known[2] > 0 and known[2] <= before then known[2], came = 0, true end
+  end
+  if came then write_circle(key, circle) end
+end
+
 -- Sets of distinct items are sorted sets, by when each was last seen.
 
 local function newest_of(key)
@@ -332,14 +385,14 @@ local SHAPES = { -- what it is about, numbers, keys
   G = { 'tally', 4, 1 }, Q = { 'tally', 8, 2 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
   D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
   A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
-  X = { 'none', 0, 4 }, N = { 'none', 0, 1 },
+  X = { 'none', 0, 4 }, N = { 'none', 0, 1 }, F = { 'all', 1, 5 },
 }
 local ops, tallies, locks, touched, added, purses, circles = {}, {}, {}, {}, {}, {}, {}
 local arg, name = 2, 1
 while ARGV[arg] do
   local kind = ARGV[arg]
   local shape = SHAPES[kind]
-  local op = { kind = kind, key = KEYS[name], set = KEYS[name + 1], purse = KEYS[name + 2], circle = KEYS[name + 3] }
+  local op = { kind = kind, key = KEYS[name], set = KEYS[name + 1], purse = KEYS[name + 2], circle = KEYS[name + 3], lock = KEYS[name + 4] }
   local key, whole = op.key, true
   for at = 1, shape[2] do
     local value = ARGV[arg + at]
@@ -360,6 +413,15 @@ while ARGV[arg] do
   elseif kind == 'X' then
     whole = read_circle(redis.pcall('GET', op.circle))
     if not whole then return redis.error_reply('CORRUPT ' .. (name + 2)) end
+  elseif kind == 'F' then
+    tallies[key] = tallies[key] or read_tally(redis.pcall('GET', key))
+    purses[op.purse] = purses[op.purse] or read_purse(redis.pcall('GET', op.purse))
+    circles[op.circle] = circles[op.circle] or read_circle(redis.pcall('GET', op.circle))
+    locks[op.lock] = locks[op.lock] or read_lock(redis.pcall('GET', op.lock))
+    local found = { tallies[key], newest_of(op.set), purses[op.purse], circles[op.circle], locks[op.lock] }
+    for part = 1, 5 do
+      if not found[part] then return redis.error_reply('CORRUPT ' .. (name + part - 2)) end
+    end
   elseif shape[1] == 'set' then
     whole = newest_of(key)
   end
@@ -466,6 +528,15 @@ for _, op in ipairs(ops) do
     tallies[key], touched[key], purses[op.purse] = read_tally(false), nil, read_purse(false)
     settle(op.circle)
     circles[op.circle] = nil
+  elseif kind == 'F' then
+    local before = now - op[1]
+    tallies[key] = forgive_tally(key, tallies[key], before)
+    touched[key] = tallies[key].count > 0 and tallies[key] or nil
+    redis.call('ZREMRANGEBYSCORE', op.set, '-inf', text(before))
+    forgive_purse(op.purse, purses[op.purse], before)
+    circles[op.circle] = circles[op.circle] or read_circle(redis.call('GET', op.circle))
+    settle_until(op.circle, circles[op.circle], before)
+    end_lock(op.lock, locks[op.lock], before)
   end
 end
 

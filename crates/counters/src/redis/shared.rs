@@ -38,6 +38,7 @@ impl Shared {
             ops,
             manners: &manners,
             first_birth,
+            now,
             said: self.setup.clock.said(now),
             returns,
         };

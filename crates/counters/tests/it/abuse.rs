@@ -110,3 +110,60 @@ pub(crate) async fn clearing_forgets_points_and_who_was_new(counters: &Counters)
     let given = ask(counters, at, award("a", Signal::SpamVerdicts, 40, DAY, DAY)).await;
     assert!(matches!(given, Outcome::Awards(given) if given.added == Yes));
 }
+
+pub(crate) async fn forgiving_forgets_what_is_older_and_nothing_newer(counters: &Counters) {
+    let spans = (DAY, 0, 180 * DAY);
+    let (start, released) = (100 * DAY, 100 * DAY + HOUR);
+    let newer = released + 2 * HOUR;
+    for (at, item) in [(start, 1), (released, 2), (newer, 3)] {
+        ask(counters, at, meter("f", item, DAY)).await;
+        ask(counters, at, distinct("f", item as u32, DAY)).await;
+        let points = item as u32;
+        ask(counters, at, award("f", Signal::SpamVerdicts, points, 1, DAY)).await;
+        ask(counters, at, correspond("f", &[points], spans)).await;
+    }
+    // Whoever hears of it late says it again: what came since stays.
+    for late in [newer, newer + HOUR, newer + 2 * HOUR] {
+        let said = ask(counters, late, forgive("f", released)).await;
+        assert_eq!(said, Outcome::Done);
+        assert_eq!(ask(counters, late, read("f", DAY)).await, Outcome::Total(3));
+        let members = ask(counters, late, count("f", DAY)).await;
+        assert_eq!(members, Outcome::Total(1));
+        let left = ask(counters, late, points("f", DAY)).await;
+        assert_eq!(left, awards(No, &[(Signal::SpamVerdicts, 3, newer)]));
+        let fresh = ask(counters, late, correspond("f", &[], spans)).await;
+        assert_eq!(fresh, Outcome::Total(1));
+    }
+    let known = ask(counters, newer + 3 * HOUR, correspond("f", &[1, 2], spans)).await;
+    assert_eq!(known, Outcome::Total(1), "those two are known still");
+    // A part of the window in which something came since stays whole, and what was never counted is not missed.
+    ask(counters, newer, meter("g", 4, DAY)).await;
+    ask(counters, newer + 1, meter("g", 5, DAY)).await;
+    ask(counters, newer + 2, forgive("g", newer)).await;
+    let held = ask(counters, newer + 3, read("g", DAY)).await;
+    assert_eq!(held, Outcome::Total(9));
+    ask(counters, newer + 4, forgive("g", newer + 1)).await;
+    ask(counters, newer + 4, forgive("never", newer)).await;
+    let held = ask(counters, newer + 5, meter("g", 1, DAY)).await;
+    assert_eq!(held, Outcome::Total(1));
+}
+
+pub(crate) async fn forgiving_ends_a_lock_that_goes_on_to_count(counters: &Counters) {
+    let start = 100 * DAY;
+    let again = || lock("l", 6 * HOUR, 2, 10 * DAY);
+    assert_eq!(ask(counters, start, again()).await, until(start + 6 * HOUR));
+    let released = start + HOUR;
+    ask(counters, released, forgive("l", start - 1)).await;
+    assert_eq!(
+        ask(counters, released, locked("l")).await,
+        until(start + 6 * HOUR),
+        "it began later"
+    );
+    ask(counters, released, forgive("l", released)).await;
+    assert_eq!(ask(counters, released, locked("l")).await, Outcome::Until(None));
+    let next = released + HOUR;
+    let grown = until(next + 12 * HOUR);
+    assert_eq!(ask(counters, next, again()).await, grown);
+    ask(counters, next + HOUR, forgive("l", released)).await;
+    assert_eq!(ask(counters, next + HOUR, locked("l")).await, grown);
+}

@@ -28,6 +28,8 @@ macro_rules! each {
             correspondents_are_new_once_and_not_in_the_first_time,
             correspondents_are_bounded_and_forgotten,
             clearing_forgets_points_and_who_was_new,
+            forgiving_forgets_what_is_older_and_nothing_newer,
+            forgiving_ends_a_lock_that_goes_on_to_count,
             locks_grow_and_calm_down,
             a_lock_in_force_stays_as_it_is,
             odd_lock_settings_are_harmless,

@@ -5,7 +5,9 @@ use std::thread;
 
 use sekisho_counters::memory::MAX_MEMBERS;
 use sekisho_counters::{Counters, Limits};
-use sekisho_policy::{Op, Outcome, Timestamp, Unavailable};
+use sekisho_policy::key::{Scope, Subject, Subjects, Tally};
+use sekisho_policy::snapshot::Kind;
+use sekisho_policy::{Millis, ObjectRef, Op, Outcome, Timestamp, Unavailable};
 
 use crate::ops::*;
 
@@ -76,8 +78,37 @@ fn known_keys_are_counted_when_there_is_no_room_for_new_ones() {
         .is_ok()
     );
     let sizes = counters.sizes();
-    assert_eq!((sizes.keys(), sizes.max_keys), (10, 10));
+    assert_eq!((sizes.keys(), sizes.max_keys), (10, 10 + 2), "and two of signals");
     assert_eq!(sizes.refused, 4);
+}
+
+#[test]
+fn a_flood_of_strangers_turns_no_signal_off() {
+    let counters = small(8, 8);
+    for n in 0..50 {
+        let ops = [distinct(&format!("wrong password {n}"), n, HOUR)];
+        let _ = apply(&counters, 0, &ops);
+    }
+    let rule = ObjectRef {
+        kind: Kind::AbuseRule,
+        namespace: "mail".into(),
+        name: "stolen".into(),
+    };
+    let subjects = Subjects::of(&[Subject::Account("a@example.jp")]);
+    let signal = |cost| Op::Meter {
+        key: Scope::new(&rule, Tally::SpamVerdicts, Millis(HOUR)).key(&subjects),
+        cost,
+        window: Millis(HOUR),
+    };
+    assert!(apply(&counters, 1, &[meter("another", 1, HOUR)]).is_err());
+    assert_eq!(
+        apply(&counters, 1, &[signal(3)]).unwrap(),
+        [Outcome::Total(3)]
+    );
+    assert_eq!(
+        apply(&counters, 1, &[signal(2)]).unwrap(),
+        [Outcome::Total(5)]
+    );
 }
 
 #[test]

@@ -67,6 +67,13 @@ pub(crate) fn clear(name: &str) -> Op {
     Op::Clear { key: key(name) }
 }
 
+pub(crate) fn forgive(name: &str, before: u64) -> Op {
+    Op::Forgive {
+        key: key(name),
+        before: Timestamp(before),
+    }
+}
+
 pub(crate) fn award(name: &str, signal: Signal, points: u32, hold: u64, keep: u64) -> Op {
     Op::Award {
         key: key(name),

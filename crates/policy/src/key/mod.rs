@@ -10,11 +10,12 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use crate::event::Country;
+use crate::id::DecisionId;
 use crate::op::Key;
 use crate::snapshot::{Kind, ObjectRef, Unit};
 use crate::time::Millis;
 
-pub use read::{Parts, affinity, read};
+pub use read::{Parts, affinity, is_signal_of_account, read};
 
 /// What a key counts or locks. The numbers are part of the stored keys and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +75,14 @@ pub enum Tally {
     QuarantineTerm = 44,
     /// How often an account was suspended.
     SuspendTerm = 45,
+    /// Recipients of one message that turned out not to exist.
+    Bounced = 46,
     /// Recipients of an account whose restriction limits them.
     RestrictedRecipients = 64,
 }
 
 impl Tally {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::Messages,
         Self::Recipients,
         Self::Bytes,
@@ -108,7 +111,28 @@ impl Tally {
         Self::LimitTerm,
         Self::QuarantineTerm,
         Self::SuspendTerm,
+        Self::Bounced,
     ];
+
+    /// Whether it is a signal, or what follows from one, that nobody can set off who has not logged in to the account.
+    const fn is_of_account(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownRecipients
+                | Self::Correspondents
+                | Self::Countries
+                | Self::Sources
+                | Self::Asns
+                | Self::SpamVerdicts
+                | Self::SenderMismatches
+                | Self::Points
+                | Self::WatchTerm
+                | Self::LimitTerm
+                | Self::QuarantineTerm
+                | Self::SuspendTerm
+                | Self::Bounced
+        )
+    }
 
     fn read(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|&tally| tally as u8 == byte)
@@ -146,6 +170,8 @@ pub enum Subject<'a> {
     RecipientDomain(&'a str),
     /// A gateway, by namespace and name.
     Gateway(&'a str, &'a str),
+    /// A record.
+    Record(DecisionId),
 }
 
 /// A framed list of [`Subject`]s.
@@ -171,6 +197,7 @@ impl Subjects {
             Subject::Country(None) => self.tagged(5, &[]),
             Subject::SenderDomain(domain) => self.tagged(6, &[domain.as_bytes()]),
             Subject::RecipientDomain(domain) => self.tagged(7, &[domain.as_bytes()]),
+            Subject::Record(id) => self.tagged(9, &[&id.bits().to_be_bytes()]),
             Subject::Gateway(namespace, name) => self.tagged(
                 8,
                 &[&frame_len(namespace), namespace.as_bytes(), name.as_bytes()],
@@ -262,6 +289,7 @@ mod tests {
         SenderDomain(String),
         RecipientDomain(String),
         Gateway(String, String),
+        Record(DecisionId),
     }
 
     impl Owned {
@@ -275,6 +303,7 @@ mod tests {
                 Self::SenderDomain(domain) => Subject::SenderDomain(domain),
                 Self::RecipientDomain(domain) => Subject::RecipientDomain(domain),
                 Self::Gateway(namespace, name) => Subject::Gateway(namespace, name),
+                Self::Record(id) => Subject::Record(*id),
             }
         }
     }
@@ -293,6 +322,7 @@ mod tests {
             text.prop_map(Owned::SenderDomain),
             text.prop_map(Owned::RecipientDomain),
             (text, text).prop_map(|(namespace, name)| Owned::Gateway(namespace, name)),
+            any::<u64>().prop_map(|bits| Owned::Record(DecisionId::from_random(bits))),
         ]
     }
 
@@ -380,6 +410,22 @@ mod tests {
             of("one", Tally::Messages, &[country]),
             of("one", Tally::Messages, &[])
         );
+    }
+
+    #[test]
+    fn strangers_make_no_keys_of_signals() {
+        let object = ObjectRef {
+            kind: Kind::AbuseRule,
+            namespace: "mail".into(),
+            name: "stolen".into(),
+        };
+        let subjects = Subjects::of(&[Subject::Account("a@example.jp")]);
+        let is_signal = |tally| is_signal_of_account(&Scope::new(&object, tally, Millis(0)).key(&subjects));
+        assert!(is_signal(Tally::SpamVerdicts) && is_signal(Tally::Points));
+        for anybodys in [Tally::AuthFailures, Tally::DecoyTouches, Tally::Recipients] {
+            assert!(!is_signal(anybodys), "{anybodys:?}");
+        }
+        assert!(!is_signal_of_account(&Key::new(b"")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Subject, Tally};
 use crate::event::Country;
+use crate::id::DecisionId;
 use crate::op::Key;
 use crate::snapshot::{Kind, ObjectRef};
 use crate::time::Millis;
@@ -48,6 +49,23 @@ pub fn read(key: &Key) -> Option<Parts<'_>> {
         window,
         subjects,
     })
+}
+
+/// Whether a key is about what an account that logged in did, as signals count it: nobody else can make more of these.
+#[must_use]
+pub fn is_signal_of_account(key: &Key) -> bool {
+    let tally = || {
+        let mut rest = Reader(key.as_bytes());
+        // Most keys are told apart by their first octet.
+        let kind = read_kind(rest.byte()?)?;
+        if !matches!(kind, Kind::AbuseRule | Kind::MailGateway) {
+            return None;
+        }
+        rest.framed()?;
+        rest.framed()?;
+        Tally::read(rest.byte()?)
+    };
+    tally().is_some_and(Tally::is_of_account)
 }
 
 /// What keys have in common that one event usually asks together: all about one account, or all about one source network (its /24
@@ -124,6 +142,7 @@ impl fmt::Display for Subject<'_> {
             Self::SenderDomain(domain) => write!(f, "senderDomain={domain}"),
             Self::RecipientDomain(domain) => write!(f, "recipientDomain={domain}"),
             Self::Gateway(namespace, name) => write!(f, "gateway={namespace}/{name}"),
+            Self::Record(id) => write!(f, "record={id}"),
         }
     }
 }
@@ -167,6 +186,10 @@ impl<'a> Reader<'a> {
             (8, _) => {
                 let mut both = Reader(body);
                 Subject::Gateway(both.framed_text()?, std::str::from_utf8(both.0).ok()?)
+            }
+            (9, _) => {
+                let bits = u64::from_be_bytes(body.try_into().ok()?);
+                Subject::Record(DecisionId::from_random(bits))
             }
             _ => return None,
         })

@@ -3,6 +3,8 @@
 //! It refuses nothing by itself: it is asked after an event was judged, and after the next hop answered ([`crate::watch`]). What it
 //! counts is the account's own doing as far as that can be told: failed logins are anybody's.
 
+mod check;
+
 use crate::decision::{Decision, Reason, Said};
 use crate::event::{Event, Stage};
 use crate::field_path::FieldPath;
@@ -10,9 +12,9 @@ use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::{Exemption, account_of, prefix, site};
 use crate::op::{Item, Key, Op};
 use crate::restriction::Level;
-use crate::rules::failure::Failure;
+use crate::rules::failure;
 use crate::rules::{Defect, Stages};
-use crate::signal::{Award, MAX_CORRESPONDENTS, MAX_DISTINCT, Signal, score};
+use crate::signal::{Award, Signal, score};
 use crate::snapshot::{AbuseRule, LadderStep, ObjectRef, SignalMark};
 use crate::time::{Millis, Timestamp};
 use crate::watch::Seen;
@@ -59,7 +61,7 @@ pub(crate) enum Counted {
 impl Abuse {
     /// Makes the rule ready, or names the field that cannot be put in force.
     pub(crate) fn new(object: &ObjectRef, spec: &AbuseRule) -> Result<Self, Defect> {
-        check(spec)?;
+        check::check(spec)?;
         let mark = |&spec: &SignalMark| Mark {
             spec,
             scope: Scope::new(object, tally_of(spec.signal), spec.per),
@@ -149,7 +151,9 @@ impl Abuse {
                 meter(1)
             }
             (Signal::AuthFailures, Seen::Judged(_)) => count_failure(event, key(account?), window),
-            (Signal::DecoyTouched, Seen::Judged(_)) => self.count_decoy(mark, event, facts),
+            (Signal::DecoyTouched, Seen::Judged(decision)) => {
+                self.count_decoy(mark, event, decision, facts)
+            }
             (signal, Seen::Judged(_)) if matches!(event.stage, Stage::LoginSucceeded) => {
                 if self.exempt.exempts(event).is_some() {
                     return None;
@@ -160,8 +164,15 @@ impl Abuse {
         }
     }
 
-    /// A decoy is touched from somewhere; whoever then logs in from there with a good password is under suspicion.
-    fn count_decoy(&self, mark: &Mark, event: &Event, facts: &Facts<'_>) -> Option<Counted> {
+    /// A decoy is touched from somewhere; whoever then logs in from there with a good password is under suspicion. Not who has long
+    /// been coming from there: many share an address (NAT, CGN), and what others do behind it says nothing of them.
+    fn count_decoy(
+        &self,
+        mark: &Mark,
+        event: &Event,
+        decision: &Decision,
+        facts: &Facts<'_>,
+    ) -> Option<Counted> {
         let ip = event.session.source.own_ip()?;
         let source = Subject::Prefix(prefix(ip, 32, 64));
         let key = mark.scope.key(&Subjects::of(&[source]));
@@ -174,7 +185,9 @@ impl Abuse {
                 cost: 1,
                 window,
             })),
-            Stage::LoginSucceeded if self.exempt.exempts(event).is_none() => {
+            Stage::LoginSucceeded
+                if decision.network.is_new() && self.exempt.exempts(event).is_none() =>
+            {
                 Some(Counted::Weighed(Op::Read { key, window }))
             }
             _ => None,
@@ -205,17 +218,10 @@ impl Abuse {
         })
     }
 
-    /// The highest step that an account stands on now and did not before: points only fall between two awards, so that a step that
-    /// was left on the way is one that is reached anew.
-    pub(crate) fn reached(
-        &self,
-        before: &[Award],
-        after: &[Award],
-        now: Timestamp,
-    ) -> Option<&Rung> {
-        let is_new =
-            |rung: &&Rung| self.stands(rung, after, now) && !self.stands(rung, before, now);
-        self.ladder.iter().rev().find(is_new)
+    /// The highest step that these points reach, with all that it requires.
+    pub(crate) fn step_on(&self, awards: &[Award], now: Timestamp) -> Option<&Rung> {
+        let mut from_above = self.ladder.iter().rev();
+        from_above.find(|rung| self.stands(rung, awards, now))
     }
 
     fn stands(&self, rung: &Rung, awards: &[Award], now: Timestamp) -> bool {
@@ -226,16 +232,36 @@ impl Abuse {
         score(awards, self.decay, now) >= rung.step.at && rung.step.requires.iter().all(lives)
     }
 
-    /// What forgets all that speaks against an account.
-    pub(crate) fn pardon(&self, account: &Account, correspondents: &Scope) -> Vec<Op> {
+    /// What forgets all that speaks against an account and is from `before` or earlier. A step that it is brought to later lasts
+    /// longer, and from then on.
+    pub(crate) fn pardon(
+        &self,
+        account: &Account,
+        before: Timestamp,
+        correspondents: &Scope,
+    ) -> Vec<Op> {
         let subjects = of_account(account);
         let of_mark = |mark: &Mark| match mark.spec.signal {
-            Signal::FirstTimeRecipients => correspondents.key(&subjects),
-            _ => mark.scope.key(&subjects),
+            // These are of a source, and of everybody who comes from there.
+            Signal::DecoyTouched => None,
+            Signal::FirstTimeRecipients => Some(correspondents.key(&subjects)),
+            _ => Some(mark.scope.key(&subjects)),
         };
-        let keys = self.marks.iter().map(of_mark);
+        let timed = self.ladder.iter().filter(|rung| rung.step.term.is_some());
+        let keys = self.marks.iter().filter_map(of_mark);
+        let keys = keys.chain(timed.map(|rung| rung.terms.key(&subjects)));
         let keys = keys.chain(std::iter::once(self.points_of(account)));
-        keys.map(|key| Op::Clear { key }).collect()
+        let mut ops: Vec<Op> = keys.map(|key| Op::Forgive { key, before }).collect();
+        // An award that is worth nothing holds off the next: until then the touches that were known of have left the window.
+        let decoys = |mark: &&Mark| mark.spec.signal == Signal::DecoyTouched;
+        ops.extend(self.marks.iter().find(decoys).map(|mark| Op::Award {
+            key: self.points_of(account),
+            signal: Signal::DecoyTouched,
+            points: 0,
+            hold: mark.spec.per,
+            keep: self.decay,
+        }));
+        ops
     }
 }
 
@@ -260,8 +286,9 @@ fn count_failure(event: &Event, key: Key, window: Millis) -> Option<Counted> {
     match &event.stage {
         Stage::LoginFailed { account, password } => {
             let source = Subject::Prefix(site(event.session.source.ip));
-            let failure = Failure::new(account.as_ref(), *password, source, event.at);
-            let item = failure.password;
+            // Where the password is hidden nobody can tell one that is stale from a guess: a network is one of them, however long
+            // it tries.
+            let item = password.unwrap_or_else(|| failure::hidden_from(account.as_ref(), source));
             Some(Counted::Noted(Op::Distinct { key, item, window }))
         }
         Stage::LoginSucceeded => Some(Counted::Weighed(Op::Count { key, window })),
@@ -287,18 +314,12 @@ fn whence(signal: Signal, event: &Event) -> Option<Item> {
     Some(item)
 }
 
-/// Whether this event is the one at which content made the message spam. One message is one verdict.
+/// Whether this event is the first at which content made the message spam: one message is one verdict, whoever else condemns it, and
+/// whatever class its account gave it.
 fn is_spam(event: &Event, decision: &Decision) -> bool {
     let at = matches!(event.stage, Stage::Headers(_) | Stage::End(_));
-    let before = event
-        .transaction
-        .as_ref()
-        .map(|transaction| transaction.class);
-    at && decision.findings.iter().any(|finding| match finding.said {
-        Said::Worsen(Class::Spam, Reason::ContentMatched) => before < Some(Class::Spam),
-        Said::Reject(Reason::ContentRefused) => true,
-        _ => false,
-    })
+    let before = event.transaction.as_ref().map(|facts| facts.content);
+    at && before < Some(Class::Spam) && decision.content() == Class::Spam
 }
 
 fn is_mismatch(event: &Event, decision: &Decision) -> bool {
@@ -335,57 +356,5 @@ const fn terms_of(level: Level) -> Tally {
         Level::Limit => Tally::LimitTerm,
         Level::Quarantine => Tally::QuarantineTerm,
         Level::Suspend => Tally::SuspendTerm,
-    }
-}
-
-fn check(spec: &AbuseRule) -> Result<(), Defect> {
-    let bad = |part: String, why: &str| Err(Defect::new(part, why));
-    if spec.signals.is_empty() || spec.ladder.is_empty() {
-        return bad("spec".into(), "needs a signal and a step of the ladder");
-    }
-    if spec.decay.0 == 0 || spec.growth == 0 || spec.max_for.0 == 0 {
-        return bad("spec".into(), "decay, growth and maxFor cannot be 0");
-    }
-    for (at, mark) in spec.signals.iter().enumerate() {
-        let part = || format!("spec.signals[{}]", mark.signal);
-        if mark.count == 0 || mark.per.0 == 0 || mark.points == 0 {
-            return bad(part(), "count, per and points cannot be 0");
-        }
-        if mark.per > spec.decay {
-            return bad(
-                part(),
-                "a window longer than decay forgets that points were awarded",
-            );
-        }
-        if spec.signals[..at]
-            .iter()
-            .any(|other| other.signal == mark.signal)
-        {
-            return bad(part(), "is there twice");
-        }
-        if most_counted(mark.signal).is_some_and(|most| mark.count > most) {
-            return bad(part(), "so many are never told apart");
-        }
-    }
-    let rising = |pair: &[LadderStep]| pair[0].at < pair[1].at && pair[0].level < pair[1].level;
-    if spec.ladder[0].at == 0 || !spec.ladder.windows(2).all(rising) {
-        let why = "each step needs more points than the one before it, and restricts more";
-        return bad("spec.ladder".into(), why);
-    }
-    Ok(())
-}
-
-/// The most that counters tell apart of a signal, where they do not just add up.
-const fn most_counted(signal: Signal) -> Option<u64> {
-    match signal {
-        Signal::FirstTimeRecipients => Some(MAX_CORRESPONDENTS as u64),
-        Signal::DistinctCountries
-        | Signal::DistinctSources
-        | Signal::DistinctAsns
-        | Signal::AuthFailures => Some(MAX_DISTINCT),
-        Signal::UnknownRecipients
-        | Signal::SpamVerdicts
-        | Signal::SenderMismatch
-        | Signal::DecoyTouched => None,
     }
 }

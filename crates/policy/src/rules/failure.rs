@@ -41,6 +41,13 @@ impl Failure {
     }
 }
 
+/// All failures of an account from one place whose passwords nobody saw.
+pub(crate) fn hidden_from(account: Option<&Account>, source: Subject<'_>) -> Item {
+    let name = Subjects::of(&[Subject::Account(account.map_or("", Account::as_str))]);
+    let source = Subjects::of(&[source]);
+    digest(&[b"hidden from", name.as_bytes(), source.as_bytes()])
+}
+
 /// The parts are framed or of fixed length, so that no two lists run together.
 fn digest(parts: &[&[u8]]) -> Item {
     let mut hash = Sha256::new();

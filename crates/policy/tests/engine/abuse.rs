@@ -1,229 +1,17 @@
-//! AbuseRule: what counts as a signal, what points lead to, and that nobody is restricted twice for the same.
+//! AbuseRule: what counts as a signal, and of whom.
 
-use sekisho_policy::decision::{Reason, Said};
+use std::sync::Arc;
+
 use sekisho_policy::event::*;
-use sekisho_policy::restriction::{Level, Origin};
+use sekisho_policy::restriction::Level;
 use sekisho_policy::snapshot::*;
-use sekisho_policy::{Account, Event, Item, Millis, Restriction, Ruleset, Seen, Signal, Upshot};
+use sekisho_policy::{Account, Event, Item, Millis, Ruleset, Seen, Signal, Upshot};
 
+use crate::ladder::*;
 use crate::support::*;
 
-const HOUR: u64 = Millis::HOUR.0;
-const DAY: u64 = Millis::DAY.0;
-
-fn mark(signal: Signal, count: u64, points: u32) -> SignalMark {
-    SignalMark {
-        signal,
-        count,
-        per: Millis::HOUR,
-        points,
-    }
-}
-
-fn step(at: u32, level: Level) -> LadderStep {
-    LadderStep {
-        at,
-        requires: Vec::new(),
-        level,
-        term: None,
-        recipients_per_hour: None,
-        notify: Vec::new(),
-    }
-}
-
-fn abuse(signals: Vec<SignalMark>, ladder: Vec<LadderStep>) -> AbuseRule {
-    AbuseRule {
-        exempt: Exempt::default(),
-        signals,
-        decay: Millis::DAY,
-        growth: 2,
-        max_for: Millis(30 * DAY),
-        ladder,
-    }
-}
-
-fn world(spec: AbuseRule) -> World {
-    World::new(vec![rule("stolen", RuleSpec::AbuseRule(spec))])
-}
-
-/// Limit at 60 for six hours, Suspend at 100 if there was spam.
-fn usual() -> AbuseRule {
-    let signals = vec![
-        mark(Signal::UnknownRecipients, 100, 60),
-        mark(Signal::SpamVerdicts, 5, 60),
-    ];
-    let mut limit = step(60, Level::Limit);
-    limit.term = Some(Millis(6 * HOUR));
-    let mut suspend = step(100, Level::Suspend);
-    suspend.requires = vec![Signal::SpamVerdicts];
-    abuse(signals, vec![limit, suspend])
-}
-
-fn unknown(world: &World, count: u64, after: u64) -> Upshot {
-    let event = at(Stage::Mail).after(Millis(after));
-    world.see(&event.0, &Seen::UnknownRecipients(count))
-}
-
-fn levels(upshot: &Upshot) -> Vec<Level> {
-    upshot.restrictions.iter().map(|each| each.level).collect()
-}
-
-fn only(upshot: Upshot) -> Restriction {
-    let [one] = <[Restriction; 1]>::try_from(upshot.restrictions).unwrap();
-    one
-}
-
-/// A decision in which content made the message spam.
-fn spam(world: &World, after: u64) -> Upshot {
-    let event = end(1000).after(Millis(after));
-    let mut decision = world.judge(&event.0);
-    decision.findings.push(sekisho_policy::Finding {
-        object: object(Kind::SubmissionPolicy, "policy").into(),
-        part: "spec.classify".into(),
-        said: Said::Worsen(sekisho_policy::Class::Spam, Reason::ContentMatched),
-        saw: "score 12 of 10".into(),
-        enforcement: Enforcement::Enforce,
-    });
-    world.see(&event.0, &Seen::Judged(&decision))
-}
-
-#[test]
-fn a_hundred_unknown_recipients_restrict() {
-    let world = world(usual());
-    for sent in 1..100 {
-        assert_eq!(unknown(&world, 1, sent), Upshot::default(), "at {sent}");
-    }
-    let restriction = only(unknown(&world, 1, 100));
-    let now = START.plus(Millis(100));
-    assert_eq!(restriction.level, Level::Limit);
-    assert_eq!(restriction.since, now);
-    assert_eq!(restriction.until, Some(now.plus(Millis(6 * HOUR))));
-    assert_eq!(
-        restriction.origin,
-        Origin::Rule(object(Kind::AbuseRule, "stolen"))
-    );
-    assert_eq!(&*restriction.why, "60 points: UnknownRecipients 60");
-    assert!(restriction.decision.is_some());
-}
-
-#[test]
-fn a_finding_says_what_was_awarded_and_what_it_led_to() {
-    let upshot = unknown(&world(usual()), 100, 0);
-    let told: Vec<String> = upshot
-        .findings
-        .iter()
-        .map(|finding| format!("{} {:?} {}", &*finding.part, finding.said, finding.saw))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            "spec.signals[UnknownRecipients] Noted(AbuseSignal) 100 of 100 in 1h: 60 points, 60 in all",
-            "spec.ladder[60] Noted(Restricted) Limit for 6h: 60 points: UnknownRecipients 60",
-        ]
-    );
-}
-
-#[test]
-fn a_signal_is_awarded_once_in_its_window() {
-    let world = world(usual());
-    let first = only(unknown(&world, 100, 0));
-    for later in 1..HOUR / 60_000 {
-        assert_eq!(unknown(&world, 50, later * 60_000), Upshot::default());
-    }
-    // The window is over, it goes on, and 58 of the points of then are left: the step is reached anew, and ends when it did.
-    let more = unknown(&world, 100, HOUR);
-    assert!(more.findings[0].saw.contains("118 in all"), "{more:?}");
-    let again = only(more);
-    assert_eq!((again.level, again.until), (Level::Limit, first.until));
-    assert!(first.outlasts(&again, again.since), "nothing changes by it");
-}
-
-#[test]
-fn a_step_with_a_condition_waits_for_it() {
-    let world = world(usual());
-    unknown(&world, 100, 0);
-    unknown(&world, 100, HOUR);
-    for message in 0..4 {
-        assert_eq!(spam(&world, HOUR + message), Upshot::default());
-    }
-    let restriction = only(spam(&world, HOUR + 4));
-    assert_eq!(restriction.level, Level::Suspend);
-    assert_eq!(restriction.until, None);
-}
-
-#[test]
-fn a_step_is_armed_anew_below_its_mark_and_lasts_longer() {
-    let world = world(usual());
-    let first = only(unknown(&world, 100, 0));
-    // Nothing is left after a day; the step is reached anew, and the term doubles.
-    let second = only(unknown(&world, 100, DAY));
-    let term = |restriction: &Restriction| restriction.term().unwrap().0 / HOUR;
-    assert_eq!((term(&first), term(&second)), (6, 12));
-    let calm = only(unknown(&world, 100, 60 * DAY));
-    assert_eq!(term(&calm), 6, "maxFor without one, and it begins anew");
-}
-
-#[test]
-fn the_longest_term_is_max_for() {
-    let mut spec = usual();
-    (spec.max_for, spec.decay) = (Millis(8 * HOUR), Millis(2 * HOUR));
-    let world = world(spec);
-    let terms = [0, 7, 16, 25].map(|at| only(unknown(&world, 100, at * HOUR)).term());
-    let hours = terms.map(|term| term.unwrap().0 / HOUR);
-    assert_eq!(hours, [6, 8, 8, 8]);
-}
-
-#[test]
-fn shadow_says_what_it_would_do() {
-    let mut shadow = rule("stolen", RuleSpec::AbuseRule(usual()));
-    shadow.enforcement = Enforcement::Shadow;
-    let world = World::new(vec![shadow]);
-    let upshot = unknown(&world, 100, 0);
-    assert_eq!(upshot.restrictions, []);
-    assert_eq!(upshot.findings.len(), 2);
-    assert!(
-        upshot
-            .findings
-            .iter()
-            .all(|finding| finding.enforcement == Enforcement::Shadow)
-    );
-}
-
-#[test]
-fn who_was_released_begins_anew() {
-    let world = world(usual());
-    assert_eq!(levels(&unknown(&world, 100, 0)), [Level::Limit]);
-    let account = Account::canonical("a@example.jp", None);
-    let pardon = world.rules.pardon(&account);
-    now(world.counters.apply(START, &pardon)).unwrap();
-    assert_eq!(unknown(&world, 99, 1000), Upshot::default());
-    assert_eq!(
-        levels(&unknown(&world, 1, 2000)),
-        [Level::Limit],
-        "what it does from now on counts"
-    );
-}
-
-#[test]
-fn points_can_be_explained_at_any_time() {
-    let world = world(usual());
-    unknown(&world, 100, 0);
-    let account = Account::canonical("a@example.jp", None);
-    let later = START.plus(Millis(DAY / 2));
-    let (results, _) = now(world
-        .counters
-        .apply(later, &world.rules.ask_scores(&account)))
-    .unwrap();
-    let scores = world.rules.scores(&results, later);
-    assert_eq!(scores.len(), 1);
-    assert_eq!((scores[0].score, scores[0].next), (30, Some(60)));
-    assert_eq!(scores[0].awards.len(), 1);
-    assert_eq!(scores[0].awards[0].signal, Signal::UnknownRecipients);
-    assert_eq!(scores[0].awards[0].at, START);
-}
-
 /// One signal that restricts by itself, and how often it takes.
-fn watched(signal: Signal, count: u64) -> World {
+fn watched(signal: Signal, count: u64) -> Desk {
     let rules = abuse(vec![mark(signal, count, 10)], vec![step(10, Level::Watch)]);
     world(rules)
 }
@@ -324,7 +112,40 @@ fn senders_of_others_count_whether_or_not_they_are_refused() {
 }
 
 #[test]
-fn whoever_comes_from_where_a_decoy_was_touched() {
+fn hidden_passwords_are_one_failure_of_a_network_however_long_it_tries() {
+    let world = watched(Signal::AuthFailures, 2);
+    let hidden = |minutes| failed("a@example.jp", None).after(Millis(minutes * 60_000));
+    let login = at(Stage::LoginSucceeded).after(Millis(40 * 60_000)).0;
+    for minutes in 0..40 {
+        judged(&world, &hidden(minutes).0);
+    }
+    assert_eq!(judged(&world, &login), [], "one stale mail program");
+    let elsewhere = hidden(41).source("198.51.100.1");
+    judged(&world, &elsewhere.0);
+    assert_eq!(judged(&world, &login), [Level::Watch]);
+}
+
+#[test]
+fn a_quarantined_account_is_judged_by_what_it_sends_and_each_message_once() {
+    let world = watched(Signal::SpamVerdicts, 2);
+    let event = |class, content| {
+        let mut event = end(1000).0;
+        let facts = event.transaction.as_mut().unwrap();
+        (facts.class, facts.content) = (class, content);
+        event
+    };
+    use sekisho_policy::Class::{Clean, Spam};
+    assert_eq!(levels(&condemned(&world, event(Spam, Clean))), []);
+    for again in [Spam, Spam] {
+        let engine = condemned(&world, event(again, Spam));
+        assert_eq!(engine, Upshot::default(), "patterns had condemned it");
+    }
+    assert_eq!(judged(&world, &event(Spam, Clean)), [], "clean mail");
+    assert_eq!(levels(&condemned(&world, event(Spam, Clean))), [Level::Watch]);
+}
+
+/// A decoy that gives points, and a rule that watches whoever then comes from there.
+fn with_decoys() -> Desk {
     let guard = LoginGuard {
         per_account: None,
         per_source: None,
@@ -341,10 +162,46 @@ fn whoever_comes_from_where_a_decoy_was_touched() {
         vec![mark(Signal::DecoyTouched, 1, 10)],
         vec![step(10, Level::Watch)],
     );
-    let world = World::new(vec![
+    Desk::of(World::new(vec![
         rule("guard", RuleSpec::LoginGuard(guard)),
         rule("stolen", RuleSpec::AbuseRule(rules)),
-    ]);
+    ]))
+}
+
+#[test]
+fn whoever_has_long_been_coming_from_there_is_spared() {
+    let world = with_decoys();
+    for day in 0..3 {
+        let login = at(Stage::LoginSucceeded).after(Millis(day * DAY));
+        assert_eq!(judged(&world, &login.0), []);
+    }
+    let today = |event: At| event.after(Millis(2 * DAY + 1));
+    assert_eq!(judged(&world, &today(login("admin@example.jp")).0), []);
+    let known = today(at(Stage::LoginSucceeded));
+    assert_eq!(judged(&world, &known.0), [], "many share an address");
+    let mut new = today(at(Stage::LoginSucceeded)).0;
+    let account = Account::canonical("b@example.jp", None);
+    new.account = Some(Arc::new(AccountFacts::new(account, Network::New)));
+    assert_eq!(judged(&world, &new), [Level::Watch]);
+}
+
+#[test]
+fn touches_that_were_forgiven_restrict_nobody_again() {
+    let world = with_decoys();
+    let login_at = |after| judged(&world, &at(Stage::LoginSucceeded).after(Millis(after)).0);
+    judged(&world, &login("admin@example.jp").0);
+    assert_eq!(login_at(1), [Level::Watch]);
+    world.release(START.plus(Millis(2)));
+    assert_eq!(login_at(3), []);
+    assert_eq!(login_at(HOUR), [], "while those touches are in the window");
+    let again = HOUR + 10;
+    judged(&world, &login("admin@example.jp").after(Millis(again)).0);
+    assert_eq!(login_at(again + 1), [Level::Watch], "these are others");
+}
+
+#[test]
+fn whoever_comes_from_where_a_decoy_was_touched() {
+    let world = with_decoys();
     assert_eq!(judged(&world, &login("b@example.jp").0), []);
     assert_eq!(judged(&world, &at(Stage::LoginSucceeded).0), []);
     assert_eq!(judged(&world, &login("admin@example.jp").0), []);
@@ -360,7 +217,7 @@ fn strangers_count_after_the_first_fortnight() {
         let item = |n: u32| -> Item { (u128::from(n) << 80).to_be_bytes() };
         let items: Vec<Item> = (first..first + count).map(item).collect();
         let event = end(100).after(Millis(after));
-        levels(&world.see(&event.0, &Seen::Sent(&items)))
+        levels(&world.world.see(&event.0, &Seen::Sent(&items)))
     };
     assert_eq!(sent(0, 300, 0), [], "a new customer brings an address book");
     assert_eq!(sent(0, 300, 15 * DAY), [], "those are known");

@@ -3,7 +3,9 @@
 
 mod abuse;
 mod brake;
+mod climbing;
 mod country;
+mod ladder;
 mod load;
 mod login;
 mod matching;

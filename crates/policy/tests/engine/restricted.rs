@@ -21,6 +21,7 @@ fn restriction(level: Level) -> Restriction {
         why: "120 points".into(),
         decision: None,
         recipients_per_hour: None,
+        then: None,
     }
 }
 

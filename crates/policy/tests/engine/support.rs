@@ -276,6 +276,7 @@ pub(crate) fn at(stage: Stage) -> At {
         declared_size: None,
         recipients: 0,
         class: Class::Unclassified,
+        content: Class::Unclassified,
     };
     At(Event {
         id: DecisionId::from_random(7),

@@ -26,6 +26,7 @@ use sekisho_smtp::command::ClientName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
+use crate::abuse::{Bounced, Pardons};
 use crate::auth::{Backends, Tools};
 use crate::brakes::Brakes;
 use crate::classify::Classifier;
@@ -270,10 +271,11 @@ impl Gateway {
         self.shared.engine.scores(&live, account, now).await
     }
 
-    /// So many recipients of an account's messages turned out not to exist. Rules that are narrowed to sources or listeners do not
-    /// hear of it: it is not known where those messages came from.
-    pub async fn bounced(&self, account: &Account, count: u64) {
-        crate::abuse::see_bounces(&self.shared, account, count).await;
+    /// So many recipients of a message of an account's, or of messages that nobody names, turned out not to exist; how many of them
+    /// were not known of yet. Rules that are narrowed to sources or listeners do not hear of it: it is not known where those messages
+    /// came from.
+    pub async fn bounced(&self, account: &Account, count: u64, of: Option<Bounced>) -> u64 {
+        crate::abuse::see_bounces(&self.shared, account, count, of).await
     }
 
     /// What runs.
@@ -327,6 +329,7 @@ fn share(
             dns: services.dns,
             brakes: Brakes::new(metrics.clone()),
             restrictions: services.restrictions.clone(),
+            pardons: Pardons::default(),
         },
         restrictions: services.restrictions,
         settings: services.settings,

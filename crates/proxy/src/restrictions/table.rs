@@ -125,15 +125,17 @@ impl Table {
         Standing::of(entries.iter().map(|entry| &entry.restriction), now)
     }
 
-    pub(super) fn impose(&mut self, account: &Account, restriction: Restriction) -> Imposed {
+    pub(super) fn impose(&mut self, account: &Account, mut restriction: Restriction) -> Imposed {
         let before = self.book.entry(account, &restriction.origin);
         let was_waiting = match before {
             // An account that stands on a high step is not let down to a lower one by reaching that anew.
-            Some(before) if before.restriction.outlasts(&restriction, restriction.since) => {
-                return Imposed::Known;
-            }
-            Some(before) if before.restriction == restriction => return Imposed::Known,
-            Some(before) => before.told == Told::Waiting,
+            Some(before) => match before.restriction.joined(&restriction, restriction.since) {
+                None => return Imposed::Known,
+                Some(joined) => {
+                    restriction = joined;
+                    before.told == Told::Waiting
+                }
+            },
             None if self.book.len() >= MOST => {
                 self.sweep(restriction.since);
                 if self.book.len() >= MOST {

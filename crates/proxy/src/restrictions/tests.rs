@@ -35,6 +35,7 @@ fn suspended(origin: Origin, since: u64) -> Restriction {
         why: "a test".into(),
         decision: None,
         recipients_per_hour: None,
+        then: None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! DATA: the client sends its message, and is told what became of it: 250 only after the next hop's 250. What BDAT does at
 //! the end of a message is the same.
 
+use sekisho_policy::event::{Event, Stage};
 use sekisho_policy::record::{End, Hop};
+use sekisho_policy::{Seen, Signal};
 use sekisho_runtime::metrics::{Detection, PoolMetrics};
 use sekisho_smtp::Reply;
 
@@ -9,6 +11,7 @@ use super::io::Gone;
 use super::mail::no_memory;
 use super::message::{Carriage, NO_MEMORY, RESERVED, Stop};
 use super::stream::Transport;
+use super::transaction::Transaction;
 use super::{Flow, Session};
 use crate::upstream;
 
@@ -87,13 +90,15 @@ impl<S: Transport> Session<S> {
             upstream::End::Accepted(reply) => {
                 metrics.message(class_label(transaction.class), octets);
                 hop.reply = reply.to_string();
-                self.note_sent(&mut transaction).await;
-                self.conclude(*transaction, End::Delivered(hop)).await;
                 self.tally.message_sent();
                 let enhanced = reply.enhanced().unwrap_or((2, 0, 0).into());
                 let reply =
                     Reply::multiline(250, Some(enhanced), reply.lines().to_vec()).tagged(id);
-                Ok(self.say(&reply))
+                let flow = self.say(&reply);
+                // What follows from it is counted whether or not the client listens, and before its next command.
+                let told = self.note_sent(&mut transaction).await;
+                self.conclude(*transaction, End::Delivered(hop)).await;
+                told.map(|()| flow)
             }
             upstream::End::Refused(reply) => {
                 hop.reply = reply.to_string();
@@ -114,6 +119,36 @@ impl<S: Transport> Session<S> {
                 Err(Gone::Unanswered)
             }
         }
+    }
+
+    /// Notes to whom the next hop took a message, while the client is told so.
+    async fn note_sent(&mut self, transaction: &mut Transaction) -> Result<(), Gone> {
+        let live = transaction.live.clone();
+        if !live.rules.counts(Signal::FirstTimeRecipients) || self.account.is_none() {
+            return Ok(());
+        }
+        let recipients = transaction.correspondents(&self.shared.key);
+        let event = Event {
+            // What comes of it names the record.
+            id: transaction.draft.id(),
+            transaction: Some(transaction.facts()),
+            ..self.event(Stage::Mail)
+        };
+        let seen = Seen::Sent(&recipients);
+        let shared = self.shared.clone();
+        let counting = shared.engine.see(&live, &event, &seen);
+        let (findings, told) = Box::pin(self.tell_meanwhile(counting)).await;
+        transaction.draft.note(findings);
+        told
+    }
+
+    /// Sends what was answered while something is done that the client need not wait for; its next command does.
+    pub(super) async fn tell_meanwhile<T>(
+        &mut self,
+        doing: impl Future<Output = T>,
+    ) -> (T, Result<(), Gone>) {
+        let reply_by = self.reply_by();
+        self.wire.flush_meanwhile(reply_by, doing).await
     }
 
     pub(super) async fn end_transaction(&mut self, end: End) {

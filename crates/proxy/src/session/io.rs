@@ -184,6 +184,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         sent.map_err(|_| Gone::Stalled)?.map_err(|_| Gone::Closed)
     }
 
+    /// Sends what is gathered while something is done that its reader need not wait for, and that is done whether or not he reads.
+    pub(crate) async fn flush_meanwhile<T>(
+        &mut self,
+        by: Instant,
+        doing: impl Future<Output = T>,
+    ) -> (T, Result<(), Gone>) {
+        let (flushed, done) = tokio::join!(self.flush(by), doing);
+        (done, flushed)
+    }
+
     /// Says goodbye to the transport, so that a client under TLS can tell the end from a cut. Then waits a moment for the
     /// client to close too: closing on octets that nobody read would reset the connection, and the client might never see
     /// our last words.
@@ -325,6 +335,23 @@ mod tests {
         );
         assert_eq!(line(&mut wire).as_deref(), Some("QUIT"));
         wire.gone().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_hears_before_what_follows_is_done_and_it_is_done_if_nobody_listens() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let mut wire = Wire::new(server, MessageMemory::new(1 << 20).claim());
+        wire.reply(&Reply::plain(250, "taken"));
+        let counting = async {
+            let mut heard = [0; 11];
+            client.read_exact(&mut heard).await.unwrap();
+            heard
+        };
+        let (heard, told) = wire.flush_meanwhile(soon(), counting).await;
+        assert_eq!((&heard, told), (b"250 taken\r\n", Ok(())));
+        wire.reply(&Reply::plain(250, "longer than the pipe is wide"));
+        let (counted, told) = wire.flush_meanwhile(soon(), async { "counted" }).await;
+        assert_eq!((counted, told), ("counted", Err(Gone::Stalled)));
     }
 
     #[tokio::test(start_paused = true)]

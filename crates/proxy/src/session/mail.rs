@@ -40,6 +40,7 @@ impl<S: Transport> Session<S> {
             declared_size: command.params.size,
             recipients: 0,
             class: Class::default(),
+            content: Class::default(),
         };
         let event = Event {
             transaction: Some(facts),

@@ -1,8 +1,8 @@
 //! RCPT: judged by policy, then asked of the next hop that the message would go to.
 
-use sekisho_policy::Address;
-use sekisho_policy::event::{Fact, Stage};
+use sekisho_policy::event::{Event, Fact, Stage};
 use sekisho_policy::record::End;
+use sekisho_policy::{Address, Signal};
 use sekisho_runtime::metrics::{Detection, ReplyClass};
 use sekisho_smtp::command::RcptCommand;
 use sekisho_smtp::grammar::Buffered;
@@ -34,6 +34,14 @@ struct Candidate {
     refused: Option<Reply>,
 }
 
+/// Recipients of one flight that the next hop does not know.
+#[derive(Debug, Default)]
+struct Unknown {
+    count: u64,
+    /// The event of the last of them.
+    event: Option<Box<Event>>,
+}
+
 impl<S: Transport> Session<S> {
     /// Takes the recipient, and those that came along with it in one flight: they are judged one by one and asked of
     /// the next hop together (RFC 2920), then answered in their order.
@@ -60,22 +68,48 @@ impl<S: Transport> Session<S> {
             .collect();
         let mut answers = self.ask(&live, &asked).await.into_iter();
         let mut candidates = candidates.into_iter();
+        let mut unknown = Unknown::default();
+        let mut flow = Flow::On;
         while let Some(candidate) = candidates.next() {
             let answer = if candidate.refused.is_none() {
                 answers.next()
             } else {
                 None
             };
-            if self.answer_recipient(candidate, answer).await == Flow::Close {
+            flow = self.answer_recipient(candidate, answer, &mut unknown).await;
+            if flow == Flow::Close {
                 // The last words were said; what came along is not answered any more.
                 self.leave_out(candidates).await;
-                return Ok(Flow::Close);
+                break;
             }
             if candidates.len() > 0 {
                 self.shared.metrics.command(Verb::Rcpt, self.said);
             }
         }
-        Ok(Flow::On)
+        self.count_unknown(&live, unknown).await?;
+        Ok(flow)
+    }
+
+    /// Counts those that the next hop does not know while the client hears of them. What comes of it holds from its next command on:
+    /// those of this flight were asked of the next hop together.
+    async fn count_unknown(&mut self, live: &Live, unknown: Unknown) -> Result<(), Gone> {
+        let Unknown {
+            count,
+            event: Some(event),
+        } = unknown
+        else {
+            return Ok(());
+        };
+        if !live.rules.counts(Signal::UnknownRecipients) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let counting = shared.engine.see_unknown(live, &event, count);
+        let (findings, told) = Box::pin(self.tell_meanwhile(counting)).await;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.draft.note_of(event.id, findings);
+        }
+        told
     }
 
     /// Judges a recipient. Those before it that were let through count as accepted, although nobody has asked yet.
@@ -120,10 +154,11 @@ impl<S: Transport> Session<S> {
         &mut self,
         candidate: Candidate,
         answer: Option<Result<(), Setback>>,
+        unknown: &mut Unknown,
     ) -> Flow {
         let Candidate {
             command,
-            mut judged,
+            judged,
             refused,
         } = candidate;
         let setback = match (refused, answer) {
@@ -140,12 +175,8 @@ impl<S: Transport> Session<S> {
             (None, answer) => answer.and_then(Result::err).unwrap_or_else(forward::lost),
         };
         if setback.unknown > 0 {
-            let live = self.live();
-            let engine = &self.shared.engine;
-            let event = &judged.step.event;
-            let seen = engine.see_unknown(&live, event, setback.unknown.into());
-            let findings = seen.await;
-            judged.step.decision.findings.extend(findings);
+            unknown.count += u64::from(setback.unknown);
+            unknown.event = Some(Box::new(judged.step.event.clone()));
         }
         let reply = setback.reply.clone().tagged(judged.id());
         let end = setback.end(&reply);

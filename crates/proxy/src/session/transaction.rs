@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sekisho_counters::Receipt;
 use sekisho_policy::decision::Reason;
-use sekisho_policy::event::{Event, Stage, TransactionFacts};
+use sekisho_policy::event::{Stage, TransactionFacts};
 use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
 use sekisho_policy::{
-    Account, Address, Class, DecisionId, Finding, Item, Seen, Settings, Signal, Timestamp,
+    Account, Address, Class, DecisionId, Finding, Item, Settings, Timestamp,
 };
 use sekisho_runtime::metrics::Outcome;
 use sekisho_smtp::command::{MailCommand, RcptCommand};
@@ -32,6 +32,8 @@ pub(super) struct Transaction {
     pub(super) class: Class,
     /// What its account had set when it began.
     pub(super) settings: Settings,
+    /// What its content alone was found to be.
+    pub(super) content: Class,
     /// Those that the client was told 250 for.
     pub(super) recipients: Vec<RcptCommand>,
     /// Recipients that policy let through and that the next hop has not answered for.
@@ -82,6 +84,7 @@ impl Transaction {
             declared_size: self.mail.params.size,
             recipients: u32::try_from(self.recipients.len() + self.pending).unwrap_or(u32::MAX),
             class: self.class,
+            content: self.content,
         }
     }
 
@@ -120,6 +123,7 @@ impl Transaction {
             mail,
             class,
             settings,
+            content: Class::default(),
             recipients: Vec::new(),
             pending: 0,
             hop: Hop::None,
@@ -133,7 +137,7 @@ impl Transaction {
     }
 
     /// Those to whom the message goes, as memories of correspondents know them.
-    fn correspondents(&self, key: &FleetKey) -> Vec<Item> {
+    pub(super) fn correspondents(&self, key: &FleetKey) -> Vec<Item> {
         let mailboxes = self.recipients.iter().filter_map(|to| to.path.mailbox());
         mailboxes
             .map(|mailbox| {
@@ -225,7 +229,16 @@ impl Draft {
 
     /// Adds to what the last step found.
     pub(super) fn note(&mut self, findings: Vec<Finding>) {
-        if let Some(last) = self.steps.last_mut() {
+        let last = self.steps.last().map(|step| step.event.id);
+        if let Some(last) = last {
+            self.note_of(last, findings);
+        }
+    }
+
+    /// Adds to what the step of that event found, if it was kept.
+    pub(super) fn note_of(&mut self, event: DecisionId, findings: Vec<Finding>) {
+        let mut steps = self.steps.iter_mut().rev();
+        if let Some(last) = steps.find(|step| step.event.id == event) {
             let before = last.octets();
             last.decision.findings.extend(findings);
             self.octets += last.octets() - before;
@@ -299,24 +312,6 @@ impl<S: Transport> Session<S> {
     pub(super) async fn conclude(&mut self, transaction: Transaction, end: End) {
         let due = Due::of(&transaction, &end);
         self.finish_off(transaction, end, due).await;
-    }
-
-    /// Notes to whom the next hop took a message.
-    pub(super) async fn note_sent(&mut self, transaction: &mut Transaction) {
-        let live = transaction.live.clone();
-        if !live.rules.counts(Signal::FirstTimeRecipients) || self.account.is_none() {
-            return;
-        }
-        let recipients = transaction.correspondents(&self.shared.key);
-        let event = Event {
-            // What comes of it names the record.
-            id: transaction.draft.id(),
-            transaction: Some(transaction.facts()),
-            ..self.event(Stage::Mail)
-        };
-        let seen = Seen::Sent(&recipients);
-        let findings = Box::pin(self.shared.engine.see(&live, &event, &seen)).await;
-        transaction.draft.note(findings);
     }
 
     /// Ends a transaction whose message the next hop refused after its final dot.

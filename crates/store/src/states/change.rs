@@ -137,7 +137,7 @@ pub(super) async fn put(
         account: what.account.to_string(),
         origin: restriction.origin.to_string(),
         revision,
-        until_at: restriction.until.map(|until| number(until.0)),
+        until_at: restriction.over_at().map(|until| number(until.0)),
         ended_at: None,
         json,
     };

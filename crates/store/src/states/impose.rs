@@ -126,11 +126,10 @@ impl Found {
         };
         // Of two that are both over it is asked which was worse when the later one came about.
         let at = if is_over { new.since } else { now };
-        let stays = old == new || old.outlasts(&new, at) || (is_over && old.holds_at(now));
-        if stays {
-            Holds::TheOld(old)
-        } else {
-            Holds::TheNew(new)
+        let keeps = is_over && old.holds_at(now);
+        match old.joined(&new, at).filter(|_| !keeps) {
+            Some(joined) => Holds::TheNew(joined),
+            None => Holds::TheOld(old),
         }
     }
 

@@ -21,7 +21,8 @@ impl AccountStates {
         now: Timestamp,
     ) -> Result<Vec<Restriction>, StoreError> {
         let found = reading!(self, tables => of_account(tables, namespace, account).await);
-        let holding = found.into_iter().filter(|found| found.holds_at(now));
+        // Of one whose worse step is over, what goes on after it.
+        let holding = found.iter().filter_map(|found| found.in_force(now).cloned());
         Ok(holding.collect())
     }
 

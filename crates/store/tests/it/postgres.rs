@@ -59,6 +59,7 @@ fn suspended() -> (Account, Restriction, Mandate) {
         why: "a test".into(),
         decision: None,
         recipients_per_hour: None,
+        then: None,
     };
     let mandate = Mandate {
         at,

@@ -167,6 +167,7 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
                 declared_size: Some(4_096),
                 recipients: 1,
                 class: Class::Clean,
+                content: Class::Clean,
             }),
             stage,
             tripped: Vec::new(),

@@ -100,6 +100,7 @@ fn restriction(level: Level, origin: Origin, since: u64) -> Restriction {
         why: "120 points".into(),
         decision: Some(sekisho_policy::DecisionId::from_random(7)),
         recipients_per_hour: None,
+        then: None,
     }
 }
 

@@ -6,7 +6,7 @@ mod exchange;
 
 use std::sync::Arc;
 
-use sekisho_policy::event::{AccountFacts, Event, Network, Stage};
+use sekisho_policy::event::{AccountFacts, Network, Stage};
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::{Carries, Mechanism};
 use sekisho_policy::{Account, Item, Reason};
@@ -285,11 +285,10 @@ impl<S: Transport> Session<S> {
         network: Network,
     ) -> Result<(), Box<Judged>> {
         let account = Arc::new(AccountFacts::new(name, network));
-        let event = Event {
-            account: Some(account.clone()),
-            settings: self.shared.settings.of(&account.name),
-            ..self.event(Stage::LoginSucceeded)
-        };
+        let mut event = self.event(Stage::LoginSucceeded);
+        // Signals of logins lead to no step on which the account stands.
+        event.account = Some(self.shared.restrictions.judge(&account, event.at));
+        event.settings = self.shared.settings.of(&account.name);
         let judged = self.judge(live, event).await;
         self.pause(&judged).await;
         if judged.verdict().refusal().is_some() {

@@ -294,6 +294,7 @@ impl<S: Transport> Session<S> {
         let refusal = refused(&judged);
         if let Some(transaction) = &mut self.transaction {
             transaction.class = transaction.class.max(judged.decision().class);
+            transaction.content = transaction.content.max(judged.decision().content());
             transaction.charges.message.extend(judged.receipt);
             transaction.draft.add(judged.step);
         }

@@ -95,6 +95,7 @@ impl Stage {
                     why: "as the file says".into(),
                     decision: None,
                     recipients_per_hour: *recipients,
+                    then: None,
                 };
                 let account = Account::canonical(account, None);
                 world.restrictions.impose(&account, restriction);

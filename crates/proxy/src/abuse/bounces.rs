@@ -1,0 +1,100 @@
+//! Recipients that turned out not to exist after a message was taken, as somebody reports them.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use sekisho_policy::event::{
+    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
+    SourceTrust, Stage, Tls,
+};
+use sekisho_policy::{Account, DecisionId, Outcome};
+
+use crate::shared::Shared;
+
+/// A message that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounced {
+    /// Its record.
+    pub id: DecisionId,
+    /// How many it went to: no more of them can turn out not to exist, however often that is reported.
+    pub recipients: u64,
+}
+
+/// Counts them, as of a session that nobody knows any more; how many of them were counted.
+pub(crate) async fn see_bounces(
+    shared: &Shared,
+    account: &Account,
+    count: u64,
+    of: Option<Bounced>,
+) -> u64 {
+    let live = shared.live();
+    let at = shared.now();
+    let count = match of {
+        None => count,
+        Some(message) => {
+            let meter = live.rules.bounced(account, message.id, count);
+            let results = shared.engine.count(&live, at, &[meter]).await;
+            match results.0[..] {
+                [Outcome::Total(total)] => unheard(total, count, message.recipients),
+                _ => 0,
+            }
+        }
+    };
+    if count == 0 {
+        return 0;
+    }
+    let session = SessionFacts {
+        listener: "".into(),
+        source: Source {
+            ip: Ipv6Addr::UNSPECIFIED.into(),
+            country: None,
+            asn: None,
+            reverse_names: Fact::Unasked,
+            trust: SourceTrust::Untrusted,
+        },
+        tls: Tls::Off,
+        helo: None,
+        helo_form: HeloForm::default(),
+        before_greeting: BeforeGreeting::Silent,
+    };
+    let facts = Arc::new(AccountFacts::new(account.clone(), Network::New));
+    let event = Event {
+        // What comes of it names the message that came back.
+        id: of.map_or_else(|| shared.ids.draw(), |message| message.id),
+        at,
+        session: Arc::new(session),
+        account: Some(shared.restrictions.judge(&facts, at)),
+        settings: shared.settings.of(account),
+        transaction: None,
+        stage: Stage::Mail,
+        tripped: shared.engine.brakes.tripped().to_vec(),
+        config: shared.config_state(),
+    };
+    shared.engine.see_unknown(&live, &event, count).await;
+    count
+}
+
+/// Of `count` that make `total`, how many are among the first `most`.
+fn unheard(total: u64, count: u64, most: u64) -> u64 {
+    total.min(most) - total.saturating_sub(count).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unheard;
+
+    #[test]
+    fn a_message_comes_back_from_no_more_than_it_went_to() {
+        for (total, count, most, heard) in [
+            (1, 1, 3, 1),
+            (3, 2, 3, 2),
+            (5, 3, 3, 1),
+            (9, 4, 3, 0),
+            (4, 4, 3, 3),
+            (1, 1, 0, 0),
+            (u64::MAX, 1, 3, 0),
+        ] {
+            assert_eq!(unheard(total, count, most), heard, "{count} make {total} of {most}");
+        }
+    }
+}

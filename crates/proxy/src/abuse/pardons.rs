@@ -1,0 +1,177 @@
+//! Releases whose points are still to be forgotten. Each proxy hears of a release at its own time, and says when it was: what came
+//! since stays, however late or often it is forgotten. Where counters do not answer it is owed, and tried again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sekisho_policy::restriction::Origin;
+use sekisho_policy::{Account, ObjectRef, Timestamp, Unavailable};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
+
+use crate::engine::Engine;
+use crate::live::Live;
+use crate::restrictions::Released;
+use crate::shared::Shared;
+
+/// The most that are owed at once: some 2 MB.
+const MOST: usize = 10_000;
+/// The pause after counters did not answer; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What is owed: to whom, under which rule (`None` is all of them), and up to when what was done is forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Pardons {
+    /// How many there are. While it is none, nobody takes the lock.
+    count: AtomicUsize,
+    owed: Mutex<Owed>,
+}
+
+type Owed = BTreeMap<Account, BTreeMap<Option<ObjectRef>, Timestamp>>;
+
+impl Pardons {
+    /// Whether something that an account did is still to be forgotten.
+    pub(super) fn owes(&self, account: &Account) -> bool {
+        self.count.load(Ordering::Relaxed) > 0 && self.lock().contains_key(account)
+    }
+
+    /// Whether there is room for it.
+    fn owe(&self, account: Account, rule: Option<ObjectRef>, at: Timestamp) -> bool {
+        let mut owed = self.lock();
+        let room = owed.len() < MOST || owed.contains_key(&account);
+        if room {
+            let until = owed.entry(account).or_default().entry(rule).or_insert(at);
+            *until = (*until).max(at);
+        }
+        self.count.store(owed.len(), Ordering::Relaxed);
+        room
+    }
+
+    fn of(&self, account: &Account) -> Vec<(Option<ObjectRef>, Timestamp)> {
+        let owed = self.lock();
+        let of = owed.get(account).into_iter().flatten();
+        of.map(|(rule, at)| (rule.clone(), *at)).collect()
+    }
+
+    fn accounts(&self) -> Vec<Account> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// That much of it was done; what was owed meanwhile is owed still.
+    fn done(&self, account: &Account, done: &[(Option<ObjectRef>, Timestamp)]) {
+        let mut owed = self.lock();
+        if let Some(of) = owed.get_mut(account) {
+            for (rule, at) in done {
+                if of.get(rule).is_some_and(|until| until <= at) {
+                    of.remove(rule);
+                }
+            }
+            if of.is_empty() {
+                owed.remove(account);
+            }
+        }
+        self.count.store(owed.len(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Forgets what an account is owed to be forgotten, where counters answer.
+    pub(super) async fn pardon(&self, live: &Live, account: &Account, now: Timestamp) {
+        // Who waits for it is told by the next try.
+        let _ = self.try_to_pardon(live, account, now).await;
+    }
+
+    async fn try_to_pardon(
+        &self,
+        live: &Live,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let owed = self.pardons.of(account);
+        let pardon = |(rule, at): &(Option<ObjectRef>, Timestamp)| {
+            live.rules.pardon(account, rule.as_ref(), *at)
+        };
+        let ops: Vec<_> = owed.iter().flat_map(pardon).collect();
+        if !ops.is_empty() {
+            let counters = self.tallies.now();
+            // What was counted alone while they were out is forgotten too.
+            counters.apply_alone(now, &ops);
+            counters.apply(now, &ops).await?;
+        }
+        self.pardons.done(account, &owed);
+        Ok(())
+    }
+
+    /// Pays all that is owed, as long as counters answer.
+    async fn pay(&self, live: &Live, now: Timestamp) -> Result<(), Unavailable> {
+        for account in self.pardons.accounts() {
+            self.try_to_pardon(live, &account, now).await?;
+        }
+        Ok(())
+    }
+
+    fn owe(&self, released: Released) {
+        let Released {
+            account,
+            origin,
+            at,
+        } = released;
+        let rule = match origin {
+            None => None,
+            Some(Origin::Rule(rule)) => Some(rule),
+            // What the desk had said is taken back, and nothing that a rule counted.
+            Some(Origin::Desk) => return,
+        };
+        let room = self.pardons.owe(account.clone(), rule, at);
+        if !room {
+            tracing::error!(
+                account = account.as_str(),
+                most = MOST,
+                "too many accounts were released while counters do not answer: old points of one are not forgotten"
+            );
+        }
+    }
+}
+
+/// Forgets the points of accounts that somebody releases, until the process drains.
+pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Released>) {
+    let engine = &shared.engine;
+    let mut trouble: Option<(Instant, Duration)> = None;
+    loop {
+        let again = trouble.map_or_else(Instant::now, |(at, _)| at);
+        tokio::select! {
+            () = shared.shutdown.draining() => return,
+            heard = released.recv() => match heard {
+                Ok(one) => engine.owe(one),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::error!(missed, "accounts were released faster than their points could be forgotten");
+                    continue;
+                }
+                Err(RecvError::Closed) => return,
+            },
+            () = sleep_until(again), if trouble.is_some() => trouble = trouble.map(|(_, pause)| (Instant::now(), pause)),
+        }
+        if trouble.is_some_and(|(at, _)| at > Instant::now()) {
+            continue;
+        }
+        match engine.pay(&shared.live(), shared.now()).await {
+            Ok(()) => trouble = None,
+            Err(unavailable) => {
+                let pause = trouble.map_or(FIRST_PAUSE, |(_, pause)| pause * 2);
+                let pause = pause.min(LONGEST_PAUSE);
+                if trouble.is_none() {
+                    tracing::warn!(%unavailable, "accounts were released, and their old points cannot be forgotten yet; it is tried again");
+                }
+                trouble = Some((Instant::now() + pause, pause));
+            }
+        }
+    }
+}
