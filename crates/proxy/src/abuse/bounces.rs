@@ -7,8 +7,12 @@ use sekisho_policy::event::{
     AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
     SourceTrust, Stage, Tls,
 };
-use sekisho_policy::{Account, DecisionId, Outcome};
+use sekisho_policy::record::{End, Record, Step};
+use sekisho_policy::{
+    Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Verdict,
+};
 
+use crate::live::Live;
 use crate::shared::Shared;
 
 /// A message that came back.
@@ -59,8 +63,7 @@ pub(crate) async fn see_bounces(
     };
     let facts = Arc::new(AccountFacts::new(account.clone(), Network::New));
     let event = Event {
-        // What comes of it names the message that came back.
-        id: of.map_or_else(|| shared.ids.draw(), |message| message.id),
+        id: shared.ids.draw(),
         at,
         session: Arc::new(session),
         account: Some(shared.restrictions.judge(&facts, at)),
@@ -70,8 +73,45 @@ pub(crate) async fn see_bounces(
         tripped: shared.engine.brakes.tripped().to_vec(),
         config: shared.config_state(),
     };
-    shared.engine.see_unknown(&live, &event, count).await;
+    let findings = shared.engine.see_unknown(&live, &event, count).await;
+    if !findings.is_empty() {
+        let record = record(&live, account, event, findings);
+        let privacy = live.rules.gateway().privacy.recipients;
+        shared.ledger.write(record, privacy);
+    }
     count
+}
+
+/// What a restriction that comes of it names.
+fn record(live: &Live, account: &Account, event: Event, findings: Vec<Finding>) -> Record {
+    let (id, at, source) = (event.id, event.at, event.session.source.ip);
+    let decision = Decision {
+        verdict: Verdict::Allow,
+        class: Class::default(),
+        findings,
+        records: Vec::new(),
+        network: Network::New,
+    };
+    let step = Step {
+        event,
+        ops: Vec::new(),
+        answers: Ok(Vec::new()),
+        decision,
+    };
+    Record {
+        id,
+        gateway: live.rules.gateway_ref().clone(),
+        generation: live.rules.generation(),
+        digest: live.rules.digest().clone(),
+        at,
+        took: Millis(0),
+        account: Some(account.clone()),
+        source,
+        class: Class::default(),
+        steps: vec![step],
+        steps_left_out: 0,
+        end: End::Noted,
+    }
 }
 
 /// Of `count` that make `total`, how many are among the first `most`.
