@@ -189,7 +189,7 @@ mod tests {
     }
 
     proptest! {
-        /// What makes the statelessness of steps right: between awards a score only falls.
+        /// Who is on no step comes to none without a new award.
         #[test]
         fn a_score_never_grows_by_itself(
             awards in proptest::collection::vec((0u32..1000, 0u64..1_000_000), 0..8),

@@ -234,27 +234,30 @@ pub(crate) async fn the_worst_of_a_rule_holds_whichever_comes_first(states: &Acc
     let watch = restriction(Level::Watch, rule("stolen"), 5);
     let other = restriction(Level::Limit, rule("other"), 1);
     impose(states, "a", watch.clone()).await;
-    // Of two proxies, the one that was heard last had found it first.
-    let worse = suspended(4);
-    assert_eq!(
-        impose(states, "a", worse.clone()).await,
-        Some(worse.clone())
-    );
-    assert_eq!(impose(states, "a", watch).await, Some(worse.clone()));
+    // Of two proxies, the one that was heard last had found it first. What is milder and lasts longer goes on after it.
+    let followed = |worse: Restriction, then: &Restriction| {
+        let then = Some(Box::new(then.clone()));
+        Some(Restriction { then, ..worse })
+    };
+    let first = impose(states, "a", suspended(4)).await;
+    assert_eq!(first, followed(suspended(4), &watch));
+    assert_eq!(impose(states, "a", watch).await, first);
     assert_eq!(impose(states, "a", other.clone()).await, Some(other));
     let endless = Restriction {
         until: None,
         ..restriction(Level::Quarantine, rule("stolen"), 6)
     };
+    let second = impose(states, "a", endless.clone()).await;
+    assert_eq!(second, followed(suspended(4), &endless));
     let shorter = Restriction {
         until: Some(NOW.plus(Millis(50_001))),
         ..suspended(6)
     };
-    for milder in [endless, shorter, suspended(3)] {
-        assert_eq!(impose(states, "a", milder).await, Some(worse.clone()));
+    for known in [shorter, suspended(3)] {
+        assert_eq!(impose(states, "a", known).await, second);
     }
-    let longer = suspended(6);
-    assert_eq!(impose(states, "a", longer.clone()).await, Some(longer));
+    let longer = impose(states, "a", suspended(6)).await;
+    assert_eq!(longer, followed(suspended(6), &endless));
     assert_eq!(
         levels(states, "a", 10).await,
         [Level::Limit, Level::Suspend]
