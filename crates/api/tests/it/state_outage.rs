@@ -41,6 +41,7 @@ fn imposition(name: &str, namespace: &str) -> Imposition {
             why: "120 points".into(),
             decision: None,
             recipients_per_hour: None,
+            then: None,
         },
     }
 }

@@ -114,7 +114,7 @@ fn senders_of_others_count_whether_or_not_they_are_refused() {
 #[test]
 fn hidden_passwords_are_one_failure_of_a_network_however_long_it_tries() {
     let world = watched(Signal::AuthFailures, 2);
-    let hidden = |minutes| failed("a@example.jp", None).after(Millis(minutes * 60_000));
+    let hidden = |minutes: u64| failed("a@example.jp", None).after(Millis(minutes * 60_000));
     let login = at(Stage::LoginSucceeded).after(Millis(40 * 60_000)).0;
     for minutes in 0..40 {
         judged(&world, &hidden(minutes).0);
