@@ -89,7 +89,9 @@ pub(crate) async fn post(
         }
     }
     for (whose, count) in counts {
-        let message = whose.message.map(|(id, recipients)| Bounced { id, recipients });
+        let message = whose
+            .message
+            .map(|(id, recipients)| Bounced { id, recipients });
         let (gateway, account) = (&whose.gateway, &whose.account);
         let counted = app.running.bounced(gateway, account, count, message).await;
         match counted.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))? {
@@ -161,7 +163,10 @@ fn of_record(record: &Record) -> Option<Whose> {
         return None;
     }
     // Which recipients were accepted may be left out; how many, each later step says.
-    let facts = record.steps.iter().filter_map(|step| step.event.transaction.as_ref());
+    let facts = record
+        .steps
+        .iter()
+        .filter_map(|step| step.event.transaction.as_ref());
     let recipients = facts.map(|facts| u64::from(facts.recipients)).max();
     let gateway = &record.gateway;
     Some(Whose {

@@ -159,10 +159,18 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     let bounces = |id: &str, count: usize, status: &str| bounces(&running, id, count, status);
     assert_eq!(bounces(&one, 2, "5.1.1")["counted"], 2);
     assert_eq!(bounces(&one, 9, "5.2.2")["other"], 9);
-    assert_eq!(bounces(id_of(&refused), 3, "5.1.1")["strange"], 3, "it never left");
+    assert_eq!(
+        bounces(id_of(&refused), 3, "5.1.1")["strange"],
+        3,
+        "it never left"
+    );
     assert_eq!(levels(&running), [""; 0]);
     let told = bounces(&one, 7, "5.1.10");
-    assert_eq!((&told["counted"], &told["known"]), (&json!(1), &json!(6)), "it went to three");
+    assert_eq!(
+        (&told["counted"], &told["known"]),
+        (&json!(1), &json!(6)),
+        "it went to three"
+    );
     wait_until("bob is suspended", || {
         (levels(&running) == ["Suspend"]).then_some(())
     });

@@ -165,7 +165,8 @@ impl<'a> Call<'a> {
             } => match self.shard_mut(at).purse(place, moment, budgets) {
                 Some(purse) => {
                     let spans = (hold.0, keep.0);
-                    let awards = purse.award(moment, (signal, points), spans, budgets.of(place.key));
+                    let awards =
+                        purse.award(moment, (signal, points), spans, budgets.of(place.key));
                     Outcome::Awards(Box::new(awards))
                 }
                 None => self.no_room(Outcome::Awards(Box::default())),

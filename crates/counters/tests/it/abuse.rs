@@ -119,7 +119,12 @@ pub(crate) async fn forgiving_forgets_what_is_older_and_nothing_newer(counters: 
         ask(counters, at, meter("f", item, DAY)).await;
         ask(counters, at, distinct("f", item as u32, DAY)).await;
         let points = item as u32;
-        ask(counters, at, award("f", Signal::SpamVerdicts, points, 1, DAY)).await;
+        ask(
+            counters,
+            at,
+            award("f", Signal::SpamVerdicts, points, 1, DAY),
+        )
+        .await;
         ask(counters, at, correspond("f", &[points], spans)).await;
     }
     // Whoever hears of it late says it again: what came since stays.
@@ -161,7 +166,10 @@ pub(crate) async fn forgiving_ends_a_lock_that_goes_on_to_count(counters: &Count
         "it began later"
     );
     ask(counters, released, forgive("l", released)).await;
-    assert_eq!(ask(counters, released, locked("l")).await, Outcome::Until(None));
+    assert_eq!(
+        ask(counters, released, locked("l")).await,
+        Outcome::Until(None)
+    );
     let next = released + HOUR;
     let grown = until(next + 12 * HOUR);
     assert_eq!(ask(counters, next, again()).await, grown);

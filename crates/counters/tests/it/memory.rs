@@ -78,7 +78,11 @@ fn known_keys_are_counted_when_there_is_no_room_for_new_ones() {
         .is_ok()
     );
     let sizes = counters.sizes();
-    assert_eq!((sizes.keys(), sizes.max_keys), (10, 10 + 2), "and two of signals");
+    assert_eq!(
+        (sizes.keys(), sizes.max_keys),
+        (10, 10 + 2),
+        "and two of signals"
+    );
     assert_eq!(sizes.refused, 4);
 }
 

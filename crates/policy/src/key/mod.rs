@@ -420,7 +420,8 @@ mod tests {
             name: "stolen".into(),
         };
         let subjects = Subjects::of(&[Subject::Account("a@example.jp")]);
-        let is_signal = |tally| is_signal_of_account(&Scope::new(&object, tally, Millis(0)).key(&subjects));
+        let is_signal =
+            |tally| is_signal_of_account(&Scope::new(&object, tally, Millis(0)).key(&subjects));
         assert!(is_signal(Tally::SpamVerdicts) && is_signal(Tally::Points));
         for anybodys in [Tally::AuthFailures, Tally::DecoyTouches, Tally::Recipients] {
             assert!(!is_signal(anybodys), "{anybodys:?}");

@@ -35,12 +35,10 @@ impl Ruleset {
     /// is charged for more than the message went to, whoever reports it how often.
     #[must_use]
     pub fn bounced(&self, account: &Account, message: DecisionId, count: u64) -> Op {
-        let subjects = [
-            Subject::Account(account.as_str()),
-            Subject::Record(message),
-        ];
+        let subjects = [Subject::Account(account.as_str()), Subject::Record(message)];
         Op::Meter {
-            key: Scope::new(self.gateway_ref(), Tally::Bounced, BOUNCED).key(&Subjects::of(&subjects)),
+            key: Scope::new(self.gateway_ref(), Tally::Bounced, BOUNCED)
+                .key(&Subjects::of(&subjects)),
             cost: count,
             window: BOUNCED,
         }

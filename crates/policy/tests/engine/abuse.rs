@@ -141,7 +141,10 @@ fn a_quarantined_account_is_judged_by_what_it_sends_and_each_message_once() {
         assert_eq!(engine, Upshot::default(), "patterns had condemned it");
     }
     assert_eq!(judged(&world, &event(Spam, Clean)), [], "clean mail");
-    assert_eq!(levels(&condemned(&world, event(Spam, Clean))), [Level::Watch]);
+    assert_eq!(
+        levels(&condemned(&world, event(Spam, Clean))),
+        [Level::Watch]
+    );
 }
 
 /// A decoy that gives points, and a rule that watches whoever then comes from there.

@@ -13,7 +13,11 @@ use crate::support::*;
 #[derive(Clone, Debug)]
 enum Act {
     /// A signal, and what of the answers to it is lost: that of a turn, or all that would have come of the third.
-    Signal { signal: Signal, count: u64, lost: Option<usize> },
+    Signal {
+        signal: Signal,
+        count: u64,
+        lost: Option<usize>,
+    },
     Wait(u64),
     Release,
 }
@@ -40,7 +44,11 @@ fn steep() -> AbuseRule {
     };
     let mut quarantine = rung(60, Level::Quarantine, 45);
     quarantine.requires = vec![Signal::SpamVerdicts];
-    let ladder = vec![rung(25, Level::Limit, 200), quarantine, rung(90, Level::Suspend, 20)];
+    let ladder = vec![
+        rung(25, Level::Limit, 200),
+        quarantine,
+        rung(90, Level::Suspend, 20),
+    ];
     AbuseRule {
         decay: Millis(8 * HOUR),
         max_for: Millis(10 * HOUR),
@@ -85,7 +93,11 @@ impl Model {
         let event = self.event(signal);
         let apply = |turn: usize, ops: &[Op]| {
             let results = now(self.desk.counters.apply(event.at, ops)).unwrap().0;
-            if lost == Some(turn) { Results::default() } else { results }
+            if lost == Some(turn) {
+                Results::default()
+            } else {
+                results
+            }
         };
         let decision = spam_verdict(&self.desk, &event);
         let seen = match signal {
@@ -105,14 +117,22 @@ impl Model {
             return;
         }
         for imposed in upshot.restrictions {
-            assert!(before < Some(imposed.level), "{before:?} stood, {imposed:?}");
+            assert!(
+                before < Some(imposed.level),
+                "{before:?} stood, {imposed:?}"
+            );
             let term = imposed.term().expect("every step has one");
             assert!(term <= steep().max_for);
             self.desk.take(&imposed, event.at);
             self.imposed.push(imposed);
         }
         if lost != Some(1) {
-            assert!(self.in_force() >= self.reached(), "{:?} of {:?}", self.in_force(), self.reached());
+            assert!(
+                self.in_force() >= self.reached(),
+                "{:?} of {:?}",
+                self.in_force(),
+                self.reached()
+            );
         }
     }
 

@@ -235,11 +235,13 @@ fn what_was_lost_is_made_up_for() {
         let apply = |ops: &[Op]| now(world.counters.apply(event.at, ops)).unwrap().0;
         let results = |at: usize, ops: &[Op]| {
             let results = apply(ops);
-            if at == lost { Results::default() } else { results }
+            if at == lost {
+                Results::default()
+            } else {
+                results
+            }
         };
-        let watch = world
-            .rules
-            .watch(&event, &Seen::UnknownRecipients(100));
+        let watch = world.rules.watch(&event, &Seen::UnknownRecipients(100));
         let counted = results(0, watch.ops());
         if let Some(claims) = watch.claims(&counted) {
             let awarded = results(1, claims.ops());
@@ -342,7 +344,11 @@ fn shadow_says_what_it_would_do() {
             .iter()
             .all(|finding| finding.enforcement == Enforcement::Shadow)
     );
-    assert_eq!(unknown(&world, 100, 1), Upshot::default(), "once for each climb");
+    assert_eq!(
+        unknown(&world, 100, 1),
+        Upshot::default(),
+        "once for each climb"
+    );
 }
 
 #[test]
@@ -356,7 +362,11 @@ fn who_was_released_begins_anew() {
     let again = only(unknown(&world, 1, 2000));
     assert_eq!(again.level, Level::Limit, "what it does from now on counts");
     let hours = |restriction: &Restriction| restriction.term().unwrap().0 / HOUR;
-    assert_eq!((hours(&first), hours(&again)), (6, 12), "from then, and longer");
+    assert_eq!(
+        (hours(&first), hours(&again)),
+        (6, 12),
+        "from then, and longer"
+    );
 }
 
 #[test]

@@ -8,9 +8,7 @@ use sekisho_policy::event::{
     SourceTrust, Stage, Tls,
 };
 use sekisho_policy::record::{End, Record, Step};
-use sekisho_policy::{
-    Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Verdict,
-};
+use sekisho_policy::{Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Verdict};
 
 use crate::live::Live;
 use crate::shared::Shared;
@@ -134,7 +132,11 @@ mod tests {
             (1, 1, 0, 0),
             (u64::MAX, 1, 3, 0),
         ] {
-            assert_eq!(unheard(total, count, most), heard, "{count} make {total} of {most}");
+            assert_eq!(
+                unheard(total, count, most),
+                heard,
+                "{count} make {total} of {most}"
+            );
         }
     }
 }

@@ -7,9 +7,7 @@ use sekisho_counters::Receipt;
 use sekisho_policy::decision::Reason;
 use sekisho_policy::event::{Stage, TransactionFacts};
 use sekisho_policy::record::{End, MAX_STEPS, Record, Step};
-use sekisho_policy::{
-    Account, Address, Class, DecisionId, Finding, Item, Settings, Timestamp,
-};
+use sekisho_policy::{Account, Address, Class, DecisionId, Finding, Item, Settings, Timestamp};
 use sekisho_runtime::metrics::Outcome;
 use sekisho_smtp::command::{MailCommand, RcptCommand};
 use tokio::time::Instant;

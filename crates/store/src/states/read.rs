@@ -22,7 +22,9 @@ impl AccountStates {
     ) -> Result<Vec<Restriction>, StoreError> {
         let found = reading!(self, tables => of_account(tables, namespace, account).await);
         // Of one whose worse step is over, what goes on after it.
-        let holding = found.iter().filter_map(|found| found.in_force(now).cloned());
+        let holding = found
+            .iter()
+            .filter_map(|found| found.in_force(now).cloned());
         Ok(holding.collect())
     }
 
