@@ -193,7 +193,7 @@ fn warn_of_others<'m>(
     let points = list(&|one| most(one).to_string(), " and ");
     let doings = list(&|(_, doing)| (*doing).to_owned(), " and ");
     let message = format!(
-        "{signals} {how} lead here (up to {points} points), and anybody can {doings}: a stranger could have an account restricted"
+        "{signals} {how} can lead here (up to {points} points), and anybody can {doings}: a stranger could have an account restricted"
     );
     let field = format!("ladder[{at}].at");
     let diagnostic = view.warning(Code::OthersDoing, &field, message);
