@@ -312,9 +312,11 @@ fn gate(op: &Op) -> Option<(&Key, u64, Limit)> {
 /// The key, if it is that of a sum over a window.
 fn tally_of(op: &Op) -> Option<&Key> {
     match op {
-        Op::Gate { key, .. } | Op::Meter { key, .. } | Op::Read { key, .. } | Op::Clear { key } => {
-            Some(key)
-        }
+        Op::Gate { key, .. }
+        | Op::Meter { key, .. }
+        | Op::Read { key, .. }
+        | Op::Forgive { key, .. }
+        | Op::Clear { key } => Some(key),
         Op::Distinct { .. }
         | Op::Count { .. }
         | Op::Lock { .. }
