@@ -98,10 +98,11 @@ async fn what_one_proxy_imposes_the_others_of_its_namespace_hear_at_once() {
     let since = first.revision;
     let waiting =
         tokio::spawn(async move { hear(&mut two, TWO, "mail/in", since, "wait=50").await });
-    let aside =
-        tokio::spawn(
-            async move { hear(&mut three, ELSEWHERE, "other/out", since, "wait=50").await },
-        );
+    let elsewhere = hear(&mut three, ELSEWHERE, "other/out", 0, "wait=0").await;
+    let aside = tokio::spawn(async move {
+        let since = elsewhere.revision;
+        hear(&mut three, ELSEWHERE, "other/out", since, "wait=50").await
+    });
     let began = Instant::now();
     let imposed = imposition("a", "mail");
     // Twice, as after an answer that was lost.
@@ -155,8 +156,12 @@ async fn what_people_do_is_heard_too() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(heard.changes.len(), 1);
-    assert_eq!(heard.changes[0].restriction, None);
+    let [ended, released] = &heard.changes[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!((&ended.restriction, &ended.release), (&None, &None));
+    let release = released.release.as_ref().unwrap();
+    assert_eq!((release.at, release.revision), (mandate.at, heard.revision));
 }
 
 #[tokio::test]
@@ -281,6 +286,46 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
     }
     let all = hear(&mut one, ONE, "mail/out", 0, "wait=0").await;
     assert_eq!(all.changes, []);
+}
+
+/// One that asks on every connection that it can open is told to wait, and keeps no other waiting.
+#[tokio::test]
+async fn a_proxy_has_so_many_questions_under_way() {
+    let (control, _folder) = control().await;
+    let mut two = control.connect().await;
+    let (_, told) = tell(&mut two, TWO, "mail/in", &[imposition("a", "mail")]).await;
+    let since = told.unwrap().revision;
+    let path = format!("/v1/state?gateway=mail/out&since={since}");
+    let ask = async |wait: &'static str| {
+        let (mut one, path) = (control.connect().await, path.clone());
+        tokio::spawn(async move {
+            let headers = [ONE, ("prefer", wait)];
+            let answer = one.ask(Method::GET, &path, &headers, "").await;
+            (answer.status, answer.headers.contains_key("retry-after"))
+        })
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(ask("wait=50").await);
+    }
+    // Whichever of them is under way first, the fifth is one too many.
+    let refused = async {
+        loop {
+            let answer = ask("wait=0").await.await.unwrap();
+            if answer != (StatusCode::OK, false) {
+                return answer;
+            }
+        }
+    };
+    let refused = timeout(Duration::from_secs(5), refused).await.unwrap();
+    assert_eq!(refused, (StatusCode::TOO_MANY_REQUESTS, true));
+    let (status, _) = tell(&mut two, TWO, "mail/in", &[imposition("b", "mail")]).await;
+    assert_eq!(status, StatusCode::OK);
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap().0, StatusCode::OK);
+    }
+    let again = ask("wait=0").await.await.unwrap();
+    assert_eq!(again.0, StatusCode::OK);
 }
 
 #[tokio::test]
