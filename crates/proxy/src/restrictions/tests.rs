@@ -344,6 +344,26 @@ fn the_whole_replaces_what_was_known_when_its_last_part_is_here() {
     assert_eq!(all.question(), (6, Part::First));
 }
 
+/// The parts of a whole are of different moments.
+#[test]
+fn what_ends_while_the_whole_comes_in_is_not_there() {
+    let all = all();
+    let told = |name| change(name, rule(), Some(suspended(rule(), 0)));
+    let first = States {
+        rest: Rest::More,
+        ..whole(5, vec![told("a"), told("b"), told("c")])
+    };
+    all.apply(&first);
+    let ended = vec![change("a", rule(), None), change("b", rule(), None)];
+    all.apply(&said(
+        8,
+        [ended, vec![released("b", 7), told("d")]].concat(),
+    ));
+    let levels = ["a", "b", "c", "d"].map(|name| level(&all, name, 0));
+    let suspend = Some(Level::Suspend);
+    assert_eq!(levels, [None, None, suspend, suspend]);
+}
+
 #[test]
 fn memory_is_bounded_and_what_is_over_makes_room() {
     let all = all();

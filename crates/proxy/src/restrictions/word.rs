@@ -104,11 +104,15 @@ impl Table {
                         self.note_release(change);
                     }
                 }
-            } else if let Some(restriction) = &change.restriction
-                && book.len() < MOST
-            {
-                let restriction = restriction.clone().bounded();
-                book.put(&change.account, Entry::new(restriction, Told::Known));
+            }
+            match &change.restriction {
+                Some(restriction) if book.len() < MOST => {
+                    let restriction = restriction.clone().bounded();
+                    book.put(&change.account, Entry::new(restriction, Told::Known));
+                }
+                Some(_) => {}
+                // It ended between one part of the whole and the next.
+                None => book.remove(&change.account, &change.origin),
             }
         }
         let is_released = |account: &Account, origin: &Origin| {

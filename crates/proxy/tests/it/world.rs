@@ -10,8 +10,8 @@ use sekisho_counters::Counters;
 use sekisho_policy::record::Record;
 use sekisho_policy::{Envelope, Snapshot};
 use sekisho_proxy::{
-    Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, KnownSettings, Limits,
-    MessageMemory, Restrictions, Services, ledger,
+    Certificates, Credentials, Dns, FleetKey, Gateway, GatewayConfig, HashPool, Ids, KnownSettings,
+    Limits, MessageMemory, Restrictions, Services, ledger,
 };
 use sekisho_runtime::tls::{Identity, self_signed};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
