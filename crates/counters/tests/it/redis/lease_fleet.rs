@@ -119,22 +119,15 @@ impl<'a> Fleet<'a> {
             receipt,
             by: client,
         });
-        for at in 0..2 {
-            let held = self
-                .used
-                .iter()
-                .filter(|used| used.at + WINDOWS[at] > self.now);
+        let limits = self.limits.into_iter().zip(WINDOWS).enumerate();
+        for (at, (limit, window)) in limits {
+            let held = self.used.iter().filter(|used| used.at + window > self.now);
             let sum: u64 = held.map(|used| used.costs[at]).sum();
-            prop_assert!(
-                sum <= self.limits[at],
-                "{sum} of {} at {}",
-                self.limits[at],
-                self.now
-            );
+            prop_assert!(sum <= limit, "{sum} of {limit} at {}", self.now);
             let Outcome::Passed { total } = results.0[at] else {
                 return Err(TestCaseError::fail("it passed"));
             };
-            prop_assert!(total <= self.limits[at], "{total} of {}", self.limits[at]);
+            prop_assert!(total <= limit, "{total} of {limit}");
         }
         Ok(())
     }
