@@ -162,12 +162,12 @@ fn of_record(record: &Record) -> Option<Whose> {
     if !matches!(record.end, End::Delivered(_) | End::Uncertain(_)) {
         return None;
     }
-    // Which recipients were accepted may be left out; how many, each later step says.
+    // Which recipients were accepted may be left out; how many, the last step says.
     let facts = record
         .steps
         .iter()
         .filter_map(|step| step.event.transaction.as_ref());
-    let recipients = facts.map(|facts| u64::from(facts.recipients)).max();
+    let recipients = facts.map(|facts| u64::from(facts.recipients)).next_back();
     let gateway = &record.gateway;
     Some(Whose {
         gateway: format!("{}/{}", gateway.namespace, gateway.name),

@@ -1,5 +1,6 @@
 //! What an account may not do now, until when, why, and who said so.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
@@ -58,6 +59,9 @@ pub const LIMITED: u32 = 10;
 /// The most characters of [`Restriction::why`].
 pub const MAX_WHY: usize = 300;
 
+/// The most parts of one restriction: itself, and what goes on after it.
+pub const MAX_PARTS: usize = 8;
+
 /// Who restricted an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Origin {
@@ -89,8 +93,28 @@ impl Restriction {
     }
 
     /// Itself, then what goes on after it.
-    fn parts(&self) -> impl Iterator<Item = &Self> {
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |part| part.then.as_deref())
+    }
+
+    /// What is left of it without the parts of which `is_kept` says no; `None` if that is nothing.
+    #[must_use]
+    pub fn keeping(self, is_kept: impl Fn(&Self) -> bool) -> Option<Self> {
+        if self.parts().all(&is_kept) {
+            return Some(self);
+        }
+        nested(self.parts().filter(|part| is_kept(part)).collect())
+    }
+
+    /// The same of which no part began after `now`: a clock that is ahead must not make a restriction that nobody could release.
+    #[must_use]
+    pub fn begun_by(mut self, now: Timestamp) -> Self {
+        let mut next = Some(&mut self);
+        while let Some(part) = next {
+            part.since = part.since.min(now);
+            next = part.then.as_deref_mut();
+        }
+        self
     }
 
     /// How long it was meant to last; `None` where somebody has to release it.
@@ -100,13 +124,13 @@ impl Restriction {
     }
 
     /// The same as others may keep and show it: reasons are cut to [`MAX_WHY`] characters, none of which a terminal would obey, and
-    /// what goes on after it is milder, lasts longer and is of the same origin.
+    /// what goes on after it is milder, lasts longer and is of the same origin; [`MAX_PARTS`] at most.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         if let Some(then) = self.then.take() {
             let mut parts = vec![self];
             let mut next = Some(then);
-            while let Some(mut part) = next.take_if(|_| parts.len() < LEVELS) {
+            while let Some(mut part) = next.take_if(|_| parts.len() < MAX_PARTS) {
                 next = part.then.take();
                 part.origin.clone_from(&parts[0].origin);
                 parts.push(*part);
@@ -149,14 +173,20 @@ impl Restriction {
         self.holds_at(now) && self.joined(other, now).is_none()
     }
 
-    /// Worse than another is what is of a higher level, or of the same and lasts longer.
-    fn weight(&self) -> (Level, Timestamp) {
-        (self.level, self.until.unwrap_or(Timestamp(u64::MAX)))
+    /// Worse than another is what is of a higher level, or a limit of fewer recipients, or else lasts longer.
+    #[must_use]
+    pub fn weight(&self) -> (Level, Reverse<u32>, Timestamp) {
+        let recipients = match self.level {
+            Level::Limit => self.recipients_per_hour.unwrap_or(LIMITED),
+            Level::Watch | Level::Quarantine | Level::Suspend => 0,
+        };
+        (self.level, Reverse(recipients), self.end())
+    }
+
+    fn end(&self) -> Timestamp {
+        self.until.unwrap_or(Timestamp(u64::MAX))
     }
 }
-
-/// How many levels there are.
-const LEVELS: usize = 4;
 
 /// Of several restrictions those that count, the worst first: each but the first is milder than the one before it, and lasts longer.
 fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
@@ -164,13 +194,21 @@ fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
     parts.sort_by(|one, other| other.weight().cmp(&one.weight()));
     let mut end = None;
     parts.retain(|part| {
-        let (_, until) = part.weight();
+        let until = part.end();
         let counts = end.is_none_or(|end| until > end);
         if counts {
             end = Some(until);
         }
         counts
     });
+    // Only limits can be so many. The strictest stays, and those that last longest.
+    let is_limit = |part: &&Restriction| part.level == Level::Limit;
+    if parts.len() > MAX_PARTS
+        && let Some(strictest) = parts.iter().position(is_limit)
+    {
+        let over = parts.len() - MAX_PARTS;
+        parts.drain(strictest + 1..=strictest + over);
+    }
     parts
 }
 
@@ -301,6 +339,52 @@ mod tests {
             Some(endless.clone()),
             "nothing is left for after it"
         );
+    }
+
+    #[test]
+    fn a_laxer_limit_only_follows_a_stricter_one() {
+        let limit = |count, until| Restriction {
+            recipients_per_hour: Some(count),
+            ..restriction(Level::Limit, 0, Some(until))
+        };
+        let (strict, lax) = (limit(5, 60), limit(1_000, 90));
+        let both = strict.joined(&lax, Timestamp(1)).unwrap();
+        assert_eq!(Some(&both), lax.joined(&strict, Timestamp(1)).as_ref());
+        let count = |now| {
+            let standing = Standing::of([&both], Timestamp(now))?;
+            Some((
+                standing.recipients_per_hour?,
+                standing.worst.recipients_per_hour?,
+            ))
+        };
+        assert_eq!(count(59), Some((5, 5)));
+        assert_eq!(count(60), Some((1_000, 1_000)));
+        assert_eq!(count(90), None);
+        assert!(strict.outlasts(&limit(1_000, 60), Timestamp(1)));
+        assert!(!strict.outlasts(&limit(4, 10), Timestamp(1)), "stricter");
+        // However many there are, the strictest and the longest are known.
+        let many = (1..100).fold(strict, |all, n| {
+            all.joined(&limit(5 + n, 60 + u64::from(n)), Timestamp(1))
+                .unwrap_or(all)
+        });
+        assert_eq!(many.parts().count(), MAX_PARTS);
+        assert_eq!(many.recipients_per_hour, Some(5));
+        assert_eq!(many.over_at(), Some(Timestamp(159)));
+        assert_eq!(many.clone().bounded(), many);
+    }
+
+    #[test]
+    fn parts_are_dropped_and_begin_by_now() {
+        let limit = restriction(Level::Limit, 30, Some(60));
+        let both = limit.joined(&restriction(Level::Suspend, 10, Some(20)), Timestamp(10));
+        let both = both.unwrap();
+        let since = |least| both.clone().keeping(|part| part.since > Timestamp(least));
+        assert_eq!(since(5), Some(both.clone()));
+        assert_eq!(since(10), Some(limit));
+        assert_eq!(since(30), None);
+        let begun = both.begun_by(Timestamp(15));
+        let sinces: Vec<u64> = begun.parts().map(|part| part.since.0).collect();
+        assert_eq!(sinces, [10, 15]);
     }
 
     #[test]

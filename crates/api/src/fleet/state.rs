@@ -4,9 +4,10 @@
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use sekisho_policy::restriction::MAX_PARTS;
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{Imposition, Onto, Part, Rest, States};
-use sekisho_policy::{ObjectRef, Origin, Timestamp};
+use sekisho_policy::{ObjectRef, Origin, Restriction, Timestamp};
 use sekisho_store::AccountStates;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -89,12 +90,13 @@ pub(super) async fn take(
     let gateway = asked.gateway()?;
     let proxy = fleet.admission.proxy(request.headers(), &gateway).await?;
     let states = states(&fleet)?;
+    let namespace = namespace_of(&gateway);
+    // Before the body is read: what one proxy may send at once is bounded too.
+    let visit = fleet.turns.visit(namespace, &proxy)?;
     let body = read_body(request, MOST_OCTETS).await?;
     let Told { impositions } = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("not a list of impositions: {error}")))?;
-    let namespace = namespace_of(&gateway);
     check(&impositions, namespace)?;
-    let visit = fleet.turns.visit(namespace, &proxy)?;
     let _turn = visit.turn(Use::Write).await?;
     let now = Timestamp(fleet.clock.now_ms());
     let taken = states.impose(namespace, &impositions, &proxy, now).await;
@@ -123,7 +125,25 @@ fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
         if !is_account(&imposition.account) {
             return Err(Problem::bad_request("that is no name of an account"));
         }
-        if imposition.restriction.recipients_per_hour == Some(0) {
+        check_parts(&imposition.restriction)?;
+    }
+    Ok(())
+}
+
+/// Each part of a restriction, as far down as they go.
+fn check_parts(restriction: &Restriction) -> Result<(), Problem> {
+    if restriction.parts().nth(MAX_PARTS).is_some() {
+        return Err(Problem::bad_request(format!(
+            "a restriction has {MAX_PARTS} parts at most"
+        )));
+    }
+    for part in restriction.parts() {
+        if part.origin != restriction.origin {
+            return Err(Problem::bad_request(
+                "what goes on after a restriction is of the same rule",
+            ));
+        }
+        if part.recipients_per_hour == Some(0) {
             return Err(Problem::bad_request(
                 "a limit is one recipient an hour or more",
             ));

@@ -219,6 +219,14 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
     nameless.account = account(&"a".repeat(600));
     let mut nothing = imposition("a", "mail");
     nothing.restriction.recipients_per_hour = Some(0);
+    let followed_by = |then: &Imposition| {
+        let mut one = imposition("a", "mail");
+        one.restriction.then = Some(Box::new(then.restriction.clone()));
+        one
+    };
+    let nothing_later = followed_by(&followed_by(&nothing));
+    let of_another = followed_by(&of_rule(Kind::AbuseRule, "another"));
+    let deep = (0..8).fold(imposition("a", "mail"), |deep, _| followed_by(&deep));
     let many = vec![imposition("a", "mail"); 501];
     let refusals = [
         (vec![imposition("a", "other")], StatusCode::FORBIDDEN),
@@ -236,6 +244,9 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
         ),
         (vec![nameless], StatusCode::BAD_REQUEST),
         (vec![nothing], StatusCode::BAD_REQUEST),
+        (vec![nothing_later], StatusCode::BAD_REQUEST),
+        (vec![of_another], StatusCode::BAD_REQUEST),
+        (vec![deep], StatusCode::BAD_REQUEST),
         (many, StatusCode::PAYLOAD_TOO_LARGE),
     ];
     for (impositions, expected) in refusals {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use redis::Cmd;
-use sekisho_policy::{Op, Timestamp};
+use sekisho_policy::{Op, Timestamp, key};
 use smallvec::SmallVec;
 
 use super::lease::Drawn;
@@ -235,8 +235,17 @@ impl Call {
                 self.numbers([window.0.min(FOREVER)]);
             }
             Op::Lock {
-                base, growth, max, ..
-            } => self.numbers([base.0.min(FOREVER), u64::from(growth), max.0.min(FOREVER)]),
+                ref key,
+                base,
+                growth,
+                max,
+            } => self.numbers([
+                base.0.min(FOREVER),
+                u64::from(growth),
+                max.0.min(FOREVER),
+                // Nobody asks when a lock of logins began, and older versions read it.
+                u64::from(!key::is_of_login(key)),
+            ]),
             Op::Locked { .. } => {}
             Op::Award {
                 signal,

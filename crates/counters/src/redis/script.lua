@@ -124,7 +124,7 @@ local function give_back(tally, born, time, cost)
 end
 
 -- Locks: "L", version 2, the end of the last one (6 octets), how many there were in a row (4), when the last one began (6). Version 1
--- did not say when it began.
+-- does not say when it began; those that nobody asks that of are written so, for proxies that know no other.
 
 local function read_lock(raw)
   if not raw then return { finish = 0, count = 0, began = 0 } end
@@ -146,18 +146,23 @@ local function locked(lock)
 end
 
 local function write_lock(key, lock, keep)
-  local raw = struct.pack('>c2I6I4I6', 'L\2', lock.finish, lock.count, lock.began)
+  local raw
+  if lock.began > 0 then
+    raw = struct.pack('>c2I6I4I6', 'L\2', lock.finish, lock.count, lock.began)
+  else
+    raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)
+  end
   redis.call('SET', key, raw, 'PX', text(keep))
 end
 
-local function set_lock(key, lock, base, growth, max)
+local function set_lock(key, lock, base, growth, max, is_dated)
   if locked(lock) > 0 then return locked(lock) end
   local count = lock.count
   if lock.finish + max <= now then count = 0 end
   local length = 0
   if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max, AHEAD) end
   if length == 0 then return -1 end
-  lock.finish, lock.count, lock.began = now + length, math.min(count + 1, 4294967295), now
+  lock.finish, lock.count, lock.began = now + length, math.min(count + 1, 4294967295), is_dated and now or 0
   write_lock(key, lock, length + max + KEEP)
   return length
 end
@@ -383,7 +388,7 @@ end
 
 local SHAPES = { -- what it is about, numbers, keys
   G = { 'tally', 4, 1 }, Q = { 'tally', 8, 2 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
-  D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
+  D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 4, 1 }, K = { 'lock', 0, 1 },
   A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
   X = { 'none', 0, 4 }, N = { 'none', 0, 1 }, F = { 'all', 1, 5 },
 }
@@ -507,7 +512,7 @@ for _, op in ipairs(ops) do
   elseif kind == 'C' then
     say(count_set(key, op[1]))
   elseif kind == 'L' then
-    say(set_lock(key, locks[key], op[1], op[2], op[3]))
+    say(set_lock(key, locks[key], op[1], op[2], op[3], op[4] == 1))
   elseif kind == 'K' then
     say(locked(locks[key]))
   elseif kind == 'A' or kind == 'P' then

@@ -15,7 +15,7 @@ use crate::op::Key;
 use crate::snapshot::{Kind, ObjectRef, Unit};
 use crate::time::Millis;
 
-pub use read::{Parts, affinity, is_signal_of_account, read};
+pub use read::{Parts, affinity, is_of_login, is_signal_of_account, read};
 
 /// What a key counts or locks. The numbers are part of the stored keys and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,6 @@ impl Tally {
                 | Self::LimitTerm
                 | Self::QuarantineTerm
                 | Self::SuspendTerm
-                | Self::Bounced
         )
     }
 
@@ -423,7 +422,13 @@ mod tests {
         let is_signal =
             |tally| is_signal_of_account(&Scope::new(&object, tally, Millis(0)).key(&subjects));
         assert!(is_signal(Tally::SpamVerdicts) && is_signal(Tally::Points));
-        for anybodys in [Tally::AuthFailures, Tally::DecoyTouches, Tally::Recipients] {
+        for anybodys in [
+            Tally::AuthFailures,
+            Tally::DecoyTouches,
+            Tally::Recipients,
+            // Of each message one: they would push out what is known of accounts.
+            Tally::Bounced,
+        ] {
             assert!(!is_signal(anybodys), "{anybodys:?}");
         }
         assert!(!is_signal_of_account(&Key::new(b"")));

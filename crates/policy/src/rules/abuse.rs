@@ -136,6 +136,7 @@ impl Abuse {
             Some(Counted::Weighed(Op::Distinct { key, item, window }))
         };
         match (mark.spec.signal, seen) {
+            (Signal::UnknownRecipients, Seen::UnknownRecipients(_)) if is_of_nobody(event) => None,
             (Signal::UnknownRecipients, Seen::UnknownRecipients(count)) => meter(*count),
             (Signal::FirstTimeRecipients, Seen::Sent(recipients)) => {
                 Some(Counted::Weighed(Op::Correspond {
@@ -320,6 +321,12 @@ fn is_spam(event: &Event, decision: &Decision) -> bool {
     let at = matches!(event.stage, Stage::Headers(_) | Stage::End(_));
     let before = event.transaction.as_ref().map(|facts| facts.content);
     at && before < Some(Class::Spam) && decision.content() == Class::Spam
+}
+
+/// Whether it has no sender that could be answered: what answers forged mail by itself writes to whoever that named (RFC 3834).
+fn is_of_nobody(event: &Event) -> bool {
+    let facts = event.transaction.as_ref();
+    facts.is_some_and(|facts| facts.sender.is_none())
 }
 
 fn is_mismatch(event: &Event, decision: &Decision) -> bool {

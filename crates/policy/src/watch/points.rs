@@ -27,8 +27,8 @@ pub struct Score {
     pub awards: Vec<Award>,
 }
 
-/// For how long it is known how many recipients of a message came back.
-const BOUNCED: Millis = Millis(30 * Millis::DAY.0);
+/// For how long it is known how many recipients of a message came back. Next hops give up after five days (RFC 5321 4.5.4.1).
+const BOUNCED: Millis = Millis(7 * Millis::DAY.0);
 
 impl Ruleset {
     /// What counts that recipients of one message turned out not to exist: the answer is how many did, as far as was reported. Nobody

@@ -227,6 +227,16 @@ fn points_that_stand_restrict_again_once_it_is_over() {
     assert_eq!(unknown(&world, 1, 3 * HOUR), Upshot::default());
 }
 
+/// An auto-responder answers forged senders, who do not exist.
+#[test]
+fn what_answers_by_itself_tries_no_unknown_recipients() {
+    let world = world(usual());
+    let of_nobody = at(Stage::Mail).sender("");
+    let seen = Seen::UnknownRecipients(100);
+    assert!(world.rules.watch(&of_nobody.0, &seen).ops().is_empty());
+    assert_eq!(levels(&unknown(&world, 100, 1)), [Level::Limit]);
+}
+
 #[test]
 fn what_was_lost_is_made_up_for() {
     for lost in 0..3 {

@@ -8,7 +8,9 @@ use sekisho_policy::event::{
     SourceTrust, Stage, Tls,
 };
 use sekisho_policy::record::{End, Record, Step};
-use sekisho_policy::{Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Verdict};
+use sekisho_policy::{
+    Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Signal, Verdict,
+};
 
 use crate::live::Live;
 use crate::shared::Shared;
@@ -31,8 +33,11 @@ pub(crate) async fn see_bounces(
 ) -> u64 {
     let live = shared.live();
     let at = shared.now();
+    // Where no rule counts them nothing is kept of them.
+    let counts = live.rules.counts(Signal::UnknownRecipients);
     let count = match of {
         None => count,
+        Some(message) if !counts => count.min(message.recipients),
         Some(message) => {
             let meter = live.rules.bounced(account, message.id, count);
             let results = shared.engine.count(&live, at, &[meter]).await;
@@ -42,8 +47,8 @@ pub(crate) async fn see_bounces(
             }
         }
     };
-    if count == 0 {
-        return 0;
+    if count == 0 || !counts {
+        return count;
     }
     let session = SessionFacts {
         listener: "".into(),

@@ -9,11 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::place;
 
+/// The most restrictions by rules that the store tells of: some 100 MB.
+pub(super) const MOST: usize = 250_000;
+/// Beside them has room what is imposed here, so that it bites here whatever others fill the store with,
+pub(super) const OWN: usize = 25_000;
+/// and what people say.
+pub(super) const DESK: usize = 25_000;
+/// The most restrictions by rules of one account. The worst of them stay.
+pub(super) const MOST_OF_ACCOUNT: usize = 32;
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     accounts: HashMap<Account, Vec<Entry>>,
     /// How many of each level there are.
     levels: [usize; 4],
+    /// How many of them the desk imposed.
+    desk: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +76,10 @@ impl Entry {
         self.heard = None;
     }
 
+    fn is_desk(&self) -> bool {
+        self.restriction.origin == Origin::Desk
+    }
+
     fn is_as(&self, other: &Self) -> bool {
         self.told == other.told && self.restriction == other.restriction
     }
@@ -81,6 +96,24 @@ impl Book {
 
     pub(super) fn len(&self) -> usize {
         self.levels.iter().sum()
+    }
+
+    /// Whether there is room for one that the store tells of.
+    pub(super) fn has_room(&self, account: &Account, origin: &Origin) -> bool {
+        self.has_room_within(MOST, account, origin)
+    }
+
+    /// Whether there is room for one that holds here whatever the store says.
+    pub(super) fn has_room_of_own(&self, account: &Account, origin: &Origin) -> bool {
+        self.has_room_within(MOST + OWN, account, origin)
+    }
+
+    fn has_room_within(&self, most: usize, account: &Account, origin: &Origin) -> bool {
+        let has_place = match origin {
+            Origin::Desk => self.desk < DESK,
+            Origin::Rule(_) => self.len() - self.desk < most,
+        };
+        has_place || self.entry(account, origin).is_some()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&Account, &[Entry])> {
@@ -103,16 +136,33 @@ impl Book {
         entries.find(|entry| entry.restriction.origin == *origin)
     }
 
-    /// It takes the place of the one of the same origin.
+    /// It takes the place of the one of the same origin. Where rules have too many of one account, the mildest goes.
     pub(super) fn put(&mut self, account: &Account, entry: Entry) {
         self.remove(account, &entry.restriction.origin);
-        self.levels[place(entry.restriction.level)] += 1;
-        match self.accounts.get_mut(account) {
-            Some(entries) => entries.push(entry),
-            None => {
-                self.accounts.insert(account.clone(), vec![entry]);
+        self.count_in(&entry);
+        let Some(entries) = self.accounts.get_mut(account) else {
+            self.accounts.insert(account.clone(), vec![entry]);
+            return;
+        };
+        entries.push(entry);
+        let by_rules = || entries.iter().enumerate().filter(|(_, one)| !one.is_desk());
+        if by_rules().count() > MOST_OF_ACCOUNT {
+            let mildest = by_rules().min_by_key(|(_, one)| one.restriction.weight());
+            if let Some((at, _)) = mildest {
+                let gone = entries.swap_remove(at);
+                self.count_out(&gone);
             }
         }
+    }
+
+    fn count_in(&mut self, entry: &Entry) {
+        self.levels[place(entry.restriction.level)] += 1;
+        self.desk += usize::from(entry.is_desk());
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        self.levels[place(entry.restriction.level)] -= 1;
+        self.desk -= usize::from(entry.is_desk());
     }
 
     pub(super) fn remove(&mut self, account: &Account, origin: &Origin) {
@@ -120,31 +170,33 @@ impl Book {
             return;
         };
         let place_of = |entry: &Entry| entry.restriction.origin == *origin;
-        if let Some(at) = entries.iter().position(place_of) {
-            let gone = entries.swap_remove(at);
-            self.levels[place(gone.restriction.level)] -= 1;
-        }
+        let gone = entries.iter().position(place_of);
+        let gone = gone.map(|at| entries.swap_remove(at));
         if entries.is_empty() {
             self.accounts.remove(account);
+        }
+        if let Some(gone) = gone {
+            self.count_out(&gone);
         }
     }
 
     /// Removes all that is known of an account.
     pub(super) fn forget(&mut self, account: &Account) {
         for gone in self.accounts.remove(account).unwrap_or_default() {
-            self.levels[place(gone.restriction.level)] -= 1;
+            self.count_out(&gone);
         }
     }
 
     /// Removes what is over and does not wait for the store; tells whose it was.
     pub(super) fn sweep(&mut self, now: Timestamp, mut gone: impl FnMut(&Account)) {
-        let levels = &mut self.levels;
+        let (levels, desk) = (&mut self.levels, &mut self.desk);
         self.accounts.retain(|account, entries| {
             let before = entries.len();
             entries.retain(|entry| {
                 let goes = !entry.restriction.holds_at(now) && entry.told != Told::Waiting;
                 if goes {
                     levels[place(entry.restriction.level)] -= 1;
+                    *desk -= usize::from(entry.is_desk());
                 }
                 !goes
             });

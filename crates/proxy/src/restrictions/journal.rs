@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Restrictions;
 use super::book::{Book, Entry, Told};
-use super::table::{Head, MOST, Unwritten};
+use super::table::{Head, Unwritten};
 use crate::state_folder::{private, rename_safely};
 
 /// The most octets of a file that are read.
@@ -304,7 +304,7 @@ impl Read {
             Line::Account { account, entries } => {
                 self.book.forget(&account);
                 for Kept { restriction, told } in entries {
-                    if self.book.len() < MOST {
+                    if self.book.has_room_of_own(&account, &restriction.origin) {
                         let restriction = restriction.into_owned().bounded();
                         self.book.put(&account, Entry::new(restriction, told));
                     }

@@ -71,7 +71,7 @@ impl Restrictions {
             }
             Imposed::Full => {
                 tracing::error!(
-                    most = table::MOST,
+                    most = book::MOST + book::OWN,
                     "there are too many restrictions: one is not acted on"
                 );
                 RestrictionResult::Lost

@@ -7,11 +7,9 @@ use sekisho_policy::restriction::Origin;
 use sekisho_policy::states::{Absence, Change, Imposition, Part, States};
 use sekisho_policy::{Account, Restriction, Standing, Timestamp};
 
-use super::book::{Book, Entry, Told};
+use super::book::{Book, Entry, MOST, Told};
 use super::word::Coming;
 
-/// The most restrictions that are known of: some 100 MB.
-pub(super) const MOST: usize = 250_000;
 /// The most that are queued for the store.
 const MOST_WAITING: usize = 50_000;
 
@@ -136,14 +134,16 @@ impl Table {
                     before.told == Told::Waiting
                 }
             },
-            None if self.book.len() >= MOST => {
-                self.sweep(restriction.since);
-                if self.book.len() >= MOST {
-                    return Imposed::Full;
+            None => {
+                let origin = &restriction.origin;
+                if !self.book.has_room_of_own(account, origin) {
+                    self.sweep(restriction.since);
+                    if !self.book.has_room_of_own(account, origin) {
+                        return Imposed::Full;
+                    }
                 }
                 false
             }
-            None => false,
         };
         let is_crowded = !was_waiting && self.queue.len() >= MOST_WAITING;
         let told = if is_crowded {

@@ -229,6 +229,105 @@ fn a_milder_word_of_another_proxy_does_not_take_the_place_of_a_worse_one() {
     );
 }
 
+/// The other proxy's is worse and shorter, and this one's longer and milder: both hold, whichever way the store's word comes in.
+#[test]
+fn what_waits_does_not_hide_the_worse_word_of_the_store() {
+    let milder = Restriction {
+        level: Level::Limit,
+        until: Some(NOW.plus(Millis(20_000))),
+        ..suspended(rule(), 0)
+    };
+    let theirs = || vec![change("a", rule(), Some(suspended(rule(), 5)))];
+    for states in [said(4, theirs()), whole(4, theirs())] {
+        let all = all();
+        all.impose(&account("a"), milder.clone());
+        let on_its_way = all.next_batch(10);
+        all.apply(&states);
+        let levels = || [6, 10_000, 20_000].map(|after| level(&all, "a", after));
+        let both = [Some(Level::Suspend), Some(Level::Limit), None];
+        assert_eq!(levels(), both);
+        // The answer is older than what is here now: it is told again, with both.
+        all.stored(&on_its_way, &said(3, vec![]));
+        let again = all.next_batch(10);
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].restriction.parts().count(), 2);
+        assert_eq!(levels(), both);
+        all.stored(&again, &said(5, vec![]));
+        assert_eq!(levels(), both);
+        assert_eq!(all.next_batch(10), []);
+    }
+}
+
+/// What was released does not come back as what follows something new that waits.
+#[test]
+fn a_release_takes_what_is_older_out_of_what_waits() {
+    let old = Restriction {
+        level: Level::Limit,
+        until: None,
+        ..suspended(rule(), 0)
+    };
+    for hear in [said, whole] {
+        let all = all();
+        all.apply(&said(2, vec![change("a", rule(), Some(old.clone()))]));
+        all.impose(&account("a"), suspended(rule(), 1));
+        assert_eq!(level(&all, "a", 10_000), Some(Level::Limit));
+        all.apply(&hear(4, vec![released("a", 4)]));
+        assert_eq!(level(&all, "a", 1), Some(Level::Suspend));
+        assert_eq!(level(&all, "a", 10_000), None);
+        let told = all.next_batch(10);
+        assert_eq!(told[0].restriction, suspended(rule(), 1));
+    }
+}
+
+/// One proxy that was taken over fills the store with accounts that it made up.
+#[test]
+fn what_people_say_and_what_is_imposed_here_bite_though_the_store_is_full() {
+    let all = all();
+    let invented = (0..book::MOST).map(|n| {
+        let name = n.to_string();
+        change(&name, rule(), Some(suspended(rule(), 0)))
+    });
+    all.apply(&whole(5, invented.collect()));
+    let desk = change("desk", Origin::Desk, Some(suspended(Origin::Desk, 0)));
+    all.apply(&said(6, vec![desk]));
+    all.impose(&account("own"), suspended(rule(), 0));
+    let theirs = change("theirs", rule(), Some(suspended(rule(), 0)));
+    all.apply(&said(7, vec![theirs]));
+    let levels = ["0", "desk", "own", "theirs"].map(|name| level(&all, name, 0));
+    let suspend = Some(Level::Suspend);
+    assert_eq!(levels, [suspend, suspend, suspend, None]);
+}
+
+/// Whoever makes up rules displaces neither the worst nor what people say.
+#[test]
+fn an_account_has_so_many_restrictions() {
+    let all = all();
+    let named = |name: String| {
+        Origin::Rule(ObjectRef {
+            kind: sekisho_policy::snapshot::Kind::AbuseRule,
+            namespace: "mail".into(),
+            name,
+        })
+    };
+    let desk = change("a", Origin::Desk, Some(suspended(Origin::Desk, 0)));
+    all.apply(&said(2, vec![desk]));
+    all.impose(&account("a"), suspended(rule(), 0));
+    for n in 0..100 {
+        let watch = Restriction {
+            level: Level::Watch,
+            ..suspended(named(format!("r{n}")), 0)
+        };
+        all.impose(&account("a"), watch);
+    }
+    let table = all.read();
+    let entries = table.book.of(&account("a"));
+    assert_eq!(entries.len(), book::MOST_OF_ACCOUNT + 1);
+    for origin in [rule(), Origin::Desk] {
+        assert!(table.book.entry(&account("a"), &origin).is_some());
+    }
+    assert_eq!(table.census().levels[3], 2);
+}
+
 /// A release is heard by the poll while the answer to what was told here is on its way: in whichever order the two arrive.
 #[test]
 fn a_slow_answer_does_not_undo_a_release() {
@@ -367,12 +466,12 @@ fn what_ends_while_the_whole_comes_in_is_not_there() {
 #[test]
 fn memory_is_bounded_and_what_is_over_makes_room() {
     let all = all();
-    for n in 0..table::MOST {
+    for n in 0..book::MOST + book::OWN {
         all.impose(&account(&n.to_string()), suspended(rule(), 0));
         let _ = all.next_batch(1);
     }
     assert_eq!(
-        level(&all, &(table::MOST - 1).to_string(), 0),
+        level(&all, &(book::MOST + book::OWN - 1).to_string(), 0),
         Some(Level::Suspend)
     );
     all.impose(&account("one more"), suspended(rule(), 0));

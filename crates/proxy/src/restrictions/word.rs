@@ -1,13 +1,16 @@
 //! What the store's word does to what is known here: changes, the whole, and another store in the place of the one before.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::states::{Absence, Change, Extent, Onto, Part, Rest, States};
-use sekisho_policy::{Account, Restriction};
+use sekisho_policy::states::{Absence, Change, Extent, Onto, Part, Release, Rest, States};
+use sekisho_policy::{Account, Restriction, Timestamp};
 
-use super::book::{Book, Entry, Told};
-use super::table::{Head, MOST, Released, Table};
+use super::book::{Book, DESK, Entry, MOST, Told};
+use super::table::{Head, Released, Table};
+
+/// The most changes of a whole: what rules and people said, and as many releases.
+const MOST_COMING: usize = 2 * MOST + DESK;
 
 /// The whole, as far as it has come in.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl Table {
             return 0;
         };
         coming.head.revision = states.revision;
-        let room = (2 * MOST).saturating_sub(coming.changes.len());
+        let room = MOST_COMING.saturating_sub(coming.changes.len());
         coming
             .changes
             .extend(states.changes.iter().take(room).cloned());
@@ -95,18 +98,18 @@ impl Table {
         // Whoever knew nothing has nothing to pardon.
         let is_first = self.head == Head::default();
         let mut book = Book::default();
-        let mut released = HashSet::new();
+        let mut released = Releases::default();
         for change in &changes {
-            if let Some(release) = &change.release {
-                if release.revision > heard {
-                    released.insert((&change.account, origin_of(change, release.extent)));
-                    if !is_first {
-                        self.note_release(change);
-                    }
+            if let Some(release) = &change.release
+                && release.revision > heard
+            {
+                released.note(change, release);
+                if !is_first {
+                    self.note_release(change);
                 }
             }
             match &change.restriction {
-                Some(restriction) if book.len() < MOST => {
+                Some(restriction) if book.has_room(&change.account, &change.origin) => {
                     let restriction = restriction.clone().bounded();
                     book.put(&change.account, Entry::new(restriction, Told::Known));
                 }
@@ -115,31 +118,30 @@ impl Table {
                 None => book.remove(&change.account, &change.origin),
             }
         }
-        let is_released = |account: &Account, origin: &Origin| {
-            released.contains(&(account, None)) || released.contains(&(account, Some(origin)))
-        };
         let mut brought = 0;
         for (account, entries) in self.book.all() {
             for entry in entries {
                 let origin = &entry.restriction.origin;
                 let theirs = book.entry(account, origin);
-                let is_released = is_released(account, origin);
-                let Some(kept) = keep(entry, theirs, &head, whose, is_released) else {
+                let theirs = theirs.map(|theirs| &theirs.restriction);
+                let released = released.at(account, origin);
+                let Some(mut kept) = keep(entry, theirs, &head, whose, released) else {
                     continue;
                 };
-                let mut kept = Entry::new(entry.restriction.clone(), kept);
                 if kept.told == Told::Waiting {
                     let said = Change {
                         account: account.clone(),
                         origin: origin.clone(),
-                        restriction: theirs.map(|theirs| theirs.restriction.clone()),
+                        restriction: theirs.cloned(),
                         absence: Absence::Release,
                         release: None,
                     };
                     kept.hear(head.revision, said);
                 }
                 brought += usize::from(kept.told != entry.told);
-                book.put(account, kept);
+                if book.has_room_of_own(account, origin) {
+                    book.put(account, kept);
+                }
             }
         }
         self.turn_to(book);
@@ -174,24 +176,36 @@ impl Table {
     }
 
     fn settle_one(&mut self, change: &Change, revision: u64) {
-        if let Some(ours) = self.book.entry_mut(&change.account, &change.origin) {
-            let theirs = change.restriction.as_ref();
-            let ours_stays = match ours.told {
-                Told::Known | Told::Kept => false,
-                Told::At(at) => at > revision,
-                // The store will be asked, and answers what it makes of it.
-                Told::Waiting => theirs.is_none_or(|theirs| !stays(theirs, &ours.restriction)),
-            };
-            if ours_stays {
-                return ours.hear(revision, change.clone());
+        match self.stays(change, revision) {
+            Some(ours) => self.put(&change.account, ours),
+            None => self.take_word(change, Told::Known),
+        }
+    }
+
+    /// What is here goes on as this; `None` if what the store says takes its place.
+    fn stays(&self, change: &Change, revision: u64) -> Option<Entry> {
+        let ours = self.book.entry(&change.account, &change.origin)?;
+        match ours.told {
+            Told::At(at) if at > revision => Some(ours.clone()),
+            Told::Known | Told::Kept | Told::At(_) => None,
+            // The store will be asked, and answers what it makes of it.
+            Told::Waiting => {
+                let released = change.release.as_ref().map(|release| release.at);
+                let theirs = change.restriction.as_ref();
+                let restriction = waiting(theirs, &ours.restriction, released)?;
+                let mut ours = Entry {
+                    restriction,
+                    ..ours.clone()
+                };
+                ours.hear(revision, change.clone());
+                Some(ours)
             }
         }
-        self.take_word(change, Told::Known);
     }
 
     pub(super) fn take_word(&mut self, change: &Change, told: Told) {
         match &change.restriction {
-            Some(restriction) if self.has_room(&change.account, &change.origin) => {
+            Some(restriction) if self.book.has_room(&change.account, &change.origin) => {
                 let restriction = restriction.clone().bounded();
                 self.put(&change.account, Entry::new(restriction, told));
             }
@@ -209,33 +223,71 @@ impl Table {
             });
         }
     }
+}
 
-    fn has_room(&self, account: &Account, origin: &Origin) -> bool {
-        self.book.len() < MOST || self.book.entry(account, origin).is_some()
+/// When people released whom, and from what, as the whole tells of it.
+#[derive(Default)]
+struct Releases<'c>(HashMap<(&'c Account, Option<&'c Origin>), Timestamp>);
+
+impl<'c> Releases<'c> {
+    fn note(&mut self, change: &'c Change, release: &Release) {
+        let whom = (&change.account, origin_of(change, release.extent));
+        let at = self.0.entry(whom).or_insert(release.at);
+        *at = release.at.max(*at);
+    }
+
+    fn at(&self, account: &Account, origin: &Origin) -> Option<Timestamp> {
+        let at = |origin| self.0.get(&(account, origin)).copied();
+        at(None).max(at(Some(origin)))
     }
 }
 
 /// As what an entry goes on beside the whole, if it does.
 fn keep(
     entry: &Entry,
-    theirs: Option<&Entry>,
+    theirs: Option<&Restriction>,
     whole: &Head,
     whose: Whose,
-    is_released: bool,
-) -> Option<Told> {
-    let is_worse = || theirs.is_none_or(|theirs| !stays(&theirs.restriction, &entry.restriction));
-    match (entry.told, whose) {
-        (Told::Waiting, _) => is_worse().then_some(Told::Waiting),
-        (Told::At(revision), Whose::Same) => (revision > whole.revision).then_some(entry.told),
-        (Told::Known, Whose::Same) => None,
-        _ if is_released => None,
+    released: Option<Timestamp>,
+) -> Option<Entry> {
+    let told = match (entry.told, whose) {
+        (Told::Waiting, _) => Told::Waiting,
+        (Told::At(revision), Whose::Same) if revision > whole.revision => entry.told,
+        (Told::Known | Told::At(_), Whose::Same) => return None,
+        _ if released.is_some() => return None,
         // A proxy does not speak for the desk: what that said holds here until this store says otherwise.
-        (Told::Kept | Told::Known | Told::At(_), _) if entry.restriction.origin == Origin::Desk => {
-            theirs.is_none().then_some(Told::Kept)
+        _ if entry.restriction.origin == Origin::Desk => {
+            if theirs.is_some() {
+                return None;
+            }
+            Told::Kept
         }
         // What rules imposed is told anew.
-        _ => is_worse().then_some(Told::Waiting),
+        _ => Told::Waiting,
+    };
+    let restriction = match told {
+        Told::Waiting => waiting(theirs, &entry.restriction, released)?,
+        Told::Known | Told::At(_) | Told::Kept => entry.restriction.clone(),
+    };
+    Some(Entry::new(restriction, told))
+}
+
+/// What holds here until the store answers for ours: what it says, and beside that what of ours began after people released the account.
+/// `None` if what it says stays as it is.
+fn waiting(
+    theirs: Option<&Restriction>,
+    ours: &Restriction,
+    released: Option<Timestamp>,
+) -> Option<Restriction> {
+    let is_news = |part: &Restriction| released.is_none_or(|at| part.since > at);
+    let ours = ours.clone().keeping(is_news)?;
+    let Some(theirs) = theirs else {
+        return Some(ours);
+    };
+    if theirs.outlasts(&ours, ours.since) {
+        return None;
     }
+    Some(theirs.joined(&ours, ours.since).unwrap_or(ours))
 }
 
 fn origin(entry: &Entry) -> Origin {
@@ -253,11 +305,6 @@ fn origin_of(change: &Change, extent: Extent) -> Option<&Origin> {
 /// Whether a store is another one than the one before. One that does not say what it is called may be the same.
 fn is_other(before: Option<&str>, now: Option<&str>) -> bool {
     before.zip(now).is_some_and(|(before, now)| before != now)
-}
-
-/// Whether what the store says stays where it hears of what is imposed here.
-fn stays(theirs: &Restriction, ours: &Restriction) -> bool {
-    theirs.outlasts(ours, ours.since)
 }
 
 fn part_after(states: &States) -> Part {

@@ -207,7 +207,8 @@ impl Draft {
         self.id
     }
 
-    /// Adds a step. Where there are too many, an accepted recipient makes room: refusals are what people ask about.
+    /// Adds a step. Where there are too many, an accepted recipient makes room: refusals are what people ask about. Where there is
+    /// none, the newest that restricted nobody does: what this one may lead to is told by its id.
     pub(super) fn add(&mut self, step: Step) {
         if self.steps.len() >= MAX_STEPS {
             self.left_out += 1;
@@ -216,7 +217,9 @@ impl Draft {
                     && step.decision.verdict.refusal().is_none()
                     && !step.decision.restricts()
             };
-            match self.steps.iter().position(accepted) {
+            let dispensable = self.steps.iter().position(accepted);
+            let harmless = |step: &Step| !step.decision.restricts();
+            match dispensable.or_else(|| self.steps.iter().rposition(harmless)) {
                 Some(dispensable) => self.octets -= self.steps.remove(dispensable).octets(),
                 None => return,
             }

@@ -1,7 +1,7 @@
 //! What proxies impose: what is made of it, given what stands and what people released.
 
 use sekisho_policy::states::{Absence, Change, Imposition, Release};
-use sekisho_policy::{Millis, Restriction, Timestamp};
+use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
 
 use super::change::{What, end_of, put};
 use super::history::AccountAction;
@@ -11,6 +11,8 @@ use crate::records::number;
 
 /// What a rule did to one account is kept so often in its history.
 const MOST_IMPOSED: i64 = 100;
+/// So many rules may restrict one account; beyond it proxies' impositions are not taken.
+const MOST_OF_ACCOUNT: usize = 32;
 /// What is over for longer is not taken. Until then it is: whose clock is right nobody knows, and whoever hears of it goes by his own.
 const LATE: Millis = Millis::DAY;
 
@@ -28,9 +30,7 @@ pub(super) async fn impose(
     let mut verdicts = Vec::with_capacity(impositions.len());
     for imposition in impositions {
         let account = &imposition.account;
-        let mut restriction = imposition.restriction.clone().bounded();
-        // A clock that is ahead must not make a restriction that nobody could release.
-        restriction.since = restriction.since.min(now);
+        let restriction = imposition.restriction.clone().bounded().begun_by(now);
         let origin = restriction.origin.clone();
         let name = origin.to_string();
         let found = Found {
@@ -39,10 +39,13 @@ pub(super) async fn impose(
             forgotten: place.forgotten,
         };
         let is_new = found.standing().is_none();
-        let holds = match found.judge(restriction, now) {
-            Holds::TheNew(_) if is_new && standing >= most => Holds::Untaken,
-            holds => holds,
-        };
+        let mut holds = found.judge(restriction, now);
+        if is_new && matches!(holds, Holds::TheNew(_)) {
+            let has_room = standing < most && has_room(tables, namespace, account).await?;
+            if !has_room {
+                holds = Holds::Untaken;
+            }
+        }
         if let Holds::TheNew(restriction) = &holds {
             let what = What {
                 namespace,
@@ -61,6 +64,20 @@ pub(super) async fn impose(
         verdicts.push(holds.told(imposition));
     }
     Ok((revision, verdicts))
+}
+
+/// Whether one more rule may restrict an account.
+async fn has_room(
+    tables: &mut impl Tables,
+    namespace: &str,
+    account: &Account,
+) -> Result<bool, Fault> {
+    let rows = tables.of_account(namespace, account.as_str()).await?;
+    let desk = Origin::Desk.to_string();
+    let by_rules = rows
+        .iter()
+        .filter(|row| row.ended_at.is_none() && row.origin != desk);
+    Ok(by_rules.count() < MOST_OF_ACCOUNT)
 }
 
 /// What holds after an imposition.
@@ -108,17 +125,38 @@ impl Found {
     }
 
     fn judge(&self, new: Restriction, now: Timestamp) -> Holds {
-        let since = number(new.since.0);
         let old = self.standing();
-        let told_again = self.ended_as(&new);
+        let released = self.mark.as_ref().map(|mark| end_of(mark.at, now));
+        let ended = self.ended();
+        // A clock that is ahead has its `since` cut to each arrival, which says nothing then.
+        let is_told_again = |part: &Restriction| {
+            let ended = ended.as_ref();
+            ended.is_some_and(|(ended, _)| ended.parts().any(|ended| is_same(ended, part)))
+        };
+        let ended_by_people = self
+            .mark
+            .as_ref()
+            .zip(ended.as_ref())
+            .is_some_and(|(mark, (_, at))| *at <= mark.at);
+        let is_released =
+            |part: &Restriction| released.is_some_and(|end| number(part.since.0) <= end);
+        let was_released =
+            |part: &Restriction| is_released(part) || (ended_by_people && is_told_again(part));
         if let Some(mark) = &self.mark
-            && (since <= end_of(mark.at, now) || told_again.is_some_and(|ended| ended <= mark.at))
+            && new.parts().all(was_released)
         {
             return old.map_or_else(|| Holds::Nothing(release_of(mark)), Holds::TheOld);
         }
+        // What was released does not come back as what goes on after something new.
+        let is_news = |part: &Restriction| {
+            let is_known = number(part.since.0) > self.forgotten;
+            is_known && !is_released(part) && !is_told_again(part)
+        };
+        let Some(new) = new.keeping(is_news) else {
+            return old.map_or(Holds::Untaken, Holds::TheOld);
+        };
         let is_over = !new.holds_at(now);
-        let is_late = !new.holds_at(Timestamp(now.0.saturating_sub(LATE.0)));
-        if is_late || since <= self.forgotten || told_again.is_some() {
+        if !new.holds_at(Timestamp(now.0.saturating_sub(LATE.0))) {
             return old.map_or(Holds::Untaken, Holds::TheOld);
         }
         let Some(old) = old else {
@@ -133,13 +171,19 @@ impl Found {
         }
     }
 
-    /// When the row ended, if the new one is what it was of. A clock that is ahead has its `since` cut to each arrival, which says
-    /// nothing then.
-    fn ended_as(&self, new: &Restriction) -> Option<i64> {
+    /// What the row was of, and when that ended.
+    fn ended(&self) -> Option<(Restriction, i64)> {
         let row = self.before.as_ref()?;
         let ended = row.ended_at?;
-        let old = parse(&row.account, &row.json).ok()?;
-        let since = new.since;
-        (Restriction { since, ..old } == *new).then_some(ended)
+        Some((parse(&row.account, &row.json).ok()?, ended))
     }
+}
+
+/// Whether two parts are one, but for when they began.
+fn is_same(one: &Restriction, other: &Restriction) -> bool {
+    one.level == other.level
+        && one.until == other.until
+        && one.why == other.why
+        && one.decision == other.decision
+        && one.recipients_per_hour == other.recipients_per_hour
 }

@@ -22,7 +22,8 @@ pub use history::{AccountAction, HistoryEntry};
 use tables::{Mark, Tables};
 pub use tend::Tending;
 
-/// The most restrictions that stand in one namespace; beyond it proxies' impositions are not taken.
+/// The most restrictions by rules that stand in one namespace; beyond it proxies' impositions are not taken. What people say has room
+/// beside them.
 pub const MOST_STANDING: u32 = 250_000;
 /// The most lines of one account's history that one question is answered with.
 pub const MOST_HISTORY: u32 = 1_000;

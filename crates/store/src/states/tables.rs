@@ -122,7 +122,7 @@ pub(super) trait Tables: Send {
         namespace: &str,
         most: i64,
     ) -> impl Future<Output = Sql<Vec<News>>> + Send;
-    /// How many stand, up to `most`.
+    /// How many that rules imposed stand, up to `most`.
     fn count(&mut self, namespace: &str, most: i64) -> impl Future<Output = Sql<i64>> + Send;
     /// Rows that stand and were over at that time.
     fn due(
@@ -196,7 +196,7 @@ const STANDING: &str = "
     SELECT namespace, account, origin, revision, NULL, NULL, '', at FROM releases WHERE namespace = $1
     ORDER BY revision LIMIT $2";
 const COUNT: &str = "
-    SELECT count(*) FROM (SELECT 1 FROM restrictions WHERE namespace = $1 AND ended_at IS NULL LIMIT $2) AS standing";
+    SELECT count(*) FROM (SELECT 1 FROM restrictions WHERE namespace = $1 AND ended_at IS NULL AND origin <> 'Desk' LIMIT $2) AS standing";
 const DUE: &str = "
     SELECT namespace, account, origin, revision, until_at, ended_at, json FROM restrictions
     WHERE namespace = $1 AND ended_at IS NULL AND until_at IS NOT NULL AND until_at <= $2 ORDER BY until_at LIMIT $3";

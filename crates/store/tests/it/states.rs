@@ -38,6 +38,8 @@ macro_rules! suite {
                 what_is_older_than_the_releases_that_are_known_is_not_taken,
                 what_people_released_stays_released,
                 what_people_released_stays_released_though_something_new_stands,
+                what_people_released_does_not_come_back_after_something_new,
+                so_many_rules_restrict_an_account_and_people_besides,
                 a_clock_that_is_ahead_does_not_keep_people_from_releasing,
                 people_restrict_and_release_with_who_and_why,
                 what_is_over_lifts_by_itself,

@@ -325,3 +325,42 @@ fn keys_of_policy_are_named_by_what_they_are_about() {
         assert!(groups.len() == 2 && groups[0] == groups[1], "{found:?}");
     });
 }
+
+/// Proxies of a version that knows no other form read the locks of logins; those of abuse rules say when they began.
+#[test]
+fn locks_of_logins_are_written_as_they_always_were() {
+    use sekisho_policy::key::{Scope, Subject, Subjects, Tally};
+    use sekisho_policy::snapshot::{Kind, ObjectRef};
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let subjects = Subjects::of(&[Subject::Account("office@example.jp")]);
+        let sizes = [
+            (Kind::LoginGuard, Tally::AccountLock, "12"),
+            (Kind::AbuseRule, Tally::SuspendTerm, "18"),
+        ];
+        for (kind, tally, size) in sizes {
+            let object = ObjectRef {
+                kind,
+                namespace: "mail".into(),
+                name: "one".into(),
+            };
+            let op = Op::Lock {
+                key: Scope::new(&object, tally, Millis(0)).key(&subjects),
+                base: Millis(HOUR),
+                growth: 2,
+                max: Millis(4 * HOUR),
+            };
+            let counters = patient(&server.url(), &fresh_key());
+            for after in [0, 2 * HOUR] {
+                apply(&counters, after, std::slice::from_ref(&op))
+                    .await
+                    .unwrap();
+                let key = keys(&server, "*}l*").remove(0);
+                assert_eq!(server.cli(&["strlen", &key]).trim(), size, "{kind:?}");
+            }
+            server.cli(&["flushall"]);
+        }
+    });
+}

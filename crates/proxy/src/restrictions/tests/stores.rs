@@ -51,7 +51,7 @@ fn a_release_of_the_account_ends_all_that_the_store_knew_of() {
     all.apply(&said(3, vec![released("a", 3)]));
     assert_eq!(level(&all, "a", 0), None);
     // What it does not know of is told, and its answer counts.
-    all.impose(&account("a"), suspended(rule(), 0));
+    all.impose(&account("a"), suspended(rule(), 1));
     all.apply(&said(4, vec![released("a", 4)]));
     assert_eq!(level(&all, "a", 0), Some(Level::Suspend));
     let batch = all.next_batch(10);

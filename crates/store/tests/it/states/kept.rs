@@ -106,3 +106,31 @@ pub(crate) async fn one_that_cannot_be_read_hides_no_other(states: &AccountState
         .unwrap();
     assert_eq!(released.len(), 1);
 }
+
+/// Whoever speaks for rules that he makes up fills no more than this of an account, and keeps nobody else from restricting it.
+pub(crate) async fn so_many_rules_restrict_an_account_and_people_besides(states: &AccountStates) {
+    for n in 0..32 {
+        let one = restriction(Level::Watch, rule(&format!("r{n}")), 0);
+        assert_eq!(impose(states, "a", one.clone()).await, Some(one));
+    }
+    let told = [imposition("a", suspended(0))];
+    let said = states.impose(NS, &told, "pod-1", NOW.plus(Millis(50_000)));
+    let said = said.await.unwrap();
+    assert_eq!(said.changes[0].restriction, None);
+    assert_eq!(said.changes[0].absence, Absence::Untaken);
+    let worse = restriction(Level::Suspend, rule("r1"), 10);
+    assert_eq!(
+        impose(states, "a", worse.clone()).await,
+        Some(worse),
+        "known"
+    );
+    let desk = restriction(Level::Suspend, Origin::Desk, 0);
+    let name = account("a");
+    states
+        .restrict(NS, &name, &desk, &mandate(0))
+        .await
+        .unwrap();
+    assert_eq!(impose(states, "b", suspended(0)).await, Some(suspended(0)));
+    let held = states.restrictions(NS, &name, NOW.plus(Millis(100)));
+    assert_eq!(held.await.unwrap().len(), 33);
+}

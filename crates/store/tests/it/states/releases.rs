@@ -205,3 +205,40 @@ pub(crate) async fn a_release_by_a_clock_that_was_ahead_does_not_last(states: &A
         assert_eq!(said.changes[0].restriction.is_some(), taken, "{since}");
     }
 }
+
+/// A proxy joins what it finds with what it knew before it heard of the release.
+pub(crate) async fn what_people_released_does_not_come_back_after_something_new(
+    states: &AccountStates,
+) {
+    let limit = |since| Restriction {
+        until: None,
+        ..restriction(Level::Limit, rule("stolen"), since)
+    };
+    impose(states, "a", limit(0)).await;
+    release(states, "a", None, 100).await;
+    let followed = |since, then| Restriction {
+        then: Some(Box::new(then)),
+        ..suspended(since)
+    };
+    let taken = impose(states, "a", followed(101, limit(0))).await;
+    assert_eq!(taken, Some(suspended(101)));
+    // Told again by whoever knows no better.
+    let taken = impose(states, "a", followed(101, limit(100))).await;
+    assert_eq!(taken, Some(suspended(101)));
+    let both = followed(101, limit(102));
+    let taken = impose(states, "a", both.clone()).await;
+    assert_eq!(taken, Some(both));
+    // A clock that is ahead does not save what follows either.
+    let ahead = limit(Millis::DAY.0);
+    impose(states, "b", followed(1, ahead.clone())).await;
+    release(states, "b", None, 60_000).await;
+    let another = Restriction {
+        decision: Some(sekisho_policy::DecisionId::from_random(8)),
+        ..followed(60_001, ahead)
+    };
+    let told = [imposition("b", another)];
+    let later = NOW.plus(Millis(70_000));
+    let said = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    let taken = said.changes[0].restriction.as_ref().unwrap();
+    assert_eq!((taken.level, &taken.then), (Level::Suspend, &None));
+}
