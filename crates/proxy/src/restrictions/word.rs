@@ -193,10 +193,8 @@ impl Table {
                 let released = change.release.as_ref().map(|release| release.at);
                 let theirs = change.restriction.as_ref();
                 let restriction = waiting(theirs, &ours.restriction, released)?;
-                let mut ours = Entry {
-                    restriction,
-                    ..ours.clone()
-                };
+                let mut ours = ours.clone();
+                ours.restriction = restriction;
                 ours.hear(revision, change.clone());
                 Some(ours)
             }
