@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use sekisho_policy::settings::BadSettings;
+use sekisho_policy::settings::{AskedSettings, BadSettings};
 use sekisho_policy::{Account, AccountSettings, Timestamp};
 use sekisho_store::{
     Changed, Chooser, MOST_ACCOUNTS, MOST_ENTRIES, SettingsEntry, SettingsPatch, SettingsStore,
@@ -92,10 +92,11 @@ pub(crate) async fn replace(
     State(app): State<App>,
     Path(account): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
-    wanted: Result<Json<Wanted<AccountSettings>>, JsonRejection>,
+    wanted: Result<Json<Wanted<AskedSettings>>, JsonRejection>,
 ) -> Result<Json<Shown>, Problem> {
     let Json(wanted) = wanted.map_err(bad_json)?;
-    let patch = SettingsPatch::whole(wanted.settings.checked().map_err(bad_settings)?);
+    let settings = AccountSettings::from(wanted.settings).checked();
+    let patch = SettingsPatch::whole(settings.map_err(bad_settings)?);
     let wanted = Wanted {
         settings: patch,
         chosen_by: wanted.chosen_by,

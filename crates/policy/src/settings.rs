@@ -20,9 +20,10 @@ const WINDOWS: std::ops::RangeInclusive<Millis> = Millis(1_000)..=Millis(31 * Mi
 /// The most octets of the name of an object in Kubernetes.
 const LONGEST_NAME: usize = 253;
 
-/// The settings of one account. What is absent was never chosen: then each rule says what that means.
+/// The settings of one account. What is absent was never chosen: then each rule says what that means. A field that is not known is
+/// left out, so that a newer process can tell an older one of more; what people ask for is read as [`AskedSettings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default)]
 pub struct AccountSettings {
     /// Whether anybody may log in to it from abroad: what `appliesTo` of a CountryRule goes by.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +56,7 @@ pub enum Filtering {
 
 /// A count of the account's own for one limit of one RateLimit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnLimit {
     /// The RateLimit's name; it is of the namespace that the account belongs to.
     pub rule: Arc<str>,
@@ -65,6 +66,46 @@ pub struct OwnLimit {
     pub per: Millis,
     /// The most that any window may hold.
     pub count: u64,
+}
+
+/// Settings as somebody asks for them: a field that is not known is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct AskedSettings {
+    logins_from_abroad: Option<LoginsFromAbroad>,
+    classification: Option<Filtering>,
+    limits: Vec<AskedLimit>,
+}
+
+/// A limit as somebody asks for it: a field that is not known is an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AskedLimit {
+    rule: Arc<str>,
+    unit: Unit,
+    per: Millis,
+    count: u64,
+}
+
+impl From<AskedSettings> for AccountSettings {
+    fn from(asked: AskedSettings) -> Self {
+        Self {
+            logins_from_abroad: asked.logins_from_abroad,
+            classification: asked.classification,
+            limits: asked.limits.into_iter().map(OwnLimit::from).collect(),
+        }
+    }
+}
+
+impl From<AskedLimit> for OwnLimit {
+    fn from(asked: AskedLimit) -> Self {
+        Self {
+            rule: asked.rule,
+            unit: asked.unit,
+            per: asked.per,
+            count: asked.count,
+        }
+    }
 }
 
 impl OwnLimit {
@@ -233,13 +274,19 @@ pub struct SettingsChange {
 pub struct SettingsChanges {
     /// What to ask for the next time.
     pub revision: u64,
-    /// What the changes are added to. Of a whole that comes in parts, each part holds at once; what was known before and is in
-    /// none of them is forgotten after the last.
+    /// What the changes are added to. Of a whole that comes in parts, each part holds at once. What was known before and is in none
+    /// of them is forgotten after the last, if the same store may have forgotten that it was reset.
     pub onto: Onto,
     /// Whether there is more to be asked for at once.
     pub rest: Rest,
     /// What is so now, in the order in which it came about.
     pub changes: Vec<SettingsChange>,
+    /// Names the store, as with [`crate::states::States`]: what another one does not know was not reset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Box<str>>,
+    /// What was reset after this revision is still told; what was reset up to it may have been forgotten.
+    #[serde(default)]
+    pub horizon: u64,
 }
 
 #[cfg(test)]
@@ -323,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_read_strictly() {
+    fn what_is_asked_for_is_read_strictly_and_what_is_told_is_not() {
         let json = r#"{"loginsFromAbroad":"Refuse","limits":[{"rule":"a","unit":"Recipients","per":3600000,"count":5}]}"#;
         let read: AccountSettings = serde_json::from_str(json).unwrap();
         assert_eq!(read.logins_from_abroad, Some(LoginsFromAbroad::Refuse));
@@ -333,16 +380,23 @@ mod tests {
             "loginsFromAbroad Refuse, 5 Recipients per 1h of a"
         );
         assert!(AccountSettings::default().is_empty());
+        let asked: AskedSettings = serde_json::from_str(json).unwrap();
+        assert_eq!(AccountSettings::from(asked), read);
+        let newer =
+            json.replace("\"count\"", "\"from\":9,\"count\"")
+                .replacen('{', "{\"logins\":[1],", 1);
+        assert_eq!(
+            serde_json::from_str::<AccountSettings>(&newer).unwrap(),
+            read
+        );
         for bad in [
+            newer.as_str(),
             r#"{"loginsFromAbroad":"refuse"}"#,
             r#"{"login":"Refuse"}"#,
             r#"{"limits":[{"rule":"a","unit":"Recipients","per":1,"count":-5}]}"#,
             r#"{"limits":[{"rule":"a","unit":"Recipients","per":1,"count":5,"for":1}]}"#,
         ] {
-            assert!(
-                serde_json::from_str::<AccountSettings>(bad).is_err(),
-                "{bad}"
-            );
+            assert!(serde_json::from_str::<AskedSettings>(bad).is_err(), "{bad}");
         }
     }
 }

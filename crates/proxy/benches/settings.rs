@@ -129,6 +129,8 @@ fn hear(known: &KnownSettings, accounts: u64, of: impl Fn(u64) -> AccountSetting
                 Rest::More
             },
             changes: changes.collect(),
+            store: None,
+            horizon: 0,
         };
         let json = serde_json::to_vec(&said).unwrap();
         drop(said);
@@ -189,6 +191,8 @@ fn change_one(known: &KnownSettings, accounts: u64) {
         onto: Onto::Known,
         rest: Rest::Nothing,
         changes: vec![change],
+        store: None,
+        horizon: 0,
     };
     let began = Instant::now();
     known.apply(&said);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sekisho_policy::{Millis, Timestamp};
 use sekisho_runtime::{Clock, Shutdown};
-use sekisho_store::{AccountStates, Store, Tending};
+use sekisho_store::{AccountStates, SettingsStore, Store, StoreError, Tending};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::gateways::Gateways;
@@ -43,27 +43,36 @@ pub(crate) async fn forget_old_records(store: &Store, clock: &Clock, retention: 
 pub(crate) async fn tend_accounts(accounts: AccountStates, clock: Clock, shutdown: Shutdown) {
     let mut ticks = interval(ACCOUNTS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_failing = false;
+    let (mut is_failing, mut is_full) = (false, false);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shutdown.draining() => return,
         }
         let now = Timestamp(clock.now_ms());
-        let before = |span: Millis| Timestamp(now.0.saturating_sub(span.0));
-        let tended = async {
-            let settings = accounts.settings();
-            settings.forget(before(HISTORY), before(RESET)).await?;
-            accounts.tend(now, Tending::default()).await
-        };
-        match tended.await {
+        match accounts.tend(now, Tending::default()).await {
             Ok(_) => is_failing = false,
             Err(error) if !std::mem::replace(&mut is_failing, true) => {
                 tracing::error!(%error, "restrictions that are over cannot be noted as such; they hold no longer all the same");
             }
             Err(_) => {}
         }
+        match forget_settings(accounts.settings()).await {
+            Ok(()) => is_full = false,
+            Err(error) if !std::mem::replace(&mut is_full, true) => {
+                tracing::error!(%error, "what is old of settings of accounts cannot be deleted");
+            }
+            Err(_) => {}
+        }
     }
+}
+
+/// By the cautious time that tending keeps: a clock that jumped ahead deletes nothing.
+async fn forget_settings(settings: &SettingsStore) -> Result<(), StoreError> {
+    let now = settings.cautious_time().await?;
+    let before = |span: Millis| Timestamp(now.0.saturating_sub(span.0));
+    settings.forget(before(HISTORY), before(RESET)).await?;
+    Ok(())
 }
 
 /// Keeps house until the process drains.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use sekisho_policy::settings::SettingsChanges;
+use sekisho_policy::settings::{SettingsChange, SettingsChanges};
 use sekisho_policy::states::{Part, Rest};
 use sekisho_proxy::KnownSettings;
+use serde::Deserialize as _;
 use tokio::time::{Instant, sleep};
 
 use super::follow::built;
@@ -38,7 +39,12 @@ pub(crate) async fn hear_settings(
             hear_on_one_connection(&control, &known, &mut told, &mut backoff, &mut whole_at);
         let Err(trouble) = ended.await else { continue };
         if keeps_none(&trouble) {
-            told.well();
+            // What was heard earlier holds. Where nothing ever was, nobody can say that there is nothing.
+            if known.were_heard() {
+                told.well();
+            } else {
+                told.trouble(&trouble);
+            }
             sleep(WITHOUT_STORE).await;
             continue;
         }
@@ -70,12 +76,15 @@ async fn hear_on_one_connection(
         if asked.status != StatusCode::OK {
             return Err(asked.trouble());
         }
-        let said: SettingsChanges = serde_json::from_slice(&asked.body)
-            .map_err(|error| Trouble::Body(format!("they are no account settings: {error}")))?;
+        let said = read(&asked.body)?;
         let is_news = !said.changes.is_empty() || said.rest == Rest::More;
         known.apply(&said);
-        if known.were_heard() {
-            told.well();
+        match known.missing() {
+            _ if !known.were_heard() => {}
+            0 => told.well(),
+            count => told.degraded(format!(
+                "the control plane's store does not know the settings of {count} accounts that are kept here: import them again, or set and reset them"
+            )),
         }
         backoff.reset();
         if !is_news && began.elapsed() < AT_LEAST {
@@ -83,6 +92,31 @@ async fn hear_on_one_connection(
         }
     }
     Ok(())
+}
+
+/// What the control plane says. A change that cannot be read, as a newer one may tell of, is left out: the others hold.
+fn read(body: &[u8]) -> Result<SettingsChanges, Trouble> {
+    let strict = match serde_json::from_slice(body) {
+        Ok(said) => return Ok(said),
+        Err(error) => error,
+    };
+    let no_settings =
+        |error: &serde_json::Error| Trouble::Body(format!("they are no account settings: {error}"));
+    let mut said: serde_json::Value =
+        serde_json::from_slice(body).map_err(|_| no_settings(&strict))?;
+    let changes = said.get_mut("changes").and_then(|all| all.as_array_mut());
+    let Some(changes) = changes else {
+        return Err(no_settings(&strict));
+    };
+    let before = changes.len();
+    changes.retain(|change| SettingsChange::deserialize(change).is_ok());
+    let count = before - changes.len();
+    let said = serde_json::from_value(said).map_err(|error| no_settings(&error))?;
+    tracing::error!(
+        count, error = %strict,
+        "settings of accounts cannot be read, and what was known of those accounts stays: this process may be older than the control plane"
+    );
+    Ok(said)
 }
 
 fn question(
@@ -103,4 +137,27 @@ fn question(
 /// Whether the control plane keeps no settings, or is too old to know of them.
 fn keeps_none(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Answered { status, .. } if *status == StatusCode::NOT_FOUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_control_plane_tells_is_read_as_far_as_it_goes() {
+        let body = br#"{"revision":7,"onto":"Known","rest":"Nothing","newer":1,"changes":[
+            {"account":"a@example.jp","settings":{"loginsFromAbroad":"Refuse","more":{}}},
+            {"account":"b@example.jp","settings":{"loginsFromAbroad":"Ask"}},
+            {"account":"c@example.jp"}]}"#;
+        let said = read(body).unwrap();
+        let names = said.changes.iter().map(|change| change.account.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a@example.jp", "c@example.jp"]);
+        assert_eq!(
+            (said.revision, said.changes[1].settings.is_none()),
+            (7, true)
+        );
+        for bad in [&b"{}"[..], b"[]", b"no", br#"{"changes":[{}]}"#] {
+            assert!(read(bad).is_err());
+        }
+    }
 }

@@ -28,6 +28,14 @@ impl Told {
         self.component.ok();
     }
 
+    /// It answers, and something is not as it should be.
+    pub(crate) fn degraded(&mut self, why: String) {
+        if self.last.take().is_some() {
+            tracing::info!(what = self.what, "the control plane answers again");
+        }
+        self.component.degraded(why);
+    }
+
     pub(crate) fn trouble(&mut self, trouble: &Trouble) {
         let kind = trouble.kind();
         if self.last.replace(kind) != Some(kind) {

@@ -164,7 +164,8 @@ impl Abroad {
                 plan.refuse(rule, "spec.then.login", refusal, self.whence(event));
             }
             (Stage::Mail, Some(transaction)) => {
-                if self.asks_open_sessions() {
+                // Who never logged in has no settings that could have changed, and no account for the reply to speak of.
+                if self.asks_open_sessions() && event.account.is_some() {
                     let saw = self.whence(event);
                     plan.refuse(rule, "spec.then.login", reply::abroad(), saw);
                 }

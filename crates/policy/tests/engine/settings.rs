@@ -179,13 +179,13 @@ fn open_sessions_are_told_at_mail() {
     // What is said to everybody ends no session.
     let everyone = refusing(AppliesTo::Everyone).judge(&with(mail(), &refuse));
     assert_eq!(code(&everyone), "ok");
-    // Whoever needs no login has opted out of nothing.
+    let silent = refusing(AppliesTo::NotOptedOut).judge(&mail().0);
+    assert_eq!(code(&silent), "550 5.7.1");
+    // Who needs no login has no account that the reply could speak of.
     let nobody = mail().anonymous().0;
-    assert_eq!(
-        code(&refusing(AppliesTo::NotOptedOut).judge(&nobody)),
-        "550 5.7.1"
-    );
-    assert_eq!(code(&refusing(AppliesTo::OptedIn).judge(&nobody)), "ok");
+    for applies_to in [AppliesTo::NotOptedOut, AppliesTo::OptedIn] {
+        assert_eq!(code(&refusing(applies_to).judge(&nobody)), "ok");
+    }
 }
 
 #[test]

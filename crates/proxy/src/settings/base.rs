@@ -26,6 +26,9 @@ pub(super) struct Header {
     /// What names are hashed with. Who can read this file could also read names elsewhere in its folder.
     pub(super) secret: Secret,
     pub(super) revision: u64,
+    /// The store that it was heard of, if that said its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) store: Option<Box<str>>,
     pub(super) entries: usize,
     pub(super) shapes: Vec<AccountSettings>,
 }
@@ -109,6 +112,10 @@ pub(super) fn unpack(content: &[u8]) -> io::Result<(Header, Table)> {
         shape.copy_from_slice(&entry[16..]);
         (key, u32::from_le_bytes(shape))
     });
-    let table = Table::unpacked(header.revision, &header.shapes, entries);
+    let table = Table::unpacked(
+        (header.revision, header.store.clone()),
+        &header.shapes,
+        entries,
+    );
     Ok((header, table))
 }

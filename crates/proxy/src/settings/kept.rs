@@ -234,7 +234,8 @@ impl KnownSettings {
                 version: VERSION,
                 id,
                 secret: self.secret(),
-                revision: table.revision(),
+                revision: table.heard(),
+                store: table.store().map(Box::from),
                 entries: entries.len(),
                 shapes: shapes.iter().map(|shape| (**shape).clone()).collect(),
             };
@@ -294,13 +295,13 @@ fn replay(files: &Files, id: u64, table: &mut Table) -> io::Result<Replayed> {
             is_torn = true;
             break;
         };
-        if line.id != id || line.revision < table.revision() {
+        if line.id != id || line.revision < table.heard() {
             continue;
         }
         for (key, settings) in &line.changes {
             table.set(*key, settings.as_ref());
         }
-        table.end(line.revision, true);
+        table.went_on(line.revision);
     }
     Ok(Replayed {
         octets: content.len() as u64,

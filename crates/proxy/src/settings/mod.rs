@@ -18,7 +18,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 use tokio::sync::watch;
 
 use kept::Journal;
-use table::{Census, Key, Table};
+use table::{Census, End, Key, Table};
 
 /// The settings of the accounts of one namespace. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -102,13 +102,21 @@ impl KnownSettings {
         let keys: Vec<Key> = keys.collect();
         let all = || keys.iter().zip(&said.changes);
         let was_whole = self.write(|table| {
-            let was_whole = table.begin(said.onto);
+            if !table.goes_on(said.onto, said.store.as_deref()) {
+                return None;
+            }
+            let was_whole = table.begin(said.onto, said.store.as_deref());
             for (key, change) in all() {
                 table.set(*key, change.settings.as_ref());
             }
-            table.end(said.revision, is_last);
-            was_whole
+            table.end(End {
+                revision: said.revision,
+                horizon: said.horizon,
+                is_last,
+            });
+            Some(was_whole)
         });
+        let Some(was_whole) = was_whole else { return };
         if !changed && !was_whole {
             return;
         }
@@ -145,6 +153,12 @@ impl KnownSettings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many accounts have settings here of which the control plane's store knows nothing, and does not say that they were reset.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.read().missing()
     }
 
     /// Whether all was heard, now or in an earlier run.

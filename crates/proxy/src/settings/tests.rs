@@ -44,6 +44,17 @@ fn said(revision: u64, onto: Onto, rest: Rest, changes: Vec<SettingsChange>) -> 
         onto,
         rest,
         changes,
+        store: None,
+        horizon: revision,
+    }
+}
+
+/// The same of a store that says its name, and still knows of all that was reset after a revision.
+fn of_store(store: &str, horizon: u64, said: SettingsChanges) -> SettingsChanges {
+    SettingsChanges {
+        store: Some(store.into()),
+        horizon,
+        ..said
     }
 }
 
@@ -110,6 +121,66 @@ fn a_whole_forgets_what_is_in_none_of_its_parts_however_often_it_is_begun() {
         [None, None, Some(5), Some(6)]
     );
     assert_eq!(known.len(), 2);
+}
+
+/// A store that was emptied, replaced or restored from a backup has reset nothing.
+#[tokio::test]
+async fn what_another_store_does_not_know_stays_here_and_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = known();
+    let both = || vec![change("a", Some(1)), change("b", Some(2))];
+    kept(&first, folder.path(), || {
+        first.apply(&of_store("one", 0, whole(5, both())))
+    })
+    .await;
+    let second = known();
+    second.recall(folder.path(), "mail");
+    kept(&second, folder.path(), || {
+        // Its revision has jumped: it seems to go on, and does not.
+        second.apply(&of_store("two", 0, news(9, vec![change("c", Some(3))])));
+        assert_eq!(second.question(), (0, Part::First));
+        assert_eq!(count(&second, "c"), None);
+        second.apply(&of_store("two", 0, whole(9, vec![change("a", Some(7))])));
+        assert_eq!(second.missing(), 1);
+        // All that it still knows of is asked for, resets too.
+        assert_eq!(second.question(), (1, Part::First));
+        let said = vec![change("a", Some(7)), change("d", None)];
+        second.apply(&of_store("two", 0, news(9, said)));
+    })
+    .await;
+    for known in [&second, &{
+        let third = known();
+        third.recall(folder.path(), "mail");
+        third
+    }] {
+        assert_eq!(known.question(), (9, Part::First));
+        assert_eq!((count(known, "a"), count(known, "b")), (Some(7), Some(2)));
+    }
+    // People have the last word.
+    second.apply(&of_store("two", 0, news(10, vec![change("b", None)])));
+    assert_eq!((second.missing(), second.len()), (0, 1));
+}
+
+#[test]
+fn the_same_store_is_believed_as_far_as_it_remembers() {
+    let known = known();
+    let all = || vec![change("a", Some(1)), change("b", Some(2))];
+    known.apply(&of_store("one", 2, whole(5, all())));
+    // It remembers all since: what the daily whole does not name was reset and is told next, or was lost.
+    known.ask_for_whole();
+    known.apply(&of_store("one", 2, whole(8, vec![change("a", Some(1))])));
+    assert_eq!((known.missing(), known.question()), (1, (5, Part::First)));
+    known.apply(&of_store("one", 2, news(8, vec![change("b", None)])));
+    assert_eq!((known.missing(), known.question()), (0, (8, Part::First)));
+    // An older state of it was restored.
+    known.apply(&of_store("one", 2, whole(4, vec![])));
+    assert_eq!((known.missing(), known.question()), (1, (2, Part::First)));
+    known.apply(&of_store("one", 2, news(4, vec![])));
+    assert_eq!(count(&known, "a"), Some(1));
+    // It forgot what was reset since.
+    known.apply(&of_store("one", 20, whole(30, vec![change("c", Some(3))])));
+    assert_eq!((known.missing(), known.len()), (0, 1));
+    assert_eq!(known.question(), (30, Part::First));
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl SettingsStore {
         let (outcome, after) =
             in_transaction!(self, tables => one(tables, namespace, &wishes, &terms).await);
         if outcome.changed > 0 {
-            self.changed();
+            self.changed(namespace);
         }
         let after = after.map(|row| StoredSettings::of(&row)).transpose();
         let after = after.map_err(|fault| self.failed(fault))?;
@@ -66,16 +66,6 @@ impl SettingsStore {
             (None, false) if outcome.full > 0 => Changed::Full,
             (None, false) => Changed::Nothing,
         })
-    }
-
-    /// Forgets the history from before `history`, and what was reset before `reset`: proxies that heard nothing for longer are
-    /// told the whole.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn forget(&self, history: Timestamp, reset: Timestamp) -> Result<u64, StoreError> {
-        let (history, reset) = (number(history.0), number(reset.0));
-        Ok(in_transaction!(self, tables => forget(tables, history, reset).await))
     }
 }
 
@@ -91,11 +81,6 @@ async fn one(
     let rows = tables.rows(namespace, &[wishes[0].account]).await?;
     let standing = rows.into_iter().find(|row| row.reset_at.is_none());
     Ok((outcome, standing))
-}
-
-async fn forget(tables: &mut impl Tables, history: i64, reset: i64) -> Result<u64, Fault> {
-    tables.forget_reset(reset).await?;
-    Ok(tables.forget_history(history).await?)
 }
 
 /// What somebody wants of an account.
@@ -122,6 +107,8 @@ pub(super) struct Outcome {
     pub(super) changed: i64,
     /// How many could not be, for want of room.
     pub(super) full: i64,
+    /// How many could not be, as what they had set cannot be read.
+    pub(super) unreadable: i64,
 }
 
 /// What becomes of each account of a batch. Nothing is written.
@@ -195,17 +182,28 @@ impl Now<'_> {
     fn take(&mut self, wish: &Wish<'_>) -> Result<(), Fault> {
         let row = self.known.get(wish.account);
         let standing = row.filter(|row| row.reset_at.is_none());
-        let before = match standing {
-            Some(row) => (
-                parse(&row.account, &row.json)?,
-                OwnChoices::from_bits(row.own),
-            ),
-            None => (AccountSettings::default(), OwnChoices::default()),
+        let nothing = (AccountSettings::default(), OwnChoices::default());
+        let before = match standing.map(|row| (row.own, parse(&row.account, &row.json))) {
+            None => Some(nothing.clone()),
+            Some((own, Ok(settings))) => Some((settings, OwnChoices::from_bits(own))),
+            // What takes its place needs nothing of it.
+            Some((_, Err(_))) if wish.patch.is_whole() => None,
+            Some((_, Err(fault))) if self.terms.job.is_some() => {
+                tracing::error!(
+                    account = ?wish.account, ?fault,
+                    "settings of an account cannot be read, and a change of many leaves them alone: reset them"
+                );
+                self.draft.outcome.unreadable += 1;
+                return Ok(());
+            }
+            Some((_, Err(fault))) => return Err(fault),
         };
-        let after = wish
-            .patch
-            .apply(&before, self.terms.chooser, self.terms.keep);
-        if after == before {
+        let after = wish.patch.apply(
+            before.as_ref().unwrap_or(&nothing),
+            self.terms.chooser,
+            self.terms.keep,
+        );
+        if before.as_ref() == Some(&after) {
             return Ok(());
         }
         let (had, has) = (standing.is_some(), !after.0.is_empty());

@@ -111,7 +111,7 @@ pub struct Job {
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// Why it cannot go on.
+    /// Why it could not go on, or what it left alone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub trouble: String,
 }
@@ -151,7 +151,7 @@ impl SettingsStore {
     /// # Errors
     /// [`StoreError`]; then nothing will come of it.
     pub async fn begin(&self, new: NewJob<'_>) -> Result<Option<Job>, StoreError> {
-        let Some(mut row) = in_transaction!(self, tables => open(tables, &new).await) else {
+        let Some(row) = in_transaction!(self, tables => open(tables, &new).await) else {
             return Ok(None);
         };
         for (part, items) in (0_i64..).zip(new.items.chunks(AT_A_TIME)) {
@@ -165,10 +165,12 @@ impl SettingsStore {
             });
             let items = items.collect::<Result<Vec<_>, Fault>>();
             let items = items.map_err(|fault| self.failed(fault))?;
-            in_transaction!(self, tables => tables.put_items(row.id, &items).await.map_err(Fault::from));
+            let loads = in_transaction!(self, tables => load(tables, &row, &items).await);
+            if !loads {
+                break;
+            }
         }
-        row.state = JobState::Running.name().to_owned();
-        in_transaction!(self, tables => tables.put_job(&row).await.map_err(Fault::from));
+        let row = in_transaction!(self, tables => start(tables, row).await);
         self.begun.send_modify(|count| *count += 1);
         let job = read(row).map_err(|fault| self.failed(fault))?;
         Ok(Some(job))
@@ -228,7 +230,7 @@ async fn open(tables: &mut impl Tables, new: &NewJob<'_>) -> Result<Option<JobRo
         Scope::Existing(_) => found.accounts,
     };
     let newest = tables.newest_job().await?;
-    let row = JobRow {
+    let mut row = JobRow {
         id: (newest + 1).max(number(new.mandate.at.0)),
         namespace: new.namespace.to_owned(),
         who: new.mandate.who.clone(),
@@ -242,8 +244,31 @@ async fn open(tables: &mut impl Tables, new: &NewJob<'_>) -> Result<Option<JobRo
         finished_at: None,
         trouble: String::new(),
     };
-    tables.put_job(&row).await?;
+    // Another namespace may have taken the number meanwhile.
+    while !tables.open_job(&row).await? {
+        row.id += 1;
+    }
     Ok(Some(row))
+}
+
+/// Writes some accounts of a job down; whether it still waits for them. Whoever cancels it holds the namespace as well.
+async fn load(tables: &mut impl Tables, row: &JobRow, items: &[Item]) -> Result<bool, Fault> {
+    tables.lock(&row.namespace).await?;
+    let now = tables.job(row.id).await?;
+    let loads = now.is_some_and(|now| now.state == JobState::Loading.name());
+    if loads {
+        tables.put_items(row.id, items).await?;
+    }
+    Ok(loads)
+}
+
+/// Lets a job begin, unless somebody ended it; what it is then.
+async fn start(tables: &mut impl Tables, row: JobRow) -> Result<JobRow, Fault> {
+    tables.lock(&row.namespace).await?;
+    if !tables.start_job(row.id).await? {
+        tables.forget_items(row.id).await?;
+    }
+    Ok(tables.job(row.id).await?.unwrap_or(row))
 }
 
 async fn cancel(
@@ -273,7 +298,7 @@ pub(super) async fn end(
 ) -> Result<(), Fault> {
     row.state = state.name().to_owned();
     row.finished_at = Some(now);
-    tables.put_job(row).await?;
+    tables.save_job(row).await?;
     Ok(tables.forget_items(row.id).await?)
 }
 

@@ -2,6 +2,7 @@
 //! audit trail, and changes of many at once.
 
 mod change;
+mod forget;
 mod jobs;
 mod patch;
 mod read;
@@ -9,7 +10,8 @@ mod rows;
 mod tables;
 mod work;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_policy::AccountSettings;
 use tokio::sync::watch;
@@ -34,25 +36,35 @@ pub const MOST_JOBS: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct SettingsStore {
     backend: Backend,
-    /// Grows with every change that this process knows of.
-    newest: Arc<watch::Sender<u64>>,
+    newest: Newest,
     /// Counts jobs that were begun here.
     begun: Arc<watch::Sender<u64>>,
 }
+
+/// Where each namespace is that somebody waits for; it changes with every change that this process knows of.
+type Newest = Arc<Mutex<HashMap<String, watch::Sender<u64>>>>;
 
 impl SettingsStore {
     pub(crate) fn of(backend: Backend) -> Self {
         Self {
             backend,
-            newest: Arc::new(watch::Sender::new(0)),
+            newest: Newest::default(),
             begun: Arc::new(watch::Sender::new(0)),
         }
     }
 
-    /// Tells of each change that this process made or heard of.
+    /// Tells of each change in a namespace that this process made or heard of.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+    pub fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
+        let mut newest = self.newest();
+        if let Some(newest) = newest.get(namespace) {
+            return newest.subscribe();
+        }
+        newest.retain(|_, newest| newest.receiver_count() > 0);
+        let sender = watch::Sender::new(0);
+        let receiver = sender.subscribe();
+        newest.insert(namespace.to_owned(), sender);
+        receiver
     }
 
     /// Tells of each job that was begun in this process.
@@ -66,24 +78,33 @@ impl SettingsStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn look(&self) -> Result<(), StoreError> {
-        let sum = reading!(self, tables => tables.sum_of_revisions().await.map_err(Fault::from));
-        self.note(sum);
+        let places = reading!(self, tables => tables.places().await.map_err(Fault::from));
+        for (namespace, revision) in places {
+            self.note(&namespace, revision);
+        }
         Ok(())
     }
 
     /// Something was changed here.
-    fn changed(&self) {
-        self.newest.send_modify(|newest| *newest += 1);
+    fn changed(&self, namespace: &str) {
+        if let Some(newest) = self.newest().get(namespace) {
+            newest.send_modify(|newest| *newest += 1);
+        }
     }
 
-    /// The revisions of all namespaces together grow with each change, whoever makes it.
-    fn note(&self, sum: i64) {
-        let sum = sum.unsigned_abs();
-        self.newest.send_if_modified(|newest| {
-            let is_news = *newest != sum;
-            *newest = sum;
-            is_news
-        });
+    fn note(&self, namespace: &str, revision: i64) {
+        let revision = revision.unsigned_abs();
+        if let Some(newest) = self.newest().get(namespace) {
+            newest.send_if_modified(|newest| {
+                let is_news = *newest != revision;
+                *newest = revision;
+                is_news
+            });
+        }
+    }
+
+    fn newest(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, fault: Fault) -> StoreError {

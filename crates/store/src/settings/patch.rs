@@ -1,7 +1,7 @@
 //! What is to become of an account's settings, and whose choice that is.
 
 use sekisho_policy::AccountSettings;
-use sekisho_policy::settings::{BadSettings, Filtering, LoginsFromAbroad, OwnLimit};
+use sekisho_policy::settings::{AskedLimit, BadSettings, Filtering, LoginsFromAbroad, OwnLimit};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A change of settings: what is absent stays, what is null is no longer set (RFC 7396).
@@ -15,13 +15,25 @@ pub struct SettingsPatch {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub classification: Option<Option<Filtering>>,
     /// All limits of its own.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "given_limits",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub limits: Option<Option<Box<[OwnLimit]>>>,
 }
 
 /// Null is a value, and not the same as nothing.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
+}
+
+/// The same, each read strictly.
+fn given_limits<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<Box<[OwnLimit]>>>, D::Error> {
+    let asked = Option::<Vec<AskedLimit>>::deserialize(from)?;
+    let limits = asked.map(|limits| limits.into_iter().map(OwnLimit::from).collect());
+    Ok(Some(limits))
 }
 
 /// Who chose what is set.
@@ -95,6 +107,11 @@ impl SettingsPatch {
             classification: Some(settings.classification),
             limits: Some((!settings.limits.is_empty()).then_some(settings.limits)),
         }
+    }
+
+    /// Whether nothing stays as it was.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.logins_from_abroad.is_some() && self.classification.is_some() && self.limits.is_some()
     }
 
     /// Whether it asks for nothing.

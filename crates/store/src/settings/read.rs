@@ -127,6 +127,7 @@ async fn since(
 ) -> Result<SettingsChanges, Fault> {
     // Read first: what comes after it is asked for again.
     let now = tables.revision(namespace).await?;
+    let store = tables.identity().await?;
     let goes_on = part == Part::Next || asked >= now.horizon;
     let is_known = asked > 0 && goes_on && asked <= now.revision;
     let (onto, rows) = if is_known {
@@ -149,6 +150,8 @@ async fn since(
             .iter()
             .filter_map(|row| readable(namespace, row))
             .collect(),
+        store: Some(store.into()),
+        horizon: now.horizon.unsigned_abs(),
     })
 }
 

@@ -11,7 +11,11 @@ pub(super) trait Tables: Send {
     fn lock(&mut self, namespace: &str) -> impl Future<Output = Sql<Revision>> + Send;
     fn advance(&mut self, namespace: &str, to: Revision) -> impl Future<Output = Sql<()>> + Send;
     fn revision(&mut self, namespace: &str) -> impl Future<Output = Sql<Revision>> + Send;
-    fn sum_of_revisions(&mut self) -> impl Future<Output = Sql<i64>> + Send;
+    /// Where each namespace is.
+    fn places(&mut self) -> impl Future<Output = Sql<Vec<(String, i64)>>> + Send;
+    /// What the store is called.
+    fn identity(&mut self) -> impl Future<Output = Sql<String>> + Send;
+    fn cautious_time(&mut self) -> impl Future<Output = Sql<i64>> + Send;
     /// The rows of accounts, those that were reset too.
     fn rows(
         &mut self,
@@ -46,7 +50,12 @@ pub(super) trait Tables: Send {
         account: &str,
         most: i64,
     ) -> impl Future<Output = Sql<Vec<Event>>> + Send;
-    fn put_job(&mut self, job: &JobRow) -> impl Future<Output = Sql<()>> + Send;
+    /// Writes a new job down; whether there was none of its number.
+    fn open_job(&mut self, job: &JobRow) -> impl Future<Output = Sql<bool>> + Send;
+    /// Lets a job begin; whether it was still being written down.
+    fn start_job(&mut self, id: i64) -> impl Future<Output = Sql<bool>> + Send;
+    /// Notes how far a job is.
+    fn save_job(&mut self, job: &JobRow) -> impl Future<Output = Sql<()>> + Send;
     fn job(&mut self, id: i64) -> impl Future<Output = Sql<Option<JobRow>>> + Send;
     fn jobs(&mut self, namespace: &str, most: i64)
     -> impl Future<Output = Sql<Vec<JobRow>>> + Send;
@@ -61,10 +70,20 @@ pub(super) trait Tables: Send {
         most: i64,
     ) -> impl Future<Output = Sql<Vec<Item>>> + Send;
     fn forget_items(&mut self, job: i64) -> impl Future<Output = Sql<()>> + Send;
-    /// Forgets rows that were reset before a time, and moves the horizons behind them.
-    fn forget_reset(&mut self, before: i64) -> impl Future<Output = Sql<()>> + Send;
-    /// Forgets what happened before a time, and jobs that were over before it.
-    fn forget_history(&mut self, before: i64) -> impl Future<Output = Sql<u64>> + Send;
+    /// Namespaces with rows that were reset before a time.
+    fn places_with_reset(&mut self, before: i64) -> impl Future<Output = Sql<Vec<String>>> + Send;
+    /// Forgets some rows that were reset before a time; their revisions.
+    fn forget_reset(
+        &mut self,
+        namespace: &str,
+        before: i64,
+        most: i64,
+    ) -> impl Future<Output = Sql<Vec<i64>>> + Send;
+    fn move_horizon(&mut self, namespace: &str, to: i64) -> impl Future<Output = Sql<()>> + Send;
+    /// Forgets some of what happened before a time.
+    fn forget_history(&mut self, before: i64, most: i64) -> impl Future<Output = Sql<u64>> + Send;
+    /// Forgets some jobs that were over before a time.
+    fn forget_jobs(&mut self, before: i64, most: i64) -> impl Future<Output = Sql<u64>> + Send;
 }
 
 const LOCK: &str = "
@@ -75,7 +94,9 @@ const ADVANCE: &str =
     "UPDATE settings_revision SET revision = $2, accounts = $3 WHERE namespace = $1";
 const REVISION: &str =
     "SELECT revision, horizon, accounts FROM settings_revision WHERE namespace = $1";
-const SUM: &str = "SELECT CAST(coalesce(sum(revision), 0) AS BIGINT) FROM settings_revision";
+const PLACES: &str = "SELECT namespace, revision FROM settings_revision";
+const IDENTITY: &str = "SELECT identity FROM account_store WHERE one = 1";
+const CAUTIOUS: &str = "SELECT cautious FROM account_store WHERE one = 1";
 const ROWS: &str =
     "SELECT account, revision, own, reset_at, json FROM account_settings WHERE namespace = ";
 const PUT: &str =
@@ -97,12 +118,15 @@ const HISTORY: &str = "
     SELECT h.revision, h.account, h.at, h.job, coalesce(j.who, h.who), coalesce(j.why, h.why), h.json
     FROM settings_history AS h LEFT JOIN settings_jobs AS j ON j.id = h.job
     WHERE h.namespace = $1 AND h.account = $2 ORDER BY h.revision DESC LIMIT $3";
-const PUT_JOB: &str = "
+const OPEN_JOB: &str = "
     INSERT INTO settings_jobs (id, namespace, who, why, spec, state, total, done, changed, place, finished_at, trouble)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-    ON CONFLICT (id) DO UPDATE SET
-        state = excluded.state, total = excluded.total, done = excluded.done, changed = excluded.changed,
-        place = excluded.place, finished_at = excluded.finished_at, trouble = excluded.trouble";
+    ON CONFLICT (id) DO NOTHING";
+const START_JOB: &str =
+    "UPDATE settings_jobs SET state = 'Running' WHERE id = $1 AND state = 'Loading'";
+const SAVE_JOB: &str = "
+    UPDATE settings_jobs SET state = $2, total = $3, done = $4, changed = $5, place = $6, finished_at = $7, trouble = $8
+    WHERE id = $1";
 const JOB: &str = "SELECT * FROM settings_jobs WHERE id = $1";
 const JOBS: &str = "SELECT * FROM settings_jobs WHERE namespace = $1 ORDER BY id DESC LIMIT $2";
 const TO_DO: &str = "SELECT * FROM settings_jobs WHERE finished_at IS NULL ORDER BY id LIMIT $1";
@@ -112,16 +136,21 @@ const ITEMS: &str = "
     SELECT item, account, json FROM settings_job_items
     WHERE job = $1 AND item > $2 ORDER BY item LIMIT $3";
 const FORGET_ITEMS: &str = "DELETE FROM settings_job_items WHERE job = $1";
-const HORIZONS: &str = "
-    UPDATE settings_revision SET horizon = coalesce(
-        (SELECT max(s.revision) FROM account_settings AS s
-         WHERE s.namespace = settings_revision.namespace AND s.reset_at < $1 AND s.revision > settings_revision.horizon),
-        horizon)";
-const FORGET_RESET: &str =
-    "DELETE FROM account_settings WHERE reset_at IS NOT NULL AND reset_at < $1";
-const FORGET_HISTORY: &str = "DELETE FROM settings_history WHERE at < $1";
-const FORGET_JOBS: &str =
-    "DELETE FROM settings_jobs WHERE finished_at IS NOT NULL AND finished_at < $1";
+const PLACES_WITH_RESET: &str = "
+    SELECT DISTINCT namespace FROM account_settings WHERE reset_at IS NOT NULL AND reset_at < $1";
+const FORGET_RESET: &str = "
+    DELETE FROM account_settings WHERE namespace = $1 AND revision IN (
+        SELECT revision FROM account_settings
+        WHERE namespace = $1 AND reset_at IS NOT NULL AND reset_at < $2 ORDER BY reset_at LIMIT $3)
+    RETURNING revision";
+const MOVE_HORIZON: &str =
+    "UPDATE settings_revision SET horizon = $2 WHERE namespace = $1 AND horizon < $2";
+const FORGET_HISTORY: &str = "
+    DELETE FROM settings_history WHERE (namespace, revision) IN (
+        SELECT namespace, revision FROM settings_history WHERE at < $1 ORDER BY at LIMIT $2)";
+const FORGET_JOBS: &str = "
+    DELETE FROM settings_jobs WHERE id IN (
+        SELECT id FROM settings_jobs WHERE finished_at IS NOT NULL AND finished_at < $1 LIMIT $2)";
 
 /// The same for each driver: their types have nothing in common that could be written once.
 macro_rules! tables {
@@ -143,8 +172,18 @@ macro_rules! tables {
                 row.as_ref().map_or(Ok(NOTHING), revision_of)
             }
 
-            async fn sum_of_revisions(&mut self) -> Sql<i64> {
-                sqlx::query(SUM).fetch_one(self).await?.try_get(0)
+            async fn places(&mut self) -> Sql<Vec<(String, i64)>> {
+                let rows = sqlx::query(PLACES).fetch_all(self).await?;
+                let place = |row: &$row| Ok((row.try_get(0)?, row.try_get(1)?));
+                rows.iter().map(place).collect()
+            }
+
+            async fn identity(&mut self) -> Sql<String> {
+                sqlx::query(IDENTITY).fetch_one(self).await?.try_get(0)
+            }
+
+            async fn cautious_time(&mut self) -> Sql<i64> {
+                sqlx::query(CAUTIOUS).fetch_one(self).await?.try_get(0)
             }
 
             async fn rows(&mut self, namespace: &str, accounts: &[&str]) -> Sql<Vec<Row>> {
@@ -218,13 +257,25 @@ macro_rules! tables {
                 query.fetch_all(self).await?.iter().map(event_of).collect()
             }
 
-            async fn put_job(&mut self, job: &JobRow) -> Sql<()> {
-                let query = sqlx::query(PUT_JOB).bind(job.id).bind(&job.namespace);
+            async fn open_job(&mut self, job: &JobRow) -> Sql<bool> {
+                let query = sqlx::query(OPEN_JOB).bind(job.id).bind(&job.namespace);
                 let query = query.bind(&job.who).bind(&job.why).bind(&job.spec);
                 let query = query.bind(&job.state).bind(job.total).bind(job.done);
                 let query = query.bind(job.changed).bind(&job.place);
                 let query = query.bind(job.finished_at).bind(&job.trouble);
-                query.execute(self).await.map(drop)
+                Ok(query.execute(self).await?.rows_affected() > 0)
+            }
+
+            async fn start_job(&mut self, id: i64) -> Sql<bool> {
+                let query = sqlx::query(START_JOB).bind(id);
+                Ok(query.execute(self).await?.rows_affected() > 0)
+            }
+
+            async fn save_job(&mut self, job: &JobRow) -> Sql<()> {
+                let query = sqlx::query(SAVE_JOB).bind(job.id).bind(&job.state);
+                let query = query.bind(job.total).bind(job.done).bind(job.changed);
+                let query = query.bind(&job.place).bind(job.finished_at);
+                query.bind(&job.trouble).execute(self).await.map(drop)
             }
 
             async fn job(&mut self, id: i64) -> Sql<Option<JobRow>> {
@@ -268,18 +319,36 @@ macro_rules! tables {
                 query.execute(self).await.map(drop)
             }
 
-            async fn forget_reset(&mut self, before: i64) -> Sql<()> {
-                let horizons = sqlx::query(HORIZONS).bind(before);
-                horizons.execute(&mut *self).await?;
-                let reset = sqlx::query(FORGET_RESET).bind(before);
-                reset.execute(self).await.map(drop)
+            async fn places_with_reset(&mut self, before: i64) -> Sql<Vec<String>> {
+                let query = sqlx::query(PLACES_WITH_RESET).bind(before);
+                let rows = query.fetch_all(self).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
             }
 
-            async fn forget_history(&mut self, before: i64) -> Sql<u64> {
-                let jobs = sqlx::query(FORGET_JOBS).bind(before);
-                jobs.execute(&mut *self).await?;
-                let history = sqlx::query(FORGET_HISTORY).bind(before);
-                Ok(history.execute(self).await?.rows_affected())
+            async fn forget_reset(
+                &mut self,
+                namespace: &str,
+                before: i64,
+                most: i64,
+            ) -> Sql<Vec<i64>> {
+                let query = sqlx::query(FORGET_RESET).bind(namespace);
+                let rows = query.bind(before).bind(most).fetch_all(self).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+
+            async fn move_horizon(&mut self, namespace: &str, to: i64) -> Sql<()> {
+                let query = sqlx::query(MOVE_HORIZON).bind(namespace).bind(to);
+                query.execute(self).await.map(drop)
+            }
+
+            async fn forget_history(&mut self, before: i64, most: i64) -> Sql<u64> {
+                let query = sqlx::query(FORGET_HISTORY).bind(before).bind(most);
+                Ok(query.execute(self).await?.rows_affected())
+            }
+
+            async fn forget_jobs(&mut self, before: i64, most: i64) -> Sql<u64> {
+                let query = sqlx::query(FORGET_JOBS).bind(before).bind(most);
+                Ok(query.execute(self).await?.rows_affected())
             }
         }
 

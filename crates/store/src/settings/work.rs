@@ -39,15 +39,16 @@ impl SettingsStore {
         if any.is_empty() {
             return Ok(Worked::Nothing);
         }
-        let (worked, outcome) = in_transaction!(self, tables => work(tables, now).await);
-        if outcome.changed > 0 {
-            self.changed();
+        let (worked, changed) = in_transaction!(self, tables => work(tables, now).await);
+        if let Some(namespace) = changed {
+            self.changed(&namespace);
         }
         Ok(worked)
     }
 }
 
-async fn work(tables: &mut impl Tables, now: Timestamp) -> Result<(Worked, Outcome), Fault> {
+/// Whether there is more, and the namespace in which something was changed.
+async fn work(tables: &mut impl Tables, now: Timestamp) -> Result<(Worked, Option<String>), Fault> {
     let to_do = tables.jobs_to_do(i64::from(super::MOST_JOBS)).await?;
     let at = number(now.0);
     let is_given_up = |row: &JobRow| {
@@ -55,33 +56,36 @@ async fn work(tables: &mut impl Tables, now: Timestamp) -> Result<(Worked, Outco
     };
     let is_due = |row: &JobRow| row.state == JobState::Running.name() || is_given_up(row);
     let Some(seen) = to_do.into_iter().find(is_due) else {
-        return Ok((Worked::Nothing, Outcome::default()));
+        return Ok((Worked::Nothing, None));
     };
     let found = tables.lock(&seen.namespace).await?;
     // Another replica may have been faster.
     let row = tables.job(seen.id).await?;
     let Some(mut row) = row.filter(|row| row.finished_at.is_none()) else {
-        return Ok((Worked::More, Outcome::default()));
+        return Ok((Worked::More, None));
     };
     if is_given_up(&row) {
         end(tables, &mut row, JobState::Cancelled, at).await?;
-        return Ok((Worked::More, Outcome::default()));
+        return Ok((Worked::More, None));
     }
     let spec: JobSpec = match serde_json::from_str(&row.spec) {
         Ok(spec) => spec,
         Err(error) => {
             row.trouble = format!("it cannot be read: {error}");
             end(tables, &mut row, JobState::Failed, at).await?;
-            return Ok((Worked::More, Outcome::default()));
+            return Ok((Worked::More, None));
         }
     };
     let outcome = step(tables, &mut row, &spec, found, now).await?;
-    Ok((Worked::More, outcome))
+    let changed = (outcome.changed > 0).then_some(row.namespace);
+    Ok((Worked::More, changed))
 }
 
 /// The next accounts of a job, and what is wanted of them.
 struct Portion {
     wishes: Vec<(String, SettingsPatch)>,
+    /// Items that cannot be read.
+    unreadable: i64,
     place: String,
     is_last: bool,
 }
@@ -115,7 +119,13 @@ async fn step(
     } else {
         batch(tables, &row.namespace, found, &wishes, &terms).await?
     };
-    row.done += i64::try_from(wishes.len()).unwrap_or(i64::MAX);
+    let unreadable = outcome.unreadable + portion.unreadable;
+    if unreadable > 0 && row.trouble.is_empty() {
+        row.trouble = format!(
+            "left alone what cannot be read: {unreadable} accounts or more, which the log names; reset them"
+        );
+    }
+    row.done += i64::try_from(wishes.len()).unwrap_or(i64::MAX) + portion.unreadable;
     row.changed += outcome.changed;
     row.total = row.total.max(row.done);
     row.place = portion.place;
@@ -131,7 +141,7 @@ async fn step(
         row.total = row.done;
         end(tables, row, JobState::Done, at).await?;
     } else {
-        tables.put_job(row).await?;
+        tables.save_job(row).await?;
     }
     if spec.dry_run {
         return Ok(Outcome::default());
@@ -148,6 +158,7 @@ async fn portion(tables: &mut impl Tables, row: &JobRow, spec: &JobSpec) -> Resu
                     .last()
                     .map_or_else(String::new, |row| row.account.clone()),
                 is_last: (rows.len() as i64) < BATCH,
+                unreadable: 0,
                 wishes: rows
                     .into_iter()
                     .map(|row| (row.account, patch.clone()))
@@ -159,16 +170,20 @@ async fn portion(tables: &mut impl Tables, row: &JobRow, spec: &JobSpec) -> Resu
             let items = tables.items(row.id, after, BATCH).await?;
             let place = items.last().map_or(after, |item| item.item);
             let is_last = (items.len() as i64) < BATCH;
-            let wishes = items.into_iter().map(|item| {
-                let patch = serde_json::from_str(&item.json);
-                let patch = patch.map_err(|error| Fault::Unreadable {
-                    what: format!("item {} of the change of many {}", item.item, row.id),
-                    why: error.to_string(),
+            let count = items.len() as i64;
+            let wishes = items.into_iter().filter_map(|item| {
+                let patch = serde_json::from_str(&item.json).inspect_err(|error| {
+                    tracing::error!(
+                        job = row.id, item = item.item, account = ?item.account, %error,
+                        "a change of settings cannot be read, and is left out"
+                    );
                 });
-                Ok((item.account, patch?))
+                Some((item.account, patch.ok()?))
             });
+            let wishes: Vec<_> = wishes.collect();
             Ok(Portion {
-                wishes: wishes.collect::<Result<_, Fault>>()?,
+                unreadable: count - wishes.len() as i64,
+                wishes,
                 place: place.to_string(),
                 is_last,
             })

@@ -33,6 +33,9 @@ macro_rules! suite {
                 a_list_is_changed_a_batch_at_a_time,
                 all_that_have_settings_are_changed,
                 a_job_is_cancelled,
+                a_job_that_is_cancelled_as_it_is_written_down_does_nothing,
+                jobs_of_all_namespaces_have_numbers_of_their_own,
+                much_is_forgotten_little_by_little,
                 replicas_work_on_one_job,
                 no_more_jobs_wait_than_there_is_room_for,
                 strange_names_are_kept_as_they_are,
@@ -320,6 +323,8 @@ pub(crate) async fn who_is_too_far_behind_gets_the_whole(states: &AccountStates)
     assert_eq!((whole.onto, whole.changes.len()), (Onto::Nothing, 1));
     let known = store.since(NS, before, Part::First, 10).await.unwrap();
     assert_eq!((known.onto, known.changes.len()), (Onto::Known, 0));
+    assert!(behind < whole.horizon && whole.horizon <= before);
+    assert!(whole.store.is_some() && whole.store == known.store);
     // Parts go on though the horizon lies ahead, and who is ahead of the store begins anew.
     assert_eq!(
         store.since(NS, behind, Part::Next, 10).await.unwrap().onto,
@@ -541,6 +546,80 @@ pub(crate) async fn a_job_is_cancelled(states: &AccountStates) {
         .unwrap()
         .unwrap();
     assert_eq!(again, cancelled);
+}
+
+pub(crate) async fn a_job_that_is_cancelled_as_it_is_written_down_does_nothing(
+    states: &AccountStates,
+) {
+    let beginning = {
+        let states = states.clone();
+        tokio::spawn(async move {
+            let items = listed(20_000, &refuse());
+            begin(&states, Scope::Listed, &items, Keep::Nothing, false).await
+        })
+    };
+    let store = states.settings();
+    let seen = loop {
+        if let [job] = &store.jobs(NS).await.unwrap()[..] {
+            break job.clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(seen.state, JobState::Loading);
+    let cancelled = store.cancel(NS, seen.id, NOW).await.unwrap().unwrap();
+    assert_eq!(cancelled.state, JobState::Cancelled);
+    assert_eq!(beginning.await.unwrap(), cancelled);
+    assert_eq!(finish(states).await, 0);
+    assert_eq!(look(states, &seen).await, cancelled);
+    assert_eq!(store.accounts(NS).await.unwrap(), 0);
+}
+
+pub(crate) async fn jobs_of_all_namespaces_have_numbers_of_their_own(states: &AccountStates) {
+    let beginning = (0..20).map(|at| {
+        let states = states.clone();
+        tokio::spawn(async move {
+            let spec = JobSpec {
+                scope: Scope::Existing(refuse()),
+                keep: Keep::Nothing,
+                dry_run: true,
+            };
+            let new = NewJob {
+                namespace: &format!("place{at}"),
+                spec: &spec,
+                items: &[],
+                mandate: &mandate(0),
+            };
+            states.settings().begin(new).await.unwrap().unwrap()
+        })
+    });
+    let mut seen = Vec::new();
+    for (at, job) in beginning.collect::<Vec<_>>().into_iter().enumerate() {
+        let job = job.await.unwrap();
+        assert_eq!(job.namespace, format!("place{at}"));
+        assert!(!seen.contains(&job.id), "{job:?}");
+        seen.push(job.id);
+    }
+}
+
+pub(crate) async fn much_is_forgotten_little_by_little(states: &AccountStates) {
+    let reset = SettingsPatch::whole(AccountSettings::default());
+    for patch in [refuse(), reset] {
+        let items = listed(4_500, &patch);
+        begin(states, Scope::Listed, &items, Keep::Nothing, false).await;
+        finish(states).await;
+    }
+    operate(states, "a", &refuse()).await;
+    let store = states.settings();
+    let newest = store.since(NS, 0, Part::First, 10).await.unwrap();
+    assert_eq!(newest.horizon, 0);
+    let later = NOW.plus(Millis::DAY);
+    assert_eq!(store.forget(later, later).await.unwrap(), 9_001);
+    let after = store.since(NS, newest.revision, Part::First, 10).await;
+    let after = after.unwrap();
+    assert_eq!((after.onto, after.revision), (Onto::Known, newest.revision));
+    assert!(after.horizon > 0 && after.horizon < newest.revision);
+    assert_eq!(store.accounts(NS).await.unwrap(), 1);
+    assert_eq!(store.jobs(NS).await.unwrap(), []);
 }
 
 pub(crate) async fn replicas_work_on_one_job(states: &AccountStates) {

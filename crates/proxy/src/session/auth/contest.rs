@@ -237,6 +237,11 @@ impl<S: Transport> Session<S> {
             Turn::Proven { account, last } => {
                 let asked = match self.ask_about(live, &claimed, &account, asked).await {
                     Ok(asked) => asked,
+                    // As with a wrong one: not even under another name may anybody learn that it was right.
+                    Err(judged) if is_secret(&judged) => {
+                        let judged = self.count_as_wrong(live, claimed, None, *judged).await;
+                        return Ok(Ok(self.refuse_to_contest(live, judged)));
+                    }
                     Err(judged) => return Ok(Ok(self.refuse_to_contest(live, *judged))),
                 };
                 let network = asked.decision().network;

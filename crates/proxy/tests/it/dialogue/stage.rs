@@ -201,6 +201,8 @@ impl Stage {
                 account: Account::canonical(account, None),
                 settings: (!settings.is_empty()).then(|| settings.clone()),
             }],
+            store: None,
+            horizon: 0,
         });
         Ok(())
     }
