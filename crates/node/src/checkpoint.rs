@@ -10,8 +10,8 @@ use sekisho_policy::report::{Refused, Revision};
 use sekisho_policy::snapshot::SCHEMA;
 use sekisho_policy::{Envelope, ObjectRef, Report};
 use sekisho_proxy::{
-    Applied, Dns, Error, Gateway, GatewayConfig, HashPool, Ids, KnownSettings, MessageMemory, MissingCertificate,
-    Restrictions, Services, StateFolder,
+    Applied, Dns, Error, Gateway, GatewayConfig, HashPool, Ids, KnownSettings, MessageMemory,
+    MissingCertificate, Restrictions, Services, StateFolder,
 };
 use sekisho_runtime::health::Component;
 use sekisho_runtime::metrics::GatewayMetrics;

@@ -191,7 +191,7 @@ impl Restriction {
 /// Of several restrictions those that count, the worst first: each but the first is milder than the one before it, and lasts longer.
 fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
     // A stable sort: of two alike the first stays.
-    parts.sort_by(|one, other| other.weight().cmp(&one.weight()));
+    parts.sort_by_key(|part| Reverse(part.weight()));
     let mut end = None;
     parts.retain(|part| {
         let until = part.end();

@@ -71,5 +71,6 @@ fn event(stage: Stage) -> Event {
         stage,
         tripped: Vec::new(),
         config: ConfigState::Current,
+        settings: sekisho_policy::Settings::default(),
     }
 }

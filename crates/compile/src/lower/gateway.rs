@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use sekisho_crd::{self as crd, BackendType, MailGatewaySpec, ProxyProtocolMode};
 use sekisho_policy::snapshot::{
-    AccountHeader, AuthBackend, Authentication, CounterLeases, CountersKept, DovecotAuth, Endpoint, Gateway,
-    Listener, ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined,
+    AccountHeader, AuthBackend, Authentication, CounterLeases, CountersKept, DovecotAuth, Endpoint,
+    Gateway, Listener, ListenerTls, Mechanism, ObjectRef, OnConfigUnavailable, OnMessageUnexamined,
     OnUnavailable, Privacy, ReceivedPrivacy, RecipientCheck, RecipientPrivacy, RedisCounters,
     RedisTopology, Requirement, ServiceAddress, Upstream, VerdictHeader,
 };
