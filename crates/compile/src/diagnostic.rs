@@ -100,6 +100,8 @@ pub enum Code {
     EverybodyBelieved,
     /// An upstream that is asked about accounts of any domain, where rules count by account.
     AnyDomain,
+    /// A guard by which one stale program locks its account for everybody.
+    StaleLocks,
     /// Nobody needs to log in, and nobody's sender is checked.
     AnybodySends,
     /// Two letters that are no country.
@@ -149,6 +151,7 @@ impl Code {
             Self::LimitsLocal => "LimitsLocal",
             Self::EverybodyBelieved => "EverybodyBelieved",
             Self::AnyDomain => "AnyDomain",
+            Self::StaleLocks => "StaleLocks",
             Self::AnybodySends => "AnybodySends",
             Self::UnknownCountry => "UnknownCountry",
             Self::KeptPrevious => "KeptPrevious",

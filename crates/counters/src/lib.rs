@@ -131,6 +131,8 @@ fn key_of(op: &Op) -> &Key {
         | Op::Meter { key, .. }
         | Op::Read { key, .. }
         | Op::Distinct { key, .. }
+        | Op::Admit { key, .. }
+        | Op::Forget { key, .. }
         | Op::Count { key, .. }
         | Op::Lock { key, .. }
         | Op::Locked { key }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
 use crate::event::{Network, Stage};
 use crate::op::{Op, Outcome, Results, Unavailable};
-use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Plan, Voice};
+use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Plan, Turn, Voice};
 use crate::reply::{self, Exceeded};
 use crate::route::Route;
 use crate::rules::limit::LimitPart;
@@ -131,7 +131,15 @@ impl<'p, 'a> Deliberation<'p, 'a> {
                 at,
                 per,
                 lock,
-            } => self.hear_tally(voice, *op, what, *at, *per, lock),
+                turn,
+            } => {
+                let mark = Mark {
+                    what,
+                    at: *at,
+                    per: *per,
+                };
+                self.hear_tally(voice, *op, &mark, lock, *turn);
+            }
             Ask::GoodDays { op } => self.hear_good_days(voice, *op),
         }
     }
@@ -262,29 +270,49 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         &mut self,
         voice: &Voice<'_>,
         op: usize,
-        what: &str,
-        at: u64,
-        per: Millis,
+        mark: &Mark<'_>,
         step: &LockStep,
+        turn: Turn,
     ) {
         let Some(total) = self.total(op) else {
             return self.find(voice, Said::Unjudged, "counters do not answer".into());
         };
-        let saw = format!("{total} of {at} {what} in {per}");
-        if total < at {
-            return self.find(voice, Said::Pass, saw.into());
+        let Mark { what, at, per } = mark;
+        let (locks, is_late) = match turn {
+            Turn::Shown => (false, total > *at),
+            Turn::Failed => (total >= *at, total > *at),
+            Turn::Proven => (false, total >= *at),
+        };
+        if locks {
+            let saw = format!("{total} of {at} {what} in {per}, locked");
+            self.find(voice, Said::Noted(step.reason), saw.into());
+            self.lock(step);
         }
-        self.find(
-            voice,
-            Said::Noted(step.reason),
-            format!("{saw}, locked").into(),
-        );
-        // Two tallies can lead to the same lock at once: it is set once.
+        if is_late {
+            let saw = format!("{at} of {at} {what} in {per} failed or are under way");
+            self.refuse_late(voice, step, saw.into());
+        } else if !locks {
+            let saw = format!("{total} of {at} {what} in {per}");
+            self.find(voice, Said::Pass, saw.into());
+        }
+    }
+
+    /// Two tallies can lead to the same lock at once: it is set once.
+    fn lock(&mut self, step: &LockStep) {
         if !self.records.contains(&step.lock) {
             self.records.push(step.lock.clone());
             self.records
                 .extend(step.clear.iter().map(|key| Op::Clear { key: key.clone() }));
         }
+    }
+
+    /// Answers what came too late as the lock does that stands by now, or will in a moment.
+    fn refuse_late(&mut self, voice: &Voice<'_>, step: &LockStep, saw: Cow<'static, str>) {
+        if step.pass == KnownGoodPass::Passes && self.network == Network::KnownGood {
+            return self.find(voice, Said::Exempt, saw);
+        }
+        let until = Timestamp(self.plan.event.at.0.saturating_add(step.base.0));
+        self.refuse(voice, reply::locked(step.reason, until), saw);
     }
 
     fn hear_good_days(&mut self, voice: &Voice<'_>, op: usize) {
@@ -358,6 +386,13 @@ impl<'p, 'a> Deliberation<'p, 'a> {
 
 fn is_secret(refusal: Option<&Refusal>) -> bool {
     refusal.is_some_and(|refusal| refusal.reason == Reason::AbroadRefused)
+}
+
+/// The number of failures that locks.
+struct Mark<'p> {
+    what: &'p str,
+    at: u64,
+    per: Millis,
 }
 
 fn whole_seconds(until: Timestamp, at: Timestamp) -> Millis {

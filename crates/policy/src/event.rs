@@ -292,6 +292,15 @@ pub enum Stage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<Account>,
     },
+    /// Rules let the login in, and a backend is about to be asked. What is counted here is counted as a failure until the backend
+    /// said yes, so that guesses that are under way at once are as many as those that come one after another.
+    LoginShown {
+        /// The canonical account that is claimed, existing or not.
+        account: Account,
+        /// A keyed hash of the password; `None` where the mechanism hides it, and for tokens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<Item>,
+    },
     /// The backend said no. The decision is always the 535 of a wrong password; what it records may lock.
     LoginFailed {
         /// The canonical account that was claimed, existing or not; `None` where a token names nobody and was not
@@ -331,7 +340,10 @@ impl Stage {
     pub const fn name(&self) -> StageName {
         match self {
             Self::Connect => StageName::Connect,
-            Self::Login { .. } | Self::LoginFailed { .. } | Self::LoginSucceeded => StageName::Auth,
+            Self::Login { .. }
+            | Self::LoginShown { .. }
+            | Self::LoginFailed { .. }
+            | Self::LoginSucceeded => StageName::Auth,
             Self::Mail => StageName::Mail,
             Self::Rcpt { .. } => StageName::Rcpt,
             Self::Headers(_) => StageName::Headers,

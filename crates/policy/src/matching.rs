@@ -15,6 +15,7 @@ use crate::snapshot::{Exempt, Match};
 /// The account that an event is about: the one that is claimed while it is being checked, else the authenticated one.
 pub(crate) fn account_of(event: &Event) -> Option<&Account> {
     match &event.stage {
+        Stage::LoginShown { account, .. } => Some(account),
         Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
         _ => event.account.as_ref().map(|account| &account.name),
     }

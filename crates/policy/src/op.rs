@@ -115,6 +115,25 @@ pub enum Op {
         /// How long a member stays.
         window: Millis,
     },
+    /// Adds `item` to such a set if it is a member already, or if fewer than `most` are; answers with the number of members, or with more
+    /// than `most` if it found no room. One call after the other finds room: of many that come at once, no more than `most` do.
+    Admit {
+        /// The set.
+        key: Key,
+        /// The member.
+        item: Item,
+        /// The most members.
+        most: u64,
+        /// How long a member stays.
+        window: Millis,
+    },
+    /// Takes `item` out of a set.
+    Forget {
+        /// The set.
+        key: Key,
+        /// The member.
+        item: Item,
+    },
     /// Answers with the number of members of a set, adding none.
     Count {
         /// The set.
@@ -209,7 +228,7 @@ pub enum Outcome {
     Until(Option<Timestamp>),
     /// Points.
     Awards(Box<Awards>),
-    /// Nothing to say (`Clear`, `Forgive`).
+    /// Nothing to say (`Clear`, `Forget`, `Forgive`).
     Done,
 }
 

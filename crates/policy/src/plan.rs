@@ -78,6 +78,7 @@ pub(crate) enum Ask<'a> {
         at: u64,
         per: Millis,
         lock: Box<LockStep>,
+        turn: Turn,
     },
     /// On how many days did the account log in from this network?
     GoodDays { op: usize },
@@ -118,11 +119,26 @@ pub(crate) enum KnownGoodPass {
     Stays,
 }
 
+/// At which turn of a login failures are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Before a backend is asked. What is under way counts, and no more than the number that locks are let in.
+    Shown,
+    /// A backend said no. The failure that reaches the number locks; one beyond it was under way meanwhile, and hears what all hear
+    /// from then on.
+    Failed,
+    /// A backend said yes. Where others reached the number meanwhile, the lock may be on its way: it holds already.
+    Proven,
+}
+
 /// What is recorded when failures reach the number that locks.
 #[derive(Debug)]
 pub(crate) struct LockStep {
     pub(crate) reason: Reason,
+    pub(crate) pass: KnownGoodPass,
     pub(crate) lock: Op,
+    /// How long the lock lasts at least.
+    pub(crate) base: Millis,
     /// The tallies that led to it.
     pub(crate) clear: Vec<Key>,
 }
@@ -342,7 +358,9 @@ impl<'a> Plan<'a> {
                 );
                 self.rules.learner().ask(self);
             }
-            Stage::Login { .. } | Stage::LoginSucceeded => self.rules.learner().ask(self),
+            Stage::Login { .. } | Stage::LoginShown { .. } | Stage::LoginSucceeded => {
+                self.rules.learner().ask(self);
+            }
             _ => {}
         }
     }

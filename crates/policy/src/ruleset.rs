@@ -13,6 +13,7 @@ use crate::key::Scope;
 use crate::matching::Matcher;
 use crate::needs::{Need, Needs};
 use crate::netset::Networks;
+use crate::op::Op;
 use crate::plan::Plan;
 use crate::route::Route;
 use crate::rules::Stages;
@@ -288,6 +289,22 @@ impl Ruleset {
             Spec::Submission(policy) => Some(policy),
             Spec::Country(_) | Spec::Rate(_) | Spec::Login(_) | Spec::Abuse(_) => None,
         }
+    }
+
+    /// Whether some rule counts logins before a backend is asked, so that [`Stage::LoginShown`] is to be judged.
+    #[must_use]
+    pub fn counts_logins_shown(&self, event: &Event) -> bool {
+        self.rules_at(event).next().is_some()
+    }
+
+    /// What takes back what [`Stage::LoginShown`] counted, once a backend said yes.
+    #[must_use]
+    pub fn forgive_login(&self, shown: &Event) -> Vec<Op> {
+        let guards = self.rules_at(shown).filter_map(|rule| match &rule.spec {
+            Spec::Login(guard) => guard.forgive(shown),
+            Spec::Submission(_) | Spec::Country(_) | Spec::Rate(_) | Spec::Abuse(_) => None,
+        });
+        guards.collect()
     }
 
     /// Whether the pool that a message of `class` leaves by has a rate, so that [`Stage::Route`] is to be judged.

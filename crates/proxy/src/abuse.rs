@@ -116,6 +116,7 @@ impl Engine {
 /// The account that an event is about.
 fn account_of(event: &Event) -> Option<&Account> {
     match &event.stage {
+        Stage::LoginShown { account, .. } => Some(account),
         Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
         _ => event.account.as_ref().map(|account| &account.name),
     }

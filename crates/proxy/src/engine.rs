@@ -155,7 +155,7 @@ impl Engine {
     }
 
     /// Applies what is counted whatever the verdict. Nobody waits for its answer.
-    async fn note(&self, live: &Live, at: Timestamp, records: &[Op]) {
+    pub(crate) async fn note(&self, live: &Live, at: Timestamp, records: &[Op]) {
         if records.is_empty() {
             return;
         }
@@ -224,9 +224,10 @@ const fn error_label(cause: Cause) -> CounterError {
 pub(crate) fn stage_label(stage: &Stage) -> labels::Stage {
     match stage {
         Stage::Connect => labels::Stage::Connect,
-        Stage::Login { .. } | Stage::LoginFailed { .. } | Stage::LoginSucceeded => {
-            labels::Stage::Auth
-        }
+        Stage::Login { .. }
+        | Stage::LoginShown { .. }
+        | Stage::LoginFailed { .. }
+        | Stage::LoginSucceeded => labels::Stage::Auth,
         Stage::Mail => labels::Stage::Mail,
         Stage::Rcpt { .. } => labels::Stage::Rcpt,
         Stage::Headers(_) => labels::Stage::Headers,

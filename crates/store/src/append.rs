@@ -84,6 +84,7 @@ fn to_json(record: &Record) -> Result<String, serde_json::Error> {
 /// Who the client is or says it is.
 fn claimed(step: &Step) -> Option<&Account> {
     match &step.event.stage {
+        Stage::LoginShown { account, .. } => Some(account),
         Stage::Login { account } | Stage::LoginFailed { account, .. } => account.as_ref(),
         _ => step.event.account.as_ref().map(|account| &account.name),
     }

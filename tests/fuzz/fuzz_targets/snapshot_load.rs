@@ -39,6 +39,7 @@ fn stages(matched: Vec<Box<str>>) -> [Stage; 8] {
     [
         Stage::Connect,
         Stage::Login { account: Some(account.clone()) },
+        Stage::LoginShown { account: account.clone(), password: None },
         Stage::LoginFailed { account: Some(account), password: None },
         Stage::LoginSucceeded,
         Stage::Mail,

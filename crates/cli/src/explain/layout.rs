@@ -263,6 +263,9 @@ fn heading(event: &Event) -> String {
             Some(account) => format!("AUTH as {account}"),
             None => "AUTH by somebody who has not said who it is".to_owned(),
         },
+        Stage::LoginShown { account, .. } => {
+            format!("AUTH as {account}, before a backend is asked")
+        }
         Stage::LoginFailed { account, .. } => match account {
             Some(account) => format!("AUTH as {account}: wrong password or no such account"),
             None => "AUTH with a token that names nobody: not accepted".to_owned(),
@@ -320,6 +323,8 @@ fn asked(op: &Op) -> String {
         Op::Meter { key, cost, .. } => (format!("meter +{cost}"), key),
         Op::Read { key, .. } => ("read".to_owned(), key),
         Op::Distinct { key, .. } => ("add to the set".to_owned(), key),
+        Op::Admit { key, most, .. } => (format!("add to the set, of {most} at most"), key),
+        Op::Forget { key, .. } => ("take out of the set".to_owned(), key),
         Op::Count { key, .. } => ("size of the set".to_owned(), key),
         Op::Lock { key, base, .. } => (format!("lock for {base} or longer"), key),
         Op::Locked { key } => ("is it locked".to_owned(), key),

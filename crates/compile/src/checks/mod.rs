@@ -7,6 +7,7 @@ mod costs;
 mod countries;
 mod engines;
 mod expressions;
+mod guards;
 mod headers;
 mod limits;
 mod mechanisms;
@@ -48,6 +49,7 @@ pub(crate) fn all(index: &Index<'_>) -> Vec<Diagnostic> {
         limits::check,
         applies::check,
         trust::check,
+        guards::check,
         abuse::check,
     ] {
         check(index, &mut out);

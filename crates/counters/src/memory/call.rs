@@ -142,6 +142,18 @@ impl<'a> Call<'a> {
                     None => self.no_room(Outcome::Total(0)),
                 }
             }
+            Op::Admit {
+                item, most, window, ..
+            } => match self.shard_mut(at).set(place, moment, budgets) {
+                Some(set) => Outcome::Total(set.admit(moment, window.0, item, most, budgets.of(place.key))),
+                None => self.no_room(Outcome::Total(0)),
+            },
+            Op::Forget { item, .. } => {
+                if let Some(set) = self.shard_mut(at).sets.find_mut(place.hash, place.key) {
+                    set.remove(item, budgets.of(place.key));
+                }
+                Outcome::Done
+            }
             Op::Count { window, .. } => {
                 let set = self.shard(at).sets.find(place.hash, place.key);
                 Outcome::Total(set.map_or(0, |set| set.count(moment, window.0)))

@@ -66,6 +66,35 @@ impl Members {
         budget.free_entries(entries - self.entries());
     }
 
+    /// Adds an item if it is a member, or if there are fewer than `most`; how many there are then, or more than `most` if it found no
+    /// room.
+    pub(super) fn admit(
+        &mut self,
+        moment: Moment,
+        window: u64,
+        item: Item,
+        most: u64,
+        budget: &Budget,
+    ) -> u64 {
+        let count = self.count(moment, window);
+        let judged = moment.judged(window);
+        let is_member = |member: &Member| {
+            member.item == item && member.seen.saturating_add(window) > judged
+        };
+        if count >= most.min(MAX_MEMBERS as u64) && !self.members.iter().any(is_member) {
+            return count.max(most).saturating_add(1);
+        }
+        self.see(moment, window, item, budget);
+        self.count(moment, window)
+    }
+
+    /// Takes an item out.
+    pub(super) fn remove(&mut self, item: Item, budget: &Budget) {
+        let before = self.entries();
+        self.members.retain(|member| member.item != item);
+        budget.free_entries(before - self.entries());
+    }
+
     fn forget(&mut self, moment: Moment, keep: u64, budget: &Budget) {
         let before = self.entries();
         self.members

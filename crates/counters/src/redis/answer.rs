@@ -167,11 +167,12 @@ pub(super) fn unknown(op: &Op) -> Outcome {
         Op::Meter { .. }
         | Op::Read { .. }
         | Op::Distinct { .. }
+        | Op::Admit { .. }
         | Op::Count { .. }
         | Op::Correspond { .. } => Outcome::Total(0),
         Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
-        Op::Forgive { .. } | Op::Clear { .. } => Outcome::Done,
+        Op::Forgive { .. } | Op::Forget { .. } | Op::Clear { .. } => Outcome::Done,
     }
 }
 

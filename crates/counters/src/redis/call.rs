@@ -201,6 +201,8 @@ impl Call {
             Op::Meter { cost, .. } => ("M", Sort::Tally, Kind::Meter { cost: *cost }),
             Op::Read { .. } => ("R", Sort::Tally, Kind::Total),
             Op::Distinct { .. } => ("D", Sort::Set, Kind::Total),
+            Op::Admit { .. } => ("E", Sort::Set, Kind::Total),
+            Op::Forget { .. } => ("U", Sort::Set, Kind::Nothing),
             Op::Count { .. } => ("C", Sort::Set, Kind::Total),
             Op::Lock { .. } => ("L", Sort::Lock, Kind::Until),
             Op::Locked { .. } => ("K", Sort::Lock, Kind::Until),
@@ -234,6 +236,13 @@ impl Call {
                 self.args.push(Arg::Item(item));
                 self.numbers([window.0.min(FOREVER)]);
             }
+            Op::Admit {
+                item, most, window, ..
+            } => {
+                self.args.push(Arg::Item(item));
+                self.numbers([most.min(CAP), window.0.min(FOREVER)]);
+            }
+            Op::Forget { item, .. } => self.args.push(Arg::Item(item)),
             Op::Lock {
                 ref key,
                 base,

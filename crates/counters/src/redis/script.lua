@@ -362,6 +362,20 @@ local function count_set(key, window)
   return redis.call('ZCOUNT', key, '(' .. text(time - window), '+inf')
 end
 
+local function admit(key, item, most, window)
+  local count = count_set(key, window)
+  local seen = redis.call('ZSCORE', key, item)
+  local known = seen and tonumber(seen) > math.max(now, newest_of(key)) - window
+  if not known and count >= math.min(most, MEMBERS) then return math.max(count, most) + 1 end
+  return see(key, item, window)
+end
+
+-- Takes an item out, with no more commands than users were given rights to.
+local function forget(key, item)
+  redis.call('ZADD', key, 'XX', '-1', item)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '-1')
+end
+
 -- Leases: a sorted set beside a tally, of the processes that were lent some of it, by when what they were lent can no longer be spent.
 
 -- How many hold leases of a key, with the one that asks; nothing if the key is not ours.
@@ -388,10 +402,11 @@ end
 
 local SHAPES = { -- what it is about, numbers, keys
   G = { 'tally', 4, 1 }, Q = { 'tally', 8, 2 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
-  D = { 'set', 2, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 4, 1 }, K = { 'lock', 0, 1 },
+  D = { 'set', 2, 1 }, E = { 'set', 3, 1 }, U = { 'set', 1, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 4, 1 }, K = { 'lock', 0, 1 },
   A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
   X = { 'none', 0, 4 }, N = { 'none', 0, 1 }, F = { 'all', 1, 5 },
 }
+local TAKES_OCTETS = { D = true, E = true, U = true, W = true }
 local ops, tallies, locks, touched, added, purses, circles = {}, {}, {}, {}, {}, {}, {}
 local arg, name = 2, 1
 while ARGV[arg] do
@@ -401,7 +416,7 @@ while ARGV[arg] do
   local key, whole = op.key, true
   for at = 1, shape[2] do
     local value = ARGV[arg + at]
-    if (kind == 'D' or kind == 'W') and at == 1 then op[at] = value else op[at] = tonumber(value) end
+    if TAKES_OCTETS[kind] and at == 1 then op[at] = value else op[at] = tonumber(value) end
   end
   if shape[1] == 'tally' and not tallies[key] then
     tallies[key] = read_tally(redis.pcall('GET', key))
@@ -509,6 +524,10 @@ for _, op in ipairs(ops) do
     say((held(tallies[key], op[1])))
   elseif kind == 'D' then
     say(see(key, op[1], op[2]))
+  elseif kind == 'E' then
+    say(admit(key, op[1], op[2], op[3]))
+  elseif kind == 'U' then
+    forget(key, op[1])
   elseif kind == 'C' then
     say(count_set(key, op[1]))
   elseif kind == 'L' then

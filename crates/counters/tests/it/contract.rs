@@ -22,6 +22,9 @@ macro_rules! each {
             a_receipt_gives_back_only_what_is_still_there,
             nothing_is_charged_without_a_cost,
             a_set_counts_each_member_once_while_it_lives,
+            a_set_admits_no_more_than_it_may_hold,
+            what_is_taken_out_of_a_set_makes_room,
+            a_set_is_never_larger_than_it_can_be,
             clearing_forgets_tallies_and_sets_but_not_locks,
             an_award_is_given_once_in_its_window_and_fades,
             awards_are_bounded_and_the_oldest_goes,
@@ -274,6 +277,54 @@ pub(crate) async fn a_set_counts_each_member_once_while_it_lives(counters: &Coun
         ask(counters, HOUR + 30, count("never seen", HOUR)).await,
         Outcome::Total(0)
     );
+}
+
+pub(crate) async fn a_set_admits_no_more_than_it_may_hold(counters: &Counters) {
+    // Who is a member already is let in, and is seen anew; who finds no room leaves nothing behind.
+    for (at, item, total) in [(0, 1, 1), (10, 2, 2), (20, 3, 3), (30, 1, 2), (40, 4, 3)] {
+        let outcome = ask(counters, at, admit("s", item, 2, HOUR)).await;
+        assert_eq!(outcome, Outcome::Total(total), "{item} at {at}");
+    }
+    assert_eq!(ask(counters, 50, count("s", HOUR)).await, Outcome::Total(2));
+    // The second one was not seen again, and makes room.
+    for (at, item, total) in [(HOUR + 9, 5, 3), (HOUR + 10, 5, 2), (HOUR + 10, 6, 3)] {
+        let outcome = ask(counters, at, admit("s", item, 2, HOUR)).await;
+        assert_eq!(outcome, Outcome::Total(total), "{item} at {at}");
+    }
+    // Others count whatever is there, and are in the way.
+    let outcome = ask(counters, HOUR + 20, distinct("s", 7, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(3));
+    let outcome = ask(counters, HOUR + 20, admit("s", 8, 2, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(4));
+    let outcome = ask(counters, HOUR + 20, admit("s", 7, 2, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(3), "a member is let in");
+}
+
+pub(crate) async fn what_is_taken_out_of_a_set_makes_room(counters: &Counters) {
+    for item in [1, 2] {
+        ask(counters, 0, admit("s", item, 2, HOUR)).await;
+    }
+    for (item, total) in [(9, 2), (1, 1), (1, 1), (2, 0), (2, 0)] {
+        let call = [forget("s", item), count("s", HOUR)];
+        let (outcomes, receipt) = apply(counters, 10, &call).await;
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Total(total)], "{item}");
+        assert!(receipt.is_none());
+    }
+    let outcome = ask(counters, 20, admit("s", 3, 1, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(1));
+    let outcome = ask(counters, 20, forget("never seen", 3)).await;
+    assert_eq!(outcome, Outcome::Done);
+}
+
+pub(crate) async fn a_set_is_never_larger_than_it_can_be(counters: &Counters) {
+    let all: Vec<_> = (0..1_024).map(|item| admit("s", item, 5_000, HOUR)).collect();
+    for call in all.chunks(128) {
+        apply(counters, 0, call).await;
+    }
+    let outcome = ask(counters, 1, admit("s", 7, 5_000, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(1_024));
+    let outcome = ask(counters, 1, admit("s", 2_000, 5_000, HOUR)).await;
+    assert_eq!(outcome, Outcome::Total(5_001), "it found no room");
 }
 
 pub(crate) async fn clearing_forgets_tallies_and_sets_but_not_locks(counters: &Counters) {

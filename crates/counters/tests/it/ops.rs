@@ -43,6 +43,22 @@ pub(crate) fn distinct(name: &str, item: u32, window: u64) -> Op {
     }
 }
 
+pub(crate) fn admit(name: &str, item: u32, most: u64, window: u64) -> Op {
+    Op::Admit {
+        key: key(name),
+        item: item_of(item),
+        most,
+        window: Millis(window),
+    }
+}
+
+pub(crate) fn forget(name: &str, item: u32) -> Op {
+    Op::Forget {
+        key: key(name),
+        item: item_of(item),
+    }
+}
+
 pub(crate) fn count(name: &str, window: u64) -> Op {
     Op::Count {
         key: key(name),

@@ -4,6 +4,7 @@
 mod authority;
 mod control;
 mod follow;
+mod guards;
 mod hostile;
 mod losses;
 mod outages;

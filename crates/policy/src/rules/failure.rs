@@ -14,29 +14,41 @@ pub(crate) struct Failure {
     pub(crate) pair: Item,
 }
 
+/// What failures are as members of sets where the mechanism hides the password, so that nobody can tell a stale one from many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    /// One for each account and source: something else counts how often it fails from there.
+    OnePerSource,
+    /// One for each account, source and minute.
+    OnePerMinute,
+}
+
 impl Failure {
-    /// Where the mechanism hides the password, failures are one item for each account, source and minute. Failures that name
-    /// no account are those of one account without a name.
+    /// Failures that name no account are those of one account without a name. Nothing else counts these, so they are one for each minute.
     pub(crate) fn new(
         account: Option<&Account>,
         password: Option<Item>,
         source: Subject<'_>,
         at: Timestamp,
+        hidden: Hidden,
     ) -> Self {
         let name = Subjects::of(&[Subject::Account(account.map_or("", Account::as_str))]);
-        let password = password.unwrap_or_else(|| {
-            let minute = at.0 / Millis::MINUTE.0;
-            digest(&[
-                b"hidden",
-                name.as_bytes(),
-                Subjects::of(&[source]).as_bytes(),
-                &minute.to_be_bytes(),
-            ])
+        let source = Subjects::of(&[source]);
+        let hide = |when: &[u8]| digest(&[b"hidden", name.as_bytes(), source.as_bytes(), when]);
+        let minute = (at.0 / Millis::MINUTE.0).to_be_bytes();
+        let shown = password.unwrap_or_else(|| match hidden {
+            Hidden::OnePerSource => hide(b""),
+            Hidden::OnePerMinute => hide(&minute),
+        });
+        // To its source an account's hidden password is always the same one, or a stale program would lock out everybody beside it.
+        let of_source = password.unwrap_or_else(|| match account {
+            Some(_) => hide(b""),
+            None => hide(&minute),
         });
         Self {
-            password,
+            password: shown,
             account: digest(&[b"account", name.as_bytes()]),
-            pair: digest(&[b"pair", name.as_bytes(), &password]),
+            pair: digest(&[b"pair", name.as_bytes(), &of_source]),
         }
     }
 }

@@ -44,13 +44,15 @@ impl Stages {
     pub(crate) const HEADERS: Self = Self(64);
     pub(crate) const END: Self = Self(128);
     pub(crate) const ROUTE: Self = Self(256);
+    pub(crate) const LOGIN_SHOWN: Self = Self(512);
     /// How many there are.
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 
     pub(crate) const fn of(stage: &Stage) -> Self {
         match stage {
             Stage::Connect => Self::CONNECT,
             Stage::Login { .. } => Self::LOGIN,
+            Stage::LoginShown { .. } => Self::LOGIN_SHOWN,
             Stage::LoginFailed { .. } => Self::LOGIN_FAILED,
             Stage::LoginSucceeded => Self::LOGIN_SUCCEEDED,
             Stage::Mail => Self::MAIL,

@@ -8,6 +8,7 @@ mod country;
 mod ladder;
 mod load;
 mod login;
+mod login_shown;
 mod matching;
 mod opinions;
 mod properties;

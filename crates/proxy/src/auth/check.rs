@@ -10,7 +10,7 @@ use super::backends::{Asking, Backend, Backends};
 use super::http_service::Said;
 use super::places::Purpose;
 use super::stranger::stand_in;
-use super::{Answer, Client, Failure, Presented, Verdict};
+use super::{Answer, Failure, Presented, Verdict};
 use crate::upstream::{LoginAnswer, Shown};
 
 impl Backends {
@@ -89,8 +89,7 @@ impl Backends {
         let (account, deadline) = (self.canonical(&credentials.authentication), asking.deadline);
         match backend {
             Backend::AccountsFile(file) => {
-                let client = asking.waiting();
-                self.check_file(file, account, credentials, client).await
+                self.check_file(file, account, credentials, asking).await
             }
             Backend::Upstream => ask_upstream(asking, Shown::Password(credentials), account).await,
             Backend::DovecotSasl(dovecot) => {
@@ -156,11 +155,11 @@ impl Backends {
         file: &AccountsFile,
         account: Account,
         credentials: &Credentials,
-        client: Client,
+        asking: &Asking<'_>,
     ) -> Answer {
         let password = credentials.password.clone();
-        let found = file.find(&account);
-        let checked = self.pool.run(client, move || match found {
+        let found = file.find(&account, asking.key);
+        let checked = self.pool.run(asking.waiting(), move || match found {
             Found::Known(hash) if hash.matches(password.expose()) => Answer::Accepted(account),
             Found::Known(_) => Answer::Refused,
             Found::Unknown(hash) => {

@@ -109,6 +109,12 @@ impl FleetKey {
         self.item(purpose, &[&part.to_be_bytes(), account.as_str().as_bytes()])
     }
 
+    /// Where an account that does not exist finds the one whose secrets it is likened to.
+    pub(super) fn place(&self, account: &Account) -> u64 {
+        let item = self.item("place of a stranger", &[account.as_str().as_bytes()]);
+        item.iter().take(8).fold(0, |place, &octet| place << 8 | u64::from(octet))
+    }
+
     /// So many letters that stand for `seed`, always the same.
     pub(super) fn letters(&self, purpose: &str, seed: &Item, count: usize) -> String {
         let octets = (0..count.div_ceil(seed.len()))

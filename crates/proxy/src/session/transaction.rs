@@ -359,6 +359,7 @@ impl<S: Transport> Session<S> {
     /// Leaves a record of one decision outside a transaction, under the account that it is about.
     pub(super) fn record_alone(&self, live: &Live, step: Step, end: End) {
         let account = match &step.event.stage {
+            Stage::LoginShown { account, .. } => Some(account.clone()),
             Stage::Login { account } | Stage::LoginFailed { account, .. } => account.clone(),
             _ => step
                 .event

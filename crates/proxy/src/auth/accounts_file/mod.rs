@@ -2,10 +2,10 @@
 
 mod edit;
 mod fault;
+mod ring;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use sekisho_smtp::sasl::{ClientFirst, Secret};
 use super::FleetKey;
 use super::hash::Hash;
 use super::scram::{Known, Scram, Verifier};
+
+use ring::Ring;
 
 pub use edit::{Added, Removed, add, list, remove};
 pub use fault::{AccountsError, HashFault, LineFault};
@@ -65,8 +67,9 @@ struct Accounts {
     hashes: Vec<Arc<Hash>>,
     /// Beside each hash, what SCRAM needs.
     verifiers: Vec<Option<Arc<Verifier>>>,
-    /// Those that have one, by their place.
-    with_verifier: Vec<usize>,
+    /// Those that have one, and all.
+    with_verifier: Ring,
+    all: Ring,
     nobody: Arc<Hash>,
 }
 
@@ -120,13 +123,14 @@ impl AccountsFile {
 
     /// What to check a password of `account` against. An unknown account is given the hash of one that is known, always
     /// the same, so that the time an answer takes says nothing of who exists, even where hashes differ in cost.
-    pub(super) fn find(&self, account: &Account) -> Found {
+    pub(super) fn find(&self, account: &Account, key: &FleetKey) -> Found {
         let accounts = self.accounts.load();
         if let Some(&at) = accounts.by_name.get(account) {
             return Found::Known(Arc::clone(&accounts.hashes[at]));
         }
-        let stranger = pick(account, &accounts.hashes);
-        Found::Unknown(Arc::clone(stranger.unwrap_or(&accounts.nobody)))
+        let stranger = accounts.all.pick(account, key);
+        let hash = stranger.map_or(&accounts.nobody, |at| &accounts.hashes[at]);
+        Found::Unknown(Arc::clone(hash))
     }
 
     /// Whether the file has an account of this name.
@@ -149,21 +153,13 @@ impl AccountsFile {
         key: &FleetKey,
     ) -> (Scram, Secret) {
         let accounts = self.accounts.load();
-        let verifier = |at: &usize| accounts.verifiers[*at].as_deref();
+        let verifier = |at: usize| accounts.verifiers[at].as_deref();
         let usual = Verifier::usual();
-        let like = pick(account, &accounts.with_verifier).and_then(verifier);
-        let own = accounts.by_name.get(account).and_then(verifier);
+        let like = accounts.with_verifier.pick(account, key).and_then(verifier);
+        let own = accounts.by_name.get(account).copied().and_then(verifier);
         let known = own.map_or(Known::No(like.unwrap_or(&usual)), Known::Yes);
         Scram::start(first, account.clone(), &known, channel, nonce, key)
     }
-}
-
-/// One of `all`, always the same for one account.
-fn pick<'a, T>(account: &Account, all: &'a [T]) -> Option<&'a T> {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    let at = hasher.finish().checked_rem(all.len() as u64)?;
-    all.get(usize::try_from(at).unwrap_or(0))
 }
 
 impl Stamp {
@@ -182,7 +178,8 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
         by_name: HashMap::new(),
         hashes: Vec::new(),
         verifiers: Vec::new(),
-        with_verifier: Vec::new(),
+        with_verifier: Ring::default(),
+        all: Ring::default(),
         nobody: Arc::new(Hash::nobody().map_err(|f| AccountsError::Account {
             path: path.into(),
             fault: f.into(),
@@ -198,16 +195,20 @@ fn read(path: &Path, default_domain: Option<&str>) -> Result<(Accounts, Stamp), 
         let (name, hash) = entry.map_err(at)?;
         let account = Account::canonical(name, default_domain);
         let (hash, verifier) = secrets(hash).map_err(|fault| at(fault.into()))?;
-        if let Some(before) = accounts.by_name.insert(account, accounts.hashes.len()) {
-            return Err(at(LineFault::Duplicate(lines[before])));
-        }
+        let place = accounts.hashes.len();
+        accounts.all.add(&account, place);
         if verifier.is_some() {
-            accounts.with_verifier.push(accounts.hashes.len());
+            accounts.with_verifier.add(&account, place);
+        }
+        if let Some(before) = accounts.by_name.insert(account, place) {
+            return Err(at(LineFault::Duplicate(lines[before])));
         }
         accounts.verifiers.push(verifier.map(Arc::new));
         accounts.hashes.push(Arc::new(hash));
         lines.push(line);
     }
+    accounts.all.close();
+    accounts.with_verifier.close();
     Ok((accounts, stamp))
 }
 
@@ -290,6 +291,10 @@ mod tests {
         Account::canonical(name, None)
     }
 
+    fn key() -> FleetKey {
+        FleetKey::new([7; 32])
+    }
+
     fn write(path: &Path, text: &str) {
         // A new inode each time, so that the change shows even within one tick of the file system's clock.
         let new = path.with_extension("new");
@@ -308,12 +313,12 @@ mod tests {
         let file = AccountsFile::open(&path, Some("example.jp")).unwrap();
         for name in ["aya@example.jp", "bob@example.jp"] {
             assert!(
-                matches!(file.find(&account(name)), Found::Known(_)),
+                matches!(file.find(&account(name), &key()), Found::Known(_)),
                 "{name}"
             );
         }
-        assert!(matches!(file.find(&account("bob")), Found::Unknown(_)));
-        let Found::Unknown(hash) = file.find(&account("nobody@example.jp")) else {
+        assert!(matches!(file.find(&account("bob"), &key()), Found::Unknown(_)));
+        let Found::Unknown(hash) = file.find(&account("nobody@example.jp"), &key()) else {
             panic!("known")
         };
         assert!(
@@ -370,13 +375,13 @@ mod tests {
         write(&path, "a@b\n");
         assert!(file.refresh().unwrap_err().to_string().contains(":1: "));
         assert_eq!(file.refresh().unwrap(), Refresh::Unchanged);
-        assert!(matches!(file.find(&account("a@b")), Found::Known(_)));
+        assert!(matches!(file.find(&account("a@b"), &key()), Found::Known(_)));
         std::fs::remove_file(&path).unwrap();
         assert!(file.refresh().is_err());
-        assert!(matches!(file.find(&account("a@b")), Found::Known(_)));
+        assert!(matches!(file.find(&account("a@b"), &key()), Found::Known(_)));
         write(&path, &format!("c@d:{HASH}\n"));
         assert_eq!(file.refresh().unwrap(), Refresh::Reloaded);
-        assert!(matches!(file.find(&account("a@b")), Found::Unknown(_)));
-        assert!(matches!(file.find(&account("c@d")), Found::Known(_)));
+        assert!(matches!(file.find(&account("a@b"), &key()), Found::Unknown(_)));
+        assert!(matches!(file.find(&account("c@d"), &key()), Found::Known(_)));
     }
 }

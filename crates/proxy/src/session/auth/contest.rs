@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::super::io::Gone;
 use super::super::stream::Transport;
 use super::super::{Flow, Session};
-use super::{auth_result, is_secret, label};
+use super::counting::{Counted, is_secret};
+use super::{auth_result, label};
 use crate::auth::{Bound, Contest, Turn};
 use crate::engine::Judged;
 use crate::live::Live;
@@ -23,6 +24,13 @@ use crate::live::Live;
 struct Claimed {
     name: String,
     account: Account,
+}
+
+/// A login that rules let in, and what was counted of it.
+#[derive(Debug)]
+struct LetIn {
+    asked: Judged,
+    counted: Counted,
 }
 
 /// What ended an exchange before anything was proven: a result for metrics, and what was answered.
@@ -71,8 +79,8 @@ impl<S: Transport> Session<S> {
             name: first.authentication.clone(),
             account: Account::canonical(&first.authentication, domain),
         };
-        let asked = match self.ask_first(live, &claimed.account).await {
-            Ok(asked) => asked,
+        let let_in = match self.ask_first(live, &claimed.account).await {
+            Ok(let_in) => let_in,
             Err(ended) => return Ok(Ok(ended)),
         };
         let wanted = first.header.authorization.as_deref();
@@ -87,9 +95,9 @@ impl<S: Transport> Session<S> {
         match begun.await {
             Ok((contest, challenge)) => {
                 let begun = (contest, challenge, until);
-                self.go_on(live, begun, claimed, asked).await
+                self.go_on(live, begun, claimed, let_in).await
             }
-            Err(failure) => Ok(Ok(self.put_off(live, &failure, asked))),
+            Err(failure) => Ok(Ok(self.put_off(live, &failure, let_in.asked))),
         }
     }
 
@@ -99,7 +107,7 @@ impl<S: Transport> Session<S> {
         live: &Live,
         (mut contest, mut challenge, until): (Contest, Secret, Instant),
         claimed: Claimed,
-        asked: Judged,
+        let_in: LetIn,
     ) -> Result<Result<Ended, Error>, Gone> {
         let account = claimed.account;
         let turn = loop {
@@ -122,7 +130,7 @@ impl<S: Transport> Session<S> {
         };
         // What the server behind us held is free while the rules are asked.
         drop(contest);
-        self.settle_login(live, turn, account, asked).await
+        self.settle_login(live, turn, account, let_in).await
     }
 
     /// The client has left an exchange in which it was told something. That is a failed login: otherwise names could be tried, and
@@ -179,8 +187,8 @@ impl<S: Transport> Session<S> {
         };
         let claimed = Account::canonical(&read.authentication, live.default_domain());
         self.take_back(nobody).await;
-        let asked = match self.ask_first(live, &claimed).await {
-            Ok(asked) => asked,
+        let let_in = match self.ask_first(live, &claimed).await {
+            Ok(let_in) => let_in,
             Err(ended) => return Ok(Ok(ended)),
         };
         let deadline = self.asking(live).deadline;
@@ -190,16 +198,19 @@ impl<S: Transport> Session<S> {
             .respond(&mut contest, whom, &response, deadline)
             .await;
         drop(contest);
-        self.settle_login(live, turn, claimed, asked).await
+        self.settle_login(live, turn, claimed, let_in).await
     }
 
-    async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<Judged, Ended> {
+    async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<LetIn, Ended> {
         self.weigh_source();
         let asked = self.ask_to_log_in(live, Some(claimed)).await;
-        if asked.verdict().refusal().is_none() || is_secret(&asked) {
-            return Ok(asked);
+        if asked.verdict().refusal().is_some() && !is_secret(&asked) {
+            return Err(self.refuse_to_contest(live, asked));
         }
-        Err(self.refuse_to_contest(live, asked))
+        match self.count_as_failed(live, claimed, None).await {
+            Ok(counted) => Ok(LetIn { asked, counted }),
+            Err(judged) => Err(self.refuse_to_contest(live, *judged)),
+        }
     }
 
     /// Policy refuses a login before the client is shown anything.
@@ -226,7 +237,7 @@ impl<S: Transport> Session<S> {
         live: &Live,
         turn: Turn,
         claimed: Account,
-        asked: Judged,
+        LetIn { asked, counted }: LetIn,
     ) -> Result<Result<Ended, Error>, Gone> {
         match turn {
             Turn::Proven { .. } | Turn::Refused | Turn::Challenge(_) if is_secret(&asked) => {
@@ -235,6 +246,7 @@ impl<S: Transport> Session<S> {
                 Ok(Ok(self.refuse_to_contest(live, judged)))
             }
             Turn::Proven { account, last } => {
+                self.forgive(live, counted).await;
                 let asked = match self.ask_about(live, &claimed, &account, asked).await {
                     Ok(asked) => asked,
                     // As with a wrong one: not even under another name may anybody learn that it was right.

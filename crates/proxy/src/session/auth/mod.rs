@@ -2,6 +2,7 @@
 
 mod channel;
 mod contest;
+mod counting;
 mod exchange;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use sekisho_smtp::command::AuthCommand;
 use sekisho_smtp::sasl::{self, TokenMechanism};
 use sekisho_smtp::{Error, Refusal, Reply};
 use tokio::time::Instant;
+
+use counting::is_secret;
 
 use super::io::Gone;
 use super::stream::Transport;
@@ -91,24 +94,25 @@ impl<S: Transport> Session<S> {
             let judged = self.judge_failure(live, Some(claimed), None).await;
             return self.turn_away_politely(live, presented, judged).await;
         }
-        let shared = self.shared.clone();
-        let fingerprint = || {
-            let password = presented.password()?;
-            Some(shared.key.fingerprint(&claimed, password.expose()))
+        let password = presented.password();
+        let fingerprint =
+            password.map(|password| self.shared.key.fingerprint(&claimed, password.expose()));
+        let counted = match self.count_as_failed(live, &claimed, fingerprint).await {
+            Ok(counted) => counted,
+            Err(judged) => return self.turn_away_politely(live, presented, *judged).await,
         };
         match self.check(live, presented).await {
             Verdict::Accepted(_) | Verdict::Refused if secret => {
-                let fingerprint = fingerprint();
-                self.caller.forget_login();
+                                self.caller.forget_login();
                 let judged = self.count_as_wrong(live, claimed, fingerprint, asked).await;
                 self.turn_away_politely(live, presented, judged).await
             }
             Verdict::Accepted(name) => {
+                self.forgive(live, counted).await;
                 let asked = match self.ask_about(live, &claimed, &name, asked).await {
                     Ok(asked) => asked,
                     Err(judged) if is_secret(&judged) => {
-                        let fingerprint = fingerprint();
-                        let judged = self
+                                                let judged = self
                             .count_as_wrong(live, claimed, fingerprint, *judged)
                             .await;
                         return self.turn_away_politely(live, presented, judged).await;
@@ -121,34 +125,14 @@ impl<S: Transport> Session<S> {
                 self.succeed(live, presented, name, network).await
             }
             Verdict::Refused => {
-                let fingerprint = fingerprint();
                 let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
                 self.turn_away_politely(live, presented, judged).await
             }
             Verdict::Unavailable(failure) => Ok(self.put_off(live, &failure, asked)),
             Verdict::Masked(failure) => {
-                let fingerprint = fingerprint();
                 let judged = self.judge_failure(live, Some(claimed), fingerprint).await;
                 Ok(self.put_off(live, &failure, judged))
             }
-        }
-    }
-
-    /// Where the account lets nobody in from there, what was shown counts as wrong, whatever it is: nobody may learn by trying that
-    /// it was right, nor that there is such an account. What is to be answered.
-    pub(super) async fn count_as_wrong(
-        &mut self,
-        live: &Live,
-        claimed: Account,
-        password: Option<Item>,
-        asked: Judged,
-    ) -> Judged {
-        let failed = self.judge_failure(live, Some(claimed), password).await;
-        let refusal = failed.verdict().refusal();
-        if refusal.is_some_and(|refusal| refusal.code != asked_code(&asked)) {
-            failed
-        } else {
-            asked
         }
     }
 
@@ -363,20 +347,6 @@ impl<S: Transport> Session<S> {
         );
         flow
     }
-}
-
-/// Whether a login is refused by what its account has set, which is nobody's business: the client is led on to the end of its exchange,
-/// as if it had to be right.
-pub(super) fn is_secret(asked: &Judged) -> bool {
-    let refusal = asked.verdict().refusal();
-    refusal.is_some_and(|refusal| refusal.reason == Reason::AbroadRefused)
-}
-
-fn asked_code(asked: &Judged) -> u16 {
-    asked
-        .verdict()
-        .refusal()
-        .map_or(535, |refusal| refusal.code)
 }
 
 const fn label(mechanism: Mechanism) -> Label {
