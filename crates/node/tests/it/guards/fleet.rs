@@ -16,10 +16,11 @@ pub(super) const HOUR: u64 = 3_600_000;
 pub(super) const MINUTE: u64 = 60_000;
 
 pub(super) struct Fleet {
+    /// They end before what they stand on.
+    proxies: Vec<Process>,
     pub(super) redis: RedisServer,
     pub(super) backend: Backend,
     pub(super) worlds: Vec<World>,
-    proxies: Vec<Process>,
 }
 
 /// A guard that enforces `spec`.
@@ -60,10 +61,10 @@ impl Fleet {
         edit: impl Fn(&World, &mut Value),
     ) -> Option<Self> {
         let mut fleet = Self {
+            proxies: Vec::new(),
             redis: RedisServer::start()?,
             backend: Backend::start().await,
             worlds: Vec::new(),
-            proxies: Vec::new(),
         };
         for _ in 0..size {
             let world = World::new().await;

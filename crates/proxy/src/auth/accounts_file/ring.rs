@@ -29,6 +29,10 @@ impl Ring {
         self.0.sort_unstable();
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where in the file the account is that a stranger of this name is like; `None` if there is none at all.
     pub(super) fn pick(&self, stranger: &Account, key: &FleetKey) -> Option<usize> {
         let place = key.place(stranger);
