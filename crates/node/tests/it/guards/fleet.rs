@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
 use sekisho_testkit::{Peer, Process, RedisServer};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -16,11 +17,19 @@ pub(super) const HOUR: u64 = 3_600_000;
 pub(super) const MINUTE: u64 = 60_000;
 
 pub(super) struct Fleet {
-    /// They end before what they stand on.
     proxies: Vec<Process>,
     pub(super) redis: RedisServer,
     pub(super) backend: Backend,
     pub(super) worlds: Vec<World>,
+}
+
+/// Nobody waits for records to be taken that nobody takes.
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for proxy in &self.proxies {
+            proxy.signal(Signal::KILL);
+        }
+    }
 }
 
 /// A guard that enforces `spec`.
@@ -95,8 +104,9 @@ impl Fleet {
 
     /// Ends a proxy, and starts another in its place.
     pub(super) fn restart(&mut self, proxy: usize) {
-        let place = self.proxies.remove(proxy);
-        place.terminate();
+        let mut before = self.proxies.remove(proxy);
+        before.signal(Signal::KILL);
+        before.wait();
         let mut process = self.worlds[proxy].start();
         process.wait_for_port(self.worlds[proxy].smtp.address());
         wait_for_metric(&self.worlds[proxy], ASKED);
