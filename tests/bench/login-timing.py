@@ -36,7 +36,7 @@ spec:
     backends: [{{ type: AccountsFile, accountsFile: {{ path: {folder}/accounts }} }}]
   upstream: {{ endpoints: [{{ address: "127.0.0.1:9" }}], tls: "Off", clientIdentity: None }}
   counters: {counted}
-  limits: {{ maxErrors: 10000, maxAuthAttempts: 10000, tarpit: {{ mode: Never }} }}
+  limits: {{ maxErrors: 1000, maxAuthAttempts: 100, tarpit: {{ mode: Never }} }}
 ---
 {head} LoginGuard
 metadata: {{ name: timing }}
@@ -117,6 +117,8 @@ def measure(port, http, samples):
     }
     took, told = {case: [] for case in cases}, {case: set() for case in cases}
     for n in range(samples):
+        if n % 15 == 0:
+            client = Client(port)
         order = list(cases)
         # Each is as often behind each other one.
         for case in order[n % len(order):] + order[: n % len(order)]:
