@@ -318,6 +318,8 @@ fn tally_of(op: &Op) -> Option<&Key> {
         | Op::Forgive { key, .. }
         | Op::Clear { key } => Some(key),
         Op::Distinct { .. }
+        | Op::Admit { .. }
+        | Op::Forget { .. }
         | Op::Count { .. }
         | Op::Lock { .. }
         | Op::Locked { .. }
