@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// or Gi.
     #[arg(long, default_value = "256Mi", value_parser = size, value_name = "SIZE")]
     pub(crate) message_memory: usize,
+    /// The longest that an event waits for shared counters. After three that waited in vain the proxy counts for itself.
+    #[arg(long, default_value = "250ms", value_parser = duration, value_name = "DURATION", hide = true)]
+    pub(crate) counters_deadline: Duration,
     /// How log lines are written.
     #[arg(long, default_value = "json")]
     pub(crate) log_format: LogFormat,

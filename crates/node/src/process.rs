@@ -275,6 +275,7 @@ fn gateway_config(args: &Args) -> Result<GatewayConfig> {
         .as_deref()
         .map(read_authorities)
         .transpose()?;
+    config.limits.counters = args.counters_deadline;
     Ok(config)
 }
 

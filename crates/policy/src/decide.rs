@@ -9,6 +9,7 @@ use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Plan, Turn, Voice
 use crate::reply::{self, Exceeded};
 use crate::route::Route;
 use crate::rules::limit::LimitPart;
+use crate::rules::login;
 use crate::ruleset::RuleView;
 use crate::saw;
 use crate::snapshot::{Enforcement, OnCountersUnavailable, OnExceed};
@@ -359,16 +360,19 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         );
     }
 
-    fn close(self) -> Decision {
+    fn close(mut self) -> Decision {
+        let (by_counters, by_itself) = (self.by_counters.take(), self.by_itself.take());
         let refusal = match self.plan.event.stage {
             // A lock answers as if the password had not been looked at, or a burst of guesses would learn which was right.
-            Stage::LoginFailed { .. } => self.by_counters.or(self.by_itself),
+            Stage::LoginFailed { .. } => by_counters.or(by_itself),
             // What an account has set must not show: what anybody is told comes first.
-            Stage::Login { .. } if is_secret(self.by_itself.as_ref()) => {
-                self.by_counters.or(self.by_itself)
-            }
-            _ => self.by_itself.or(self.by_counters),
+            Stage::Login { .. } if is_secret(by_itself.as_ref()) => by_counters.or(by_itself),
+            _ => by_itself.or(by_counters),
         };
+        if refusal.is_some() {
+            let taken_back = login::taken_back(self.plan, |op| self.total(op));
+            self.records.extend(taken_back);
+        }
         let verdict = match refusal {
             None => Verdict::Allow,
             Some(refusal) if refusal.code < 500 => Verdict::Defer(refusal),

@@ -37,6 +37,8 @@ pub struct Limits {
     pub probe: Duration,
     /// For which a content engine that fails again and again is left alone at first.
     pub engine_pause: Duration,
+    /// The longest that an event waits for shared counters.
+    pub counters: Duration,
     /// For a password to be checked, the wait for its turn included.
     pub login: Duration,
     /// Recipients of one message, where the policy sets no smaller bound.
@@ -72,6 +74,7 @@ impl Default for Limits {
             hop: Duration::from_secs(10),
             probe: Duration::from_secs(1),
             engine_pause: Duration::from_secs(1),
+            counters: Duration::from_millis(250),
             login: Duration::from_secs(30),
             recipients: 10_000,
             held_in_memory: 256 * 1024,

@@ -78,9 +78,8 @@ impl Members {
     ) -> u64 {
         let count = self.count(moment, window);
         let judged = moment.judged(window);
-        let is_member = |member: &Member| {
-            member.item == item && member.seen.saturating_add(window) > judged
-        };
+        let is_member =
+            |member: &Member| member.item == item && member.seen.saturating_add(window) > judged;
         if count >= most.min(MAX_MEMBERS as u64) && !self.members.iter().any(is_member) {
             return count.max(most).saturating_add(1);
         }

@@ -317,7 +317,9 @@ pub(crate) async fn what_is_taken_out_of_a_set_makes_room(counters: &Counters) {
 }
 
 pub(crate) async fn a_set_is_never_larger_than_it_can_be(counters: &Counters) {
-    let all: Vec<_> = (0..1_024).map(|item| admit("s", item, 5_000, HOUR)).collect();
+    let all: Vec<_> = (0..1_024)
+        .map(|item| admit("s", item, 5_000, HOUR))
+        .collect();
     for call in all.chunks(128) {
         apply(counters, 0, call).await;
     }

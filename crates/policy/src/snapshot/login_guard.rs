@@ -17,7 +17,7 @@ pub struct LoginGuard {
     /// Failures of one account from one source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_account_and_source: Option<PerPair>,
-    /// Each further lock lasts so many times longer.
+    /// Each further lock of an account or of a source lasts so many times longer; those of a pair are all alike.
     pub lock_growth: u32,
     /// No lock is longer.
     pub max_lock: Millis,

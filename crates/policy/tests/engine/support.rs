@@ -266,10 +266,7 @@ pub(crate) fn at(stage: Stage) -> At {
     };
     let before_login = matches!(
         stage,
-        Stage::Connect
-            | Stage::Login { .. }
-            | Stage::LoginShown { .. }
-            | Stage::LoginFailed { .. }
+        Stage::Connect | Stage::Login { .. } | Stage::LoginShown { .. } | Stage::LoginFailed { .. }
     );
     let in_transaction = !before_login && stage != Stage::LoginSucceeded;
     let name = Account::canonical("a@example.jp", None);

@@ -33,10 +33,20 @@ pub(crate) enum Turn {
     Masked(Failure),
 }
 
+/// Who has seen what the client proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nobody who could tell whether it is right.
+    Kept,
+    /// A server behind us, or whoever keeps the account here.
+    Shown,
+}
+
 /// A proof under way.
 #[derive(Debug)]
 pub(crate) struct Contest {
     held: Held,
+    proof: Proof,
     /// A backend that comes before, and could not be asked.
     missed: Option<Failure>,
     _place: Option<Place>,
@@ -53,6 +63,7 @@ impl Contest {
     fn new(held: Held, place: Option<Place>) -> Self {
         Self {
             held,
+            proof: Proof::Kept,
             missed: None,
             _place: place,
         }
@@ -64,6 +75,10 @@ impl Contest {
 
     fn missing(self, missed: Option<Failure>) -> Self {
         Self { missed, ..self }
+    }
+
+    pub(crate) const fn proof(&self) -> Proof {
+        self.proof
     }
 
     /// A no of whoever came first to hand is none of whoever could not be asked.
@@ -257,9 +272,15 @@ impl Backends {
         response: &Secret,
         deadline: Instant,
     ) -> Turn {
+        let is_asked = self.upstream_is_asked_about(name, account);
+        contest.proof = match &contest.held {
+            Held::Here(scram) if !scram.is_of_known() => Proof::Kept,
+            Held::Upstream(_) if !is_asked => Proof::Kept,
+            _ => Proof::Shown,
+        };
         let turn = match &mut contest.held {
             Held::Here(scram) => scram.respond(response),
-            Held::Upstream(_) if !self.upstream_is_asked_about(name, account) => Turn::Refused,
+            Held::Upstream(_) if !is_asked => Turn::Refused,
             Held::Upstream(relayed) => relayed.respond(account, response, deadline).await,
             Held::Dovecot(exchange) => exchange.respond(response, deadline).await,
         };

@@ -112,7 +112,9 @@ impl FleetKey {
     /// Where an account that does not exist finds the one whose secrets it is likened to.
     pub(super) fn place(&self, account: &Account) -> u64 {
         let item = self.item("place of a stranger", &[account.as_str().as_bytes()]);
-        item.iter().take(8).fold(0, |place, &octet| place << 8 | u64::from(octet))
+        item.iter()
+            .take(8)
+            .fold(0, |place, &octet| place << 8 | u64::from(octet))
     }
 
     /// So many letters that stand for `seed`, always the same.

@@ -39,7 +39,7 @@ use tokio_rustls::rustls::ClientConfig;
 pub use accounts_file::AccountsError;
 pub(crate) use accounts_file::{AccountsFile, Refresh};
 pub(crate) use backends::{Asking, Backends};
-pub(crate) use contest::{Bound, Contest, Turn};
+pub(crate) use contest::{Bound, Contest, Proof, Turn};
 pub(crate) use dovecot::DovecotFault;
 pub use fleet_key::FleetKey;
 pub(crate) use hash_pool::Busy;

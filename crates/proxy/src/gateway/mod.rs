@@ -112,6 +112,7 @@ impl Gateway {
             component: components.counters.clone(),
             metrics: metrics.clone(),
             shutdown: services.shutdown.clone(),
+            deadline: config.limits.counters,
         };
         let mut counting = Counting::new(means, &services.key);
         let shared = Arc::new(share(config, services, live, &environment));

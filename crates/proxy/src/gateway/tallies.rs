@@ -1,6 +1,7 @@
 //! Where the gateway counts, as its snapshot and its Secret say: in this process, or in Redis. Made anew when either changes.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sekisho_counters::redis::{
@@ -42,6 +43,7 @@ pub(super) struct Counting {
     component: Component,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
+    deadline: Duration,
     in_use: InUse,
     /// `/readyz` says that the Secret cannot be used.
     complained: bool,
@@ -65,6 +67,8 @@ pub(super) struct Means {
     pub(super) component: Component,
     pub(super) metrics: GatewayMetrics,
     pub(super) shutdown: Shutdown,
+    /// The longest that an event waits for Redis.
+    pub(super) deadline: Duration,
 }
 
 impl Counting {
@@ -77,6 +81,7 @@ impl Counting {
             component: means.component,
             metrics: means.metrics,
             shutdown: means.shutdown,
+            deadline: means.deadline,
             in_use: InUse::InProcess,
             complained: false,
             follower: None,
@@ -200,6 +205,7 @@ impl Counting {
             },
             self.key.clone(),
         );
+        setup.deadline = self.deadline;
         setup.leases = match redis.leases {
             CounterLeases::Off => Leases::Off,
             CounterLeases::On => Leases::On(Lending::default()),
@@ -293,6 +299,7 @@ mod tests {
             component: health.component("counters"),
             metrics: Metrics::new().gateway("mail/outbound"),
             shutdown: Shutdown::new(),
+            deadline: Duration::from_millis(250),
         };
         let tallies = Tallies::new(in_process.clone());
         let mut counting = Counting::new(means, &FleetKey::new([7; 32]));

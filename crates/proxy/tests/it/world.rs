@@ -145,6 +145,7 @@ impl Objects {
             // Dialogues write down who connects to a next hop, so nobody else does.
             probe: millis("probe", Duration::from_secs(3600)),
             engine_pause: millis("enginePause", defaults.engine_pause),
+            counters: millis("counters", defaults.counters),
             message: self.limits["message"].as_u64().unwrap_or(defaults.message),
             drained: self.limits["drained"].as_u64().unwrap_or(defaults.drained),
             ..defaults

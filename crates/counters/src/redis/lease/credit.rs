@@ -51,7 +51,7 @@ pub(super) struct Account {
     is_waiting: bool,
     /// Of the next slice.
     want: u64,
-    /// When there last was something to do with it, and from when on credit is asked for again.
+    /// When credit was last drawn or came, and from when on credit is asked for again.
     used: u64,
     rests_until: u64,
 }
@@ -172,7 +172,6 @@ impl Account {
         let (first, least) = (cost.saturating_mul(FIRST), cost.saturating_mul(LEAST));
         self.want = self.want.clamp(first.min(limit.most), limit.most);
         self.is_waiting = true;
-        self.used = moment.tick;
         Some((self.want, least))
     }
 
@@ -182,6 +181,7 @@ impl Account {
             self.rests_until = wish.asked.tick.saturating_add(PAUSE);
             return;
         };
+        self.used = self.used.max(wish.asked.tick);
         // Others may have asked for more than there was.
         self.want = self.want.min(charge.cost);
         self.credit = Some(Credit {

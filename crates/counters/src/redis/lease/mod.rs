@@ -169,7 +169,10 @@ impl Leases {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let account = shard.find_mut(hash, |account| account.key == *key)?;
-        account.draw(moment, limit, cost)
+        let drawn = account.draw(moment, limit, cost)?;
+        // What needs no round trip is busy as well.
+        self.busy.note(hash, moment.tick);
+        Some(drawn)
     }
 
     /// Takes what there is of leases on a limit that is asked now, and says whether more is wished for. `is_asked` says of a slot
@@ -194,10 +197,10 @@ impl Leases {
             let rest = known.and_then(|account| account.take_rest(&is_asked));
             return self.approached(rest, None);
         };
-        let seen = self.busy.note(hash, moment.tick);
+        let is_busy = self.busy.note(hash, moment.tick) >= self.lending.busy;
         let account = match known {
             Some(account) => account,
-            None if seen >= self.lending.busy && has_room => {
+            None if is_busy && has_room => {
                 let hash_of = |account: &Account| self.hash(&account.key);
                 let new = Account::new(key.clone(), moment);
                 shard.insert_unique(hash, new, hash_of).into_mut()
@@ -209,7 +212,9 @@ impl Leases {
             return Approach::default();
         }
         let rest = account.take_rest(&is_asked);
-        let may_ask = !self.is_over.load(Ordering::Relaxed) && account.is_asked(&is_asked);
+        // A slice for each event of what was busy once would cost two round trips in place of one.
+        let may_ask =
+            is_busy && !self.is_over.load(Ordering::Relaxed) && account.is_asked(&is_asked);
         let wish = may_ask
             .then(|| account.wish(moment, limit, cost, life))
             .flatten();

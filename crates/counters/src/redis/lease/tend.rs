@@ -16,7 +16,7 @@ use crate::redis::{Shared, lanes};
 
 /// How often it is looked for.
 const EVERY: Duration = Duration::from_millis(250);
-/// So much is given back in one round trip: others wait for the server meanwhile.
+/// So much is given back at a time, in one round trip for each slot: others wait for the server meanwhile.
 const AT_A_TIME: usize = 64;
 
 /// Looks after leases for as long as somebody counts, unless tests say what time it is.

@@ -177,20 +177,59 @@ fn credit_is_not_spent_when_clocks_disagree() {
         return;
     };
     run(async {
-        let mut setup = lending(Setup::single(&server.url(), fresh_key()), EAGER);
-        setup.deadline = sekisho_testkit::PATIENCE;
-        let counters = of(setup);
         let ops = [gate("k", 1, 1_000, HOUR)];
-        for (at, asks) in [
-            (HOUR, 1),
-            (HOUR + 1, 0),
-            (HOUR + LIFE, 1),
-            (HOUR + LIFE + 1, 0),
-        ] {
-            trips(&counters);
-            pass(&counters, at, &ops).await;
-            assert_eq!(trips(&counters), asks, "at {at}");
+        // What is idle for a second goes back: on a machine that stands still for so long it is tried again.
+        for _ in 0..20 {
+            let mut setup = lending(Setup::single(&server.url(), fresh_key()), EAGER);
+            setup.deadline = sekisho_testkit::PATIENCE;
+            let counters = of(setup);
+            let (mut asked, began) = (Vec::new(), Instant::now());
+            for at in [HOUR, HOUR + 1, HOUR + LIFE, HOUR + LIFE + 1] {
+                trips(&counters);
+                pass(&counters, at, &ops).await;
+                asked.push(trips(&counters));
+            }
+            if began.elapsed() < Duration::from_millis(900) {
+                assert_eq!(asked, [1, 0, 1, 0]);
+                return;
+            }
         }
+        panic!("a machine too slow for this test");
+    });
+}
+
+/// A slice for each event, given back before the next, would be two round trips in place of one.
+#[test]
+fn a_limit_that_was_busy_once_costs_no_more_than_one_that_never_was() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let lends = lending(
+            Setup::single(&server.url(), fresh_key()),
+            Lending::default(),
+        );
+        let counters = travelling(lends);
+        let ops = [gate("k", 1, 10_000, HOUR)];
+        for n in 0..100 {
+            pass(&counters, HOUR + n, &ops).await;
+        }
+        assert!(leases(&counters).covered >= 50);
+        let tend = async |at| redis_of(&counters).tend_leases(Timestamp(at)).await;
+        tend(HOUR + 2_000).await;
+        (trips(&counters), leases(&counters));
+        for n in 2..22 {
+            let at = HOUR + 2_000 * n;
+            pass(&counters, at, &ops).await;
+            tend(at + 1_500).await;
+        }
+        assert_eq!(trips(&counters), 20);
+        assert_eq!(leases(&counters), LeaseCounts::default());
+        // Busy again, it is lent to again.
+        for n in 0..100 {
+            pass(&counters, HOUR + 60_000 + n, &ops).await;
+        }
+        assert!(leases(&counters).covered >= 50);
     });
 }
 
@@ -370,7 +409,7 @@ fn idle_credit_goes_back_by_itself() {
             pass(&holder, 3, &ops).await;
             used += 1;
         }
-        assert!(counted(&other, 0, "k").await > used);
+        // On a machine that stands still for a second, all of it is back before anybody looks.
         while counted(&other, 0, "k").await > used {
             assert!(began.elapsed() < sekisho_testkit::PATIENCE);
             sleep(Duration::from_millis(20)).await;
@@ -381,5 +420,6 @@ fn idle_credit_goes_back_by_itself() {
             began.elapsed()
         );
         assert_eq!(counted(&other, 0, "k").await, used);
+        assert!(leases(&holder).returned > 0);
     });
 }

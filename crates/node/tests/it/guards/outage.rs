@@ -15,7 +15,7 @@ fn parts(state: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_redis_each_proxy_guards_for_itself() {
     let guard = guard(json!({ "perAccount": per_account(PASSWORDS as u64) }));
-    let Some(fleet) = Fleet::start(PROXIES, &guard, |_, _| {}).await else {
+    let Some(fleet) = Fleet::start_patient("250ms", PROXIES, &guard, |_, _| {}).await else {
         return;
     };
     let (locked, other) = ("locked@example.jp", "other@example.jp");

@@ -25,6 +25,8 @@ use crate::ruleset::RuleView;
 use crate::snapshot::{DecoyAction, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource};
 use crate::time::Millis;
 
+pub(crate) use tallies::taken_back;
+
 /// A [`LoginGuard`] made ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
@@ -143,12 +145,7 @@ impl Guard {
         }
     }
 
-    fn failure(
-        &self,
-        event: &Event,
-        account: Option<&Account>,
-        password: Option<Item>,
-    ) -> Failure {
+    fn failure(&self, event: &Event, account: Option<&Account>, password: Option<Item>) -> Failure {
         let source = &event.session.source;
         let hidden = if self.pair.is_some() && source.own_ip().is_some() {
             Hidden::OnePerSource

@@ -6,7 +6,7 @@ use crate::address::Account;
 use crate::decision::Reason;
 use crate::key::{Subject, Subjects};
 use crate::op::{Key, Op};
-use crate::plan::{Ask, KnownGoodPass, LockStep, Plan, Turn};
+use crate::plan::{Ask, Check, KnownGoodPass, LockStep, Plan, Turn};
 use crate::rules::failure::Failure;
 use crate::ruleset::RuleView;
 use crate::signal::MAX_DISTINCT;
@@ -148,6 +148,11 @@ impl Guard {
         let lock = self.pair_lock.key(&subjects);
         let mut lock = self.step(Reason::AccountLocked, lock, part.lock, vec![key.clone()]);
         lock.pass = KnownGoodPass::Stays;
+        // A program that goes on with an old password would lock out its owner, who comes from the same address, for longer and longer.
+        // The pair's number bounds guesses from one place as well by locks that are all alike.
+        if let Op::Lock { growth, .. } = &mut lock.lock {
+            *growth = 1;
+        }
         let counted = Counted {
             part: "spec.perAccountAndSource",
             what: "failures of the account from this source",
@@ -176,6 +181,25 @@ impl Guard {
             clear,
         })
     }
+}
+
+/// A login that is refused shows nothing to a backend, and has no place among those that did: what came while a lock fell is not in the set
+/// that the lock has cleared. `total` says what came of an operation.
+pub(crate) fn taken_back(plan: &Plan<'_>, total: impl Fn(usize) -> Option<u64>) -> Vec<Op> {
+    let forget = |check: &Check<'_>| {
+        let Ask::Tally { op, at, turn, .. } = check.ask else {
+            return None;
+        };
+        let was_admitted = turn == Turn::Shown && total(op).is_some_and(|total| total <= at);
+        match &plan.ops[op] {
+            Op::Admit { key, item, .. } if was_admitted => {
+                let (key, item) = (key.clone(), *item);
+                Some(Op::Forget { key, item })
+            }
+            _ => None,
+        }
+    };
+    plan.checks.iter().filter_map(forget).collect()
 }
 
 fn of_account(account: &Account) -> Subjects {

@@ -166,7 +166,8 @@ mod tests {
             .collect();
         assert_eq!(names, ["# staff", "a@b", "c@d", "e@f"]);
         let file = AccountsFile::open(&path, None).unwrap();
-        let Found::Known(hash) = file.find(&account("a@b"), &crate::auth::FleetKey::new([7; 32])) else {
+        let Found::Known(hash) = file.find(&account("a@b"), &crate::auth::FleetKey::new([7; 32]))
+        else {
             panic!("unknown")
         };
         assert!(hash.matches(b"two") && !hash.matches(b"one"));

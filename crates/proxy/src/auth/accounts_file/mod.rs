@@ -317,7 +317,10 @@ mod tests {
                 "{name}"
             );
         }
-        assert!(matches!(file.find(&account("bob"), &key()), Found::Unknown(_)));
+        assert!(matches!(
+            file.find(&account("bob"), &key()),
+            Found::Unknown(_)
+        ));
         let Found::Unknown(hash) = file.find(&account("nobody@example.jp"), &key()) else {
             panic!("known")
         };
@@ -375,13 +378,25 @@ mod tests {
         write(&path, "a@b\n");
         assert!(file.refresh().unwrap_err().to_string().contains(":1: "));
         assert_eq!(file.refresh().unwrap(), Refresh::Unchanged);
-        assert!(matches!(file.find(&account("a@b"), &key()), Found::Known(_)));
+        assert!(matches!(
+            file.find(&account("a@b"), &key()),
+            Found::Known(_)
+        ));
         std::fs::remove_file(&path).unwrap();
         assert!(file.refresh().is_err());
-        assert!(matches!(file.find(&account("a@b"), &key()), Found::Known(_)));
+        assert!(matches!(
+            file.find(&account("a@b"), &key()),
+            Found::Known(_)
+        ));
         write(&path, &format!("c@d:{HASH}\n"));
         assert_eq!(file.refresh().unwrap(), Refresh::Reloaded);
-        assert!(matches!(file.find(&account("a@b"), &key()), Found::Unknown(_)));
-        assert!(matches!(file.find(&account("c@d"), &key()), Found::Known(_)));
+        assert!(matches!(
+            file.find(&account("a@b"), &key()),
+            Found::Unknown(_)
+        ));
+        assert!(matches!(
+            file.find(&account("c@d"), &key()),
+            Found::Known(_)
+        ));
     }
 }

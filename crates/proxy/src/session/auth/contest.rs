@@ -15,7 +15,7 @@ use super::super::stream::Transport;
 use super::super::{Flow, Session};
 use super::counting::{Counted, is_secret};
 use super::{auth_result, label};
-use crate::auth::{Bound, Contest, Turn};
+use crate::auth::{Bound, Contest, Proof, Turn};
 use crate::engine::Judged;
 use crate::live::Live;
 
@@ -97,7 +97,11 @@ impl<S: Transport> Session<S> {
                 let begun = (contest, challenge, until);
                 self.go_on(live, begun, claimed, let_in).await
             }
-            Err(failure) => Ok(Ok(self.put_off(live, &failure, let_in.asked))),
+            Err(failure) => {
+                // No proof was shown to anybody.
+                self.forgive(live, let_in.counted).await;
+                Ok(Ok(self.put_off(live, &failure, let_in.asked)))
+            }
         }
     }
 
@@ -114,9 +118,11 @@ impl<S: Transport> Session<S> {
             let response = match self.put(&challenge, until).await {
                 Ok(Ok(response)) => response,
                 left => {
-                    return self
-                        .give_up(live, Some(account), left.map(Result::err))
-                        .await;
+                    if matches!(left, Err(Gone::Draining)) && contest.proof() == Proof::Kept {
+                        self.forgive(live, let_in.counted).await;
+                    }
+                    let left = left.map(Result::err);
+                    return self.give_up(live, Some(account), left).await;
                 }
             };
             let (whom, deadline) = ((&*claimed.name, &account), self.asking(live).deadline);
@@ -128,9 +134,11 @@ impl<S: Transport> Session<S> {
                 turn => break turn,
             }
         };
+        let proof = contest.proof();
         // What the server behind us held is free while the rules are asked.
         drop(contest);
-        self.settle_login(live, turn, account, let_in).await
+        self.settle_login(live, (turn, proof), account, let_in)
+            .await
     }
 
     /// The client has left an exchange in which it was told something. That is a failed login: otherwise names could be tried, and
@@ -197,8 +205,10 @@ impl<S: Transport> Session<S> {
             .backends
             .respond(&mut contest, whom, &response, deadline)
             .await;
+        let proof = contest.proof();
         drop(contest);
-        self.settle_login(live, turn, claimed, let_in).await
+        self.settle_login(live, (turn, proof), claimed, let_in)
+            .await
     }
 
     async fn ask_first(&mut self, live: &Live, claimed: &Account) -> Result<LetIn, Ended> {
@@ -235,7 +245,7 @@ impl<S: Transport> Session<S> {
     async fn settle_login(
         &mut self,
         live: &Live,
-        turn: Turn,
+        (turn, proof): (Turn, Proof),
         claimed: Account,
         LetIn { asked, counted }: LetIn,
     ) -> Result<Result<Ended, Error>, Gone> {
@@ -271,7 +281,12 @@ impl<S: Transport> Session<S> {
                     }
                 }
             }
-            Turn::Unavailable(failure) => Ok(Ok(self.put_off(live, &failure, asked))),
+            Turn::Unavailable(failure) => {
+                if proof == Proof::Kept {
+                    self.forgive(live, counted).await;
+                }
+                Ok(Ok(self.put_off(live, &failure, asked)))
+            }
             Turn::Masked(failure) => {
                 let judged = self.judge_failure(live, Some(claimed), None).await;
                 Ok(Ok(self.put_off(live, &failure, judged)))

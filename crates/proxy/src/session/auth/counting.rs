@@ -9,8 +9,8 @@ use crate::engine::Judged;
 use crate::live::Live;
 
 impl<S: Transport> Session<S> {
-    /// Counts a login as failed before anybody is asked about it; what takes that back. Only who was right has it taken back: whom nobody
-    /// could be asked about stays counted, or outages could be used to guess more.
+    /// Counts a login as failed before anybody is asked about it; what takes that back. It is taken back from who was right, and from whose
+    /// proof nobody has seen. What was passed on stays counted where no answer came, or outages could be used to guess more.
     pub(super) async fn count_as_failed(
         &mut self,
         live: &Live,
@@ -29,7 +29,7 @@ impl<S: Transport> Session<S> {
         Ok(Counted(live.rules.forgive_login(&judged.step.event)))
     }
 
-    /// The login was right: it was no failure.
+    /// The login was right, or nobody has seen what it was: it was no failure.
     pub(super) async fn forgive(&self, live: &Live, counted: Counted) {
         let at = self.shared.now();
         self.shared.engine.note(live, at, &counted.0).await;

@@ -103,7 +103,7 @@ impl<S: Transport> Session<S> {
         };
         match self.check(live, presented).await {
             Verdict::Accepted(_) | Verdict::Refused if secret => {
-                                self.caller.forget_login();
+                self.caller.forget_login();
                 let judged = self.count_as_wrong(live, claimed, fingerprint, asked).await;
                 self.turn_away_politely(live, presented, judged).await
             }
@@ -112,7 +112,7 @@ impl<S: Transport> Session<S> {
                 let asked = match self.ask_about(live, &claimed, &name, asked).await {
                     Ok(asked) => asked,
                     Err(judged) if is_secret(&judged) => {
-                                                let judged = self
+                        let judged = self
                             .count_as_wrong(live, claimed, fingerprint, *judged)
                             .await;
                         return self.turn_away_politely(live, presented, judged).await;
