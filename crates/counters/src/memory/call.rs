@@ -145,7 +145,9 @@ impl<'a> Call<'a> {
             Op::Admit {
                 item, most, window, ..
             } => match self.shard_mut(at).set(place, moment, budgets) {
-                Some(set) => Outcome::Total(set.admit(moment, window.0, item, most, budgets.of(place.key))),
+                Some(set) => {
+                    Outcome::Total(set.admit(moment, window.0, item, most, budgets.of(place.key)))
+                }
                 None => self.no_room(Outcome::Total(0)),
             },
             Op::Forget { item, .. } => {
