@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn stages(matched: Vec<Box<str>>) -> [Stage; 8] {
+fn stages(matched: Vec<Box<str>>) -> [Stage; 9] {
     let account = Account::canonical("a@example.jp", None);
     let from = FromHeader::One(Address::new("a", "example.jp"));
     [

@@ -19,18 +19,19 @@ pub struct SettingsPatch {
         deserialize_with = "given_limits",
         skip_serializing_if = "Option::is_none"
     )]
-    pub limits: Option<Option<Box<[OwnLimit]>>>,
+    pub limits: Given<Box<[OwnLimit]>>,
 }
 
-/// Null is a value, and not the same as nothing.
+/// What may be absent, and may be null: null is a value, and not the same as nothing.
+type Given<T> = Option<Option<T>>;
+
+/// Reads what is there.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
 /// The same, each read strictly.
-fn given_limits<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<Box<[OwnLimit]>>>, D::Error> {
+fn given_limits<'de, D: Deserializer<'de>>(from: D) -> Result<Given<Box<[OwnLimit]>>, D::Error> {
     let asked = Option::<Vec<AskedLimit>>::deserialize(from)?;
     let limits = asked.map(|limits| limits.into_iter().map(OwnLimit::from).collect());
     Ok(Some(limits))
