@@ -170,6 +170,15 @@ pub(super) async fn draft(
     Ok(now.finish())
 }
 
+/// What an account had set.
+enum Before {
+    Was((AccountSettings, OwnChoices)),
+    /// It cannot be read, and what takes its place needs nothing of it.
+    Replaced,
+    /// It cannot be read, and keeps no change of many from going on.
+    LeftAlone,
+}
+
 /// A batch being worked out.
 struct Now<'t> {
     known: HashMap<String, Row>,
@@ -182,22 +191,12 @@ impl Now<'_> {
     fn take(&mut self, wish: &Wish<'_>) -> Result<(), Fault> {
         let row = self.known.get(wish.account);
         let standing = row.filter(|row| row.reset_at.is_none());
-        let nothing = (AccountSettings::default(), OwnChoices::default());
-        let before = match standing.map(|row| (row.own, parse(&row.account, &row.json))) {
-            None => Some(nothing.clone()),
-            Some((own, Ok(settings))) => Some((settings, OwnChoices::from_bits(own))),
-            // What takes its place needs nothing of it.
-            Some((_, Err(_))) if wish.patch.is_whole() => None,
-            Some((_, Err(fault))) if self.terms.job.is_some() => {
-                tracing::error!(
-                    account = ?wish.account, ?fault,
-                    "settings of an account cannot be read, and a change of many leaves them alone: reset them"
-                );
-                self.draft.outcome.unreadable += 1;
-                return Ok(());
-            }
-            Some((_, Err(fault))) => return Err(fault),
+        let before = match self.before(wish)? {
+            Before::Was(before) => Some(before),
+            Before::Replaced => None,
+            Before::LeftAlone => return Ok(()),
         };
+        let nothing = (AccountSettings::default(), OwnChoices::default());
         let after = wish.patch.apply(
             before.as_ref().unwrap_or(&nothing),
             self.terms.chooser,
@@ -243,6 +242,26 @@ impl Now<'_> {
         };
         self.known.insert(wish.account.to_owned(), row);
         Ok(())
+    }
+
+    fn before(&mut self, wish: &Wish<'_>) -> Result<Before, Fault> {
+        let row = self.known.get(wish.account);
+        let Some(row) = row.filter(|row| row.reset_at.is_none()) else {
+            return Ok(Before::Was(Default::default()));
+        };
+        match parse(&row.account, &row.json) {
+            Ok(settings) => Ok(Before::Was((settings, OwnChoices::from_bits(row.own)))),
+            Err(_) if wish.patch.is_whole() => Ok(Before::Replaced),
+            Err(fault) if self.terms.job.is_some() => {
+                tracing::error!(
+                    account = ?wish.account, ?fault,
+                    "settings of an account cannot be read, and a change of many leaves them alone: reset them"
+                );
+                self.draft.outcome.unreadable += 1;
+                Ok(Before::LeftAlone)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// An account that was named twice has one row, the last.
