@@ -190,7 +190,7 @@ struct Now<'t> {
 impl Now<'_> {
     fn take(&mut self, wish: &Wish<'_>) -> Result<(), Fault> {
         let row = self.known.get(wish.account);
-        let standing = row.filter(|row| row.reset_at.is_none());
+        let had = row.is_some_and(|row| row.reset_at.is_none());
         let before = match self.before(wish)? {
             Before::Was(before) => Some(before),
             Before::Replaced => None,
@@ -205,7 +205,7 @@ impl Now<'_> {
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
-        let (had, has) = (standing.is_some(), !after.0.is_empty());
+        let has = !after.0.is_empty();
         let Draft {
             revision,
             outcome,
