@@ -93,7 +93,7 @@ impl SettingsBooks {
 
 /// Takes over what the store says, whenever it says something new.
 async fn follow(store: SettingsStore, namespace: String, known: KnownSettings) {
-    let mut changes = store.changes();
+    let mut changes = store.changes(&namespace);
     let mut trouble = Trouble::default();
     loop {
         changes.mark_unchanged();
