@@ -33,7 +33,7 @@ fn victim(number: usize) -> String {
 
 /// Every other source is an IPv6 network of its own.
 fn source(number: usize) -> String {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         format!("198.18.{}.{}", number / 200, 1 + number % 200)
     } else {
         format!("2001:db8:{number:x}::{number:x}")
