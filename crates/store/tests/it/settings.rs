@@ -127,7 +127,7 @@ pub(crate) async fn what_is_set_is_told_to_those_who_ask(states: &AccountStates)
     let again = store.since(NS, empty.revision, Part::First, 10);
     let again = again.await.unwrap();
     assert_eq!((again.onto, again.revision), (Onto::Known, empty.revision));
-    let mut news = store.changes();
+    let mut news = store.changes(NS);
     news.mark_unchanged();
     assert!(matches!(
         operate(states, "a", &refuse()).await,
