@@ -135,11 +135,14 @@ pub(crate) async fn what_people_released_stays_released_though_something_new_sta
     impose(states, "a", watch.clone()).await;
     assert_eq!(
         impose(states, "a", suspended(100)).await,
-        Some(watch),
+        Some(watch.clone()),
         "another proxy found it before the release"
     );
-    let after = suspended(101);
-    assert_eq!(impose(states, "a", after.clone()).await, Some(after));
+    let after = Restriction {
+        then: Some(Box::new(watch)),
+        ..suspended(101)
+    };
+    assert_eq!(impose(states, "a", suspended(101)).await, Some(after));
 }
 
 pub(crate) async fn what_people_released_stays_released(states: &AccountStates) {
