@@ -317,10 +317,10 @@ async fn a_proxy_has_so_many_questions_under_way() {
         })
     };
     let mut waiting = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         waiting.push(ask("wait=50").await);
     }
-    // Whichever of them is under way first, the fifth is one too many.
+    // Whichever of them is under way first, the seventh is one too many.
     let refused = async {
         loop {
             let answer = ask("wait=0").await.await.unwrap();
