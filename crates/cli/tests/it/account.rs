@@ -231,12 +231,14 @@ fn requests_that_say_too_little_or_come_from_elsewhere_change_nothing() {
         ("?who=hanako", 400),
         ("?who=hanako&why=a&origin=nobody", 400),
         ("?who=hanako&why=a&namespace=..", 400),
-        ("?who=hanako&why=a", 404),
     ] {
         let head = format!("DELETE {path}{query} HTTP/1.1");
         assert_eq!(request(running.http, &head, ""), status, "{query}");
     }
     let history = http::get(running.http, "/v1/accounts/alice@example.jp/history").json();
     assert_eq!(history["history"], serde_json::json!([]));
+    // A release counts though nothing stands: what was found before it may be on its way.
+    let head = format!("DELETE {path}?who=hanako&why=a HTTP/1.1");
+    assert_eq!(request(running.http, &head, ""), 200);
     assert_eq!(post("application/json", good), 200);
 }
