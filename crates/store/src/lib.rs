@@ -8,6 +8,7 @@ mod append;
 mod audit;
 mod error;
 mod migrate;
+mod news;
 mod open;
 mod outbox;
 mod records;

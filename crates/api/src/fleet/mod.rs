@@ -8,6 +8,7 @@ mod config;
 mod merge;
 mod name;
 mod peers;
+mod poll;
 mod random;
 mod records;
 mod relay;

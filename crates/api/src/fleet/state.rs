@@ -6,19 +6,18 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use sekisho_policy::restriction::MAX_PARTS;
 use sekisho_policy::snapshot::Kind;
-use sekisho_policy::states::{Imposition, Onto, Part, Rest, States};
+use sekisho_policy::states::{Imposition, Part, States};
 use sekisho_policy::{ObjectRef, Origin, Restriction, Timestamp};
-use sekisho_store::AccountStates;
+use sekisho_store::{AccountStates, StoreError};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
 
-use super::config::jittered;
-use super::name::{self, is_name, is_part};
+use super::name::{self, is_part};
+use super::poll::{Amount, Asked, Followed, poll};
 use super::server::read_body;
 use super::sources::Fleet;
 use super::turns::Use;
 use crate::accounts::{is_account, no_states, unavailable};
-use crate::configs::preferred_wait;
 use crate::problem::Problem;
 
 /// The most changes of one answer: some 300 KB.
@@ -27,51 +26,35 @@ const MOST_CHANGES: u32 = 1_000;
 const MOST_OCTETS: usize = 1 << 20;
 const MOST_IMPOSITIONS: usize = 500;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    gateway: Option<String>,
-    /// The revision of the last answer; all that holds is wanted without it.
-    since: Option<u64>,
-    /// `next` where the last answer was not the last part.
-    #[serde(default)]
-    part: Part,
-}
-
 pub(super) async fn show(
     State(fleet): State<Fleet>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Json<States>, Problem> {
-    let gateway = asked
-        .gateway
-        .filter(|name| is_name(name))
-        .ok_or_else(name::misnamed)?;
-    let proxy = fleet.admission.proxy(&headers, &gateway).await?;
-    let states = states(&fleet)?;
-    let (namespace, part) = (namespace_of(&gateway), asked.part);
-    let since = asked.since.unwrap_or_default();
-    let deadline = Instant::now() + jittered(preferred_wait(&headers));
-    let visit = fleet.turns.visit(namespace, &proxy)?;
-    let mut changes = states.changes(namespace);
-    loop {
-        changes.mark_unchanged();
-        let found = {
-            let _turn = visit.turn(Use::Read).await?;
-            states.since(namespace, since, part, MOST_CHANGES).await
-        };
-        let found = found.map_err(unavailable)?;
-        let is_news =
-            found.onto == Onto::Nothing || found.rest == Rest::More || !found.changes.is_empty();
-        // The last part of a whole may be empty, and is waited for.
-        if is_news || part == Part::Next {
-            return Ok(Json(found));
-        }
-        let changed = tokio::select! {
-            changed = timeout_at(deadline, changes.changed()) => matches!(changed, Ok(Ok(()))),
-            () = fleet.shutdown.draining() => false,
-        };
-        if !changed {
-            return Ok(Json(found));
+    poll(&fleet, asked, &headers, states).await
+}
+
+impl Followed for AccountStates {
+    type Answer = States;
+
+    fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
+        self.changes(namespace)
+    }
+
+    async fn since(
+        &self,
+        namespace: &str,
+        revision: u64,
+        part: Part,
+    ) -> Result<States, StoreError> {
+        self.since(namespace, revision, part, MOST_CHANGES).await
+    }
+
+    fn amount(answer: &States) -> Amount {
+        Amount {
+            onto: answer.onto,
+            rest: answer.rest,
+            changes: answer.changes.len(),
         }
     }
 }

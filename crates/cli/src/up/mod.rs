@@ -12,6 +12,7 @@ mod records;
 mod restrictions;
 mod secrets;
 pub(crate) mod settings;
+mod trouble;
 mod watch;
 
 use std::net::SocketAddr;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_policy::Timestamp;
@@ -16,11 +15,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::notify::Herald;
+use super::trouble::Trouble;
 
 /// Changes that are taken over at once, and impositions that are stored at once.
 const BATCH: u32 = 1_000;
 /// A store that failed is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const TROUBLE: Trouble = Trouble::said_as(
+    "account states are not in step with the store; what is known here holds",
+    "account states are in step with the store again",
+);
 /// What the audit trail calls this process.
 const NAME: &str = "of this process";
 
@@ -137,7 +141,7 @@ impl Desk {
 /// Takes over what the store says, whenever it says something new.
 async fn follow(tools: &Tools, namespace: &str, restrictions: &Restrictions) {
     let mut changes = tools.states.changes(namespace);
-    let mut trouble = Trouble::default();
+    let mut trouble = TROUBLE;
     loop {
         changes.mark_unchanged();
         match take_over(tools, namespace, restrictions).await {
@@ -170,7 +174,7 @@ async fn take_over(
 
 /// Brings what is imposed here to the store.
 async fn bring(tools: &Tools, namespace: &str, restrictions: &Restrictions) {
-    let mut trouble = Trouble::default();
+    let mut trouble = TROUBLE;
     loop {
         restrictions.queued().await;
         while let Err(error) = store_all(tools, namespace, restrictions).await {
@@ -203,28 +207,6 @@ async fn store_all(
                 restrictions.put_back(batch);
                 return Err(error);
             }
-        }
-    }
-}
-
-/// Logs a trouble once until it is over.
-#[derive(Debug, Default)]
-struct Trouble {
-    said: Option<Arc<str>>,
-}
-
-impl Trouble {
-    fn note(&mut self, error: &StoreError) {
-        let text = error.to_string();
-        if self.said.as_deref() != Some(&text) {
-            tracing::error!(%error, "account states are not in step with the store; what is known here holds");
-            self.said = Some(text.into());
-        }
-    }
-
-    fn over(&mut self) {
-        if self.said.take().is_some() {
-            tracing::info!("account states are in step with the store again");
         }
     }
 }

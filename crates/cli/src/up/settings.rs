@@ -15,10 +15,16 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::trouble::Trouble;
+
 /// Changes that are taken over at once.
 const BATCH: u32 = 5_000;
 /// A store that failed is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const TROUBLE: Trouble = Trouble::said_as(
+    "settings of accounts cannot be read or written; what is known here holds",
+    "settings of accounts can be read and written again",
+);
 /// Whether another process began a change of many is looked at so often.
 const LOOK_FOR_WORK: Duration = Duration::from_secs(5);
 /// Between two batches, so that others get their turn.
@@ -94,7 +100,7 @@ impl SettingsBooks {
 /// Takes over what the store says, whenever it says something new.
 async fn follow(store: SettingsStore, namespace: String, known: KnownSettings) {
     let mut changes = store.changes(&namespace);
-    let mut trouble = Trouble::default();
+    let mut trouble = TROUBLE;
     loop {
         changes.mark_unchanged();
         match take_over(&store, &namespace, &known).await {
@@ -128,7 +134,7 @@ async fn take_over(
 /// Makes changes of many accounts, until the process drains. What is left is made by the next run.
 pub(crate) async fn work(store: SettingsStore, clock: Clock, shutdown: Shutdown) {
     let mut begun = store.begun();
-    let mut trouble = Trouble::default();
+    let mut trouble = TROUBLE;
     while !shutdown.is_draining() {
         begun.mark_unchanged();
         match store.work(Timestamp(clock.now_ms())).await {
@@ -144,28 +150,6 @@ pub(crate) async fn work(store: SettingsStore, clock: Clock, shutdown: Shutdown)
             () = sleep(LOOK_FOR_WORK) => {}
             _ = begun.changed() => {}
             () = shutdown.draining() => {}
-        }
-    }
-}
-
-/// Logs a trouble once until it is over.
-#[derive(Debug, Default)]
-struct Trouble {
-    said: Option<String>,
-}
-
-impl Trouble {
-    fn note(&mut self, error: &StoreError) {
-        let text = error.to_string();
-        if self.said.as_ref() != Some(&text) {
-            tracing::error!(%error, "settings of accounts cannot be read or written; what is known here holds");
-            self.said = Some(text);
-        }
-    }
-
-    fn over(&mut self) {
-        if self.said.take().is_some() {
-            tracing::info!("settings of accounts can be read and written again");
         }
     }
 }

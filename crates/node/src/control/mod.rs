@@ -3,6 +3,7 @@
 mod backoff;
 mod connection;
 mod follow;
+mod hear;
 mod settings;
 mod states;
 mod told;

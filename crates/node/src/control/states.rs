@@ -3,27 +3,17 @@
 
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, StatusCode};
-use sekisho_policy::states::{Imposition, Part, Rest, States};
+use sekisho_policy::states::{Imposition, Part, States};
 use sekisho_proxy::Restrictions;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::follow::built;
+use super::hear::{Amount, Subject, WITHOUT_STORE, hear_of, keeps_none};
 use super::{Backoff, Control, Line, Told, Trouble};
 
-/// The control plane is asked to wait so long for news.
-const POLL_SECONDS: u64 = 50;
-/// And so much later there must be an answer.
-const POLL_WITHIN: Duration = Duration::from_secs(POLL_SECONDS + 15);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// A control plane that answers at once and has nothing new is not asked more often than this.
-const AT_LEAST: Duration = Duration::from_millis(100);
-/// One that keeps no account states is asked again after this.
-const WITHOUT_STORE: Duration = Duration::from_secs(60);
-/// The whole is asked for so often, so that whatever was missed does not stay so.
-const WHOLE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Impositions that are told at once.
 const BATCH: usize = 200;
 
@@ -34,74 +24,37 @@ pub(crate) async fn hear(
     mut told: Told,
     mut backoff: Backoff,
 ) {
-    let mut whole_at = Instant::now() + WHOLE_EVERY;
-    loop {
-        let ended = hear_on_one_connection(
-            &control,
-            &restrictions,
-            &mut told,
-            &mut backoff,
-            &mut whole_at,
-        );
-        let Err(trouble) = ended.await else { continue };
-        if keeps_none(&trouble) {
-            told.well();
-            sleep(WITHOUT_STORE).await;
-            continue;
-        }
-        told.trouble(&trouble);
-        sleep(backoff.wait(trouble.retry_after())).await;
-    }
+    hear_of(&control, &restrictions, &mut told, &mut backoff).await;
 }
 
-async fn hear_on_one_connection(
-    control: &Control,
-    restrictions: &Restrictions,
-    told: &mut Told,
-    backoff: &mut Backoff,
-    whole_at: &mut Instant,
-) -> Result<(), Trouble> {
-    let mut line = control.connect().await?;
-    let mut answers = 0_u32;
-    while line.is_open() {
-        let began = Instant::now();
-        if began >= *whole_at {
-            restrictions.ask_for_whole();
-            *whole_at = began + WHOLE_EVERY;
-        }
-        let asked = match line.ask(question(control, restrictions), POLL_WITHIN).await {
-            Err(trouble) if answers > 0 && trouble.is_hang_up() => return Ok(()),
-            asked => asked?,
-        };
-        answers = answers.saturating_add(1);
-        if asked.status != StatusCode::OK {
-            return Err(asked.trouble());
-        }
-        let states = read(&asked.body)?;
-        let is_news = !states.changes.is_empty() || states.rest == Rest::More;
-        restrictions.apply(&states);
+impl Subject for Restrictions {
+    const PATH: &'static str = "/v1/state";
+    const WHOLE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+    fn question(&self) -> (u64, Part) {
+        self.question()
+    }
+
+    fn ask_for_whole(&self) {
+        self.ask_for_whole();
+    }
+
+    fn take(&self, body: &[u8]) -> Result<Amount, Trouble> {
+        let states = read(body)?;
+        self.apply(&states);
+        Ok(Amount {
+            changes: states.changes.len(),
+            rest: states.rest,
+        })
+    }
+
+    fn report(&self, told: &mut Told) {
         told.well();
-        backoff.reset();
-        if !is_news && began.elapsed() < AT_LEAST {
-            sleep(AT_LEAST).await;
-        }
     }
-    Ok(())
-}
 
-fn question(
-    control: &Control,
-    restrictions: &Restrictions,
-) -> hyper::Request<http_body_util::Full<Bytes>> {
-    let (since, part) = restrictions.question();
-    let part = match part {
-        Part::First => "",
-        Part::Next => "&part=next",
-    };
-    let request = control
-        .request_with("/v1/state", &format!("&since={since}{part}"))
-        .header("prefer", format!("wait={POLL_SECONDS}"));
-    built(request, Bytes::new())
+    fn report_without_store(&self, told: &mut Told, _: &Trouble) {
+        told.well();
+    }
 }
 
 fn read(body: &[u8]) -> Result<States, Trouble> {
@@ -194,11 +147,6 @@ async fn send(
     let states = read(&answer.body)?;
     *kept = Some(line);
     Ok(states)
-}
-
-/// Whether the control plane keeps no account states, or is too old to know of them.
-fn keeps_none(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Answered { status, .. } if *status == StatusCode::NOT_FOUND)
 }
 
 /// Whether the same batch will never be taken.

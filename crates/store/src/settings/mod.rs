@@ -10,13 +10,13 @@ mod rows;
 mod tables;
 mod work;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sekisho_policy::AccountSettings;
 use tokio::sync::watch;
 
 use crate::StoreError;
+use crate::news::News;
 use crate::states::{Backend, Fault, reading};
 pub use change::Changed;
 pub use jobs::{Job, JobId, JobSpec, JobState, NewJob, Scope};
@@ -36,19 +36,16 @@ pub const MOST_JOBS: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct SettingsStore {
     backend: Backend,
-    newest: Newest,
+    news: News,
     /// Counts jobs that were begun here.
     begun: Arc<watch::Sender<u64>>,
 }
-
-/// Where each namespace is that somebody waits for; it changes with every change that this process knows of.
-type Newest = Arc<Mutex<HashMap<String, watch::Sender<u64>>>>;
 
 impl SettingsStore {
     pub(crate) fn of(backend: Backend) -> Self {
         Self {
             backend,
-            newest: Newest::default(),
+            news: News::default(),
             begun: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -56,15 +53,7 @@ impl SettingsStore {
     /// Tells of each change in a namespace that this process made or heard of.
     #[must_use]
     pub fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
-        let mut newest = self.newest();
-        if let Some(newest) = newest.get(namespace) {
-            return newest.subscribe();
-        }
-        newest.retain(|_, newest| newest.receiver_count() > 0);
-        let sender = watch::Sender::new(0);
-        let receiver = sender.subscribe();
-        newest.insert(namespace.to_owned(), sender);
-        receiver
+        self.news.of(namespace)
     }
 
     /// Tells of each job that was begun in this process.
@@ -87,24 +76,19 @@ impl SettingsStore {
 
     /// Something was changed here.
     fn changed(&self, namespace: &str) {
-        if let Some(newest) = self.newest().get(namespace) {
-            newest.send_modify(|newest| *newest += 1);
-        }
+        self.news.tell(namespace, |newest| {
+            *newest += 1;
+            true
+        });
     }
 
     fn note(&self, namespace: &str, revision: i64) {
         let revision = revision.unsigned_abs();
-        if let Some(newest) = self.newest().get(namespace) {
-            newest.send_if_modified(|newest| {
-                let is_news = *newest != revision;
-                *newest = revision;
-                is_news
-            });
-        }
-    }
-
-    fn newest(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.news.tell(namespace, |newest| {
+            let is_news = *newest != revision;
+            *newest = revision;
+            is_news
+        });
     }
 
     fn failed(&self, fault: Fault) -> StoreError {

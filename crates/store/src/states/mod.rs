@@ -10,13 +10,11 @@ mod statements;
 mod tables;
 mod tend;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use sekisho_policy::states::{Extent, Release};
 use sekisho_policy::{Restriction, Timestamp};
 use tokio::sync::watch;
 
+use crate::news::News;
 use crate::{SettingsStore, Store, StoreError};
 pub use history::{AccountAction, HistoryEntry};
 use tables::{Mark, Tables};
@@ -33,11 +31,8 @@ pub const MOST_HISTORY: u32 = 1_000;
 pub struct AccountStates {
     backend: Backend,
     settings: SettingsStore,
-    newest: Newest,
+    news: News,
 }
-
-/// The newest revision that this process knows of, of each namespace that somebody waits for.
-type Newest = Arc<Mutex<HashMap<String, watch::Sender<u64>>>>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Backend {
@@ -117,7 +112,7 @@ impl AccountStates {
         Self {
             settings: SettingsStore::of(backend.clone()),
             backend,
-            newest: Newest::default(),
+            news: News::default(),
         }
     }
 
@@ -130,7 +125,7 @@ impl AccountStates {
         Ok(Self {
             settings: SettingsStore::of(backend.clone()),
             backend,
-            newest: Newest::default(),
+            news: News::default(),
         })
     }
 
@@ -150,15 +145,7 @@ impl AccountStates {
     /// Tells of each change in a namespace that this process made or heard of; the number is the newest revision.
     #[must_use]
     pub fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
-        let mut newest = self.newest();
-        if let Some(newest) = newest.get(namespace) {
-            return newest.subscribe();
-        }
-        newest.retain(|_, newest| newest.receiver_count() > 0);
-        let sender = watch::Sender::new(0);
-        let receiver = sender.subscribe();
-        newest.insert(namespace.to_owned(), sender);
-        receiver
+        self.news.of(namespace)
     }
 
     /// Looks whether another process changed something, and tells of it.
@@ -175,18 +162,12 @@ impl AccountStates {
 
     fn note(&self, namespace: &str, revision: i64) -> u64 {
         let revision = revision.unsigned_abs();
-        if let Some(newest) = self.newest().get(namespace) {
-            newest.send_if_modified(|newest| {
-                let is_news = *newest < revision;
-                *newest = revision.max(*newest);
-                is_news
-            });
-        }
+        self.news.tell(namespace, |newest| {
+            let is_news = *newest < revision;
+            *newest = revision.max(*newest);
+            is_news
+        });
         revision
-    }
-
-    fn newest(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, fault: Fault) -> StoreError {
