@@ -149,7 +149,7 @@ const REFUSED: &[(&str, &str)] = &[
         "topology belongs to type Redis",
     ),
     (
-        "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, counters: { leases: 'On' } }",
+        "MailGateway\nspec: { listeners: [{ name: a, port: 587 }], upstream: { endpoints: [{ address: 'mta:25' }] }, counters: { leases: Enabled } }",
         "leases belong to type Redis",
     ),
     (

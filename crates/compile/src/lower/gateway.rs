@@ -57,8 +57,8 @@ fn counters(spec: &crd::Counters) -> Option<CountersKept> {
                 crd::RedisTopology::Cluster => RedisTopology::Cluster,
             },
             leases: match spec.leases.unwrap_or_default() {
-                crd::CounterLeases::Off => CounterLeases::Off,
-                crd::CounterLeases::On => CounterLeases::On,
+                crd::CounterLeases::Disabled => CounterLeases::Disabled,
+                crd::CounterLeases::Enabled => CounterLeases::Enabled,
             },
         }),
     })

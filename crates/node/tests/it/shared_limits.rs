@@ -98,7 +98,7 @@ async fn proxies_that_lend_share_a_limit_and_give_back_when_they_drain() {
     let worlds = [World::new().await, World::new().await];
     let [first, _second] = worlds.each_ref().map(|world| {
         fs::write(world.path("secrets/redis_url"), redis.url()).unwrap();
-        let counters = json!({ "secret": "redis", "leases": "On" });
+        let counters = json!({ "secret": "redis", "leases": "Enabled" });
         world.mount(&limited_to(world, LIMIT, counters));
         let mut proxy = world.start();
         proxy.wait_for_port(world.smtp.address());

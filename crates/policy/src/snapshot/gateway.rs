@@ -86,7 +86,7 @@ pub struct RedisCounters {
     #[serde(default)]
     pub topology: RedisTopology,
     /// Whether proxies charge busy limits ahead.
-    #[serde(default, skip_serializing_if = "CounterLeases::is_off")]
+    #[serde(default, skip_serializing_if = "CounterLeases::is_disabled")]
     pub leases: CounterLeases,
 }
 
@@ -95,14 +95,14 @@ pub struct RedisCounters {
 pub enum CounterLeases {
     /// Each event is asked.
     #[default]
-    Off,
+    Disabled,
     /// Busy limits are charged ahead.
-    On,
+    Enabled,
 }
 
 impl CounterLeases {
-    fn is_off(&self) -> bool {
-        *self == Self::Off
+    fn is_disabled(&self) -> bool {
+        *self == Self::Disabled
     }
 }
 

@@ -207,8 +207,8 @@ impl Counting {
         );
         setup.deadline = self.deadline;
         setup.leases = match redis.leases {
-            CounterLeases::Off => Leases::Off,
-            CounterLeases::On => Leases::On(Lending::default()),
+            CounterLeases::Disabled => Leases::Off,
+            CounterLeases::Enabled => Leases::On(Lending::default()),
         };
         setup.username = text("username")?.map(|name| name.to_string());
         setup.password = text("password")?.map(|password| password.as_str().into());
@@ -285,7 +285,7 @@ mod tests {
         CountersKept::Redis(RedisCounters {
             secret: secret.to_owned(),
             topology: RedisTopology::Single,
-            leases: CounterLeases::Off,
+            leases: CounterLeases::Disabled,
         })
     }
 
@@ -340,7 +340,7 @@ mod tests {
 
         let mut lending = redis("one");
         if let CountersKept::Redis(redis) = &mut lending {
-            redis.leases = CounterLeases::On;
+            redis.leases = CounterLeases::Enabled;
         }
         counting.follow(&lending, &tallies);
         let third = tallies.now();
