@@ -1,4 +1,4 @@
-//! Real data that `make setup` fetches once: a country database and a corpus of messages.
+//! Real data that `make setup` fetches once, a country database and a corpus of messages; and what the documentation says.
 
 use std::fs;
 use std::path::PathBuf;
@@ -61,6 +61,15 @@ pub fn fetched(name: &str) -> Option<PathBuf> {
         path.display()
     ));
     None
+}
+
+/// A page of the documentation: what it states, tests can hold it to.
+///
+/// # Panics
+/// There is no such page.
+pub fn documentation(page: &str) -> String {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"));
+    fs::read_to_string(folder.join(page)).unwrap_or_else(|error| panic!("docs/{page}: {error}"))
 }
 
 /// Messages as they were received, each in a file, with LF line ends.

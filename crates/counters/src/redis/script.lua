@@ -145,6 +145,7 @@ local function locked(lock)
   return -1
 end
 
+-- One that only ends is kept for as long as it was going to be.
 local function write_lock(key, lock, keep)
   local raw
   if lock.began > 0 then
@@ -152,6 +153,7 @@ local function write_lock(key, lock, keep)
   else
     raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)
   end
+  if not keep then return redis.call('SET', key, raw, 'KEEPTTL') end
   redis.call('SET', key, raw, 'PX', text(keep))
 end
 
@@ -170,9 +172,8 @@ end
 -- Ends a lock that began by `before`; it goes on to count.
 local function end_lock(key, lock, before)
   if locked(lock) <= 0 or lock.began > before then return end
-  local left = redis.call('PTTL', key)
   lock.finish = now
-  if left > 0 then write_lock(key, lock, left) end
+  write_lock(key, lock)
 end
 
 -- Points: "P", version 1, the longest time they are kept (6 octets), then for each award its signal (1), points (4) and time (6), the

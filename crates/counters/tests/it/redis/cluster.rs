@@ -31,10 +31,15 @@ fn a_cluster_keeps_the_contract_and_the_limit_of_a_fleet() {
     let Some(cluster) = RedisCluster::start() else {
         return;
     };
-    contract::whole_suite!(async { travelling(Setup::cluster(cluster.urls(), fresh_key())) });
+    let user = RedisUser::documented_of_cluster();
+    for server in cluster.running() {
+        server.allow(&user);
+    }
+    let setup = || by(&user, Setup::cluster(cluster.urls(), fresh_key()));
+    contract::whole_suite!(async { travelling(setup()) });
     let eager = Lending { busy: 1, most: 256 };
     contract::whole_suite!(async {
-        let mut setup = Setup::cluster(cluster.urls(), fresh_key());
+        let mut setup = setup();
         setup.leases = Leases::On(eager);
         travelling(setup)
     });

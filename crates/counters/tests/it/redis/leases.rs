@@ -63,8 +63,11 @@ fn counters_that_lend_keep_the_contract() {
     let Some(server) = RedisServer::start() else {
         return;
     };
-    let url = server.url();
-    contract::whole_suite!(async { eager(&url, &fresh_key()) });
+    let (url, user) = (server.url(), RedisUser::documented());
+    server.allow(&user);
+    contract::whole_suite!(async {
+        travelling(lending(by(&user, Setup::single(&url, fresh_key())), EAGER))
+    });
     let make = || run(async { eager(&url, &fresh_key()) });
     windows::random_schedules_with_leases_keep_the_promise(250, make);
 }

@@ -5,13 +5,14 @@ mod failure;
 mod fleet;
 mod lease_fleet;
 mod leases;
+mod rights;
 mod stored;
 mod tls;
 
 use sekisho_counters::redis::{NamingKey, Setup, WhoseClock};
 use sekisho_counters::{Counters, Limits};
 use sekisho_policy::{Op, Outcome, Timestamp, Unavailable};
-use sekisho_testkit::RedisServer;
+use sekisho_testkit::{RedisServer, RedisUser};
 
 use crate::contract;
 use crate::model::Clocks;
@@ -41,6 +42,13 @@ fn travelling(mut setup: Setup) -> Counters {
     of(setup)
 }
 
+/// The same, as a user of the server.
+fn by(user: &RedisUser, mut setup: Setup) -> Setup {
+    setup.username = Some(user.name.clone());
+    setup.password = Some(user.password.as_str().into());
+    setup
+}
+
 /// Counters by the server's clock that wait for it as long as a test does.
 fn patient(url: &str, key: &NamingKey) -> Counters {
     let mut setup = Setup::single(url, key.clone());
@@ -58,8 +66,9 @@ fn one_server_keeps_the_contract() {
     let Some(server) = RedisServer::start() else {
         return;
     };
-    let url = server.url();
-    contract::whole_suite!(async { travelling(Setup::single(&url, fresh_key())) });
+    let (url, user) = (server.url(), RedisUser::documented());
+    server.allow(&user);
+    contract::whole_suite!(async { travelling(by(&user, Setup::single(&url, fresh_key()))) });
 }
 
 #[test]
