@@ -11,7 +11,7 @@ use super::*;
 
 /// Lends at first sight.
 pub(super) const EAGER: Lending = Lending { busy: 1, most: 256 };
-const LIFE: u64 = 10_000;
+pub(super) const LIFE: u64 = 10_000;
 
 pub(super) fn lending(mut setup: Setup, lending: Lending) -> Setup {
     setup.leases = Leases::On(lending);
@@ -24,7 +24,7 @@ pub(super) fn eager(url: &str, key: &NamingKey) -> Counters {
 }
 
 /// Lends nothing.
-fn plain(url: &str, key: &NamingKey) -> Counters {
+pub(super) fn plain(url: &str, key: &NamingKey) -> Counters {
     travelling(Setup::single(url, key.clone()))
 }
 
@@ -39,12 +39,12 @@ fn trips(counters: &Counters) -> u64 {
     redis_of(counters).take_round_trips()
 }
 
-fn leases(counters: &Counters) -> LeaseCounts {
+pub(super) fn leases(counters: &Counters) -> LeaseCounts {
     redis_of(counters).take_lease_counts()
 }
 
 /// What is counted of a key, leases included.
-async fn counted(counters: &Counters, at: u64, key: &str) -> u64 {
+pub(super) async fn counted(counters: &Counters, at: u64, key: &str) -> u64 {
     match apply(counters, at, &[read(key, HOUR)]).await.unwrap()[..] {
         [Outcome::Total(total)] => total,
         ref other => panic!("{other:?}"),
@@ -52,7 +52,7 @@ async fn counted(counters: &Counters, at: u64, key: &str) -> u64 {
 }
 
 /// Lets one event through and keeps its receipt.
-async fn pass(counters: &Counters, at: u64, ops: &[Op]) -> Receipt {
+pub(super) async fn pass(counters: &Counters, at: u64, ops: &[Op]) -> Receipt {
     let (results, receipt) = counters.apply(Timestamp(at), ops).await.unwrap();
     assert!(results.all_passed(), "{results:?}");
     receipt.expect("charged")
@@ -294,34 +294,6 @@ fn near_the_limit_every_event_is_asked() {
     });
 }
 
-/// A process that dies takes what it holds with it: that counts, and comes back with the window.
-#[test]
-fn credit_of_a_dead_process_is_lost_until_the_window_has_passed() {
-    let Some(server) = RedisServer::start() else {
-        return;
-    };
-    run(async {
-        let key = fresh_key();
-        let ops = [gate("k", 1, 100, HOUR)];
-        let dead = eager(&server.url(), &key);
-        pass(&dead, HOUR, &ops).await;
-        drop(dead);
-        let other = plain(&server.url(), &key);
-        let mut admitted = 1;
-        while apply(&other, HOUR + 1, &ops).await.unwrap() == [passed(17 + admitted)] {
-            admitted += 1;
-        }
-        assert_eq!(admitted, 100 - 16);
-        let later = 2 * HOUR + LIFE + 1;
-        assert_eq!(
-            apply(&other, later, &[gate("k", 100, 100, HOUR)])
-                .await
-                .unwrap(),
-            [passed(100)]
-        );
-    });
-}
-
 #[test]
 fn while_redis_is_away_credit_is_spent_and_none_is_lent() {
     let Some(mut server) = RedisServer::start() else {
@@ -382,49 +354,5 @@ fn leases_are_bounded_and_a_set_that_is_not_ours_lends_nothing() {
         pass(&second, HOUR, &ops).await;
         assert_eq!(leases(&second).taken, 0);
         assert_eq!(counted(&second, HOUR, "k").await, 18, "and counts as ever");
-    });
-}
-
-/// The real clocks, and the task that looks after leases.
-#[test]
-fn idle_credit_goes_back_by_itself() {
-    let Some(server) = RedisServer::start() else {
-        return;
-    };
-    run(async {
-        let key = fresh_key();
-        let mut setup = lending(
-            Setup::single(&server.url(), key.clone()),
-            Lending::default(),
-        );
-        setup.deadline = sekisho_testkit::PATIENCE;
-        let (holder, other) = (of(setup), patient(&server.url(), &key));
-        let ops = [gate("k", 1, 1_000, HOUR)];
-        for n in 0..3 {
-            pass(&holder, n, &ops).await;
-        }
-        assert_eq!(
-            counted(&other, 0, "k").await,
-            3,
-            "three events are not busy"
-        );
-        let began = Instant::now();
-        let mut used = 3;
-        while leases(&holder).taken == 0 {
-            pass(&holder, 3, &ops).await;
-            used += 1;
-        }
-        // On a machine that stands still for a second, all of it is back before anybody looks.
-        while counted(&other, 0, "k").await > used {
-            assert!(began.elapsed() < sekisho_testkit::PATIENCE);
-            sleep(Duration::from_millis(20)).await;
-        }
-        assert!(
-            began.elapsed() >= Duration::from_millis(900),
-            "{:?}",
-            began.elapsed()
-        );
-        assert_eq!(counted(&other, 0, "k").await, used);
-        assert!(leases(&holder).returned > 0);
     });
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod failure;
 mod fleet;
+mod lease_ends;
 mod lease_fleet;
 mod leases;
 mod rights;
