@@ -2,6 +2,7 @@
 //! by that gateway alone. `GET /v1/config` of the local server is here, the one for proxies in [`crate::fleet`].
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -118,6 +119,16 @@ impl Configs {
         slots
             .values()
             .filter_map(|slot| slot.borrow().clone())
+            .collect()
+    }
+
+    /// What is published now for the gateways of a namespace.
+    pub(crate) fn of_namespace(&self, namespace: &str) -> Vec<Arc<Published>> {
+        let first = format!("{namespace}/");
+        let slots = self.lock();
+        let own = slots.range::<str, _>((Bound::Included(&*first), Bound::Unbounded));
+        own.take_while(|(gateway, _)| gateway.starts_with(&first))
+            .filter_map(|(_, slot)| slot.borrow().clone())
             .collect()
     }
 

@@ -10,6 +10,7 @@ mod error;
 pub mod fleet;
 mod health;
 mod inbox;
+pub mod letters;
 mod metrics;
 mod overview;
 mod page;

@@ -150,6 +150,11 @@ pub(crate) struct Control {
     /// that sees most sessions come from them says SourceUntrusted.
     #[arg(long = "cluster-network", value_name = "CIDR")]
     pub(crate) cluster_networks: Vec<IpNet>,
+    /// A private network, in CIDR notation, in which NotificationChannels may be; it can be given several times. Whoever may write
+    /// a channel in any namespace can have the control plane post to any address in it. Without it, channels are on the public
+    /// network alone.
+    #[arg(long = "channel-network", value_name = "CIDR")]
+    pub(crate) channel_networks: Vec<IpNet>,
     /// The address that serves proxies, replicas and the webhook, over TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     pub(crate) listen: SocketAddr,

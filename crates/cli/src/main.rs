@@ -8,6 +8,7 @@ mod control;
 mod crds;
 mod demo;
 mod explain;
+mod herald;
 mod inject;
 mod ledger;
 mod lint;

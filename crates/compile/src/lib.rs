@@ -20,7 +20,7 @@ mod when;
 pub use compile::{Compiled, CompiledAll, compile, compile_all, lint};
 pub use diagnostic::{Code, Diagnostic, Position, Severity, sort};
 pub use objects::{
-    Completeness, Object, ObjectKey, ObjectName, Objects, Origin, Platform, SecretKeys, Spec,
-    State, Table,
+    Completeness, Messenger, Object, ObjectKey, ObjectName, Objects, Origin, Platform, SecretKeys,
+    Spec, State, Table,
 };
 pub use path::{FieldPath, Segment};

@@ -202,6 +202,18 @@ pub struct Objects {
     /// The addresses of the cluster's own nodes and pods, from which no client's own address can be told. They go into
     /// the snapshot of every gateway; empty outside of clusters.
     pub cluster_networks: Vec<IpNet>,
+    /// Whether somebody tells channels of restrictions.
+    pub messenger: Messenger,
+}
+
+/// Whether whoever runs the gateways tells channels of restrictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Messenger {
+    /// Yes.
+    #[default]
+    There,
+    /// No: messages wait in the store of account states, and there is none.
+    NoStore,
 }
 
 /// The spec of one of the kinds.

@@ -6,7 +6,7 @@ use sekisho_crd::{
 };
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::objects::{Objects, Platform, Spec};
+use crate::objects::{Messenger, Objects, Spec};
 use crate::view::{View, valid};
 
 /// Everything in valid objects that this version does not do.
@@ -14,7 +14,7 @@ pub(crate) fn check(objects: &Objects, out: &mut Vec<Diagnostic>) {
     valid::<SubmissionPolicySpec>(objects).for_each(|view| policy(view, out));
     valid::<CountryRuleSpec>(objects).for_each(|view| country_rule(view, out));
     valid::<RateLimitSpec>(objects).for_each(|view| rate_limit(view, out));
-    if objects.platform == Platform::Cluster {
+    if objects.messenger == Messenger::NoStore {
         valid::<AbuseRuleSpec>(objects).for_each(|view| untold(view, out));
     }
 }
@@ -76,14 +76,14 @@ fn rate_limit(view: View<'_, RateLimitSpec>, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// In a cluster nobody tells channels yet. The rule restricts all the same.
+/// Messages wait in the store, and without one nobody is told. The rule restricts all the same.
 fn untold(view: View<'_, AbuseRuleSpec>, out: &mut Vec<Diagnostic>) {
     for (at, _) in named(view.spec) {
-        let message = "notifications are not sent from a cluster in this version";
+        let message = "nobody is told: messages wait in the store of account states, and this control plane has none";
         let field = format!("ladder[{at}].notify");
         let diagnostic = view.warning(Code::NotAvailable, &field, message);
         out.push(
-            diagnostic.mend("follow /v1/accounts of the API, or the metric sekisho_restrictions"),
+            diagnostic.mend("give it one: store.type Sqlite or accounts.databaseSecret of the chart (--store, --accounts-database); until then follow the metric sekisho_restrictions of the proxies"),
         );
     }
 }

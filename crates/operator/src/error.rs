@@ -38,6 +38,16 @@ pub enum Error {
     /// A certificate could not be made or read.
     #[error("certificates: {0}")]
     Certificates(String),
+    /// What a channel's messages are signed with is not to be had.
+    #[error(
+        "the Secret {secret} {lacks}; give it the key `secret`, or name another in the channel's secretRef"
+    )]
+    NoSigningSecret {
+        /// Its namespace and name.
+        secret: String,
+        /// What is wrong with it.
+        lacks: String,
+    },
     /// A snapshot cannot be carried by an object.
     #[error(
         "the snapshot of {gateway} has {size} octets compressed, and an object carries {} at most; split the gateway's rules over two gateways",

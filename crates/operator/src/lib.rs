@@ -40,5 +40,6 @@ pub use error::Error;
 pub use gateways::{Gateways, Injectable};
 pub use lease::{Candidate, Leadership};
 pub use operator::Publish;
+pub use secrets::ChannelSecrets;
 pub use settings::{GatewayInput, PullPolicy, Settings};
 pub use start::{Config, Running, start};

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
+use sekisho_compile::Messenger;
 use sekisho_policy::Fleet;
 use sekisho_runtime::{Clock, Metrics, Shutdown};
 use tokio::sync::{mpsc, watch};
@@ -22,7 +23,7 @@ use crate::gateways::Gateways;
 use crate::index::Index;
 use crate::lease::{self, Candidate, Leadership};
 use crate::operator::{Ears, Operator, PATIENCE, Publish};
-use crate::secrets::Secrets;
+use crate::secrets::{ChannelSecrets, Secrets};
 use crate::settings::Settings;
 use crate::{Lifetimes, inject, watches, webhook, writer};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// Addresses that are the cluster's own.
     pub cluster_networks: Vec<IpNet>,
+    /// Whether this process tells channels of restrictions.
+    pub messenger: Messenger,
     /// The MutatingWebhookConfiguration that is told our authorities.
     pub webhook: Option<String>,
     /// How long a holder of the lease may be silent.
@@ -59,6 +62,8 @@ pub struct Running {
     pub callers: Callers,
     /// The certificates of the server.
     pub authorities: Authorities,
+    /// What messages for channels are signed with.
+    pub channel_secrets: ChannelSecrets,
     /// Who writes.
     pub leadership: watch::Receiver<Leadership>,
     /// The routes of the webhook that injects sidecars.
@@ -144,7 +149,7 @@ pub async fn start(
     let cluster_keys = ClusterKeys::start(client.clone(), &shutdown);
     let changed_keys = cluster_keys.changes();
     let operator = Operator {
-        index: Index::new(config.cluster_networks.clone(), begun),
+        index: Index::new(config.cluster_networks.clone(), config.messenger, begun),
         tools: Tools {
             recorder: Recorder::new(client.clone(), reporter),
             client: client.clone(),
@@ -180,6 +185,7 @@ pub async fn start(
     };
     shutdown.spawn(operator.run(shutdown.clone()));
     Ok(Running {
+        channel_secrets: ChannelSecrets::new(client.clone()),
         callers: Callers::new(client, &namespace, &config.service_account),
         authorities,
         leadership,

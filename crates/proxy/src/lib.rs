@@ -45,6 +45,7 @@ pub use gateway::{
 pub use ids::Ids;
 pub use limits::Limits;
 pub use memory::MessageMemory;
+pub use outbound::{Reach, TooWide};
 pub use restrictions::Restrictions;
 pub use settings::KnownSettings;
 pub use state_folder::{StateFolder, last_good};

@@ -21,7 +21,9 @@ mod writer;
 pub use audit::{AuditAction, AuditEntry, Mandate};
 pub use error::StoreError;
 pub use open::Store;
-pub use outbox::{Letter, MOST_OF_CHANNEL as MOST_LETTERS, Taken};
+pub use outbox::{
+    Letter, Letters, MOST_CHANNELS, MOST_OF_CHANNEL, MOST_OF_NAMESPACE, Outbox, Posted,
+};
 pub use records::{Filter, Found, MAX_RECORDS};
 pub use retention::Pruned;
 pub use settings::{
@@ -29,7 +31,7 @@ pub use settings::{
     NewJob, OwnChoices, Scope, SettingsEntry, SettingsPatch, SettingsStore, StoredSettings, Worked,
 };
 pub use states::{
-    AccountAction, AccountStates, HistoryEntry, MOST_HISTORY, MOST_STANDING, Tending,
+    AccountAction, AccountStates, HistoryEntry, Imposed, MOST_HISTORY, MOST_STANDING, Tending,
 };
 pub use writer::{Writer, WriterCounts, WriterSettings};
 

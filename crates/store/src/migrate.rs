@@ -48,6 +48,11 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 4,
         sql: include_str!("../migrations/0005_settings.sql"),
     },
+    Migration {
+        version: 6,
+        works_for: 4,
+        sql: include_str!("../migrations/0006_outbox_by_channel.sql"),
+    },
 ];
 
 /// What the store of account states is called, if it has no name yet.

@@ -1,5 +1,5 @@
 //! `GET /v1/state`: a proxy asks what changed about accounts of its namespace, and waits for it. `POST /v1/state`: it tells what it
-//! imposed, as often as it takes.
+//! imposed, as often as it takes; with what is taken, the messages for channels begin to wait.
 
 use axum::Json;
 use axum::extract::{Query, Request, State};
@@ -8,7 +8,7 @@ use sekisho_policy::restriction::MAX_PARTS;
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{Imposition, Part, States};
 use sekisho_policy::{ObjectRef, Origin, Restriction, Timestamp};
-use sekisho_store::{AccountStates, StoreError};
+use sekisho_store::{AccountStates, Imposed, StoreError};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use super::server::read_body;
 use super::sources::Fleet;
 use super::turns::Use;
 use crate::accounts::{is_account, no_states, unavailable};
+use crate::letters;
 use crate::problem::Problem;
 
 /// The most changes of one answer: some 300 KB.
@@ -82,8 +83,14 @@ pub(super) async fn take(
     check(&impositions, namespace)?;
     let _turn = visit.turn(Use::Write).await?;
     let now = Timestamp(fleet.clock.now_ms());
-    let taken = states.impose(namespace, &impositions, &proxy, now).await;
-    taken.map(Json).map_err(unavailable)
+    let letters =
+        |imposition: &Imposition| letters::letters(&fleet.configs, namespace, imposition, now);
+    let taken = states
+        .impose(namespace, &impositions, &proxy, now, &letters)
+        .await;
+    let Imposed { states, posted } = taken.map_err(unavailable)?;
+    letters::note(&fleet.metrics, namespace, &posted);
+    Ok(Json(states))
 }
 
 /// A proxy speaks for the rules of its namespace that restrict accounts, and for nobody else.

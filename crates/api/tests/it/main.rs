@@ -5,6 +5,7 @@
 mod config;
 mod harness;
 mod hostile;
+mod letters;
 mod records;
 mod relay;
 mod settings;

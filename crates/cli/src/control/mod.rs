@@ -2,6 +2,7 @@
 
 mod accounts;
 mod callers;
+mod notices;
 mod peers;
 mod publish;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sekisho_api::fleet::{Books, FleetRunning, FleetServer, FleetSources, Ready, Reports};
 use sekisho_api::{Configs, Server, Sources, Tally};
+use sekisho_compile::Messenger;
 use sekisho_operator as operator;
 use sekisho_policy::Millis;
 use sekisho_runtime::health::Component;
@@ -24,6 +26,7 @@ use self::callers::Reviewed;
 use self::publish::Publisher;
 use crate::Outcome;
 use crate::args::{self, Control, LogFormat};
+use crate::herald::Herald;
 use crate::up::{explained, housekeeping, read_token, settings};
 
 /// How long the last records may take to be written.
@@ -56,6 +59,7 @@ struct Process {
     server: Server,
     store: Option<Store>,
     accounts: Option<(AccountStates, Component)>,
+    herald: Option<Herald>,
     books: Option<JoinHandle<()>>,
 }
 
@@ -103,6 +107,10 @@ impl Process {
             &base.metrics,
             &base.shutdown,
         )?;
+        let herald = match &accounts {
+            Some(states) => Some(notices::herald(&args, &base, &running, states)?),
+            None => None,
+        };
         let component = base.health.component("account states");
         component.ok();
         let sources = Sources {
@@ -133,6 +141,7 @@ impl Process {
             server,
             store,
             accounts: accounts.map(|accounts| (accounts, component)),
+            herald,
             books: writing,
         })
     }
@@ -148,6 +157,7 @@ impl Process {
             server,
             store,
             accounts,
+            herald,
             books,
         } = self;
         tracing::info!(fleet = %fleet.address(), http = %server.address(), "the control plane serves");
@@ -161,6 +171,9 @@ impl Process {
             shutdown.spawn(work);
             shutdown.spawn(housekeeping::tend_accounts(accounts.clone(), clock, ending));
             shutdown.spawn(accounts::follow(accounts, component, shutdown.clone()));
+        }
+        if let Some(herald) = herald {
+            shutdown.spawn(herald.run(shutdown.clone()));
         }
         if let Some(store) = &store {
             shutdown.spawn(keep_house(
@@ -280,6 +293,10 @@ fn config(args: &Control) -> operator::Config {
         service_account: args.service_account.clone(),
         namespaces: args.watch_namespaces.clone(),
         cluster_networks: args.cluster_networks.clone(),
+        messenger: match (&args.store, &args.accounts_database) {
+            (None, None) => Messenger::NoStore,
+            _ => Messenger::There,
+        },
         webhook: args.webhook_configuration.clone(),
         lease: args::as_std(args.lease_duration),
         certificates: args.tls_dir.clone(),

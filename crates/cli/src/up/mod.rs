@@ -7,7 +7,6 @@ mod follow;
 mod gateways;
 pub(crate) mod housekeeping;
 mod json_lines;
-mod notify;
 mod records;
 mod restrictions;
 mod secrets;
@@ -25,7 +24,7 @@ use sekisho_api::{Configs, Inbox, Server, Sources, Tally, Token};
 use sekisho_counters::{Counters, Limits};
 pub(crate) use sekisho_proxy::last_good;
 use sekisho_proxy::ledger::{self, Ledger};
-use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, StateFolder, Webhooks};
+use sekisho_proxy::{Dns, FleetKey, HashPool, MessageMemory, Reach, StateFolder, Webhooks};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
@@ -35,12 +34,12 @@ use self::banner::Banner;
 use self::follow::Follower;
 use self::gateways::{Gateways, Shared};
 use self::json_lines::JsonLines;
-use self::notify::Herald;
 use self::records::{Listeners, Witnesses};
 use self::restrictions::Desks;
 use self::secrets::Secrets;
 use self::settings::SettingsBooks;
 use crate::args::{self, LogFormat, Up};
+use crate::herald::{self, Herald};
 use crate::output::{self, Palette};
 use crate::{Outcome, demo};
 
@@ -269,19 +268,20 @@ impl Foundation {
         let configs = Configs::default();
         let authorities = upstream_ca.as_ref();
         let authorities = authorities.map(|(name, pem)| (name.as_str(), pem.as_slice()));
-        let herald = Herald::new(notify::Tools {
-            store: self.store.clone(),
+        let herald = Herald::new(herald::Tools {
+            outbox: accounts.outbox().clone(),
             configs: configs.clone(),
-            secrets: secrets.clone(),
-            webhooks: Webhooks::new(dns.clone(), authorities)?,
-            key: self.key.clone(),
+            secrets: Arc::new(secrets.clone()),
+            license: Arc::new(herald::Alone),
+            // Who writes the files may reach what this process reaches.
+            webhooks: Webhooks::new(dns.clone(), authorities, Reach::Anywhere)?,
             clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
         });
-        let telling = herald.clone().run(self.shutdown.clone());
-        self.shutdown.spawn(telling);
+        self.shutdown.spawn(herald.run(self.shutdown.clone()));
         let desks = Desks::new(
             accounts.clone(),
-            herald,
+            configs.clone(),
             self.state.path().to_owned(),
             self.clock.clone(),
             self.metrics.clone(),

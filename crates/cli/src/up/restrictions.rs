@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sekisho_api::{Configs, letters};
 use sekisho_policy::Timestamp;
-use sekisho_policy::states::Rest;
+use sekisho_policy::states::{Imposition, Rest};
 use sekisho_proxy::Restrictions;
 use sekisho_runtime::{Clock, Metrics, Shutdown};
-use sekisho_store::{AccountStates, StoreError};
+use sekisho_store::{AccountStates, Imposed, StoreError};
 use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::notify::Herald;
 use super::trouble::Trouble;
 
 /// Changes that are taken over at once, and impositions that are stored at once.
@@ -39,7 +39,7 @@ pub(super) struct Desks {
 #[derive(Clone, Debug)]
 struct Tools {
     states: AccountStates,
-    herald: Herald,
+    configs: Configs,
     state: PathBuf,
     clock: Clock,
     metrics: Metrics,
@@ -56,7 +56,7 @@ struct Desk {
 impl Desks {
     pub(super) fn new(
         states: AccountStates,
-        herald: Herald,
+        configs: Configs,
         state: PathBuf,
         clock: Clock,
         metrics: Metrics,
@@ -64,7 +64,7 @@ impl Desks {
         Self {
             tools: Tools {
                 states,
-                herald,
+                configs,
                 state,
                 clock,
                 metrics,
@@ -196,13 +196,14 @@ async fn store_all(
             return Ok(());
         }
         let now = Timestamp(tools.clock.now_ms());
-        let stored = async {
-            // First, so that a process that ends between the two tells it all the same.
-            tools.herald.announce(namespace, &batch).await?;
-            tools.states.impose(namespace, &batch, NAME, now).await
-        };
+        let letters =
+            |imposition: &Imposition| letters::letters(&tools.configs, namespace, imposition, now);
+        let stored = tools.states.impose(namespace, &batch, NAME, now, &letters);
         match stored.await {
-            Ok(states) => restrictions.stored(&batch, &states),
+            Ok(Imposed { states, posted }) => {
+                letters::note(&tools.metrics, namespace, &posted);
+                restrictions.stored(&batch, &states);
+            }
             Err(error) => {
                 restrictions.put_back(batch);
                 return Err(error);

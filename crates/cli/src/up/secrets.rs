@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sekisho_api::Answer;
 use sekisho_compile::ObjectKey;
-use sekisho_compile::files::Secret;
+use sekisho_compile::files::{Secret, SecretValue};
+use zeroize::Zeroizing;
+
+use crate::herald::Signing;
 
 /// The Secrets of the files as they were last read. Cloning shares them.
 #[derive(Clone, Debug, Default)]
@@ -26,5 +30,19 @@ impl Secrets {
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
             .cloned()
+    }
+}
+
+impl Signing for Secrets {
+    fn secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Answer<'a, Result<Zeroizing<Vec<u8>>, String>> {
+        let secret = self.of(&ObjectKey::new(namespace, name));
+        let value = secret.as_ref().and_then(|secret| secret.data.get("secret"));
+        let value = value.map(|value| Zeroizing::new(SecretValue::expose(value).to_vec()));
+        let value = value.ok_or_else(|| format!("the Secret {name} has no key named secret"));
+        Box::pin(async { value })
     }
 }

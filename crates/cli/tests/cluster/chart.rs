@@ -50,6 +50,8 @@ const VALUES: &[(&str, &[&str])] = &[
             "image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "networkPolicy.enabled=true",
             "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+            "networkPolicy.channelPorts={443,8443}",
+            "notifications.networks={10.1.2.0/24,fd12::/16}",
         ],
     ),
     (
@@ -78,6 +80,14 @@ const REFUSED: &[(&str, &str)] = &[
         "/webhook/url",
     ),
     ("clusterNetworks={10.0.0.1}", "/clusterNetworks"),
+    (
+        "notifications.networks={desk.example}",
+        "/notifications/networks",
+    ),
+    (
+        "networkPolicy.channelPorts={0}",
+        "/networkPolicy/channelPorts",
+    ),
     ("leaseDuration=0s", "/leaseDuration"),
     ("log=info;reboot", "/log"),
     ("resources.limit.memory=1Gi", "/resources"),

@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod journey;
 mod mail;
+mod notices;
 mod release;
 mod sidecars;
 mod site;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sekisho_compile::{
-    Code, Diagnostic, ObjectKey, Objects, Platform, SecretKeys, Severity, cluster, compile,
-    compile_all,
+    Code, Diagnostic, Messenger, ObjectKey, Objects, Platform, SecretKeys, Severity, cluster,
+    compile, compile_all,
 };
 use sekisho_crd::Kind;
 use sekisho_policy::Snapshot;
@@ -428,6 +428,42 @@ fn where_pods_run_is_of_no_effect_without_a_cluster() {
         let key = ObjectKey::new("mail", "a");
         assert!(compiled.gateways[&key].is_some(), "{platform:?}");
     }
+}
+
+/// Messages wait in a store: without one the rule restricts all the same, and says that nobody hears of it.
+#[test]
+fn a_rule_says_that_nobody_is_told_where_there_is_no_store() {
+    let channel = json!({
+        "apiVersion": "sekisho.dev/v1alpha1", "kind": "NotificationChannel",
+        "metadata": { "namespace": "mail", "name": "desk" },
+        "spec": { "type": "Webhook", "url": "https://desk.example/", "secretRef": { "name": "desk" } },
+    });
+    let step = |at, level, notify: Value| json!({ "at": at, "restrict": { "level": level }, "notify": notify });
+    let rule = json!({
+        "apiVersion": "sekisho.dev/v1alpha1", "kind": "AbuseRule",
+        "metadata": { "namespace": "mail", "name": "stolen" },
+        "spec": {
+            "targetRefs": [{ "name": "a" }],
+            "signals": [{ "signal": "UnknownRecipients", "count": 3, "per": "1h", "points": 60 }],
+            "ladder": [step(40, "Watch", json!([])), step(60, "Suspend", json!([{ "name": "desk" }]))],
+        },
+    });
+    let mut objects = cluster_of(&[gateway("mail", "a"), channel, rule]);
+    let (key, secret) = (ObjectKey::new("mail", "a"), ObjectKey::new("mail", "desk"));
+    objects.secrets.insert(secret, SecretKeys::Unread);
+    let told = compile_all(&objects, &none());
+    assert_eq!(told.diagnostics, []);
+    objects.messenger = Messenger::NoStore;
+    let untold = compile_all(&objects, &none());
+    let at = "AbuseRule/mail/stolen spec.ladder[1].notify".to_owned();
+    assert_eq!(
+        codes(&untold.diagnostics),
+        [(Severity::Warning, Code::NotAvailable, at)]
+    );
+    let said = untold.diagnostics[0].to_string();
+    assert!(said.contains("nobody is told"), "{said}");
+    assert_eq!(told.gateways[&key], untold.gateways[&key]);
+    assert_eq!(told.gateways[&key].as_ref().unwrap().rules.len(), 1);
 }
 
 #[test]

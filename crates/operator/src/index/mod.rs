@@ -7,6 +7,7 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
+use sekisho_compile::Messenger;
 use sekisho_crd::Kind;
 
 use crate::watch::{Change, Item};
@@ -44,6 +45,7 @@ pub(crate) struct Index {
     /// The labels of the namespaces themselves, where they may be watched.
     pub(crate) namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     cluster_networks: Vec<IpNet>,
+    messenger: Messenger,
     /// The watches that were begun and have not said yet what there is.
     awaited: BTreeSet<Label>,
     /// What was said of snapshot objects before it was known which gateways there are.
@@ -62,9 +64,14 @@ pub(crate) struct Touched {
 }
 
 impl Index {
-    pub(crate) fn new(cluster_networks: Vec<IpNet>, awaited: BTreeSet<Label>) -> Self {
+    pub(crate) fn new(
+        cluster_networks: Vec<IpNet>,
+        messenger: Messenger,
+        awaited: BTreeSet<Label>,
+    ) -> Self {
         Self {
             cluster_networks,
+            messenger,
             awaited,
             ..Self::default()
         }
@@ -192,11 +199,11 @@ impl Index {
             return;
         }
         let namespace = item.namespace().to_owned();
-        let networks = &self.cluster_networks;
+        let (networks, messenger) = (&self.cluster_networks, self.messenger);
         let held = self
             .namespaces
             .entry(namespace.clone())
-            .or_insert_with(|| Namespace::new(networks.clone()));
+            .or_insert_with(|| Namespace::new(networks.clone(), messenger));
         held.apply(of, item, now_ms, touched);
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sekisho_compile::{Diagnostic, ObjectKey, Objects, Platform, SecretKeys, cluster};
+use sekisho_compile::{Diagnostic, Messenger, ObjectKey, Objects, Platform, SecretKeys, cluster};
 use sekisho_crd::{Kind, Status};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -69,11 +69,12 @@ enum News {
 }
 
 impl Namespace {
-    pub(super) fn new(cluster_networks: Vec<IpNet>) -> Self {
+    pub(super) fn new(cluster_networks: Vec<IpNet>, messenger: Messenger) -> Self {
         Self {
             objects: Objects {
                 platform: Platform::Cluster,
                 cluster_networks,
+                messenger,
                 ..Objects::default()
             },
             known: BTreeMap::new(),

@@ -27,7 +27,7 @@ fn limit(name: &str, generation: i64, count: i64) -> Item {
 }
 
 fn index() -> Index {
-    Index::new(Vec::new(), [label(LIMITS)].into())
+    Index::new(Vec::new(), Messenger::There, [label(LIMITS)].into())
 }
 
 const LIMITS: Watched = Watched::Kind(Kind::RateLimit);

@@ -3,6 +3,7 @@
 //! A pair of certificate and key that does not serve is not passed on; what was passed on before stays, so a botched renewal
 //! does not take a listener down.
 
+mod channel;
 mod checks;
 mod fleet_key;
 mod needed;
@@ -26,6 +27,7 @@ use crate::labels;
 use crate::snapshots::name_of;
 use crate::workload;
 
+pub use channel::ChannelSecrets;
 use checks::{Use, Values};
 use fleet_key::FleetKey;
 pub(crate) use needed::Needed;

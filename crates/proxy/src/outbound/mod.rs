@@ -1,10 +1,11 @@
 //! Requests to services over HTTP: one for one answer, verified TLS, and a bound and a deadline on everything. Nowhere is
 //! followed to.
 
+mod reach;
 mod url;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -21,6 +22,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use reach::{Reach, TooWide};
 pub(crate) use url::{Url, UrlFault};
 
 use crate::dns::{Dns, DnsFailure};
@@ -50,6 +52,10 @@ pub(crate) enum NoAnswer {
     Resolve(DnsFailure),
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    #[error(
+        "it is at {0}, a private or reserved address, or one of the cluster's own, and none that was opened"
+    )]
+    OutOfReach(IpAddr),
     #[error("TLS failed: {0}")]
     Tls(io::Error),
     #[error("it did not answer in time")]
@@ -70,8 +76,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Sends a request, whose path and host are those of `url`, and reads an answer of at most `most` octets. Where `url` is https, the
-/// certificate is verified as `tls` says.
+/// As [`ask_within`], wherever the service is.
 pub(crate) async fn ask(
     url: &Url,
     request: Request<Full<Bytes>>,
@@ -80,8 +85,22 @@ pub(crate) async fn ask(
     tls: &Arc<ClientConfig>,
     deadline: Instant,
 ) -> Result<Answer, NoAnswer> {
+    ask_within(&Reach::Anywhere, url, request, most, dns, tls, deadline).await
+}
+
+/// Sends a request, whose path and host are those of `url`, and reads an answer of at most `most` octets. Where `url` is https, the
+/// certificate is verified as `tls` says. Where an address is out of reach, it is not connected to.
+pub(crate) async fn ask_within(
+    reach: &Reach,
+    url: &Url,
+    request: Request<Full<Bytes>>,
+    most: usize,
+    dns: &Dns,
+    tls: &Arc<ClientConfig>,
+    deadline: Instant,
+) -> Result<Answer, NoAnswer> {
     let asked = async {
-        let stream = connect(url, dns, deadline).await?;
+        let stream = connect(reach, url, dns, deadline).await?;
         if !url.is_encrypted() {
             return send(url, stream, request, most).await;
         }
@@ -95,9 +114,16 @@ pub(crate) async fn ask(
         .unwrap_or(Err(NoAnswer::Timeout))
 }
 
-async fn connect(url: &Url, dns: &Dns, deadline: Instant) -> Result<TcpStream, NoAnswer> {
+async fn connect(
+    reach: &Reach,
+    url: &Url,
+    dns: &Dns,
+    deadline: Instant,
+) -> Result<TcpStream, NoAnswer> {
     let addresses = dns.addresses(url.host()).await;
     let addresses = addresses.map_err(NoAnswer::Resolve)?;
+    // What is looked at is what is connected to: a name that leads elsewhere the next time is looked at again.
+    let addresses = reach.within(addresses).map_err(NoAnswer::OutOfReach)?;
     let mut left = addresses.len().min(MAX_ADDRESSES);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for ip in addresses.into_iter().take(MAX_ADDRESSES) {

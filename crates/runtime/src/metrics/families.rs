@@ -7,8 +7,8 @@ use super::labels::{
     AuthResult, BufferPlace, Class, Classifier, ClassifierResult, CounterBackend, CounterError,
     CounterLease, CounterPart, CountryData, Detection, DnsQuery, DnsResult, Enforcement, FleetAck,
     FleetConfig, FleetRecords, HandshakeError, LedgerResult, Load, LoginAnswer, LoginService,
-    Mechanism, MemberState, Outcome, ReplyClass, RestrictionLevel, RestrictionResult, Stage,
-    Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
+    Mechanism, MemberState, NoticeResult, Outcome, ReplyClass, RestrictionLevel, RestrictionResult,
+    Stage, Transport, UpstreamError, UpstreamPhase, Verb, Verdict,
 };
 
 /// From a microsecond (memory) to a second (a remote store about to time out).
@@ -56,6 +56,7 @@ pub(super) struct Families {
     pub(super) restrictions: IntGaugeVec,
     pub(super) restrictions_waiting: IntGaugeVec,
     pub(super) restriction_results: IntCounterVec,
+    pub(super) notices: IntCounterVec,
     pub(super) settings: IntGaugeVec,
     pub(super) settings_unheard: IntGaugeVec,
     pub(super) counter_latency: HistogramVec,
@@ -197,6 +198,11 @@ impl Families {
                 "sekisho_restrictions_imposed_total",
                 &[closed::<RestrictionResult>("result")],
                 "Restrictions that this process imposed, by what became of them.",
+            ),
+            notices: r.counters(
+                "sekisho_notifications_total",
+                &[closed::<NoticeResult>("result")],
+                "Messages for NotificationChannels, by what became of them: `failed` counts attempts.",
             ),
             settings: r.gauges(
                 "sekisho_account_settings",

@@ -407,6 +407,18 @@ labels! {
         Lost => "lost",
     }
 
+    /// What became of a message for a channel, or of an attempt at it.
+    NoticeResult {
+        /// The channel took it.
+        Told => "told",
+        /// It did not, and is tried again.
+        Failed => "failed",
+        /// It did not for three days.
+        GivenUp => "given_up",
+        /// Too many wait.
+        NoRoom => "no_room",
+    }
+
     /// What became of a ledger record.
     LedgerResult {
         Written => "written",

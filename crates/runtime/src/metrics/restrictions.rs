@@ -1,7 +1,7 @@
-//! Restrictions of accounts: how many are known, and what became of those that were imposed here.
+//! Restrictions of accounts: how many are known, what became of those that were imposed here, and of telling people.
 
 use super::Metrics;
-use super::labels::{RestrictionLevel, RestrictionResult};
+use super::labels::{NoticeResult, RestrictionLevel, RestrictionResult};
 
 impl Metrics {
     /// So many more restrictions of that level are known, or fewer.
@@ -16,5 +16,10 @@ impl Metrics {
 
     pub fn restrictions_imposed(&self, result: RestrictionResult, count: u64) {
         self.shared.restriction_results.at(result).inc_by(count);
+    }
+
+    /// What became of messages for channels.
+    pub fn notices(&self, result: NoticeResult, count: u64) {
+        self.shared.notices.at(result).inc_by(count);
     }
 }

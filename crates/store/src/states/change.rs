@@ -5,15 +5,16 @@ use sekisho_policy::states::{Imposition, Onto, Rest, States};
 use sekisho_policy::{Account, Restriction, Timestamp};
 
 use super::history::AccountAction;
-use super::impose::impose;
+use super::impose::{Impositions, impose};
 use super::tables::{Event, Mark, Row, Tables};
 use super::{AccountStates, Backend, Fault, in_transaction, parse, to_json};
 use crate::records::number;
-use crate::{Mandate, StoreError};
+use crate::{Letters, Mandate, Posted, StoreError};
 
 impl AccountStates {
     /// Takes what a proxy imposed, each once however often it comes, and answers what now holds of each. What people released
-    /// since it was imposed stays released, and a worse one of the same origin stays. All or nothing is written.
+    /// since it was imposed stays released, and a worse one of the same origin stays. What is taken and is worse than what held
+    /// before is told of by `letters`, which wait from then on. All or nothing is written.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was written.
@@ -23,17 +24,27 @@ impl AccountStates {
         impositions: &[Imposition],
         proxy: &str,
         now: Timestamp,
-    ) -> Result<States, StoreError> {
+        letters: &Letters<'_>,
+    ) -> Result<Imposed, StoreError> {
         let who = format!("proxy {proxy}");
-        let (revision, changes) = in_transaction!(self, tables => {
-            impose(tables, namespace, impositions, &who, now).await
-        });
-        Ok(States {
-            revision: self.note(namespace, revision),
-            onto: Onto::Known,
-            rest: Rest::Nothing,
-            changes,
-            store: None,
+        let what = Impositions {
+            namespace,
+            list: impositions,
+            who: &who,
+            now,
+            letters,
+        };
+        let done = in_transaction!(self, tables => impose(tables, &what).await);
+        self.outbox.note(&done.posted);
+        Ok(Imposed {
+            states: States {
+                revision: self.note(namespace, done.revision),
+                onto: Onto::Known,
+                rest: Rest::Nothing,
+                changes: done.verdicts,
+                store: None,
+            },
+            posted: done.posted,
         })
     }
 
@@ -71,6 +82,15 @@ impl AccountStates {
         self.note(namespace, revision);
         Ok(released)
     }
+}
+
+/// What became of impositions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imposed {
+    /// What now holds of each.
+    pub states: States,
+    /// What became of the messages about them.
+    pub posted: Posted,
 }
 
 /// What is done to whom, by whom and why.

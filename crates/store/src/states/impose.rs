@@ -1,4 +1,4 @@
-//! What proxies impose: what is made of it, given what stands and what people released.
+//! What proxies impose: what is made of it, given what stands and what people released, and who is told.
 
 use sekisho_policy::states::{Absence, Change, Imposition, Release};
 use sekisho_policy::{Account, Millis, Origin, Restriction, Timestamp};
@@ -7,7 +7,9 @@ use super::change::{What, end_of, put};
 use super::history::AccountAction;
 use super::tables::{Mark, Row, Tables};
 use super::{Fault, MOST_STANDING, parse, release_of};
+use crate::outbox::{self, Room};
 use crate::records::number;
+use crate::{Letters, Posted};
 
 /// What a rule did to one account is kept so often in its history.
 const MOST_IMPOSED: i64 = 100;
@@ -16,19 +18,41 @@ const MOST_OF_ACCOUNT: usize = 32;
 /// What is over for longer is not taken. Until then it is: whose clock is right nobody knows, and whoever hears of it goes by his own.
 const LATE: Millis = Millis::DAY;
 
+/// What a proxy imposed.
+pub(super) struct Impositions<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) list: &'a [Imposition],
+    pub(super) who: &'a str,
+    pub(super) now: Timestamp,
+    /// Writes the messages about one.
+    pub(super) letters: &'a Letters<'a>,
+}
+
+/// What became of it.
+pub(super) struct Done {
+    pub(super) revision: i64,
+    pub(super) verdicts: Vec<Change>,
+    pub(super) posted: Posted,
+}
+
 pub(super) async fn impose(
-    tables: &mut impl Tables,
-    namespace: &str,
-    impositions: &[Imposition],
-    who: &str,
-    now: Timestamp,
-) -> Result<(i64, Vec<Change>), Fault> {
+    tables: &mut (impl Tables + outbox::Tables),
+    impositions: &Impositions<'_>,
+) -> Result<Done, Fault> {
+    let Impositions {
+        namespace,
+        list,
+        who,
+        now,
+        letters,
+    } = *impositions;
     let place = tables.lock(namespace).await?;
     let most = i64::from(MOST_STANDING);
     let mut revision = place.revision;
     let mut standing = tables.count(namespace, most).await?;
-    let mut verdicts = Vec::with_capacity(impositions.len());
-    for imposition in impositions {
+    let mut room = Room::of(namespace);
+    let mut verdicts = Vec::with_capacity(list.len());
+    for imposition in list {
         let account = &imposition.account;
         let restriction = imposition.restriction.clone().bounded().begun_by(now);
         let origin = restriction.origin.clone();
@@ -39,6 +63,7 @@ pub(super) async fn impose(
             forgotten: place.forgotten,
         };
         let is_new = found.standing().is_none();
+        let is_worse = found.is_outdone_by(&imposition.restriction);
         let mut holds = found.judge(restriction, now);
         if is_new && matches!(holds, Holds::TheNew(_)) {
             let has_room = standing < most && has_room(tables, namespace, account).await?;
@@ -60,10 +85,17 @@ pub(super) async fn impose(
                 .trim(namespace, account.as_str(), MOST_IMPOSED)
                 .await?;
             standing += i64::from(is_new);
+            if is_worse {
+                room.post(tables, letters(imposition)).await?;
+            }
         }
         verdicts.push(holds.told(imposition));
     }
-    Ok((revision, verdicts))
+    Ok(Done {
+        revision,
+        verdicts,
+        posted: room.posted,
+    })
 }
 
 /// Whether one more rule may restrict an account.
@@ -122,6 +154,18 @@ impl Found {
     fn standing(&self) -> Option<Restriction> {
         let row = self.before.as_ref().filter(|row| row.ended_at.is_none())?;
         parse(&row.account, &row.json).ok()
+    }
+
+    /// Whether nothing as bad stood when the new one was imposed, by the clock of who did. Else people have heard of it: another proxy
+    /// found the same a moment before, or the same goes on for longer.
+    fn is_outdone_by(&self, new: &Restriction) -> bool {
+        let rank = |restriction: &Restriction| {
+            let (level, recipients, _) = restriction.weight();
+            (level, recipients)
+        };
+        let standing = self.standing();
+        let held = standing.as_ref().and_then(|old| old.in_force(new.since));
+        held.is_none_or(|held| rank(held) < rank(new))
     }
 
     fn judge(&self, new: Restriction, now: Timestamp) -> Holds {

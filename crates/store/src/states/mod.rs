@@ -15,7 +15,9 @@ use sekisho_policy::{Restriction, Timestamp};
 use tokio::sync::watch;
 
 use crate::news::News;
+use crate::outbox::Outbox;
 use crate::{SettingsStore, Store, StoreError};
+pub use change::Imposed;
 pub use history::{AccountAction, HistoryEntry};
 use tables::{Mark, Tables};
 pub use tend::Tending;
@@ -31,6 +33,7 @@ pub const MOST_HISTORY: u32 = 1_000;
 pub struct AccountStates {
     backend: Backend,
     settings: SettingsStore,
+    outbox: Outbox,
     news: News,
 }
 
@@ -111,6 +114,7 @@ impl AccountStates {
         let backend = Backend::Sqlite(store.clone());
         Self {
             settings: SettingsStore::of(backend.clone()),
+            outbox: Outbox::of(backend.clone()),
             backend,
             news: News::default(),
         }
@@ -124,6 +128,7 @@ impl AccountStates {
         let backend = Backend::Postgres(postgres::Server::at(address)?);
         Ok(Self {
             settings: SettingsStore::of(backend.clone()),
+            outbox: Outbox::of(backend.clone()),
             backend,
             news: News::default(),
         })
@@ -133,6 +138,12 @@ impl AccountStates {
     #[must_use]
     pub const fn settings(&self) -> &SettingsStore {
         &self.settings
+    }
+
+    /// Messages about what was imposed, in the same database.
+    #[must_use]
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Closes what is not the ledger's.

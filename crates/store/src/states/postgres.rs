@@ -47,6 +47,11 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 2,
         sql: include_str!("../../migrations/0005_settings.sql"),
     },
+    Migration {
+        version: 4,
+        works_for: 2,
+        sql: include_str!("../../migrations/0006_outbox_in_postgres.sql"),
+    },
 ];
 
 /// What the store is called, if it has no name yet.

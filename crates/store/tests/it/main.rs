@@ -14,3 +14,5 @@ states::suite!(accounts_in_sqlite, crate::states::in_a_file);
 states::suite!(accounts_in_postgres, crate::postgres::in_a_database);
 settings::suite!(settings_in_sqlite, crate::states::in_a_file);
 settings::suite!(settings_in_postgres, crate::postgres::in_a_database);
+outbox::suite!(outbox_in_sqlite, crate::states::in_a_file);
+outbox::suite!(outbox_in_postgres, crate::postgres::in_a_database);

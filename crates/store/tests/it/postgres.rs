@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sekisho_policy::states::Part;
-use sekisho_policy::{Account, Level, Origin, Restriction, Timestamp};
+use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Timestamp};
 use sekisho_store::{AccountStates, Mandate, StoreError};
 use sekisho_testkit::PostgresServer;
 use sqlx::{Connection as _, PgConnection};
@@ -137,7 +137,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
@@ -188,6 +188,23 @@ async fn a_migration_that_broke_off_is_done_by_the_next() {
     // The connection breaks, as that of a killed process does.
     drop(other);
     waiting.await.unwrap().unwrap();
+}
+
+/// The replica that takes an imposition need not be the one that tells channels of it.
+#[tokio::test]
+async fn what_one_replica_posts_another_tells() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let [one, other] = [(); 2].map(|()| AccountStates::in_postgres(&address).unwrap());
+    let letter = crate::outbox::letter("mail", "desk", "a");
+    crate::outbox::post(&one, "mail", vec![letter.clone()]).await;
+    let posted_again = crate::outbox::post(&other, "mail", vec![letter.clone()]).await;
+    assert_eq!(posted_again.waiting, 0, "it is there");
+    assert_eq!(crate::outbox::due(&other, "mail", "desk").await, [letter]);
+    let at = Timestamp(1_800_000_000_000);
+    let outbox = other.outbox();
+    outbox.finish("a", at, Millis::DAY).await.unwrap();
+    assert_eq!(crate::outbox::due(&one, "mail", "desk").await, []);
 }
 
 /// Each namespace has its own lock: one that is held keeps no other waiting.

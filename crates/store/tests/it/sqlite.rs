@@ -384,7 +384,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 5,
+                needed: 6,
                 ..
             }
         ),

@@ -59,6 +59,7 @@ impl From<NoAnswer> for TokenError {
         match fault {
             NoAnswer::Resolve(failure) => Self::Resolve(failure),
             NoAnswer::Connect(error) => Self::Connect(error),
+            fault @ NoAnswer::OutOfReach(_) => Self::Connect(io::Error::other(fault.to_string())),
             NoAnswer::Tls(error) => Self::Tls(error),
             NoAnswer::Timeout => Self::Timeout,
             NoAnswer::Broken(error) => Self::Broken(error),

@@ -114,8 +114,7 @@ pub(crate) async fn so_many_rules_restrict_an_account_and_people_besides(states:
         assert_eq!(impose(states, "a", one.clone()).await, Some(one));
     }
     let told = [imposition("a", suspended(0))];
-    let said = states.impose(NS, &told, "pod-1", NOW.plus(Millis(50_000)));
-    let said = said.await.unwrap();
+    let said = tell(states, NS, &told, NOW.plus(Millis(50_000))).await;
     assert_eq!(said.changes[0].restriction, None);
     assert_eq!(said.changes[0].absence, Absence::Untaken);
     let worse = restriction(Level::Suspend, rule("r1"), 10);

@@ -12,7 +12,7 @@ pub(crate) async fn what_was_imposed_before_a_release_is_not_taken_though_nothin
     }
     let told = [imposition("a", suspended(100))];
     let at = NOW.plus(Millis(50_000));
-    let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+    let said = tell(states, NS, &told, at).await;
     let release = said.changes[0].release.clone().unwrap();
     assert_eq!(
         (release.at, release.extent),
@@ -113,7 +113,7 @@ pub(crate) async fn what_is_older_than_the_releases_that_are_known_is_not_taken(
     let at = NOW.plus(Millis(month));
     let absence = async |since| {
         let told = [imposition("a", endless(since))];
-        let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        let said = tell(states, NS, &told, at).await;
         (
             said.changes[0].restriction.is_some(),
             said.changes[0].absence,
@@ -178,14 +178,14 @@ pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(
     // Told again after the release, and cut to a later time.
     let later = NOW.plus(Millis(70_000));
     let told = [imposition("a", ahead.clone())];
-    let again = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    let again = tell(states, NS, &told, later).await;
     assert_eq!(again.changes[0].restriction, None);
     let another = Restriction {
         decision: Some(sekisho_policy::DecisionId::from_random(8)),
         ..ahead
     };
     let told = [imposition("a", another)];
-    let taken = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    let taken = tell(states, NS, &told, later).await;
     assert!(taken.changes[0].restriction.is_some(), "it is another");
 }
 
@@ -204,7 +204,7 @@ pub(crate) async fn a_release_by_a_clock_that_was_ahead_does_not_last(states: &A
     let at = NOW.plus(Millis(120_000));
     for (since, taken) in [(60_000, false), (60_001, true)] {
         let told = [imposition("b", suspended(since))];
-        let said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        let said = tell(states, NS, &told, at).await;
         assert_eq!(said.changes[0].restriction.is_some(), taken, "{since}");
     }
 }
@@ -241,7 +241,7 @@ pub(crate) async fn what_people_released_does_not_come_back_after_something_new(
     };
     let told = [imposition("b", another)];
     let later = NOW.plus(Millis(70_000));
-    let said = states.impose(NS, &told, "pod-1", later).await.unwrap();
+    let said = tell(states, NS, &told, later).await;
     let taken = said.changes[0].restriction.as_ref().unwrap();
     assert_eq!((taken.level, &taken.then), (Level::Suspend, &None));
 }

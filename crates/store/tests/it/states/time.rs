@@ -9,7 +9,7 @@ pub(crate) async fn what_is_long_over_when_it_arrives_is_not_taken(states: &Acco
     let at = NOW.plus(Millis(2 * Millis::DAY.0));
     let verdict = async |name, restriction| {
         let told = [imposition(name, restriction)];
-        let mut said = states.impose(NS, &told, "pod-1", at).await.unwrap();
+        let mut said = tell(states, NS, &told, at).await;
         said.changes.pop().unwrap()
     };
     let late = verdict("a", until(Millis::DAY.0)).await;
@@ -68,7 +68,7 @@ pub(crate) async fn a_clock_that_jumps_ahead_ends_nothing(states: &AccountStates
         let mild = restriction(Level::Limit, rule("stolen"), at);
         let told = [imposition("c", mild.clone())];
         let now = NOW.plus(Millis(year + at));
-        let said = states.impose(NS, &told, "pod-1", now).await.unwrap();
+        let said = tell(states, NS, &told, now).await;
         said.changes[0].restriction.clone()
     };
     assert_eq!(wrong(130_000).await, None, "it is over by that clock");
