@@ -54,17 +54,16 @@ pub(super) async fn impose(
     let mut verdicts = Vec::with_capacity(list.len());
     for imposition in list {
         let account = &imposition.account;
-        let restriction = imposition.restriction.clone().bounded().begun_by(now);
-        let origin = restriction.origin.clone();
-        let name = origin.to_string();
+        let bounded = imposition.restriction.clone().bounded();
+        let name = bounded.origin.to_string();
         let found = Found {
             before: tables.row(namespace, account.as_str(), &name).await?,
             mark: tables.mark(namespace, account.as_str(), &name).await?,
             forgotten: place.forgotten,
         };
         let is_new = found.standing().is_none();
-        let is_worse = found.is_outdone_by(&imposition.restriction);
-        let mut holds = found.judge(restriction, now);
+        let is_worse = found.is_outdone_by(&bounded);
+        let mut holds = found.judge(bounded.clone().begun_by(now), now);
         if is_new && matches!(holds, Holds::TheNew(_)) {
             let has_room = standing < most && has_room(tables, namespace, account).await?;
             if !has_room {
@@ -85,7 +84,8 @@ pub(super) async fn impose(
                 .trim(namespace, account.as_str(), MOST_IMPOSED)
                 .await?;
             standing += i64::from(is_new);
-            if is_worse {
+            // Of what people released in part, the rest is no news.
+            if is_worse && restriction.parts().any(|part| is_same(part, &bounded)) {
                 room.post(tables, letters(imposition)).await?;
             }
         }

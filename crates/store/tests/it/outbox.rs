@@ -146,11 +146,18 @@ pub(crate) async fn what_is_not_taken_is_told_to_nobody(states: &AccountStates) 
         who: "hanako".into(),
         why: "new password".into(),
     };
-    states
-        .release(NS, &account("a"), None, &mandate)
-        .await
-        .unwrap();
+    for name in ["a", "c"] {
+        let released = states.release(NS, &account(name), None, &mandate).await;
+        released.unwrap();
+    }
     assert!(!hears(states, "a", restriction(Level::Suspend, 50), 200).await);
+    // Nor is what goes on after it, which nobody released.
+    let mut longer = restriction(Level::Suspend, 50);
+    longer.then = Some(Box::new(restriction(Level::Watch, 150)));
+    assert!(!hears(states, "c", longer, 200).await);
+    let (name, at) = (account("c"), NOW.plus(Millis(300)));
+    let left = states.restrictions(NS, &name, at).await.unwrap();
+    assert_eq!(left[0].level, Level::Watch);
     let days = 3 * Millis::DAY.0;
     assert!(!hears(states, "b", restriction(Level::Suspend, 0), days).await);
     assert_eq!(due(states, NS, "desk").await, []);
