@@ -155,6 +155,10 @@ pub(crate) struct Control {
     /// network alone.
     #[arg(long = "channel-network", value_name = "CIDR")]
     pub(crate) channel_networks: Vec<IpNet>,
+    /// The authorities that certificates of NotificationChannels must come from, as PEM; the public ones if not given. Read at the
+    /// start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) channel_ca: Option<PathBuf>,
     /// The address that serves proxies, replicas and the webhook, over TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     pub(crate) listen: SocketAddr,

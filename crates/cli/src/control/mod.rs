@@ -113,22 +113,7 @@ impl Process {
         };
         let component = base.health.component("account states");
         component.ok();
-        let sources = Sources {
-            running: Arc::new(FleetRunning::new(
-                base.configs.clone(),
-                base.reports.fleet(),
-            )),
-            clock: base.clock.clone(),
-            metrics: base.metrics,
-            health: base.health,
-            shutdown: base.shutdown.clone(),
-            configs: base.configs,
-            store: store.clone(),
-            accounts: accounts.clone(),
-            tally: base.tally,
-            inbox: None,
-            first_message: None,
-        };
+        let sources = base.sources(store.clone(), accounts.clone());
         let server = Server::bind(args.http, token, sources)
             .await
             .map_err(explained)?;
@@ -225,6 +210,26 @@ impl Foundation {
                 let (books, writer) = Books::with_store(store, tally, clock, metrics);
                 (books, Some(tokio::spawn(writer.run())))
             }
+        }
+    }
+
+    /// What the API draws from.
+    fn sources(&self, store: Option<Store>, accounts: Option<AccountStates>) -> Sources {
+        Sources {
+            running: Arc::new(FleetRunning::new(
+                self.configs.clone(),
+                self.reports.fleet(),
+            )),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            shutdown: self.shutdown.clone(),
+            configs: self.configs.clone(),
+            store,
+            accounts,
+            tally: self.tally.clone(),
+            inbox: None,
+            first_message: None,
         }
     }
 

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::Foundation;
 use crate::args::Control;
 use crate::herald::{Herald, License, Signing, Tools};
+use crate::up::read_authorities;
 
 /// Makes the herald of this replica.
 pub(super) fn herald(
@@ -26,6 +27,10 @@ pub(super) fn herald(
 ) -> Result<Herald> {
     let reach = Reach::public(&args.cluster_networks, &args.channel_networks)
         .context("--channel-network")?;
+    let authorities = args.channel_ca.as_deref().map(read_authorities);
+    let authorities = authorities.transpose()?;
+    let authorities = authorities.as_ref();
+    let authorities = authorities.map(|(name, pem)| (name.as_str(), pem.as_slice()));
     let dns = Dns::system(base.metrics.clone())?;
     Ok(Herald::new(Tools {
         outbox: states.outbox().clone(),
@@ -35,7 +40,7 @@ pub(super) fn herald(
             leadership: running.leadership.clone(),
             ready: base.ready.clone(),
         }),
-        webhooks: Webhooks::new(dns, None, reach)?,
+        webhooks: Webhooks::new(dns, authorities, reach)?,
         clock: base.clock.clone(),
         metrics: base.metrics.clone(),
     }))

@@ -321,8 +321,8 @@ pub(crate) fn read_token(path: &Path) -> Result<Token> {
     Token::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// The file's name and its content; whether it holds certificates is seen when the first gateway starts.
-fn read_authorities(path: &Path) -> Result<(String, Vec<u8>)> {
+/// The file's name and its content; whether it holds certificates is seen when it is used.
+pub(crate) fn read_authorities(path: &Path) -> Result<(String, Vec<u8>)> {
     let name = path.display().to_string();
     let pem = std::fs::read(path).with_context(|| name.clone())?;
     Ok((name, pem))

@@ -52,6 +52,7 @@ const VALUES: &[(&str, &[&str])] = &[
             "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
             "networkPolicy.channelPorts={443,8443}",
             "notifications.networks={10.1.2.0/24,fd12::/16}",
+            "notifications.authorities.configMap=desk-ca",
         ],
     ),
     (

@@ -39,20 +39,14 @@ pub(super) async fn impose(
     tables: &mut (impl Tables + outbox::Tables),
     impositions: &Impositions<'_>,
 ) -> Result<Done, Fault> {
-    let Impositions {
-        namespace,
-        list,
-        who,
-        now,
-        letters,
-    } = *impositions;
+    let (namespace, now) = (impositions.namespace, impositions.now);
     let place = tables.lock(namespace).await?;
     let most = i64::from(MOST_STANDING);
     let mut revision = place.revision;
     let mut standing = tables.count(namespace, most).await?;
     let mut room = Room::of(namespace);
-    let mut verdicts = Vec::with_capacity(list.len());
-    for imposition in list {
+    let mut verdicts = Vec::with_capacity(impositions.list.len());
+    for imposition in impositions.list {
         let account = &imposition.account;
         let bounded = imposition.restriction.clone().bounded();
         let name = bounded.origin.to_string();
@@ -76,7 +70,7 @@ pub(super) async fn impose(
                 account,
                 action: AccountAction::Imposed,
                 at: now,
-                who,
+                who: impositions.who,
                 why: &restriction.why,
             };
             revision = put(tables, &what, restriction).await?;
@@ -86,7 +80,8 @@ pub(super) async fn impose(
             standing += i64::from(is_new);
             // Of what people released in part, the rest is no news.
             if is_worse && restriction.parts().any(|part| is_same(part, &bounded)) {
-                room.post(tables, letters(imposition)).await?;
+                let letters = (impositions.letters)(imposition);
+                room.post(tables, letters).await?;
             }
         }
         verdicts.push(holds.told(imposition));
