@@ -108,7 +108,7 @@ fn letter(namespace: &str, imposition: &Imposition, channel: &Channel, now: Time
         "at": now,
         "namespace": namespace,
         "account": account,
-        "restriction": restriction.clone().bounded(),
+        "restriction": restriction.clone().bounded().begun_by(now),
     });
     Letter {
         id,
