@@ -438,14 +438,16 @@ fn a_rule_says_that_nobody_is_told_where_there_is_no_store() {
         "metadata": { "namespace": "mail", "name": "desk" },
         "spec": { "type": "Webhook", "url": "https://desk.example/", "secretRef": { "name": "desk" } },
     });
-    let step = |at, level, notify: Value| json!({ "at": at, "restrict": { "level": level }, "notify": notify });
     let rule = json!({
         "apiVersion": "sekisho.dev/v1alpha1", "kind": "AbuseRule",
         "metadata": { "namespace": "mail", "name": "stolen" },
         "spec": {
             "targetRefs": [{ "name": "a" }],
             "signals": [{ "signal": "UnknownRecipients", "count": 3, "per": "1h", "points": 60 }],
-            "ladder": [step(40, "Watch", json!([])), step(60, "Suspend", json!([{ "name": "desk" }]))],
+            "ladder": [
+                { "at": 40, "restrict": { "level": "Watch" } },
+                { "at": 60, "restrict": { "level": "Suspend" }, "notify": [{ "name": "desk" }] },
+            ],
         },
     });
     let mut objects = cluster_of(&[gateway("mail", "a"), channel, rule]);
