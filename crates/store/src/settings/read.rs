@@ -84,8 +84,10 @@ impl SettingsStore {
         let most = i64::from(limit.min(MOST_ENTRIES));
         let name = account.as_str();
         let events = reading!(self, tables => tables.history(namespace, name, most).await.map_err(Fault::from));
-        let entries = events.into_iter().map(entry).collect::<Result<_, _>>();
-        entries.map_err(|fault| self.failed(fault))
+        let entries = events.into_iter();
+        Ok(entries
+            .filter_map(|event| entry(namespace, event))
+            .collect())
     }
 
     /// Up to `most` changes after a revision; all that holds if it is zero, lies ahead, or is so old that changes since were
@@ -106,9 +108,16 @@ impl SettingsStore {
     }
 }
 
-fn entry(event: Event) -> Result<SettingsEntry, Fault> {
-    Ok(SettingsEntry {
-        settings: parse(&event.account, &event.json)?,
+/// One that cannot be read hides no other.
+fn entry(namespace: &str, event: Event) -> Option<SettingsEntry> {
+    let settings = parse(&event.account, &event.json).inspect_err(|fault| {
+        tracing::error!(
+            namespace, account = ?event.account, revision = event.revision, ?fault,
+            "an entry of the history of an account's settings cannot be read and is left out"
+        );
+    });
+    Some(SettingsEntry {
+        settings: settings.ok()?,
         mandate: Mandate {
             at: timestamp(event.at),
             who: event.who,

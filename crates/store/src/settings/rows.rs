@@ -1,7 +1,9 @@
-//! Rows of the tables of settings.
+//! Rows of the tables of settings. Their fields are called as the columns are.
+
+use sqlx::FromRow;
 
 /// Where a namespace is. `horizon`: up to here what was reset may have been forgotten.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct Revision {
     pub(super) revision: i64,
     pub(super) horizon: i64,
@@ -16,7 +18,7 @@ pub(super) const NOTHING: Revision = Revision {
 };
 
 /// One row of `account_settings`, without its namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Row {
     pub(super) account: String,
     pub(super) revision: i64,
@@ -26,7 +28,7 @@ pub(super) struct Row {
 }
 
 /// One row of `settings_history`, without its namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Event {
     pub(super) revision: i64,
     pub(super) account: String,
@@ -38,7 +40,7 @@ pub(super) struct Event {
 }
 
 /// One row of `settings_jobs`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct JobRow {
     pub(super) id: i64,
     pub(super) namespace: String,
@@ -55,7 +57,7 @@ pub(super) struct JobRow {
 }
 
 /// One account that a job names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Item {
     pub(super) item: i64,
     pub(super) account: String,

@@ -115,7 +115,7 @@ const AFTER: &str = "
     SELECT account, revision, own, reset_at, json FROM account_settings
     WHERE namespace = $1 AND account > $2 AND reset_at IS NULL ORDER BY account LIMIT $3";
 const HISTORY: &str = "
-    SELECT h.revision, h.account, h.at, h.job, coalesce(j.who, h.who), coalesce(j.why, h.why), h.json
+    SELECT h.revision, h.account, h.at, h.job, coalesce(j.who, h.who) AS who, coalesce(j.why, h.why) AS why, h.json
     FROM settings_history AS h LEFT JOIN settings_jobs AS j ON j.id = h.job
     WHERE h.namespace = $1 AND h.account = $2 ORDER BY h.revision DESC LIMIT $3";
 const OPEN_JOB: &str = "
@@ -154,10 +154,10 @@ const FORGET_JOBS: &str = "
 
 /// The same for each driver: their types have nothing in common that could be written once.
 macro_rules! tables {
-    ($database:ty, $connection:ty, $row:ty) => {
+    ($database:ty, $connection:ty) => {
         impl Tables for $connection {
             async fn lock(&mut self, namespace: &str) -> Sql<Revision> {
-                revision_of(&sqlx::query(LOCK).bind(namespace).fetch_one(self).await?)
+                sqlx::query_as(LOCK).bind(namespace).fetch_one(self).await
             }
 
             async fn advance(&mut self, namespace: &str, to: Revision) -> Sql<()> {
@@ -167,23 +167,20 @@ macro_rules! tables {
             }
 
             async fn revision(&mut self, namespace: &str) -> Sql<Revision> {
-                let query = sqlx::query(REVISION).bind(namespace);
-                let row = query.fetch_optional(self).await?;
-                row.as_ref().map_or(Ok(NOTHING), revision_of)
+                let query = sqlx::query_as(REVISION).bind(namespace);
+                Ok(query.fetch_optional(self).await?.unwrap_or(NOTHING))
             }
 
             async fn places(&mut self) -> Sql<Vec<(String, i64)>> {
-                let rows = sqlx::query(PLACES).fetch_all(self).await?;
-                let place = |row: &$row| Ok((row.try_get(0)?, row.try_get(1)?));
-                rows.iter().map(place).collect()
+                sqlx::query_as(PLACES).fetch_all(self).await
             }
 
             async fn identity(&mut self) -> Sql<String> {
-                sqlx::query(IDENTITY).fetch_one(self).await?.try_get(0)
+                sqlx::query_scalar(IDENTITY).fetch_one(self).await
             }
 
             async fn cautious_time(&mut self) -> Sql<i64> {
-                sqlx::query(CAUTIOUS).fetch_one(self).await?.try_get(0)
+                sqlx::query_scalar(CAUTIOUS).fetch_one(self).await
             }
 
             async fn rows(&mut self, namespace: &str, accounts: &[&str]) -> Sql<Vec<Row>> {
@@ -197,8 +194,7 @@ macro_rules! tables {
                     list.push_bind(*account);
                 }
                 query.push(")");
-                let rows = query.build().fetch_all(self).await?;
-                rows.iter().map(row_of).collect()
+                query.build_query_as().fetch_all(self).await
             }
 
             async fn put(&mut self, namespace: &str, rows: &[Row]) -> Sql<()> {
@@ -230,18 +226,24 @@ macro_rules! tables {
             }
 
             async fn since(&mut self, namespace: &str, revision: i64, most: i64) -> Sql<Vec<Row>> {
-                let query = sqlx::query(SINCE).bind(namespace).bind(revision).bind(most);
-                query.fetch_all(self).await?.iter().map(row_of).collect()
+                let query = sqlx::query_as(SINCE)
+                    .bind(namespace)
+                    .bind(revision)
+                    .bind(most);
+                query.fetch_all(self).await
             }
 
             async fn standing(&mut self, namespace: &str, most: i64) -> Sql<Vec<Row>> {
-                let query = sqlx::query(STANDING).bind(namespace).bind(most);
-                query.fetch_all(self).await?.iter().map(row_of).collect()
+                let query = sqlx::query_as(STANDING).bind(namespace).bind(most);
+                query.fetch_all(self).await
             }
 
             async fn after(&mut self, namespace: &str, account: &str, most: i64) -> Sql<Vec<Row>> {
-                let query = sqlx::query(AFTER).bind(namespace).bind(account).bind(most);
-                query.fetch_all(self).await?.iter().map(row_of).collect()
+                let query = sqlx::query_as(AFTER)
+                    .bind(namespace)
+                    .bind(account)
+                    .bind(most);
+                query.fetch_all(self).await
             }
 
             async fn history(
@@ -250,11 +252,11 @@ macro_rules! tables {
                 account: &str,
                 most: i64,
             ) -> Sql<Vec<Event>> {
-                let query = sqlx::query(HISTORY)
+                let query = sqlx::query_as(HISTORY)
                     .bind(namespace)
                     .bind(account)
                     .bind(most);
-                query.fetch_all(self).await?.iter().map(event_of).collect()
+                query.fetch_all(self).await
             }
 
             async fn open_job(&mut self, job: &JobRow) -> Sql<bool> {
@@ -279,22 +281,21 @@ macro_rules! tables {
             }
 
             async fn job(&mut self, id: i64) -> Sql<Option<JobRow>> {
-                let row = sqlx::query(JOB).bind(id).fetch_optional(self).await?;
-                row.as_ref().map(job_of).transpose()
+                sqlx::query_as(JOB).bind(id).fetch_optional(self).await
             }
 
             async fn jobs(&mut self, namespace: &str, most: i64) -> Sql<Vec<JobRow>> {
-                let query = sqlx::query(JOBS).bind(namespace).bind(most);
-                query.fetch_all(self).await?.iter().map(job_of).collect()
+                let query = sqlx::query_as(JOBS).bind(namespace).bind(most);
+                query.fetch_all(self).await
             }
 
             async fn jobs_to_do(&mut self, most: i64) -> Sql<Vec<JobRow>> {
-                let query = sqlx::query(TO_DO).bind(most);
-                query.fetch_all(self).await?.iter().map(job_of).collect()
+                let query = sqlx::query_as(TO_DO).bind(most);
+                query.fetch_all(self).await
             }
 
             async fn newest_job(&mut self) -> Sql<i64> {
-                sqlx::query(NEWEST_JOB).fetch_one(self).await?.try_get(0)
+                sqlx::query_scalar(NEWEST_JOB).fetch_one(self).await
             }
 
             async fn put_items(&mut self, job: i64, items: &[Item]) -> Sql<()> {
@@ -310,8 +311,8 @@ macro_rules! tables {
             }
 
             async fn items(&mut self, job: i64, after: i64, most: i64) -> Sql<Vec<Item>> {
-                let query = sqlx::query(ITEMS).bind(job).bind(after).bind(most);
-                query.fetch_all(self).await?.iter().map(item_of).collect()
+                let query = sqlx::query_as(ITEMS).bind(job).bind(after).bind(most);
+                query.fetch_all(self).await
             }
 
             async fn forget_items(&mut self, job: i64) -> Sql<()> {
@@ -320,9 +321,8 @@ macro_rules! tables {
             }
 
             async fn places_with_reset(&mut self, before: i64) -> Sql<Vec<String>> {
-                let query = sqlx::query(PLACES_WITH_RESET).bind(before);
-                let rows = query.fetch_all(self).await?;
-                rows.iter().map(|row| row.try_get(0)).collect()
+                let query = sqlx::query_scalar(PLACES_WITH_RESET).bind(before);
+                query.fetch_all(self).await
             }
 
             async fn forget_reset(
@@ -331,9 +331,8 @@ macro_rules! tables {
                 before: i64,
                 most: i64,
             ) -> Sql<Vec<i64>> {
-                let query = sqlx::query(FORGET_RESET).bind(namespace);
-                let rows = query.bind(before).bind(most).fetch_all(self).await?;
-                rows.iter().map(|row| row.try_get(0)).collect()
+                let query = sqlx::query_scalar(FORGET_RESET).bind(namespace);
+                query.bind(before).bind(most).fetch_all(self).await
             }
 
             async fn move_horizon(&mut self, namespace: &str, to: i64) -> Sql<()> {
@@ -351,76 +350,21 @@ macro_rules! tables {
                 Ok(query.execute(self).await?.rows_affected())
             }
         }
-
-        fn revision_of(row: &$row) -> Sql<Revision> {
-            Ok(Revision {
-                revision: row.try_get(0)?,
-                horizon: row.try_get(1)?,
-                accounts: row.try_get(2)?,
-            })
-        }
-
-        fn row_of(row: &$row) -> Sql<Row> {
-            Ok(Row {
-                account: row.try_get(0)?,
-                revision: row.try_get(1)?,
-                own: row.try_get(2)?,
-                reset_at: row.try_get(3)?,
-                json: row.try_get(4)?,
-            })
-        }
-
-        fn event_of(row: &$row) -> Sql<Event> {
-            Ok(Event {
-                revision: row.try_get(0)?,
-                account: row.try_get(1)?,
-                at: row.try_get(2)?,
-                job: row.try_get(3)?,
-                who: row.try_get(4)?,
-                why: row.try_get(5)?,
-                json: row.try_get(6)?,
-            })
-        }
-
-        fn job_of(row: &$row) -> Sql<JobRow> {
-            Ok(JobRow {
-                id: row.try_get("id")?,
-                namespace: row.try_get("namespace")?,
-                who: row.try_get("who")?,
-                why: row.try_get("why")?,
-                spec: row.try_get("spec")?,
-                state: row.try_get("state")?,
-                total: row.try_get("total")?,
-                done: row.try_get("done")?,
-                changed: row.try_get("changed")?,
-                place: row.try_get("place")?,
-                finished_at: row.try_get("finished_at")?,
-                trouble: row.try_get("trouble")?,
-            })
-        }
-
-        fn item_of(row: &$row) -> Sql<Item> {
-            Ok(Item {
-                item: row.try_get(0)?,
-                account: row.try_get(1)?,
-                json: row.try_get(2)?,
-            })
-        }
     };
 }
 
 mod sqlite {
-    use sqlx::{QueryBuilder, Row as _, Sqlite};
+    use sqlx::{QueryBuilder, Sqlite};
 
     use super::*;
 
-    tables!(Sqlite, sqlx::SqliteConnection, sqlx::sqlite::SqliteRow);
+    tables!(Sqlite, sqlx::SqliteConnection);
 }
 
 mod postgres {
-    use sqlx::{Postgres, QueryBuilder, Row as _};
+    use sqlx::{Postgres, QueryBuilder};
 
     use super::*;
 
-    tables!(Postgres, sqlx::PgConnection, sqlx::postgres::PgRow);
+    tables!(Postgres, sqlx::PgConnection);
 }
