@@ -99,9 +99,18 @@ impl PostgresServer {
         process.wait();
     }
 
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
     /// The address of one of its databases.
     pub fn address(&self, database: &str) -> String {
-        let port = self.port.number();
+        self.address_at(self.port(), database)
+    }
+
+    /// The same behind something that listens on another port of this machine.
+    pub fn address_at(&self, port: u16, database: &str) -> String {
         format!("postgresql://sekisho:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 }

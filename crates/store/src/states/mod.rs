@@ -59,15 +59,18 @@ macro_rules! in_transaction {
                 done
             }
             Backend::Postgres(server) => {
-                let mut transaction = server.begin().await?;
-                let done = {
+                let mut connection = server.acquire().await?;
+                let work = async {
+                    let mut transaction = sqlx::Acquire::begin(&mut *connection).await?;
                     let $tables = &mut *transaction;
-                    $work
+                    let done = $work?;
+                    transaction.commit().await?;
+                    Ok::<_, $crate::states::Fault>(done)
                 };
-                let done = done.map_err(|error| $states.failed(error))?;
-                let committed = transaction.commit().await;
-                committed.map_err(|error| server.failed(error))?;
-                done
+                let Some(done) = server.within(work).await else {
+                    return Err(server.hang_up(&mut connection));
+                };
+                done.map_err(|error| $states.failed(error))?
             }
         }
     };
@@ -85,8 +88,14 @@ macro_rules! reading {
             }
             Backend::Postgres(server) => {
                 let mut connection = server.acquire().await?;
-                let $tables = &mut *connection;
-                $work.map_err(|error| $states.failed(error))?
+                let work = async {
+                    let $tables = &mut *connection;
+                    $work
+                };
+                let Some(done) = server.within(work).await else {
+                    return Err(server.hang_up(&mut connection));
+                };
+                done.map_err(|error| $states.failed(error))?
             }
         }
     };

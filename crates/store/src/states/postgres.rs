@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Row as _};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::StoreError;
 
@@ -17,6 +17,10 @@ use crate::StoreError;
 const CONNECTIONS: u32 = 16;
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer is: more than the server gives itself for a statement, and for a lock.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(12);
+/// How long the tables may take to be brought to this version.
+const MIGRATES_WITHIN: Duration = Duration::from_secs(600);
 /// One that did not answer is not asked again for so long: whoever needs it would wait in line, and hear the same.
 const REST: Duration = Duration::from_secs(1);
 /// "Seki", so that nobody else's lock is taken for ours.
@@ -100,7 +104,7 @@ impl Server {
             options.get_database().unwrap_or_default()
         );
         let options = options.application_name("sekisho").options([
-            ("statement_timeout", "10s"),
+            ("statement_timeout", "8s"),
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "30s"),
         ]);
@@ -116,14 +120,23 @@ impl Server {
         })
     }
 
-    /// Begins a transaction on tables of this version.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.prepare().await?;
-        let begun = self.pool.begin().await;
-        begun.map_err(|error| self.failed(error))
+    /// Does what is asked of the server; `None` if it fell silent meanwhile.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        timeout(ANSWERS_WITHIN, work).await.ok()
     }
 
-    /// A connection to tables of this version, to read.
+    /// Nobody else is to wait for a server that is silent on this connection. What was under way was done there as a whole or not at
+    /// all.
+    pub(crate) fn hang_up(&self, connection: &mut PoolConnection<Postgres>) -> StoreError {
+        connection.close_on_drop();
+        self.fell_silent()
+    }
+
+    fn fell_silent(&self) -> StoreError {
+        self.failed(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+    }
+
+    /// A connection to tables of this version.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         self.prepare().await?;
         let acquired = self.pool.acquire().await;
@@ -138,7 +151,11 @@ impl Server {
                 why: "it did not a moment ago".to_owned(),
             });
         }
-        let ready = self.ready.get_or_try_init(|| self.migrate()).await;
+        let migrate = async || {
+            let migrated = timeout(MIGRATES_WITHIN, self.migrate()).await;
+            migrated.unwrap_or_else(|_| Err(self.fell_silent()))
+        };
+        let ready = self.ready.get_or_try_init(migrate).await;
         ready.map(drop)
     }
 
