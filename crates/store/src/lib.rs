@@ -11,6 +11,7 @@ mod migrate;
 mod news;
 mod open;
 mod outbox;
+mod packed;
 mod records;
 mod retention;
 mod settings;

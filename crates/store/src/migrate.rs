@@ -53,6 +53,12 @@ const MIGRATIONS: &[Migration] = &[
         works_for: 4,
         sql: include_str!("../migrations/0006_outbox_by_channel.sql"),
     },
+    // Who knows no packed records cannot read them.
+    Migration {
+        version: 7,
+        works_for: 7,
+        sql: include_str!("../migrations/0007_packed.sql"),
+    },
 ];
 
 /// What the store of account states is called, if it has no name yet.

@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(20);
 /// The writer's page cache; SQLite writes a negative number for KiB.
 const CACHE_KIB: &str = "-32000";
-/// Pages in the write-ahead log from which it is written back: 16 MiB, so that one sync serves several batches.
-const CHECKPOINT_PAGES: &str = "4000";
+/// Pages in the write-ahead log from which it is written back: 64 MiB, so that one sync serves many batches, and a page of an index
+/// that many of them touch is written back once.
+const CHECKPOINT_PAGES: &str = "16000";
 /// What the write-ahead log may keep of the disk once it has been written back.
 const WAL_KEPT: &str = "67108864";
 

@@ -4,6 +4,7 @@ use sekisho_policy::{Account, DecisionId, Record, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::packed::unpack;
 use crate::{Store, StoreError};
 
 /// The most records that one question is answered with.
@@ -38,9 +39,9 @@ impl Store {
     /// [`StoreError`].
     pub async fn record(&self, id: DecisionId) -> Result<Option<Found>, StoreError> {
         const BY_ID: &str = "
-            SELECT r.id, r.json, d.step FROM decisions d JOIN records r ON r.seq = d.record WHERE d.id = ?1
+            SELECT r.id, r.content, d.step FROM decisions d JOIN records r ON r.seq = d.record WHERE d.id = ?1
             UNION ALL
-            SELECT r.id, r.json, NULL FROM records r WHERE r.id = ?1
+            SELECT r.id, r.content, NULL FROM records r WHERE r.id = ?1
             LIMIT 1";
         let row = sqlx::query(BY_ID)
             .bind(number(id.bits()))
@@ -61,10 +62,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn records(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
-        const ALL: &str = "SELECT id, json FROM records WHERE at BETWEEN ?2 AND ?4 ORDER BY at DESC, seq DESC LIMIT ?3";
+        const ALL: &str = "SELECT id, content FROM records WHERE at BETWEEN ?2 AND ?4 ORDER BY at DESC, seq DESC LIMIT ?3";
         // Each half walks an index from its newest end and stops at the limit.
         const BY_ACCOUNT: &str = "
-            SELECT id, json FROM records WHERE seq IN (
+            SELECT id, content FROM records WHERE seq IN (
                 SELECT seq FROM (SELECT seq FROM records WHERE account = ?1 AND at BETWEEN ?2 AND ?4 ORDER BY at DESC LIMIT ?3)
                 UNION
                 SELECT record FROM (SELECT record FROM claims WHERE account = ?1 AND at BETWEEN ?2 AND ?4 ORDER BY at DESC LIMIT ?3)
@@ -87,8 +88,10 @@ impl Store {
 
     fn parse(&self, row: &SqliteRow) -> Result<Record, StoreError> {
         let id: i64 = row.try_get(0).map_err(|error| self.failed(error))?;
-        let json: &str = row.try_get(1).map_err(|error| self.failed(error))?;
-        serde_json::from_str(json).map_err(|error| {
+        let content: &[u8] = row.try_get(1).map_err(|error| self.failed(error))?;
+        let json = unpack(content).map_err(serde_json::Error::io);
+        let record = json.and_then(|json| serde_json::from_slice(&json));
+        record.map_err(|error| {
             let id = DecisionId::from_random(id.unsigned_abs());
             self.unreadable(format!("the record {id}"), error)
         })

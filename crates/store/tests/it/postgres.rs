@@ -245,6 +245,16 @@ async fn a_row_that_is_spoilt_hides_no_other() {
 }
 
 #[tokio::test]
+async fn settings_that_are_spoilt_hide_no_others() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    crate::settings::two_are_set(&states).await;
+    run_sql(&address, crate::settings::SPOIL).await;
+    crate::settings::what_is_spoilt_hides_no_other(&states).await;
+}
+
+#[tokio::test]
 async fn tables_that_are_not_ours_are_not_touched() {
     let Some(server) = server() else { return };
     let address = database(&server).await;

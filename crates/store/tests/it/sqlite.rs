@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sekisho_policy::Timestamp;
 use sekisho_store::{AccountStates, Filter, Mandate, Store, StoreError};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::sample::*;
@@ -18,14 +19,16 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-async fn run_sql(path: &Path, sql: &'static str) {
-    use sqlx::Connection;
+async fn connect(path: &Path) -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options)
-        .await
-        .expect("a database");
+    let connecting = SqliteConnection::connect_with(&options);
+    connecting.await.expect("a database")
+}
+
+async fn run_sql(path: &Path, sql: &'static str) {
+    let mut connection = connect(path).await;
     sqlx::raw_sql(sql)
         .execute(&mut connection)
         .await
@@ -189,20 +192,20 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
     Store::open(&path).await.unwrap().close().await;
     run_sql(
         &path,
-        "UPDATE schema SET version = 7, works_for = 4; ALTER TABLE records ADD COLUMN later TEXT",
+        "UPDATE schema SET version = 8, works_for = 7; ALTER TABLE records ADD COLUMN later TEXT",
     )
     .await;
     let store = Store::open(&path).await.unwrap();
     store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
     store.close().await;
-    run_sql(&path, "UPDATE schema SET version = 8, works_for = 8").await;
+    run_sql(&path, "UPDATE schema SET version = 9, works_for = 9").await;
     let error = refusal(&path, "use a newer version").await;
     assert!(
         matches!(
             error,
             StoreError::NewerSchema {
-                found: 8,
-                known: 6,
+                found: 9,
+                known: 7,
                 ..
             }
         ),
@@ -280,6 +283,32 @@ async fn a_file_without_write_permission_is_read_only() {
 }
 
 #[tokio::test]
+async fn records_lie_packed_and_those_of_earlier_versions_are_read() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let store = Store::open(&path).await.unwrap();
+    let records = [delivered(1, "a", 1_000), refused(2, 77, "a", 2_000)];
+    store.append(&records).await.unwrap();
+    let json = serde_json::to_string(&records[0]).unwrap();
+    let mut connection = connect(&path).await;
+    let lengths =
+        sqlx::query_scalar("SELECT length(content) FROM records WHERE typeof(content) = 'blob'");
+    let lengths: Vec<i64> = lengths.fetch_all(&mut connection).await.unwrap();
+    assert_eq!(lengths.len(), 2);
+    assert!(
+        lengths.iter().all(|&octets| octets * 2 < json.len() as i64),
+        "{lengths:?}"
+    );
+    let earlier = sqlx::query("UPDATE records SET content = ?1 WHERE id = 1").bind(&json);
+    earlier.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    for record in records {
+        let found = store.record(record.id).await.unwrap().unwrap();
+        assert_eq!(found.record, record);
+    }
+}
+
+#[tokio::test]
 async fn an_unreadable_row_names_the_record() {
     let folder = folder();
     let path = folder.path().join("ledger.sqlite");
@@ -288,7 +317,11 @@ async fn an_unreadable_row_names_the_record() {
         .append(&[delivered(1, "a", 1_000), delivered(2, "a", 2_000)])
         .await
         .unwrap();
-    run_sql(&path, "UPDATE records SET json = '{\"id\":7}' WHERE id = 2").await;
+    run_sql(
+        &path,
+        "UPDATE records SET content = '{\"id\":7}' WHERE id = 2",
+    )
+    .await;
     let error = store.record(id(2)).await.expect_err("cannot be read");
     assert!(
         matches!(&error, StoreError::Unreadable { what, .. } if what == &format!("the record {}", id(2))),
@@ -375,7 +408,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
         &path,
         "DROP TABLE settings_job_items; DROP TABLE settings_jobs; DROP TABLE settings_history; DROP TABLE account_settings;
          DROP TABLE settings_revision; DROP TABLE outbox; DROP TABLE account_trail; DROP TABLE restrictions; DROP TABLE releases; DROP TABLE account_namespaces;
-         DROP TABLE account_store; UPDATE schema SET version = 1, works_for = 1",
+         DROP TABLE account_store; ALTER TABLE records RENAME COLUMN content TO json; UPDATE schema SET version = 1, works_for = 1",
     )
     .await;
     let older = Store::open_read_only(&path).await.unwrap_err();
@@ -384,7 +417,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 6,
+                needed: 7,
                 ..
             }
         ),
@@ -400,16 +433,13 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
 #[tokio::test]
 async fn a_ledger_that_is_held_holds_up_no_sender_and_is_written_later() {
     use sekisho_store::{Writer, WriterSettings};
-    use sqlx::Connection as _;
 
     let folder = folder();
     let path = folder.path().join("ledger.sqlite");
     let store = Store::open(&path).await.unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-    let mut other = sqlx::SqliteConnection::connect_with(&options)
-        .await
-        .unwrap();
-    let run = async |connection: &mut sqlx::SqliteConnection, sql: &'static str| {
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    let run = async |connection: &mut SqliteConnection, sql: &'static str| {
         sqlx::raw_sql(sql).execute(connection).await.unwrap();
     };
     run(&mut other, "BEGIN EXCLUSIVE").await;
@@ -491,4 +521,14 @@ async fn a_row_that_is_spoilt_hides_no_other() {
     crate::states::two_stand(&states).await;
     run_sql(&path, crate::states::SPOIL).await;
     crate::states::what_is_spoilt_gives_way(&states).await;
+}
+
+#[tokio::test]
+async fn settings_that_are_spoilt_hide_no_others() {
+    let folder = folder();
+    let path = folder.path().join("ledger.sqlite");
+    let states = AccountStates::in_ledger(&Store::open(&path).await.unwrap());
+    crate::settings::two_are_set(&states).await;
+    run_sql(&path, crate::settings::SPOIL).await;
+    crate::settings::what_is_spoilt_hides_no_other(&states).await;
 }
