@@ -14,13 +14,17 @@ import time
 import urllib.request
 
 TARGET = "targetRefs: [{ group: sekisho.dev, kind: MailGateway, name: timing }]"
+# Of all but those with the hash whose password nobody knows.
+RIGHT = "correct horse"
 SUSPENDED = 64
+OPTED = 64
 
 
 def objects(folder, port, redis, counters, samples, *hashes):
-    """Accounts of which each kind of hash has as many, and a guard that locks pairs of account and source alone."""
+    """Accounts of which each kind of hash has as many, a guard that locks pairs of account and source alone, and clients from abroad."""
     names = [f"known{n}@example.jp" for n in range(int(samples))]
     names += [f"suspended{n}@example.jp" for n in range(SUSPENDED)] + ["locked@example.jp"]
+    names += [f"opted{n}@example.jp" for n in range(OPTED)]
     with open(f"{folder}/accounts", "w", encoding="ascii") as file:
         for at, name in enumerate(names):
             print(f"{name}:{hashes[at % len(hashes)]}", file=file)
@@ -30,7 +34,7 @@ def objects(folder, port, redis, counters, samples, *hashes):
     text = f"""{head} MailGateway
 metadata: {{ name: timing }}
 spec:
-  listeners: [{{ name: submission, port: {port}, tls: "Off" }}]
+  listeners: [{{ name: submission, port: {port}, tls: "Off", proxyProtocol: {{ mode: Required, from: [127.0.0.1/32] }} }}]
   authentication:
     requirement: Required
     mechanisms: [PLAIN]
@@ -46,6 +50,10 @@ spec:
   perAccount: {{ distinctPasswords: 1000, per: 1h, lock: 1h }}
   perAccountAndSource: {{ failures: 20, per: 1h, lock: 24h }}
   decoys: {{ accounts: [{decoys}], action: Points }}
+---
+{head} CountryRule
+metadata: {{ name: own-choice }}
+spec: {{ {TARGET}, from: {{ notCountries: [JP] }}, appliesTo: OptedIn, then: {{ login: Refuse }} }}
 ---
 apiVersion: v1
 kind: Secret
@@ -63,6 +71,7 @@ class Client:
         self.wire = socket.create_connection(("127.0.0.1", port))
         self.wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.lines = self.wire.makefile("rb")
+        self.wire.sendall(b"PROXY TCP4 8.8.8.8 192.0.2.1 4000 587\r\n")
         self.reply()
         self.ask(b"EHLO client.example\r\n")
 
@@ -84,10 +93,10 @@ class Client:
         return (time.perf_counter_ns() - began) / 1e6, told.split(" [")[0]
 
 
-def suspend(http, account):
-    body = json.dumps({"level": "Suspend", "who": "bench", "why": "bench", "for": 3_600_000}).encode()
-    url = f"http://127.0.0.1:{http}/v1/accounts/{account}/restrictions?namespace=default"
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+def tell(http, method, account, what, body):
+    url = f"http://127.0.0.1:{http}/v1/accounts/{account}/{what}?namespace=default"
+    body = json.dumps({**body, "who": "bench", "why": "bench"}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
     urllib.request.urlopen(request).close()
 
 
@@ -103,7 +112,9 @@ def rank_test(one, other):
 def measure(port, http, samples):
     port, http, samples = int(port), int(http), int(samples)
     for n in range(SUSPENDED):
-        suspend(http, f"suspended{n}@example.jp")
+        tell(http, "POST", f"suspended{n}@example.jp", "restrictions", {"level": "Suspend", "for": 3_600_000})
+    for n in range(OPTED):
+        tell(http, "PUT", f"opted{n}@example.jp", "settings", {"settings": {"loginsFromAbroad": "Refuse"}})
     client = Client(port)
     for n in range(20):
         for account in ("locked@example.jp", "lockedtoo@example.jp"):
@@ -113,19 +124,21 @@ def measure(port, http, samples):
         "known": lambda n: f"known{n}@example.jp",
         "decoy": lambda n: f"decoy{n % 256}@example.jp",
         "suspended": lambda n: f"suspended{n % SUSPENDED}@example.jp",
+        "opted in": lambda n: f"opted{n % OPTED}@example.jp",
+        "opted in, right": lambda n: f"opted{n % OPTED}@example.jp",
         "locked": lambda n: "locked@example.jp",
         "locked, unknown": lambda n: "lockedtoo@example.jp",
     }
     chance = random.Random(1)
     took, told = {case: [] for case in cases}, {case: set() for case in cases}
     for n in range(samples):
-        if n % 15 == 0:
+        if n % 12 == 0:
             client = Client(port)
         order = list(cases)
         # What comes behind a short answer finds everything awake: each is behind each other one as chance has it.
         chance.shuffle(order)
         for case in order:
-            span, words = client.log_in(cases[case](n), "no such password")
+            span, words = client.log_in(cases[case](n), RIGHT if case.endswith("right") else "no such password")
             took[case].append(span)
             told[case].add(words)
     replies = {words for case in cases for words in told[case] if not case.startswith("locked")}

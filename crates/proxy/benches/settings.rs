@@ -26,6 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// As many come in one answer.
 const PART: u64 = 5_000;
 const LIVE_COUNTERS: u64 = 100_000;
+/// The aim for the whole process, in octets.
+const AIM: u64 = 200 << 20;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -43,11 +45,13 @@ async fn main() {
     let tallies = count(counters).await;
     let all = resident();
     println!(
-        "memory: {} MiB for {accounts} accounts with settings ({} octets each), {} MiB for {counters} live counters; the process has {} MiB",
+        "memory: {} MiB for {accounts} accounts with settings ({} octets each), {} MiB for {counters} live counters; the process has {} MiB (aim: {}, {})",
         mebi(settings - before),
         (settings - before) / accounts,
         mebi(all - settings),
-        mebi(all)
+        mebi(all),
+        mebi(AIM),
+        if all <= AIM { "met" } else { "missed" }
     );
     look_up(&known, accounts);
     change_one(&known, accounts);
