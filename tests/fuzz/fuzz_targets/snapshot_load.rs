@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use sekisho_policy::event::*;
+use sekisho_policy::settings::{Filtering, LoginsFromAbroad, OwnLimit};
+use sekisho_policy::snapshot::Unit;
 use sekisho_policy::{
-    Account, Address, Class, DecisionId, Envelope, Event, Ruleset, Snapshot, Timestamp, Unavailable,
+    Account, AccountSettings, Address, Class, DecisionId, Envelope, Event, Millis, Ruleset, Settings, Snapshot, Timestamp, Unavailable,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -72,6 +74,16 @@ fn event(stage: Stage) -> Event {
         stage,
         tripped: Vec::new(),
         config: ConfigState::Current,
-        settings: sekisho_policy::Settings::default(),
+        settings: settings(),
     }
+}
+
+/// Those of an account that wants all that it can want.
+fn settings() -> Settings {
+    let limit = |unit, count| OwnLimit { rule: "per-account".into(), unit, per: Millis::HOUR, count };
+    Settings::Own(Arc::new(AccountSettings {
+        logins_from_abroad: Some(LoginsFromAbroad::Refuse),
+        classification: Some(Filtering::Unwanted),
+        limits: [limit(Unit::Recipients, 0), limit(Unit::Messages, 1 << 40)].into(),
+    }))
 }
