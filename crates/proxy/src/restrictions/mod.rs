@@ -244,8 +244,8 @@ impl Drop for Inner {
     }
 }
 
-/// Releases that may wait for whoever listens.
-const RELEASED: usize = 4096;
+/// Releases that may wait for whoever listens: more than are remembered there.
+const RELEASED: usize = 16_384;
 
 const LEVELS: [RestrictionLevel; 4] = [
     RestrictionLevel::Watch,
