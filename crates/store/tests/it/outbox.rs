@@ -204,7 +204,7 @@ pub(crate) async fn a_message_waits_until_it_was_told_and_is_not_told_again(
         1
     );
     assert_eq!(post(states, NS, vec![a.clone()]).await.waiting, 0);
-    assert_eq!(due(states, NS, "desk").await, [a.clone()]);
+    assert_eq!(due(states, NS, "desk").await, std::slice::from_ref(&a));
     let later = NOW.plus(Millis(60_000));
     outbox.put_off(NS, "desk", NOW, later).await.unwrap();
     assert_eq!(due(states, NS, "desk").await, []);
