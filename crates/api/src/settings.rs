@@ -2,6 +2,8 @@
 //! changes it, whose choice it is and why are asked for, and kept. A web page elsewhere cannot make a browser send what changes
 //! something, since JSON and these methods are asked for permission first.
 
+use std::fmt;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -12,7 +14,7 @@ use sekisho_store::{
     Changed, Chooser, MOST_ACCOUNTS, MOST_ENTRIES, SettingsEntry, SettingsPatch, SettingsStore,
     StoredSettings,
 };
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -230,8 +232,30 @@ where
     T: DeserializeOwned,
     D: Deserializer<'de>,
 {
-    let fields = serde_json::Map::<String, Value>::deserialize(from)?;
+    let fields = from.deserialize_map(Fields)?;
     serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)
+}
+
+/// Fields each of which comes once: of two words nobody can say which was meant.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = serde_json::Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = serde_json::Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format!("duplicate field `{name}`")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(fields)
+    }
 }
 
 pub(crate) fn store(app: &App) -> Result<&SettingsStore, Problem> {

@@ -58,7 +58,10 @@ rule_kind!(SubmissionPolicySpec, submission_policies, |spec| spec
     .as_ref());
 rule_kind!(RateLimitSpec, rate_limits, |spec| spec.matching.as_ref());
 rule_kind!(CountryRuleSpec, country_rules, |_spec| None);
-rule_kind!(LoginGuardSpec, login_guards, |_spec| None);
+// What anybody can have refused by guessing is no sign of a rule that has gone wrong.
+rule_kind!(LoginGuardSpec, login_guards, |_spec| None, |_spec| {
+    Brake::Off
+});
 // What refuses nobody has nothing to be braked.
 rule_kind!(
     AbuseRuleSpec,

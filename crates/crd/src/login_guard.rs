@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountName, Brake, Duration, Enforcement, Status, TargetRef};
+use crate::{AccountName, Duration, Enforcement, Status, TargetRef};
 
 /// Locks after password errors, by account, by source and by both.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,11 +68,6 @@ pub struct LoginGuardSpec {
     /// What a verdict does. Enforce: it binds. Shadow: it is recorded, and the mail passes. Off: there is none.
     #[serde(default)]
     pub enforcement: Enforcement,
-
-    /// Whether this falls back to Shadow by itself when, in 5 minutes, it refuses more than 1 % (and at least 20) of the
-    /// sessions that come from a network known to be good for their account. Default: it does. Off: it does not.
-    #[serde(default)]
-    pub brake: Brake,
 
     /// Locks an account that is tried with many different passwords (a dictionary).
     #[serde(default, skip_serializing_if = "Option::is_none")]

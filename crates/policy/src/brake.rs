@@ -1,7 +1,9 @@
 //! The brake: a rule that refuses too many known-good users falls back to `Shadow` until somebody resets it.
 //!
-//! A bad country file must not refuse a nation. What is compared is (account, network) pairs, each once in the window however many
-//! sessions it opens: a single infected machine that reconnects all day neither trips a limit nor hides that a rule has gone wrong.
+//! A bad country file must not refuse a nation. What is compared is accounts, each once in the window however many sessions it opens
+//! and from however many networks: neither an infected machine that reconnects all day nor a stolen account trips a limit or hides that a
+//! rule has gone wrong. Nor does whoever only claims to be others: before somebody was logged in, only what goes by where a client
+//! comes from counts ([`Kind::CountryRule`]), since no guess makes it refuse.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,19 +11,19 @@ use std::sync::Arc;
 
 use crate::decision::{Decision, Said};
 use crate::event::{Event, Network};
-use crate::matching::{account_of, site};
+use crate::matching::account_of;
 use crate::ruleset::Ruleset;
-use crate::snapshot::{self, Enforcement, ObjectRef};
+use crate::snapshot::{self, Enforcement, Kind, ObjectRef};
 use crate::time::{Millis, Timestamp};
 
 /// Over which time refusals are compared with logins.
 pub const WINDOW: Millis = Millis(5 * Millis::MINUTE.0);
-/// So many known-good pairs at least must have been refused by one rule.
+/// So many accounts in known-good networks at least must have been refused by one rule.
 pub const MIN_REFUSED: u64 = 20;
-/// More than one in so many known-good pairs must have been refused (1 %).
+/// More than one in so many of such accounts must have been refused (1 %).
 pub const ONE_IN: u64 = 100;
-/// The most pairs that are remembered for the gateway, and for each rule; those beyond are not counted.
-pub const MAX_PAIRS: usize = 1 << 18;
+/// The most accounts that are remembered for the gateway, and for each rule; those beyond are not counted.
+pub const MAX_ACCOUNTS: usize = 1 << 18;
 
 /// The grain of the window.
 const GRAIN: Millis = Millis::from_secs(10);
@@ -41,9 +43,9 @@ pub struct Trip {
     pub object: Arc<ObjectRef>,
     /// When.
     pub at: Timestamp,
-    /// Known-good pairs that it refused in the window.
+    /// Accounts in known-good networks that it refused in the window.
     pub refused: u64,
-    /// Known-good pairs in the window.
+    /// Accounts in known-good networks in the window.
     pub seen: u64,
 }
 
@@ -58,26 +60,28 @@ impl Brake {
             return Vec::new();
         };
         let mut hasher = DefaultHasher::new();
-        (account, site(event.session.source.ip)).hash(&mut hasher);
-        let pair = hasher.finish();
-        self.seen.add(pair, event.at);
+        account.hash(&mut hasher);
+        let account = hasher.finish();
+        self.seen.add(account, event.at);
+        let is_proven = event.account.is_some();
         let mut tripped = Vec::new();
         for finding in &decision.findings {
             let refuses = matches!(finding.said, Said::Defer(_) | Said::Reject(_))
-                && finding.enforcement == Enforcement::Enforce;
+                && finding.enforcement == Enforcement::Enforce
+                && (is_proven || finding.object.kind == Kind::CountryRule);
             if refuses && rules.brake(&finding.object) == Some(snapshot::Brake::Default) {
-                tripped.extend(self.refuse(&finding.object, pair, event.at));
+                tripped.extend(self.refuse(&finding.object, account, event.at));
             }
         }
         tripped
     }
 
-    fn refuse(&mut self, object: &Arc<ObjectRef>, pair: u64, at: Timestamp) -> Option<Trip> {
+    fn refuse(&mut self, object: &Arc<ObjectRef>, account: u64, at: Timestamp) -> Option<Trip> {
         if self.trips.iter().any(|trip| trip.object == *object) {
             return None;
         }
         let refused = self.refused.entry(object.clone()).or_default();
-        refused.add(pair, at);
+        refused.add(account, at);
         let (refused, seen) = (refused.len(at), self.seen.len(at));
         if refused < MIN_REFUSED || refused * ONE_IN <= seen {
             return None;
@@ -116,7 +120,7 @@ impl Brake {
     }
 }
 
-/// The pairs of the last [`WINDOW`], each with the grain in which it was last seen.
+/// The accounts of the last [`WINDOW`], each with the grain in which it was last seen.
 #[derive(Clone, Debug, Default)]
 struct Recent {
     last_seen: HashMap<u64, u64>,
@@ -124,12 +128,12 @@ struct Recent {
 }
 
 impl Recent {
-    fn add(&mut self, pair: u64, at: Timestamp) {
+    fn add(&mut self, account: u64, at: Timestamp) {
         self.advance(at);
         // A clock that stepped back counts as now, not as long ago.
         let grain = self.newest;
-        if self.last_seen.len() < MAX_PAIRS || self.last_seen.contains_key(&pair) {
-            self.last_seen.insert(pair, grain);
+        if self.last_seen.len() < MAX_ACCOUNTS || self.last_seen.contains_key(&account) {
+            self.last_seen.insert(account, grain);
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) const fn locked(reason: Reason, until: Timestamp) -> Refusal {
     let mut refusal = refusal(
         454,
         (4, 7, 0),
-        "Temporary authentication failure, try again later",
+        "Temporary authentication failure; please try again later",
         reason,
     );
     refusal.retry_at = Some(until);

@@ -103,7 +103,10 @@ impl Restriction {
         if self.parts().all(&is_kept) {
             return Some(self);
         }
-        nested(self.parts().filter(|part| is_kept(part)).collect())
+        nested(Stairs {
+            parts: self.parts().filter(|part| is_kept(part)).collect(),
+            stretched: None,
+        })
     }
 
     /// The same of which no part began after `now`: a clock that is ahead must not make a restriction that nobody could release.
@@ -160,7 +163,7 @@ impl Restriction {
         let parts = self.parts().chain(other.parts()).filter(holds);
         let stairs = stairs(parts.collect());
         let is_ours = |part: &&Self| self.parts().any(|own| std::ptr::eq(own, *part));
-        if stairs.iter().all(is_ours) {
+        if stairs.parts.iter().all(is_ours) && stairs.stretched.is_none() {
             return None;
         }
         nested(stairs)
@@ -188,8 +191,15 @@ impl Restriction {
     }
 }
 
-/// Of several restrictions those that count, the worst first: each but the first is milder than the one before it, and lasts longer.
-fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
+/// Restrictions that count, the worst first: each but the first is milder than the one before it, and lasts longer.
+struct Stairs<'a> {
+    parts: Vec<&'a Restriction>,
+    /// The place of one that holds for milder ones as well, for which there is no room, and until when those would.
+    stretched: Option<(usize, Option<Timestamp>)>,
+}
+
+/// Of several restrictions those that count.
+fn stairs(mut parts: Vec<&Restriction>) -> Stairs<'_> {
     // A stable sort: of two alike the first stays.
     parts.sort_by_key(|part| Reverse(part.weight()));
     let mut end = None;
@@ -201,23 +211,29 @@ fn stairs(mut parts: Vec<&Restriction>) -> Vec<&Restriction> {
         }
         counts
     });
-    // Only limits can be so many. The strictest stays, and those that last longest.
+    // Only limits can be so many. The strictest stay, and the last of them takes the time of those that go: who tells of many
+    // limits loosens none.
     let is_limit = |part: &&Restriction| part.level == Level::Limit;
+    let mut stretched = None;
     if parts.len() > MAX_PARTS
-        && let Some(strictest) = parts.iter().position(is_limit)
+        && let Some(mildest) = parts.iter().rposition(is_limit)
     {
-        let over = parts.len() - MAX_PARTS;
-        parts.drain(strictest + 1..=strictest + over);
+        let last = mildest + MAX_PARTS - parts.len();
+        stretched = Some((last, parts[mildest].until));
+        parts.drain(last + 1..=mildest);
     }
-    parts
+    Stairs { parts, stretched }
 }
 
-fn nested(stairs: Vec<&Restriction>) -> Option<Restriction> {
-    stairs.into_iter().rev().fold(None, |then, part| {
+fn nested(stairs: Stairs<'_>) -> Option<Restriction> {
+    let Stairs { parts, stretched } = stairs;
+    let places = parts.into_iter().enumerate().rev();
+    places.fold(None, |then, (place, part)| {
+        let stretched = stretched.filter(|(of, _)| *of == place);
         Some(Restriction {
             level: part.level,
             since: part.since,
-            until: part.until,
+            until: stretched.map_or(part.until, |(_, until)| until),
             origin: part.origin.clone(),
             why: part.why.clone(),
             decision: part.decision,
@@ -371,6 +387,35 @@ mod tests {
         assert_eq!(many.recipients_per_hour, Some(5));
         assert_eq!(many.over_at(), Some(Timestamp(159)));
         assert_eq!(many.clone().bounded(), many);
+    }
+
+    /// Whoever tells of many limits, for instants and for ever, loosens none that was there.
+    #[test]
+    fn however_many_limits_come_none_becomes_laxer() {
+        let limit = |count, until| Restriction {
+            recipients_per_hour: Some(count),
+            ..restriction(Level::Limit, 0, Some(until))
+        };
+        for honest in [limit(10, 1_000), limit(900, 1_000)] {
+            let others = (0..8).map(|n| limit(1 + n, 2 + u64::from(n)));
+            let laxer = (0..8).map(|n| limit(1_000_000 + n, 1_001 + u64::from(n)));
+            let all = others.chain(laxer).fold(honest.clone(), |all, one| {
+                all.joined(&one, Timestamp(1)).unwrap_or(all)
+            });
+            assert_eq!(all.parts().count(), MAX_PARTS);
+            for now in 2..1_000 {
+                let standing = Standing::of([&all], Timestamp(now)).unwrap();
+                assert!(
+                    standing.recipients_per_hour <= honest.recipients_per_hour,
+                    "{now}: {all:?}"
+                );
+            }
+            assert_eq!(
+                all.joined(&limit(1_000_000, 1_001), Timestamp(1)),
+                None,
+                "told again"
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use sekisho_policy::restriction::MAX_PARTS;
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{Imposition, Part, States};
-use sekisho_policy::{ObjectRef, Origin, Restriction, Timestamp};
+use sekisho_policy::{Account, ObjectRef, Origin, Restriction, Timestamp};
 use sekisho_store::{AccountStates, Imposed, StoreError};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -112,7 +112,8 @@ fn check(impositions: &[Imposition], namespace: &str) -> Result<(), Problem> {
                 )));
             }
         }
-        if !is_account(&imposition.account) {
+        let account = &imposition.account;
+        if !is_account(account) || *account != Account::canonical(account.as_str(), None) {
             return Err(Problem::bad_request("that is no name of an account"));
         }
         check_parts(&imposition.restriction)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::Stage;
+use crate::event::{Event, Stage};
 use crate::field_path::FieldPath;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::{account_of, site};
@@ -40,7 +40,7 @@ impl Learner {
         }
     }
 
-    /// Counts the days before a login; a good login adds its own day.
+    /// Counts the days before a login; a good login adds its own day, unless something restricts the account: it may be the thief's.
     pub(crate) fn ask<'a>(&'a self, plan: &mut Plan<'a>) {
         let event = plan.event;
         // A network that many clients share is nobody's, and is not learned as anybody's.
@@ -54,7 +54,7 @@ impl Learner {
         ]));
         let window = self.known_good.keep;
         let op = match event.stage {
-            Stage::LoginSucceeded => {
+            Stage::LoginSucceeded if !is_restricted(event) => {
                 let mut item = Item::default();
                 item[8..].copy_from_slice(&event.at.day().to_be_bytes());
                 Op::Distinct { key, item, window }
@@ -69,4 +69,9 @@ impl Learner {
         };
         plan.check(rule, self.part.clone(), Ask::GoodDays { op });
     }
+}
+
+fn is_restricted(event: &Event) -> bool {
+    let account = event.account.as_ref();
+    account.is_some_and(|account| account.standing.is_some())
 }

@@ -91,7 +91,7 @@ fn a_share_of_one_percent_is_tolerated() {
 }
 
 #[test]
-fn only_known_good_pairs_count_each_once() {
+fn only_accounts_in_known_good_networks_count_each_once() {
     let mut test = Test::new(snapshot::Brake::Default);
     assert!(
         (0..100).all(|account| !test.mail(account, Network::New, true, 0)),
@@ -138,4 +138,57 @@ fn rules_that_are_gone_are_forgotten() {
     assert_eq!(test.brake.tripped().len(), 1);
     test.brake.retain(&World::new(Vec::new()).rules);
     assert!(test.brake.tripped().is_empty());
+}
+
+/// Whoever has one password and many networks must not switch a rule off for all.
+#[test]
+fn one_account_in_many_networks_is_one() {
+    let mut test = Test::new(snapshot::Brake::Default);
+    for network in 0..100 {
+        let mut event = at(Stage::Mail)
+            .sender("forged@example.org")
+            .source(&format!("2001:db8:{network}::1"))
+            .0;
+        let name = Account::canonical("u1@example.jp", None);
+        event.account = Some(Arc::new(AccountFacts::new(name, Network::KnownGood)));
+        let decision = test.world.judge(&event);
+        assert!(
+            test.brake
+                .observe(&test.world.rules, &event, &decision)
+                .is_empty()
+        );
+    }
+}
+
+/// Before somebody is logged in an account is only claimed. What claims and guesses bring about trips nothing; where a client comes
+/// from is nobody's claim.
+#[test]
+fn claims_trip_only_what_goes_by_where_clients_come_from() {
+    let mut guard = rule(
+        "all",
+        RuleSpec::RateLimit(rate(
+            &[KeyPart::Account],
+            &[limit(Unit::Attempts, 0, Millis::HOUR)],
+        )),
+    );
+    guard.brake = snapshot::Brake::Default;
+    let mut country = rule(
+        "all",
+        RuleSpec::CountryRule(CountryRule {
+            login: LoginFrom::Refuse,
+            ..abroad()
+        }),
+    );
+    country.brake = snapshot::Brake::Default;
+    for (rule, trips) in [(guard, false), (country, true)] {
+        let (world, mut brake) = (World::new(vec![rule]), Brake::default());
+        let tripped = (0..100).any(|account| {
+            let event = login(&format!("u{account}@example.jp")).from("BR").0;
+            let mut decision = world.judge(&event);
+            assert!(decision.verdict.refusal().is_some());
+            decision.network = Network::KnownGood;
+            !brake.observe(&world.rules, &event, &decision).is_empty()
+        });
+        assert_eq!(tripped, trips);
+    }
 }

@@ -3,8 +3,9 @@
 use sekisho_policy::decision::{Reason, Said};
 use sekisho_policy::event::*;
 use sekisho_policy::op::Op;
+use sekisho_policy::restriction::Standing;
 use sekisho_policy::snapshot::*;
-use sekisho_policy::{Millis, Ruleset};
+use sekisho_policy::{Level, Millis, Origin, Restriction, Ruleset};
 
 use crate::support::*;
 
@@ -405,6 +406,28 @@ fn networks_are_learnt_without_a_guard() {
     assert_eq!(bare.judge(&mail).network, Network::New);
     std::sync::Arc::make_mut(mail.account.as_mut().unwrap()).network = Network::KnownGood;
     assert_eq!(bare.judge(&mail).network, Network::KnownGood);
+}
+
+/// Who is logged in while something restricts the account may be the thief.
+#[test]
+fn nothing_is_learnt_of_an_account_that_is_restricted() {
+    let world = world(|_| {});
+    let mut event = at(Stage::LoginSucceeded).0;
+    let restriction = Restriction {
+        level: Level::Watch,
+        since: event.at,
+        until: None,
+        origin: Origin::Desk,
+        why: "".into(),
+        decision: None,
+        recipients_per_hour: None,
+        then: None,
+    };
+    let standing = Standing::of([&restriction], event.at).unwrap();
+    let account = std::sync::Arc::make_mut(event.account.as_mut().unwrap());
+    account.standing = Some(Box::new(standing));
+    let plan = world.rules.plan(&event);
+    assert!(matches!(plan.ops(), [Op::Count { .. }]), "{:?}", plan.ops());
 }
 
 #[test]
