@@ -266,7 +266,9 @@ impl Served {
             }
             "/v1/state" if request.method() == Method::POST => {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
-                self.take_impositions(&body)
+                let answer = self.take_impositions(&body);
+                self.changed.notify_waiters();
+                answer
             }
             "/v1/state" => {
                 let since = query.strip_prefix("gateway=mail/outbound&since=").unwrap();

@@ -12,6 +12,7 @@ mod records;
 mod restrictions;
 mod secrets;
 mod settings;
+mod shared_abuse;
 mod shared_limits;
 mod start;
 mod world;

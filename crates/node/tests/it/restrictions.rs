@@ -41,7 +41,7 @@ fn start(world: &World) -> Process {
     process
 }
 
-async fn login(world: &World) -> Peer<TcpStream> {
+pub(crate) async fn login(world: &World) -> Peer<TcpStream> {
     let mut peer = Peer::connect(world.smtp.address()).await;
     peer.expect_prefix("220 ").await;
     peer.say("EHLO client.example").await;
@@ -52,7 +52,7 @@ async fn login(world: &World) -> Peer<TcpStream> {
 }
 
 /// The reply to MAIL; the transaction is given up.
-async fn mail(peer: &mut Peer<TcpStream>) -> String {
+pub(crate) async fn mail(peer: &mut Peer<TcpStream>) -> String {
     peer.say("MAIL FROM:<taro@example.jp>").await;
     let reply = peer.line().await;
     peer.say("RSET").await;
@@ -61,7 +61,7 @@ async fn mail(peer: &mut Peer<TcpStream>) -> String {
 }
 
 /// How long it took until MAIL was answered like this.
-async fn until_mail_is(peer: &mut Peer<TcpStream>, prefix: &str) -> Duration {
+pub(crate) async fn until_mail_is(peer: &mut Peer<TcpStream>, prefix: &str) -> Duration {
     let began = Instant::now();
     loop {
         let reply = mail(peer).await;
