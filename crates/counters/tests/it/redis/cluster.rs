@@ -9,6 +9,7 @@ use sekisho_policy::op::Cause;
 use sekisho_testkit::{Conduct, Link, PATIENCE, RedisCluster, RedisServer, wait_until};
 use tokio::task::JoinSet;
 
+use super::stored::keys;
 use super::*;
 
 const LIMIT: u64 = 300;
@@ -43,6 +44,7 @@ fn a_cluster_keeps_the_contract_and_the_limit_of_a_fleet() {
         travelling(setup)
     });
     run(refusals_come_back_from_every_slot(&cluster));
+    what_was_given_back_is_known_for_a_while(&cluster);
     for leases in [Leases::Off, Leases::On(eager)] {
         run(a_fleet_shares_limits_over_several_slots(&cluster, leases));
     }
@@ -73,6 +75,17 @@ async fn refusals_come_back_from_every_slot(cluster: &RedisCluster) {
         let held = apply(&counters, 0, &[read(name, HOUR)]).await.unwrap();
         assert_eq!(held, [Outcome::Total(0)], "{name}");
     }
+}
+
+/// So that it comes back once, although a connection that breaks has it sent anew.
+fn what_was_given_back_is_known_for_a_while(cluster: &RedisCluster) {
+    let masters = cluster.masters();
+    let found = masters.iter().find_map(|server| {
+        let key = keys(server, "*}g*").pop()?;
+        Some((server, key))
+    });
+    let (server, key) = found.expect("refusals came back");
+    cost::check(server, &[(cost::GIVEN_BACK, vec![cost::of(server, &key)])]);
 }
 
 async fn a_fleet_shares_limits_over_several_slots(cluster: &RedisCluster, leases: Leases) {

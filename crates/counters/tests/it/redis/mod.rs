@@ -1,6 +1,7 @@
 //! The contract on a real redis-server and on a real Cluster, and what is special to counting there.
 
 mod cluster;
+mod cost;
 mod failover;
 mod failure;
 mod fleet;

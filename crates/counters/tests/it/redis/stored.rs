@@ -1,4 +1,4 @@
-//! What is in Redis: names that tell nothing, keys that expire, what they cost, and values that are not ours.
+//! What is in Redis: names that tell nothing, keys that expire, and values that are not ours.
 
 use sekisho_policy::op::Cause;
 use sekisho_policy::{Millis, Signal};
@@ -6,7 +6,7 @@ use sekisho_testkit::RedisServer;
 
 use super::*;
 
-fn keys(server: &RedisServer, pattern: &str) -> Vec<String> {
+pub(super) fn keys(server: &RedisServer, pattern: &str) -> Vec<String> {
     let found = server.cli(&["--scan", "--pattern", pattern]);
     found
         .lines()
@@ -66,73 +66,6 @@ fn clearing_and_giving_back_leave_nothing_behind() {
         assert_eq!(keys(&server, "*").len(), 2);
         apply(&counters, 0, &[clear("k")]).await.unwrap();
         assert_eq!(keys(&server, "*"), Vec::<String>::new());
-    });
-}
-
-/// The figures that docs/limits.md states.
-#[test]
-fn a_key_costs_what_the_documentation_says() {
-    let Some(server) = RedisServer::start() else {
-        return;
-    };
-    let cost = |pattern: &str| -> u64 {
-        let [key] = &keys(&server, pattern)[..] else {
-            panic!("one key for {pattern}");
-        };
-        server.cli(&["memory", "usage", key]).parse().unwrap()
-    };
-    run(async {
-        let counters = travelling(Setup::single(&server.url(), fresh_key()));
-        apply(&counters, HOUR, &[meter("k", 1, HOUR)])
-            .await
-            .unwrap();
-        let sparse = cost("*}t*");
-        for part in 1..=70 {
-            apply(&counters, HOUR + part * HOUR / 64, &[meter("k", 1, HOUR)])
-                .await
-                .unwrap();
-        }
-        let busy = cost("*}t*");
-        apply(&counters, HOUR, &[lock("k", HOUR, 2, HOUR)])
-            .await
-            .unwrap();
-        let lock = cost("*}l*");
-        apply(&counters, HOUR, &[distinct("k", 0, HOUR)])
-            .await
-            .unwrap();
-        let mut sets = vec![cost("*}s*")];
-        for many in [10, 100, 2_000_u32] {
-            for item in 0..many {
-                apply(&counters, HOUR, &[distinct("k", item, HOUR)])
-                    .await
-                    .unwrap();
-            }
-            sets.push(cost("*}s*"));
-        }
-        // Who holds slices of a limit: one process, and eight.
-        let lent = fresh_key();
-        let mut holders = Vec::new();
-        for many in [1, 7] {
-            for _ in 0..many {
-                let counters = leases::eager(&server.url(), &lent);
-                let ops = [gate("k", 1, 1_000_000, HOUR)];
-                apply(&counters, HOUR, &ops).await.unwrap();
-            }
-            holders.push(cost("*}h*"));
-        }
-        assert!(holders[1] <= 400, "{holders:?}");
-        eprintln!(
-            "octets of a key in Redis: who holds slices, one and eight {holders:?}; tally of one part {sparse}, of all parts {busy}; lock {lock}; sets of 1, 10, 100 and 1,024 \
-             members {sets:?}"
-        );
-        assert!(
-            sparse <= 200 && busy <= 1_200 && lock <= 200,
-            "{sparse} {busy} {lock}"
-        );
-        assert!(
-            sets[0] <= 250 && sets[2] <= 6_000 && sets[3] <= 200_000,
-            "{sets:?}"
-        );
     });
 }
 
