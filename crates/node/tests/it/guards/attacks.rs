@@ -175,24 +175,44 @@ async fn nothing_that_an_attacker_does_in_between_helps() {
     assert_eq!(fleet.ever_alone(), 0, "a machine too slow for this test");
 }
 
-/// All logins of a session in one write: what comes along with one is for nobody, and no more are looked at for it.
+/// Logins in one write: one that more comes along with is not looked at, and ends the session. One that comes last, behind other
+/// commands, is an attempt as any other.
 async fn many_in_one_write(fleet: &Fleet) {
-    const ACCOUNT: &str = "pipelined@example.jp";
+    const AHEAD: &str = "pipelined@example.jp";
+    const LAST: &str = "last-of-all@example.jp";
+    let (mut wrong, mut locked) = (0, 0);
     for proxy in 0..PROXIES {
-        let session = fleet.session(proxy, "198.18.3.1").await;
         let lines: Vec<_> = (0..20)
-            .map(|n| plain(ACCOUNT, &format!("guess-{proxy}-{n}")) + "\r\n")
+            .map(|n| plain(AHEAD, &format!("guess-{proxy}-{n}")) + "\r\n")
             .collect();
-        let mut wire = session.0.into_stream();
-        wire.write_all(lines.concat().as_bytes()).await.unwrap();
-        wire.shutdown().await.unwrap();
-        let mut told = Vec::new();
-        let heard = timeout(PATIENCE, wire.read_to_end(&mut told)).await;
-        assert!(heard.is_ok(), "the session goes on and on");
-        assert!(!String::from_utf8_lossy(&told).contains("235 "));
+        let told = whole(fleet, proxy, &lines.concat()).await;
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with("503 5.5.1 "), "{told}");
+        let guess = plain(LAST, &format!("guess-{proxy}"));
+        let told = whole(fleet, proxy, &format!("NOOP\r\nRSET\r\n{guess}\r\n")).await;
+        let replies: Vec<_> = told.lines().map(|line| &line[..3]).collect();
+        match replies[..] {
+            ["250", "250", "535"] => wrong += 1,
+            ["250", "250", "454"] => locked += 1,
+            _ => panic!("{told}"),
+        }
     }
-    let reached = fleet.backend.guesses().get(ACCOUNT).copied();
-    assert!(reached.unwrap_or(0) <= PASSWORDS, "{reached:?}");
+    let guesses = fleet.backend.guesses();
+    assert_eq!(guesses.get(AHEAD), None, "nobody looked at them");
+    assert_eq!(guesses.get(LAST), Some(&PASSWORDS));
+    assert_eq!((wrong, locked), (PASSWORDS, PROXIES - PASSWORDS));
+}
+
+/// All that a session is told that sends this in one write, and then nothing.
+async fn whole(fleet: &Fleet, proxy: usize, lines: &str) -> String {
+    let session = fleet.session(proxy, "198.18.3.1").await;
+    let mut wire = session.0.into_stream();
+    wire.write_all(lines.as_bytes()).await.unwrap();
+    wire.shutdown().await.unwrap();
+    let mut told = Vec::new();
+    let heard = timeout(PATIENCE, wire.read_to_end(&mut told)).await;
+    assert!(heard.is_ok(), "the session goes on and on");
+    String::from_utf8(told).unwrap()
 }
 
 /// What is cancelled before a password was shown is no attempt, and was none.

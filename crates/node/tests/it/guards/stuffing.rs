@@ -176,33 +176,28 @@ fn check(fleet: &Fleet, sent: usize) {
     let sources = fleet.backend.by_source();
     let bound = VICTIMS * PASSWORDS + SPRAYERS * ACCOUNTS;
     let reached: usize = guesses.values().sum();
-    let alone = fleet.ever_alone();
     eprintln!(
-        "{sent} guesses from {} sources at {PROXIES} proxies: {reached} reached the backend, the bound is {bound}; {alone} proxies ever \
-         counted alone",
+        "{sent} guesses from {} sources at {PROXIES} proxies: {reached} reached the backend, the bound is {bound}",
         GUESSERS + SPRAYERS,
     );
+    // A proxy whose question Redis did not answer in time would have counted alone, and admitted as much again.
+    assert_eq!(fleet.ever_alone(), 0, "a machine too slow for this test");
     for kind in ["account_locked", "source_locked"] {
         let series =
             format!("sekisho_abuse_detections_total{{gateway=\"mail/outbound\",kind=\"{kind}\"}}");
         assert!(fleet.metric(&series) > 0, "{kind} is not seen");
     }
-    // A machine so busy that Redis is late for a proxy lets that one count alone, as it is meant to.
-    let times = 1 + alone;
-    assert!(reached <= bound * times, "{reached} of {bound}");
+    assert!(reached <= bound, "{reached} of {bound}");
     for number in 0..VICTIMS {
         let account = victim(number);
         let reached = guesses.get(&account).copied().unwrap_or(0);
-        assert!(reached <= PASSWORDS * times, "{account}: {reached}");
+        assert!(reached <= PASSWORDS, "{account}: {reached}");
         // What an owner types counts while it is under way.
         let is_quiet = number % 3 != 0 || number / 3 >= OWNERS;
         assert!(!is_quiet || reached >= PASSWORDS, "{account}: {reached}");
     }
     for number in GUESSERS..GUESSERS + SPRAYERS {
         let reached = sources.get(&source(number)).copied().unwrap_or(0);
-        assert!(
-            reached <= ACCOUNTS * times && reached >= ACCOUNTS,
-            "{number}: {reached}"
-        );
+        assert_eq!(reached, ACCOUNTS, "{number}");
     }
 }
