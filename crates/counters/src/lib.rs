@@ -1,7 +1,8 @@
 //! Adds up atomically over a window: what [`policy`](sekisho_policy) asks as [`Op`]s, this crate answers as [`Results`].
 //!
 //! The promise: **a limit of N in W admits at most N in any window of length W**, whatever the schedule and whatever the clock
-//! does. The price is the resolution: what was used comes back at most W/64 late (see [`memory::RESOLUTION`]), never early.
+//! does. The price is the resolution: what was used comes back at most W/64 late (see [`memory::RESOLUTION`]), never early. Of a limit
+//! that is charged ahead ([`redis::Leases`]) it comes back at most L + (W + L)/64 late, where L is W/64 or 10 s, whichever is less.
 //! In memory, time is what callers say; where it steps back, the latest time ever said goes on counting until they have caught up.
 //! In Redis, time is the server's: callers with wrong clocks change nothing, and what they are told of times is by their own.
 #![warn(missing_docs)]
