@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
-use sekisho_policy::op::Cause;
+use sekisho_policy::op::{Cause, Unavailable};
 use tokio::time::Instant;
 
 use super::call::Call;
@@ -73,7 +73,7 @@ impl Failure {
         !matches!(self, Self::Timeout(_))
     }
 
-    pub(super) const fn cause(&self) -> Cause {
+    const fn cause(&self) -> Cause {
         match self {
             Self::Timeout(_) => Cause::Timeout,
             Self::Connection(_) => Cause::Connection,
@@ -81,6 +81,16 @@ impl Failure {
             Self::Corrupt(_) | Self::Protocol(_) => Cause::Protocol,
             Self::Open(_) => Cause::Open,
             Self::Crowded(_) => Cause::Crowded,
+        }
+    }
+
+    /// As whoever asked is told.
+    pub(super) fn unavailable(&self) -> Unavailable {
+        Unavailable {
+            dependency: "counters (redis)".to_owned(),
+            why: self.to_string(),
+            cause: self.cause(),
+            alone: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod lanes;
 mod lease;
 mod link;
 mod names;
+mod reading;
 mod setup;
 mod shared;
 
@@ -39,6 +40,8 @@ use names::Names;
 pub use breaker::Standing;
 pub(crate) use call::Charge;
 pub use lease::LeaseCounts;
+#[doc(hidden)]
+pub use reading::read_answer;
 pub use setup::{
     ClientIdentity, Defect, Leases, Lending, NamingKey, Password, Setup, Topology, WhoseClock,
 };

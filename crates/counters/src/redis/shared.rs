@@ -233,11 +233,6 @@ impl Shared {
 
     pub(super) fn unavailable(&self, failure: &Failure) -> Unavailable {
         self.complaints.note(failure);
-        Unavailable {
-            dependency: "counters (redis)".to_owned(),
-            why: failure.to_string(),
-            cause: failure.cause(),
-            alone: None,
-        }
+        failure.unavailable()
     }
 }
