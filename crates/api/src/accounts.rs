@@ -13,7 +13,7 @@ use sekisho_store::{AccountStates, HistoryEntry, MOST_HISTORY, Mandate, StoreErr
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
-use crate::state::App;
+use crate::state::{App, NotHere};
 
 /// The most octets of an account's name.
 const LONGEST_NAME: usize = 512;
@@ -45,6 +45,9 @@ pub(crate) struct Shown {
     /// What speaks against it, where the gateways are in this process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     points: Vec<Score>,
+    /// Why that is not known, where it is not: no points are then no praise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points_unknown: Option<&'static str>,
 }
 
 pub(crate) async fn show(
@@ -63,9 +66,13 @@ async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
     let found = states(app)?.restrictions(&namespace, &account, now).await;
     let restrictions = found.map_err(unavailable)?;
     // That they cannot be said hides no restriction.
-    let points = app.running.scores(&namespace, &account).await;
+    let (points, points_unknown) = match app.running.scores(&namespace, &account).await {
+        Ok(points) => (points, None),
+        Err(NotHere(why)) => (Vec::new(), Some(why)),
+    };
     Ok(Shown {
-        points: points.unwrap_or_default(),
+        points,
+        points_unknown,
         namespace,
         account,
         standing: Standing::of(&restrictions, now),

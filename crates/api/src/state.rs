@@ -77,7 +77,7 @@ pub struct Bounced {
 }
 
 /// What a control plane says whose proxies are other processes.
-const ELSEWHERE: &str = "points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
+const ELSEWHERE: &str = "signals and points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
 
 /// Something that this process cannot do, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

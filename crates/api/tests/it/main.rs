@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "one test measures")]
 
 mod config;
+mod desk;
 mod harness;
 mod hostile;
 mod letters;
