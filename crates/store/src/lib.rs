@@ -37,5 +37,7 @@ pub use states::{
 pub use writer::{Writer, WriterCounts, WriterSettings};
 
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 #[path = "../tests/it/sample.rs"]
 mod sample;

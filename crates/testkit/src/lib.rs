@@ -10,6 +10,7 @@
 mod cluster;
 mod component;
 mod data;
+mod disk;
 mod dovecot;
 mod link;
 pub mod mmdb;
@@ -32,6 +33,7 @@ mod wait;
 pub use cluster::{Backup, BoundTo, ControlPlane, Controllers, Ran};
 pub use component::{program, require, skip, unpacked};
 pub use data::{Corpus, corpus, country_database, documentation, fetched};
+pub use disk::{FullDisk, alone};
 pub use dovecot::Dovecot;
 pub use link::{Conduct, Cut, Link, Towards};
 pub use mta::{Mta, MtaSetup};
