@@ -1,4 +1,6 @@
-//! The tables' versions. Expand first, contract a release later, so that two versions can work beside each other.
+//! The tables' versions. A step that only adds leaves the version before it at work beside this one. One that changes what is there
+//! (the fourth counts revisions by namespace, which cannot go on beside one count for all) says so in `works_for`, and a version
+//! that is older refuses the tables from then on, by name.
 
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 

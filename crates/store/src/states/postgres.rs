@@ -167,10 +167,13 @@ impl Server {
         self.pool.close().await;
     }
 
-    /// Brings the tables to this version, in one transaction under a lock: replicas that start together do it once.
+    /// Brings the tables to this version, in one transaction under a lock: replicas that start together do it once. A step may copy a
+    /// whole audit trail, so it has the time that it takes; locks are waited for no longer than ever.
     async fn migrate(&self) -> Result<(), StoreError> {
         let failed = |error| self.failed(error);
         let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let unhurried = sqlx::raw_sql("SET LOCAL statement_timeout = 0");
+        unhurried.execute(&mut *transaction).await.map_err(failed)?;
         let found = prepare(&mut transaction).await.map_err(failed)?;
         let (version, works_for) = found;
         if works_for > known() {

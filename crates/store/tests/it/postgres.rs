@@ -173,6 +173,42 @@ async fn tables_of_an_earlier_version_are_brought_to_this_one() {
     crate::states::what_was_left_behind_is_there(&states).await;
 }
 
+/// What each statement that makes or changes tables was allowed to take, and each that restricts.
+const NOTED: &str = "
+    CREATE TABLE noted (what TEXT NOT NULL, statement TEXT NOT NULL, lock TEXT NOT NULL);
+    CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO noted VALUES ('migration', current_setting('statement_timeout'), current_setting('lock_timeout'));
+    END $$;
+    CREATE FUNCTION note_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO noted VALUES ('restriction', current_setting('statement_timeout'), current_setting('lock_timeout'));
+        RETURN NEW;
+    END $$;
+    CREATE EVENT TRIGGER noting ON ddl_command_end EXECUTE FUNCTION note();";
+
+/// A trail of years is copied in one statement; nobody is to hear after ten seconds that somebody holds a lock.
+#[tokio::test]
+async fn a_migration_takes_its_time_and_nothing_else_does() {
+    let Some(server) = server() else { return };
+    let address = database(&server).await;
+    run_sql(&address, NOTED).await;
+    let states = AccountStates::in_postgres(&address).unwrap();
+    states.look().await.unwrap();
+    let hear = "DROP EVENT TRIGGER noting;
+        CREATE TRIGGER noting AFTER INSERT ON restrictions FOR EACH ROW EXECUTE FUNCTION note_row()";
+    run_sql(&address, hear).await;
+    restrict(&states).await.unwrap();
+    let mut connection = PgConnection::connect(&address).await.unwrap();
+    let noted: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT DISTINCT what, statement, lock FROM noted ORDER BY what")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let row = |what: &str, statement: &str| -> (String, String, String) {
+        (what.into(), statement.into(), "5s".into())
+    };
+    assert_eq!(noted, [row("migration", "0"), row("restriction", "10s")]);
+}
+
 /// Somebody who held the lock was killed, and nothing of what it did is there: the next one does it all.
 #[tokio::test]
 async fn a_migration_that_broke_off_is_done_by_the_next() {
