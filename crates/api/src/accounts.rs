@@ -5,32 +5,19 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use sekisho_policy::restriction::MAX_WHY;
 use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Standing, Timestamp};
-use sekisho_store::{AccountStates, HistoryEntry, MOST_HISTORY, Mandate, StoreError};
+use sekisho_store::{HistoryEntry, MOST_HISTORY, Mandate};
 use serde::{Deserialize, Serialize};
 
+use crate::asked::{Asked, Whose, bad_json, bad_query, mandate, states, unavailable};
 use crate::problem::Problem;
 use crate::state::{App, NotHere};
 
-/// The most octets of an account's name.
-const LONGEST_NAME: usize = 512;
-/// The most characters of who did something.
-const LONGEST_WHO: usize = 100;
 /// The most recipients an hour that are still a limit.
 const MOST_RECIPIENTS: u32 = 1_000_000;
 /// No restriction with an end lasts longer: ten years.
 const LONGEST: Millis = Millis(3650 * Millis::DAY.0);
-const DEFAULT_NAMESPACE: &str = "default";
-
-/// Which namespace's account is meant.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
-    pub(crate) namespace: Option<String>,
-    limit: Option<u32>,
-}
 
 /// What restricts an account.
 #[derive(Debug, Serialize)]
@@ -101,7 +88,7 @@ pub(crate) async fn restrict(
 ) -> Result<Json<Shown>, Problem> {
     let Query(asked) = asked.map_err(bad_query)?;
     let whose = Whose::read(&account, asked.namespace)?;
-    let Json(wanted) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let Json(wanted) = wanted.map_err(bad_json)?;
     let mandate = mandate(&app, &wanted.who, &wanted.why)?;
     let restriction = wanted.restriction(&mandate)?;
     let states = states(&app)?;
@@ -231,77 +218,4 @@ fn line(entry: HistoryEntry) -> Line {
         why: mandate.why,
         restriction,
     }
-}
-
-/// An account, and the namespace whose gateways know it.
-pub(crate) struct Whose {
-    pub(crate) namespace: String,
-    pub(crate) account: Account,
-}
-
-impl Whose {
-    pub(crate) fn namespace(named: Option<String>) -> Result<String, Problem> {
-        let namespace = named.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        if !crate::fleet::is_part(&namespace) {
-            return Err(Problem::bad_request("that is no name of a namespace"));
-        }
-        Ok(namespace)
-    }
-
-    pub(crate) fn read(account: &str, namespace: Option<String>) -> Result<Self, Problem> {
-        let namespace = Self::namespace(namespace)?;
-        let account = Account::canonical(account, None);
-        if !is_account(&account) {
-            return Err(Problem::bad_request("that is no name of an account"));
-        }
-        Ok(Self { namespace, account })
-    }
-}
-
-/// Whether an account could be called so.
-pub(crate) fn is_account(account: &Account) -> bool {
-    let name = account.as_str();
-    (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
-}
-
-pub(crate) fn mandate(app: &App, who: &str, why: &str) -> Result<Mandate, Problem> {
-    let plain = |text: &str, most: usize| {
-        let text = text.trim();
-        let fits = !text.is_empty() && text.chars().count() <= most;
-        (fits && !text.chars().any(char::is_control)).then(|| text.to_owned())
-    };
-    Ok(Mandate {
-        at: Timestamp(app.clock.now_ms()),
-        who: plain(who, LONGEST_WHO).ok_or_else(|| {
-            Problem::bad_request("say who does it in `who`: one line of 100 characters at most")
-        })?,
-        why: plain(why, MAX_WHY).ok_or_else(|| {
-            Problem::bad_request("say why in `why`: one line of 300 characters at most")
-        })?,
-    })
-}
-
-pub(crate) fn bad_query(error: QueryRejection) -> Problem {
-    Problem::new(error.status(), error.body_text())
-}
-
-pub(crate) fn states(app: &App) -> Result<&AccountStates, Problem> {
-    app.accounts.as_ref().ok_or_else(no_states)
-}
-
-/// What a control plane without a store says.
-pub(crate) fn no_states() -> Problem {
-    Problem::not_found(
-        "no restrictions are kept: this control plane was started without --store and --accounts-database",
-    )
-}
-
-/// What is said where the store fails; the log has the rest.
-pub(crate) fn unavailable(error: StoreError) -> Problem {
-    tracing::error!(%error, "account states cannot be read or written");
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "account states cannot be read or written now; the log says why",
-    )
-    .retry_after(2)
 }

@@ -12,7 +12,7 @@ use sekisho_policy::{Account, DecisionId};
 use sekisho_store::StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::is_account;
+use crate::asked::{bad_json, is_account};
 use crate::problem::Problem;
 use crate::state::{App, Bounced, NotHere};
 
@@ -65,8 +65,7 @@ pub(crate) async fn post(
     State(app): State<App>,
     posted: Result<Json<Bounces>, JsonRejection>,
 ) -> Result<Json<Told>, Problem> {
-    let Json(Bounces { bounces }) =
-        posted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let Json(Bounces { bounces }) = posted.map_err(bad_json)?;
     if bounces.len() > MOST {
         return Err(Problem::bad_request(format!(
             "post {MOST} bounces at a time at most"

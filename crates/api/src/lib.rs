@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod asked;
 mod bounces;
 mod brakes;
 mod configs;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use sekisho_policy::watch::Score;
 use serde::Serialize;
 
-use crate::accounts::{Asked, Whose};
+use crate::asked::{Asked, Whose, bad_query};
 use crate::problem::Problem;
 use crate::state::{App, NotHere};
 
@@ -22,7 +22,7 @@ pub(crate) async fn show(
     Path(account): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Points>, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let Query(asked) = asked.map_err(bad_query)?;
     let whose = Whose::read(&account, asked.namespace)?;
     let scores = app.running.scores(&whose.namespace, &whose.account).await;
     let rules = scores.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?;

@@ -18,7 +18,7 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::accounts::{Whose, bad_query, mandate, states, unavailable};
+use crate::asked::{Whose, bad_json, bad_query, mandate, states, unavailable};
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -260,10 +260,6 @@ impl<'de> Visitor<'de> for Fields {
 
 pub(crate) fn store(app: &App) -> Result<&SettingsStore, Problem> {
     states(app).map(sekisho_store::AccountStates::settings)
-}
-
-pub(crate) fn bad_json(error: JsonRejection) -> Problem {
-    Problem::new(error.status(), error.body_text())
 }
 
 pub(crate) fn bad_settings(error: BadSettings) -> Problem {

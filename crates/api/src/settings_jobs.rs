@@ -11,7 +11,7 @@ use sekisho_policy::{Account, Timestamp};
 use sekisho_store::{Job, JobId, JobSpec, Keep, MOST_JOBS, NewJob, Scope, SettingsPatch};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Whose, bad_query, is_account, mandate, unavailable};
+use crate::asked::{Whose, bad_query, is_account, mandate, unavailable};
 use crate::problem::Problem;
 use crate::settings::{bad_settings, object, store};
 use crate::state::App;

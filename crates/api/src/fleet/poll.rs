@@ -16,7 +16,7 @@ use super::name::{self, is_name};
 use super::sources::Fleet;
 use super::state::namespace_of;
 use super::turns::Use;
-use crate::accounts::unavailable;
+use crate::asked::unavailable;
 use crate::configs::preferred_wait;
 use crate::problem::Problem;
 

@@ -17,7 +17,7 @@ use super::poll::{Amount, Asked, Followed, poll};
 use super::server::read_body;
 use super::sources::Fleet;
 use super::turns::Use;
-use crate::accounts::{is_account, no_states, unavailable};
+use crate::asked::{is_account, no_states, unavailable};
 use crate::letters;
 use crate::problem::Problem;
 
