@@ -17,6 +17,7 @@ mod retention;
 mod settings;
 mod snapshots;
 mod states;
+mod steps;
 mod writer;
 
 pub use audit::{AuditAction, AuditEntry, Mandate};

@@ -1,9 +1,10 @@
 //! The tables' versions. A step that only adds leaves the version before it at work beside this one. One that changes what is there
-//! (the fourth counts revisions by namespace, which cannot go on beside one count for all) says so in `works_for`, and a version
-//! that is older refuses the tables from then on, by name.
+//! (the fourth counts revisions by namespace, which cannot go on beside one count for all; the seventh packs records) says so in
+//! `works_for`, and a version that is older refuses the tables from then on, by name.
 
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 
+use crate::steps::{Step, Steps};
 use crate::{Store, StoreError};
 
 /// "Seki" in the file's header says whose file it is.
@@ -16,67 +17,55 @@ pub(crate) enum Access {
     Write,
 }
 
-/// One step. It never changes once it was released.
-struct Migration {
-    version: i64,
-    /// The oldest version of this list whose code can still work on the result: itself for a contraction, earlier for an expansion.
-    works_for: i64,
-    sql: &'static str,
-}
-
-const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        works_for: 1,
-        sql: include_str!("../migrations/0001_ledger.sql"),
-    },
-    Migration {
-        version: 2,
-        works_for: 1,
-        sql: include_str!("../migrations/0002_accounts.sql"),
-    },
-    Migration {
-        version: 3,
-        works_for: 1,
-        sql: include_str!("../migrations/0003_outbox.sql"),
-    },
-    Migration {
-        version: 4,
-        works_for: 4,
-        sql: include_str!("../migrations/0004_namespaces.sql"),
-    },
-    Migration {
-        version: 5,
-        works_for: 4,
-        sql: include_str!("../migrations/0005_settings.sql"),
-    },
-    Migration {
-        version: 6,
-        works_for: 4,
-        sql: include_str!("../migrations/0006_outbox_by_channel.sql"),
-    },
-    // Who knows no packed records cannot read them.
-    Migration {
-        version: 7,
-        works_for: 7,
-        sql: include_str!("../migrations/0007_packed.sql"),
-    },
-];
-
-/// What the store of account states is called, if it has no name yet.
-const NAME: &str = "
-    INSERT INTO account_store (one, identity, cautious, seen_at) VALUES (1, lower(hex(randomblob(16))), 0, 0)
-    ON CONFLICT (one) DO NOTHING";
+const STEPS: Steps = Steps {
+    all: &[
+        Step {
+            version: 1,
+            works_for: 1,
+            sql: include_str!("../migrations/0001_ledger.sql"),
+        },
+        Step {
+            version: 2,
+            works_for: 1,
+            sql: include_str!("../migrations/0002_accounts.sql"),
+        },
+        Step {
+            version: 3,
+            works_for: 1,
+            sql: include_str!("../migrations/0003_outbox.sql"),
+        },
+        Step {
+            version: 4,
+            works_for: 4,
+            sql: include_str!("../migrations/0004_namespaces.sql"),
+        },
+        Step {
+            version: 5,
+            works_for: 4,
+            sql: include_str!("../migrations/0005_settings.sql"),
+        },
+        Step {
+            version: 6,
+            works_for: 4,
+            sql: include_str!("../migrations/0006_outbox_by_channel.sql"),
+        },
+        // Who knows no packed records cannot read them.
+        Step {
+            version: 7,
+            works_for: 7,
+            sql: include_str!("../migrations/0007_packed.sql"),
+        },
+    ],
+    table: "schema",
+    name: "INSERT INTO account_store (one, identity, cautious, seen_at)
+           VALUES (1, lower(hex(randomblob(16))), 0, 0) ON CONFLICT (one) DO NOTHING",
+};
 
 /// What the file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Schema {
     version: i64,
     works_for: i64,
-}
-
-const fn known() -> i64 {
-    MIGRATIONS[MIGRATIONS.len() - 1].version
 }
 
 /// Brings the tables to this version, in one transaction under the write lock.
@@ -102,11 +91,11 @@ pub(crate) async fn probe(store: &Store) -> Result<(), StoreError> {
 pub(crate) async fn check(store: &Store) -> Result<(), StoreError> {
     let mut seen = look(store).await?;
     match read(store, &mut seen).await? {
-        Some(schema) if schema.version >= known() => Ok(()),
+        Some(schema) if schema.version >= STEPS.known() => Ok(()),
         Some(schema) => Err(StoreError::OlderSchema {
             path: store.path.to_path_buf(),
             found: schema.version,
-            needed: known(),
+            needed: STEPS.known(),
         }),
         None => Err(StoreError::NotOurs {
             path: store.path.to_path_buf(),
@@ -150,11 +139,11 @@ async fn read(
         version: row.try_get(0).map_err(failed)?,
         works_for: row.try_get(1).map_err(failed)?,
     };
-    if schema.works_for > known() {
+    if schema.works_for > STEPS.known() {
         return Err(StoreError::NewerSchema {
             path: path(),
             found: schema.version,
-            known: known(),
+            known: STEPS.known(),
         });
     }
     Ok(Some(schema))
@@ -169,26 +158,12 @@ async fn apply(
         sqlx::raw_sql("PRAGMA application_id = 0x53656b69")
             .execute(&mut *connection)
             .await?;
-        let schema = "CREATE TABLE schema (version INTEGER NOT NULL, works_for INTEGER NOT NULL);
-                      INSERT INTO schema VALUES (0, 0)";
-        sqlx::raw_sql(schema).execute(&mut *connection).await?;
-    }
-    let from = found.map_or(0, |schema| schema.version);
-    for migration in MIGRATIONS
-        .iter()
-        .filter(|migration| migration.version > from)
-    {
-        sqlx::raw_sql(migration.sql)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("UPDATE schema SET version = ?1, works_for = ?2")
-            .bind(migration.version)
-            .bind(migration.works_for)
+        sqlx::raw_sql(STEPS.begin())
             .execute(&mut *connection)
             .await?;
     }
-    if from < known() {
-        sqlx::query(NAME).execute(connection).await?;
+    for statement in STEPS.after(found.map_or(0, |schema| schema.version)) {
+        sqlx::raw_sql(statement).execute(&mut *connection).await?;
     }
     Ok(())
 }

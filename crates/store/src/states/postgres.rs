@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
 use crate::StoreError;
+use crate::steps::{Step, Steps};
 
 /// More than the server of the fleet uses at once, so that people and housekeeping find one.
 const CONNECTIONS: u32 = 16;
@@ -26,46 +27,34 @@ const REST: Duration = Duration::from_secs(1);
 /// "Seki", so that nobody else's lock is taken for ours.
 const LOCK: i64 = 0x5365_6b69;
 
-/// One step. It never changes once it was released.
-struct Migration {
-    version: i64,
-    /// The oldest version whose code can still work on the result.
-    works_for: i64,
-    sql: &'static str,
-}
-
-const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        works_for: 1,
-        sql: include_str!("../../migrations/0002_accounts.sql"),
-    },
-    // Revisions of each namespace and one for all cannot go on beside each other.
-    Migration {
-        version: 2,
-        works_for: 2,
-        sql: include_str!("../../migrations/0004_namespaces.sql"),
-    },
-    Migration {
-        version: 3,
-        works_for: 2,
-        sql: include_str!("../../migrations/0005_settings.sql"),
-    },
-    Migration {
-        version: 4,
-        works_for: 2,
-        sql: include_str!("../../migrations/0006_outbox_in_postgres.sql"),
-    },
-];
-
-/// What the store is called, if it has no name yet.
-const NAME: &str = "
-    INSERT INTO account_store (one, identity, cautious, seen_at)
-    VALUES (1, replace(gen_random_uuid()::text, '-', ''), 0, 0) ON CONFLICT (one) DO NOTHING";
-
-const fn known() -> i64 {
-    MIGRATIONS[MIGRATIONS.len() - 1].version
-}
+const STEPS: Steps = Steps {
+    all: &[
+        Step {
+            version: 1,
+            works_for: 1,
+            sql: include_str!("../../migrations/0002_accounts.sql"),
+        },
+        // Revisions of each namespace and one for all cannot go on beside each other.
+        Step {
+            version: 2,
+            works_for: 2,
+            sql: include_str!("../../migrations/0004_namespaces.sql"),
+        },
+        Step {
+            version: 3,
+            works_for: 2,
+            sql: include_str!("../../migrations/0005_settings.sql"),
+        },
+        Step {
+            version: 4,
+            works_for: 2,
+            sql: include_str!("../../migrations/0006_outbox_in_postgres.sql"),
+        },
+    ],
+    table: "sekisho_schema",
+    name: "INSERT INTO account_store (one, identity, cautious, seen_at)
+           VALUES (1, replace(gen_random_uuid()::text, '-', ''), 0, 0) ON CONFLICT (one) DO NOTHING",
+};
 
 /// A database that is connected to when it is first needed, and again whenever it was away.
 #[derive(Clone, Debug)]
@@ -176,14 +165,17 @@ impl Server {
         unhurried.execute(&mut *transaction).await.map_err(failed)?;
         let found = prepare(&mut transaction).await.map_err(failed)?;
         let (version, works_for) = found;
-        if works_for > known() {
+        if works_for > STEPS.known() {
             return Err(StoreError::NewerSchema {
                 path: self.place.to_path_buf(),
                 found: version,
-                known: known(),
+                known: STEPS.known(),
             });
         }
-        apply(&mut transaction, version).await.map_err(failed)?;
+        for statement in STEPS.after(version) {
+            let doing = sqlx::raw_sql(statement).execute(&mut *transaction);
+            doing.await.map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)
     }
 
@@ -212,34 +204,13 @@ async fn prepare(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Erro
         .await?
         .try_get(0)?;
     if !there {
-        let schema =
-            "CREATE TABLE sekisho_schema (version BIGINT NOT NULL, works_for BIGINT NOT NULL);
-                      INSERT INTO sekisho_schema VALUES (0, 0)";
-        sqlx::raw_sql(schema).execute(&mut *connection).await?;
+        sqlx::raw_sql(STEPS.begin())
+            .execute(&mut *connection)
+            .await?;
         return Ok((0, 0));
     }
     let row = sqlx::query("SELECT version, works_for FROM sekisho_schema")
         .fetch_one(connection)
         .await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
-}
-
-async fn apply(connection: &mut PgConnection, from: i64) -> Result<(), sqlx::Error> {
-    for migration in MIGRATIONS
-        .iter()
-        .filter(|migration| migration.version > from)
-    {
-        sqlx::raw_sql(migration.sql)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("UPDATE sekisho_schema SET version = $1, works_for = $2")
-            .bind(migration.version)
-            .bind(migration.works_for)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if from < known() {
-        sqlx::query(NAME).execute(connection).await?;
-    }
-    Ok(())
 }

@@ -185,7 +185,7 @@ const NOTED: &str = "
     END $$;
     CREATE EVENT TRIGGER noting ON ddl_command_end EXECUTE FUNCTION note();";
 
-/// A trail of years is copied in one statement; nobody is to hear after ten seconds that somebody holds a lock.
+/// A trail of years is copied in one statement; nobody is to hear after eight seconds that somebody holds a lock.
 #[tokio::test]
 async fn a_migration_takes_its_time_and_nothing_else_does() {
     let Some(server) = server() else { return };
@@ -206,7 +206,7 @@ async fn a_migration_takes_its_time_and_nothing_else_does() {
     let row = |what: &str, statement: &str| -> (String, String, String) {
         (what.into(), statement.into(), "5s".into())
     };
-    assert_eq!(noted, [row("migration", "0"), row("restriction", "10s")]);
+    assert_eq!(noted, [row("migration", "0"), row("restriction", "8s")]);
 }
 
 /// Somebody who held the lock was killed, and nothing of what it did is there: the next one does it all.
