@@ -145,19 +145,18 @@ macro_rules! tables {
                 query.fetch_all(self).await?.iter().map(event_of).collect()
             }
 
-            async fn forget(&mut self, namespace: &str, keep: Keep) -> Sql<u64> {
+            async fn forget(&mut self, namespace: &str, keep: Keep) -> Sql<()> {
                 let Keep {
                     history,
                     ended,
                     releases,
                 } = keep;
                 let bounds = [ended, ended, releases, releases, releases, history];
-                let mut forgotten = 0;
                 for (sql, (before, most)) in FORGET.into_iter().zip(bounds) {
                     let query = sqlx::query(sql).bind(namespace).bind(before).bind(most);
-                    forgotten = query.execute(&mut *self).await?.rows_affected();
+                    query.execute(&mut *self).await?;
                 }
-                Ok(forgotten)
+                Ok(())
             }
         }
 

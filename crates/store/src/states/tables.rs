@@ -138,7 +138,7 @@ pub(super) trait Tables: Send {
         most: i64,
     ) -> impl Future<Output = Sql<Vec<Event>>> + Send;
     /// Forgets what is not to be kept, and moves the horizons behind it.
-    fn forget(&mut self, namespace: &str, keep: Keep) -> impl Future<Output = Sql<u64>> + Send;
+    fn forget(&mut self, namespace: &str, keep: Keep) -> impl Future<Output = Sql<()>> + Send;
 }
 
 const LOCK: &str = "
