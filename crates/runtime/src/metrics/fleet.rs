@@ -10,7 +10,7 @@ impl Metrics {
     /// How many proxies are connected to this replica, by gateway (`namespace/name`). A gateway that had some and is not
     /// named goes to zero, so that an alert sees the last one leave.
     pub fn fleet_connected(&self, by_gateway: &BTreeMap<Arc<str>, usize>) {
-        let family = &self.shared.families.fleet_connected;
+        let family = &self.shared.families.fleet.fleet_connected;
         let mut since = self.since();
         for gateway in &since.fleet {
             if !by_gateway.contains_key(gateway) {
@@ -29,10 +29,14 @@ impl Metrics {
         let families = &self.shared.families;
         if self.since().fleet.remove(gateway) {
             // Gone already, if ever.
-            let _ = families.fleet_connected.remove_label_values(&[gateway]);
+            let _ = families
+                .fleet
+                .fleet_connected
+                .remove_label_values(&[gateway]);
         }
         for result in FleetRecords::ALL {
             let _ = families
+                .fleet
                 .fleet_records
                 .remove_label_values(&[gateway, result.as_str()]);
         }
@@ -49,6 +53,7 @@ impl Metrics {
     pub fn fleet_records(&self, gateway: &str, result: FleetRecords, count: u64) {
         self.shared
             .families
+            .fleet
             .fleet_records
             .with_label_values(&[gateway, result.as_str()])
             .inc_by(count);
@@ -57,6 +62,7 @@ impl Metrics {
     pub fn fleet_relay_failed(&self) {
         self.shared
             .families
+            .fleet
             .fleet_relay_failures
             .with_label_values::<&str>(&[])
             .inc();

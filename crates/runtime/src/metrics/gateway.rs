@@ -39,22 +39,25 @@ impl GatewayMetrics {
     pub(super) fn new(metrics: Metrics, name: &str) -> Self {
         let families = &metrics.shared.families;
         let leading: Arc<[String]> = Arc::from([name.to_owned()]);
-        let detections = Series::new(&families.detections, &leading);
+        let detections = Series::new(&families.policy.detections, &leading);
         for detection in Detection::ALL {
             // An alert on a rate needs the zero that came before the first one.
             detections.at(*detection);
         }
         let series = Arc::new(GatewaySeries {
             name: name.to_owned(),
-            commands: Series::new(&families.commands, &leading),
-            auth: Series::new(&families.auth, &leading),
-            login_services: Series::new(&families.login_services, &leading),
-            login_service_time: Series::new(&families.login_service_time, &leading),
-            transactions: Series::new(&families.transactions, &leading),
+            commands: Series::new(&families.sessions.commands, &leading),
+            auth: Series::new(&families.sessions.auth, &leading),
+            login_services: Series::new(&families.sessions.login_services, &leading),
+            login_service_time: Series::new(&families.sessions.login_service_time, &leading),
+            transactions: Series::new(&families.mail.transactions, &leading),
             detections,
-            config_loads: Series::new(&families.config_loads, &leading),
-            generation: families.generation.with_label_values(&[name]),
-            source_untrusted: families.source_untrusted.with_label_values(&[name]),
+            config_loads: Series::new(&families.configuration.config_loads, &leading),
+            generation: families.configuration.generation.with_label_values(&[name]),
+            source_untrusted: families
+                .configuration
+                .source_untrusted
+                .with_label_values(&[name]),
         });
         Self { metrics, series }
     }
@@ -69,17 +72,18 @@ impl GatewayMetrics {
         let leading = self.leading(name);
         ListenerMetrics(Arc::new(ListenerSeries {
             open: families
-                .sessions_open
+                .sessions
+                .open
                 .with_label_values(&[self.series.name.as_str(), name]),
-            ended: Series::new(&families.sessions, &leading),
-            handshake_errors: Series::new(&families.handshake_errors, &leading),
+            ended: Series::new(&families.sessions.ended, &leading),
+            handshake_errors: Series::new(&families.sessions.handshake_errors, &leading),
         }))
     }
 
     /// The handle for one rule (`Kind/namespace/name`), or [`super::NO_NAME`].
     pub fn rule(&self, name: &str) -> RuleMetrics {
         RuleMetrics(Arc::new(Series::new(
-            &self.metrics.shared.families.decisions,
+            &self.metrics.shared.families.policy.decisions,
             &self.leading(name),
         )))
     }
@@ -89,14 +93,16 @@ impl GatewayMetrics {
         let families = &self.metrics.shared.families;
         let leading = self.leading(name);
         PoolMetrics(Arc::new(PoolSeries {
-            messages: Series::new(&families.messages, &leading),
-            bytes: Series::new(&families.message_bytes, &leading),
-            latency: Series::new(&families.upstream_latency, &leading),
-            errors: Series::new(&families.upstream_errors, &leading),
+            messages: Series::new(&families.mail.messages, &leading),
+            bytes: Series::new(&families.mail.message_bytes, &leading),
+            latency: Series::new(&families.mail.upstream_latency, &leading),
+            errors: Series::new(&families.mail.upstream_errors, &leading),
             ejections: families
+                .mail
                 .ejections
                 .with_label_values(&[self.series.name.as_str(), name]),
             connections: families
+                .mail
                 .upstream_connections
                 .with_label_values(&[self.series.name.as_str(), name]),
         }))
@@ -154,7 +160,7 @@ impl GatewayMetrics {
 
     /// So many parts of the shared counters are asked, and so many are not.
     pub fn counter_parts(&self, asked: usize, suspended: usize) {
-        let parts = &self.metrics.shared.families.counter_parts;
+        let parts = &self.metrics.shared.families.counters.counter_parts;
         for (state, count) in [
             (CounterPart::Asked, asked),
             (CounterPart::Suspended, suspended),
@@ -177,6 +183,7 @@ impl GatewayMetrics {
         self.metrics
             .shared
             .families
+            .policy
             .brakes
             .with_label_values(&[self.series.name.as_str(), rule])
     }

@@ -95,38 +95,50 @@ impl Metrics {
     /// A registry of its own with every family in it.
     pub fn new() -> Self {
         let families = Families::register();
+        let Families {
+            sessions,
+            classification,
+            accounts,
+            counters,
+            mail,
+            passwords,
+            configuration,
+            fleet,
+            process,
+            ..
+        } = &families;
         let none: Arc<[String]> = Arc::from([]);
-        families
+        process
             .build_info
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         // Resolved even if no password is ever checked, so that the series exist from the start.
-        families.hash_shed.with_label_values::<&str>(&[]);
+        passwords.hash_shed.with_label_values::<&str>(&[]);
         Self {
             shared: Arc::new(Shared {
-                buffered: Series::new(&families.buffered, &none),
-                classified: Series::new(&families.classified, &none),
-                classifier_duration: Series::new(&families.classifier_duration, &none),
-                classifier_suspended: Series::new(&families.classifier_suspended, &none),
-                counter_latency: Series::new(&families.counter_latency, &none),
-                counter_errors: Series::new(&families.counter_errors, &none),
-                counter_round_trips: Series::new(&families.counter_round_trips, &none),
-                counter_covered: families.counter_covered.with_label_values::<&str>(&[]),
-                counter_leases: Series::new(&families.counter_leases, &none),
-                dns: Series::new(&families.dns, &none),
-                fleet_config: Series::new(&families.fleet_config, &none),
-                fleet_acks: Series::new(&families.fleet_acks, &none),
-                ledger: Series::new(&families.ledger, &none),
-                restrictions: Series::new(&families.restrictions, &none),
-                restrictions_waiting: families.restrictions_waiting.with_label_values::<&str>(&[]),
-                restriction_results: Series::new(&families.restriction_results, &none),
-                notices: Series::new(&families.notices, &none),
-                settings: families.settings.with_label_values::<&str>(&[]),
-                settings_unheard: families.settings_unheard.with_label_values::<&str>(&[]),
-                country_loads: Series::new(&families.country_loads, &none),
-                hash_waiting: families.hash_waiting.with_label_values::<&str>(&[]),
-                hash_wait: families.hash_wait.with_label_values::<&str>(&[]),
-                hash_duration: families.hash_duration.with_label_values::<&str>(&[]),
+                buffered: Series::new(&sessions.buffered, &none),
+                classified: Series::new(&classification.classified, &none),
+                classifier_duration: Series::new(&classification.classifier_duration, &none),
+                classifier_suspended: Series::new(&classification.classifier_suspended, &none),
+                counter_latency: Series::new(&counters.counter_latency, &none),
+                counter_errors: Series::new(&counters.counter_errors, &none),
+                counter_round_trips: Series::new(&counters.counter_round_trips, &none),
+                counter_covered: counters.counter_covered.with_label_values::<&str>(&[]),
+                counter_leases: Series::new(&counters.counter_leases, &none),
+                dns: Series::new(&mail.dns, &none),
+                fleet_config: Series::new(&fleet.fleet_config, &none),
+                fleet_acks: Series::new(&fleet.fleet_acks, &none),
+                ledger: Series::new(&process.ledger, &none),
+                restrictions: Series::new(&accounts.restrictions, &none),
+                restrictions_waiting: accounts.restrictions_waiting.with_label_values::<&str>(&[]),
+                restriction_results: Series::new(&accounts.restriction_results, &none),
+                notices: Series::new(&accounts.notices, &none),
+                settings: accounts.settings.with_label_values::<&str>(&[]),
+                settings_unheard: accounts.settings_unheard.with_label_values::<&str>(&[]),
+                country_loads: Series::new(&configuration.country_loads, &none),
+                hash_waiting: passwords.hash_waiting.with_label_values::<&str>(&[]),
+                hash_wait: passwords.hash_wait.with_label_values::<&str>(&[]),
+                hash_duration: passwords.hash_duration.with_label_values::<&str>(&[]),
                 since: Mutex::default(),
                 families,
             }),
@@ -211,6 +223,7 @@ impl Metrics {
     pub fn password_check_shed(&self) {
         self.shared
             .families
+            .passwords
             .hash_shed
             .with_label_values::<&str>(&[])
             .inc();
@@ -233,6 +246,7 @@ impl Metrics {
                 let _ = self
                     .shared
                     .families
+                    .configuration
                     .country_age
                     .remove_label_values(&[data.as_str()]);
             }
@@ -243,6 +257,7 @@ impl Metrics {
     pub fn certificate_expires(&self, secret: &str, at_seconds: i64) {
         self.shared
             .families
+            .configuration
             .certificate_expiry
             .with_label_values(&[secret])
             .set(at_seconds);
@@ -255,7 +270,7 @@ impl Metrics {
         NS: Into<String>,
         N: Into<String>,
     {
-        let family = &self.shared.families.config_invalid;
+        let family = &self.shared.families.configuration.config_invalid;
         let next: BTreeSet<_> = now_invalid
             .into_iter()
             .map(|(k, ns, n)| (k.into(), ns.into(), n.into()))
@@ -286,7 +301,7 @@ impl Metrics {
     }
 
     fn count_members(&self, since: &mut Since) {
-        let family = &self.shared.families.pool_members;
+        let family = &self.shared.families.mail.pool_members;
         family.reset();
         since.members.retain(|gateway, members| {
             let Some(members) = members.upgrade() else {
@@ -309,12 +324,14 @@ impl Metrics {
         let families = &self.shared.families;
         for (gateway, at) in &since.config {
             families
+                .configuration
                 .config_age
                 .with_label_values(&[gateway])
                 .set(seconds_between(*at, now_ms));
         }
         for (data, built) in &since.country {
             families
+                .configuration
                 .country_age
                 .with_label_values(&[data.as_str()])
                 .set(seconds_between(*built, now_ms));

@@ -9,6 +9,7 @@ impl Metrics {
     pub fn leads(&self, leads: bool) {
         self.shared
             .families
+            .cluster
             .operator_leads
             .with_label_values::<&str>(&[])
             .set(leads.into());
@@ -19,6 +20,7 @@ impl Metrics {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         self.shared
             .families
+            .cluster
             .authority_expiry
             .with_label_values::<&str>(&[])
             .set(seconds);
@@ -28,6 +30,7 @@ impl Metrics {
     pub fn decided(&self, within: Duration) {
         self.shared
             .families
+            .cluster
             .operator_decisions
             .with_label_values::<&str>(&[])
             .observe(within.as_secs_f64());
@@ -35,7 +38,7 @@ impl Metrics {
 
     /// How many pods of a namespace ask for a sidecar and have none.
     pub fn pods_without_sidecar(&self, namespace: &str, pods: usize) {
-        let family = &self.shared.families.pods_without_sidecar;
+        let family = &self.shared.families.cluster.pods_without_sidecar;
         if pods == 0 {
             // A namespace where all is well has no line.
             let _ = family.remove_label_values(&[namespace]);
