@@ -7,10 +7,10 @@
     reason = "a helper of tests may panic like a test"
 )]
 
+mod alone;
 mod cluster;
 mod component;
 mod data;
-mod disk;
 mod dovecot;
 mod link;
 pub mod mmdb;
@@ -30,10 +30,10 @@ mod spamd;
 mod trusting;
 mod wait;
 
+pub use alone::{FullDisk, alone, bound_by_permissions};
 pub use cluster::{Backup, BoundTo, ControlPlane, Controllers, Ran};
 pub use component::{program, require, skip, unpacked};
 pub use data::{Corpus, corpus, country_database, documentation, fetched};
-pub use disk::{FullDisk, alone};
 pub use dovecot::Dovecot;
 pub use link::{Conduct, Cut, Link, Towards};
 pub use mta::{Mta, MtaSetup};

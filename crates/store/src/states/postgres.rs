@@ -52,7 +52,8 @@ const STEPS: Steps = Steps {
         },
     ],
     table: "sekisho_schema",
-    name: "INSERT INTO account_store (one, identity, cautious, seen_at)
+    name:
+        "INSERT INTO account_store (one, identity, cautious, seen_at)
            VALUES (1, replace(gen_random_uuid()::text, '-', ''), 0, 0) ON CONFLICT (one) DO NOTHING",
 };
 

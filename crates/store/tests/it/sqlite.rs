@@ -1,11 +1,12 @@
 //! Files that are missing, foreign, damaged, read-only or newer; what is on the disk; two processes at once.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sekisho_policy::Timestamp;
 use sekisho_store::{AccountStates, Filter, Mandate, Store, StoreError};
+use sekisho_testkit::bound_by_permissions;
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
@@ -262,16 +263,21 @@ async fn a_read_only_store_answers_and_refuses_writes() {
     );
 }
 
-#[tokio::test]
-async fn a_file_without_write_permission_is_read_only() {
+#[test]
+fn a_file_without_write_permission_is_read_only() {
+    let test = concat!(
+        module_path!(),
+        "::a_file_without_write_permission_is_read_only"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    bound_by_permissions(test, || runtime.block_on(open_unwritable()));
+}
+
+async fn open_unwritable() {
     let folder = folder();
     let path = folder.path().join("ledger.sqlite");
     Store::open(&path).await.unwrap().close().await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-    if OpenOptions::new().write(true).open(&path).is_ok() {
-        // Permissions do not bind root; `a_read_only_store_answers_and_refuses_writes` covers what can be seen by it.
-        return;
-    }
     let error = Store::open(&path).await.expect_err("must not open");
     assert!(
         matches!(

@@ -1,8 +1,8 @@
-//! A disk that is full, for files of a test: whoever runs it, and on whichever machine.
+//! A process of a test's own, for what is of the whole process: a disk that is full, rights that root does not have.
 
 use std::process::{Command, Stdio};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 
 use crate::component::environment;
 
@@ -15,14 +15,31 @@ const ALONE: &str = "SEKISHO_TEST_ALONE";
 /// # Panics
 /// It fails there.
 pub fn alone(test: &str, work: impl FnOnce()) {
+    // Which signals are ignored is handed on to the program; that of a file that grew too long would end it.
+    run(&["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"], test, work);
+}
+
+/// Does `work` where permissions of files bind, as they do not bind root: in a process of its own, without that right of root's.
+///
+/// # Panics
+/// It fails there.
+pub fn bound_by_permissions(test: &str, work: impl FnOnce()) {
+    if !geteuid().is_root() {
+        return work();
+    }
+    let rights = "-dac_override,-dac_read_search";
+    let without = ["--bounding-set", rights, "--inh-caps", rights];
+    run(&[&["setpriv"], &without[..]].concat(), test, work);
+}
+
+fn run(through: &[&str], test: &str, work: impl FnOnce()) {
     if environment(ALONE).as_deref() == Some(test) {
         return work();
     }
     // The harness does not say of which crate a test is.
     let name = test.split_once("::").map_or(test, |(_, name)| name);
-    // Which signals are ignored is handed on to the program; that of a file that grew too long would end it.
-    let ran = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+    let ran = Command::new(through[0])
+        .args(&through[1..])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ALONE, test)
