@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
 use crate::StoreError;
@@ -97,7 +97,9 @@ impl Store {
                 // What is deleted is overwritten: an erased account is not to be found in the file's free space.
                 .pragma("secure_delete", "ON"),
         };
-        let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE);
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(PATIENCE)
+            .after_release(|connection, _| Box::pin(has_ended(connection)));
         let writing = pool.clone().max_connections(1).connect_with(writer).await;
         let writing = writing.map_err(|error| StoreError::from_sqlx(path, error))?;
         let reading = pool.max_connections(READERS).connect_lazy_with(reader);
@@ -154,6 +156,17 @@ impl Store {
             why: why.to_string(),
         }
     }
+}
+
+/// Whether a connection that is given back is in no transaction any more. On a full disk SQLite may end one by itself; the driver goes on
+/// counting it, and could never begin another on that connection.
+async fn has_ended(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // What was left open is being rolled back; this is answered after that.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes the file if it is not there. SQLite gives the log files beside it the same rights.
