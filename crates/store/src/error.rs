@@ -35,6 +35,16 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Reading or writing failed, as it does over a quota and on a disk that breaks.
+    #[error(
+        "the disk of the store {path} fails ({why}); look at its free space, at quotas and at the system's log"
+    )]
+    DiskFails {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// Somebody else writes for too long.
     #[error(
         "the store {path} is locked by another process; end the other process (only one may write)"
@@ -156,6 +166,7 @@ mod code {
     pub(super) const BUSY: u32 = 5;
     pub(super) const LOCKED: u32 = 6;
     pub(super) const READONLY: u32 = 8;
+    pub(super) const IOERR: u32 = 10;
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
@@ -186,6 +197,7 @@ impl StoreError {
             Some(code::BUSY | code::LOCKED) => Self::Locked { path },
             Some(code::READONLY) => Self::ReadOnly { path },
             Some(code::CORRUPT | code::NOTADB) => Self::Corrupt { path, why },
+            Some(code::IOERR) => Self::DiskFails { path, why },
             Some(code::FULL) => Self::DiskFull { path },
             _ => Self::Failed { path, source },
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sekisho_policy::settings::LoginsFromAbroad;
 use sekisho_policy::{Account, Level, Origin, Restriction, Timestamp};
+use sekisho_testkit::{FullDisk, alone};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -57,6 +58,39 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     assert!(store.record(id(2)).await.unwrap().is_none(), "all or none");
     make_room(&store).await;
     assert_eq!(store.append(&many).await.unwrap(), 999);
+}
+
+/// Nor does a quota, or whatever else takes only part of a write, leave a half.
+#[test]
+fn a_write_that_breaks_off_leaves_nothing_behind() {
+    let test = concat!(
+        module_path!(),
+        "::a_write_that_breaks_off_leaves_nothing_behind"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    alone(test, || runtime.block_on(break_off()));
+}
+
+async fn break_off() {
+    let (store, folder) = store().await;
+    store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
+    let file = folder.path().join("ledger.sqlite");
+    let log = file.with_extension("sqlite-wal");
+    let full = FullDisk::after(log.metadata().unwrap().len() + 5_000);
+    let many: Vec<_> = (2..=1_000).map(|n| delivered(n, "a", n)).collect();
+    for _ in 0..2 {
+        let error = store.append(&many).await.expect_err("no room");
+        assert!(matches!(error, StoreError::DiskFails { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("look at its free space"), "{text}");
+    }
+    assert!(store.record(id(1)).await.unwrap().is_some());
+    assert!(store.record(id(2)).await.unwrap().is_none(), "all or none");
+    drop(full);
+    assert_eq!(store.append(&many).await.unwrap(), 999);
+    store.close().await;
+    let store = Store::open(&file).await.unwrap();
+    assert!(store.record(id(1_000)).await.unwrap().is_some());
 }
 
 #[tokio::test]
