@@ -260,7 +260,11 @@ fn says(spec: &RuleSpec) -> String {
                 .iter()
                 .map(|l| format!("{} {:?} per {}", l.count, l.unit, l.per))
                 .collect();
-            format!("by {}: {}", key.join(" and "), limits.join(", "))
+            let restricts = limit
+                .restrict
+                .map(|restrict| format!("; over it {:?}", restrict.level));
+            let (key, limits) = (key.join(" and "), limits.join(", "));
+            format!("by {key}: {limits}{}", restricts.unwrap_or_default())
         }
         RuleSpec::LoginGuard(guard) => {
             let mut parts = Vec::new();

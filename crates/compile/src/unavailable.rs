@@ -1,7 +1,7 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, LadderStep, Limit, LimitUnit, OnExceed, RateLimitSpec,
+    AbuseRuleSpec, CountryRuleSpec, LadderStep, Limit, LimitUnit, RateLimitSpec,
     RouteAction, RouteTo, SubmissionPolicySpec,
 };
 
@@ -62,15 +62,6 @@ fn rate_limit(view: View<'_, RateLimitSpec>, out: &mut Vec<Diagnostic>) {
             view,
             &format!("overrides[{index}].limits"),
             &each.limits,
-            out,
-        );
-    }
-    if view.spec.on_exceed == OnExceed::Restrict {
-        refuse(
-            view,
-            "onExceed",
-            "onExceed Restrict",
-            "use Defer, Reject, RouteSuspect or RouteSpam",
             out,
         );
     }

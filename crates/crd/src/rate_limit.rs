@@ -4,7 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
+use crate::{
+    Brake, Duration, Enforcement, Limit, Match, Name, RestrictionLevel, Status, TargetRef,
+};
 
 /// Never more than `count` in any `per`.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +61,26 @@ use crate::{Brake, Enforcement, Limit, Match, Name, Status, TargetRef};
         "message": "accounts have no counts of their own where they are not counted apart: put Account into key",
         "fieldPath": ".ownLimits",
     },
+    {
+        "rule": "self.onExceed != 'Restrict' || has(self.restrict)",
+        "message": "say in restrict what the account may not do then",
+        "fieldPath": ".onExceed",
+    },
+    {
+        "rule": "!has(self.restrict) || self.onExceed == 'Restrict'",
+        "message": "restrict is what onExceed: Restrict does: nothing restricts here",
+        "fieldPath": ".restrict",
+    },
+    {
+        "rule": "self.onExceed != 'Restrict' || 'Account' in self.key",
+        "message": "onExceed: Restrict restricts an account: put Account into key",
+        "fieldPath": ".key",
+    },
+    {
+        "rule": "self.onExceed != 'Restrict' || !(self.limits.exists(l, l.unit == 'Attempts') || (has(self.overrides) && self.overrides.exists(o, o.limits.exists(l, l.unit == 'Attempts'))))",
+        "message": "anybody can try to log in to an account, and would have it restricted: use another object, or a LoginGuard, for Attempts",
+        "fieldPath": ".onExceed",
+    },
 ]))]
 pub struct RateLimitSpec {
     /// The gateways that this object attaches to.
@@ -106,9 +128,14 @@ pub struct RateLimitSpec {
     pub own_limits: OwnLimits,
 
     /// What becomes of what is over a limit. Defer: the client is told when to try again. Reject: it is refused for good.
-    /// RouteSuspect, RouteSpam: it goes on, in that class at least. Restrict: the account is restricted.
+    /// RouteSuspect, RouteSpam: it goes on, in that class at least. Restrict: it is refused, and the account restricted.
     #[serde(default)]
     pub on_exceed: OnExceed,
+
+    /// With onExceed: Restrict, what an account that is over a limit may not do from then on. It is restricted once, and not again
+    /// while that is in force. When somebody releases it, what it had used of these limits is forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restrict: Option<RestrictOver>,
 
     /// When the counters do not answer. LocalOnly: this proxy counts alone. Defer: the client is told to try again.
     /// Allow: mail passes uncounted.
@@ -182,8 +209,57 @@ pub enum OnExceed {
     RouteSuspect,
     /// It goes on, as spam.
     RouteSpam,
-    /// The account is restricted.
+    /// It is refused, and the account restricted.
     Restrict,
+}
+
+/// What an account that is over a limit may not do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!has(self.recipientsPerHour) || self.level == 'Limit'",
+        "message": "only the level Limit has a number of recipients",
+        "fieldPath": ".recipientsPerHour",
+    },
+    {
+        "rule": "!has(self.for) || duration(self.for) <= duration(self.maxFor)",
+        "message": "for is at most maxFor",
+        "fieldPath": ".maxFor",
+    },
+]))]
+pub struct RestrictOver {
+    /// How much. Watch: nothing more is refused, the desk sees it. Limit: it may send little. Quarantine: all that it sends is
+    /// spam. Suspend: it may log in, and send nothing.
+    pub level: RestrictionLevel,
+
+    /// For how long the first time; until somebody releases it if not given.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub term: Option<Duration>,
+
+    /// With Limit: how many recipients in any hour; 10 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub recipients_per_hour: Option<u32>,
+
+    /// Each further restriction lasts so many times longer, up to maxFor. 1: all are alike.
+    #[serde(default = "RestrictOver::default_growth")]
+    #[schemars(range(min = 1, max = 10))]
+    pub growth: u32,
+
+    /// No restriction that lifts by itself lasts longer; after so long without one, the first length is back.
+    #[serde(default = "RestrictOver::default_max_for")]
+    pub max_for: Duration,
+}
+
+impl RestrictOver {
+    fn default_growth() -> u32 {
+        2
+    }
+
+    fn default_max_for() -> Duration {
+        "720h".parse().expect("720h is a duration")
+    }
 }
 
 /// What it means that counters do not answer.

@@ -1,18 +1,18 @@
 //! From the outcomes of counters to findings, class, records and verdict.
 
+mod limit;
+
 use std::borrow::Cow;
 
 use crate::decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
 use crate::event::{Network, Stage};
 use crate::op::{Op, Outcome, Results, Unavailable};
-use crate::plan::{Ask, Check, Effect, KnownGoodPass, LockStep, Plan, Turn, Voice};
-use crate::reply::{self, Exceeded};
+use crate::plan::{Ask, Check, KnownGoodPass, LockStep, Plan, Turn, Voice};
+use crate::reply;
 use crate::route::Route;
-use crate::rules::limit::LimitPart;
 use crate::rules::login;
 use crate::ruleset::RuleView;
-use crate::saw;
-use crate::snapshot::{Enforcement, OnCountersUnavailable, OnExceed};
+use crate::snapshot::Enforcement;
 use crate::time::{Millis, Timestamp};
 
 /// Every rule part's opinion, and the first enforced refusal.
@@ -162,88 +162,6 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         self.find(voice, refusal.said(), saw);
         if voice.rule.enforcement == Enforcement::Enforce {
             self.by_counters.get_or_insert(refusal);
-        }
-    }
-
-    fn hear_limit(
-        &mut self,
-        voice: &Voice<'_>,
-        op: usize,
-        part: &LimitPart,
-        cost: u64,
-        effect: Effect,
-        on_unavailable: OnCountersUnavailable,
-    ) {
-        let judges =
-            self.counted == CountedBy::All || on_unavailable == OnCountersUnavailable::LocalOnly;
-        let outcomes = self.outcomes.filter(|_| judges);
-        let Some(outcome) = outcomes.and_then(|outcomes| outcomes.get(op)) else {
-            return self.unavailable(voice, on_unavailable);
-        };
-        // A read answers without this event's cost, a meter with it.
-        let pending = if matches!(self.plan.ops[op], Op::Read { .. }) {
-            cost
-        } else {
-            0
-        };
-        let (total, over, retry_at) = match *outcome {
-            Outcome::Passed { total } => (total, None, None),
-            Outcome::Full { total, retry_at } => (total, Some(retry_at.is_none()), retry_at),
-            Outcome::Total(total) => {
-                let over = total.saturating_add(pending) > part.limit.count;
-                (total, over.then_some(false), None)
-            }
-            Outcome::Until(_) | Outcome::Awards(_) | Outcome::Done => {
-                return self.unavailable(voice, on_unavailable);
-            }
-        };
-        let saw = self.saw_limit(part, outcome, total);
-        let Some(hopeless) = over else {
-            return self.find(voice, Said::Pass, saw);
-        };
-        let exceeded = Exceeded {
-            unit: part.limit.unit,
-            at: self.plan.event.at,
-            retry_at,
-        };
-        match effect {
-            Effect::Exceed(OnExceed::RouteSuspect) => self.worsen(voice, Class::Suspect, saw),
-            Effect::Exceed(OnExceed::RouteSpam) => self.worsen(voice, Class::Spam, saw),
-            Effect::Exceed(OnExceed::Defer | OnExceed::Reject) if hopeless => {
-                self.refuse(voice, exceeded.never(), saw)
-            }
-            Effect::Exceed(OnExceed::Defer) => self.refuse(voice, exceeded.defer(), saw),
-            Effect::Exceed(OnExceed::Reject) => self.refuse(voice, exceeded.reject(), saw),
-            Effect::Congestion => self.refuse(voice, exceeded.congested(), saw),
-        }
-    }
-
-    /// `12 of 200 in 1h`, and whether this event is among them.
-    fn saw_limit(&self, part: &LimitPart, outcome: &Outcome, total: u64) -> Cow<'static, str> {
-        let charged = self.charged || !matches!(outcome, Outcome::Passed { .. });
-        let counted = match (self.counted, charged) {
-            (CountedBy::All, true) => "",
-            (CountedBy::All, false) => ", not charged",
-            (CountedBy::ThisAlone, true) => ", counted by this proxy alone",
-            (CountedBy::ThisAlone, false) => ", by this proxy alone, not charged",
-        };
-        saw::number(total, &part.bound, counted)
-    }
-
-    fn worsen(&mut self, voice: &Voice<'_>, class: Class, saw: Cow<'static, str>) {
-        if voice.rule.enforcement == Enforcement::Enforce {
-            self.class = self.class.max(class);
-        }
-        self.find(voice, Said::Worsen(class, Reason::RateExceeded), saw);
-    }
-
-    fn unavailable(&mut self, voice: &Voice<'_>, on_unavailable: OnCountersUnavailable) {
-        let saw = "counters do not answer".into();
-        match on_unavailable {
-            OnCountersUnavailable::Defer => self.refuse(voice, reply::dependency_failed(), saw),
-            OnCountersUnavailable::LocalOnly | OnCountersUnavailable::Allow => {
-                self.find(voice, Said::Unjudged, saw)
-            }
         }
     }
 

@@ -74,6 +74,7 @@ impl Ruleset {
             by_stage: ByStage::new(&rules),
             reads_before_greeting: reads_before_greeting(&rules),
             abuse: abuse(&rules),
+            restricting: restricting(&rules),
             rules,
             pools,
             policy,
@@ -84,11 +85,22 @@ impl Ruleset {
 
 /// The places of the AbuseRules that are not `Off`.
 fn abuse(rules: &[Armed]) -> Vec<usize> {
-    let live =
-        |rule: &Armed| matches!(rule.spec, Spec::Abuse(_)) && rule.enforcement != Enforcement::Off;
+    places(rules, |spec| matches!(spec, Spec::Abuse(_)))
+}
+
+/// The places of the RateLimits that restrict, and are not `Off`.
+fn restricting(rules: &[Armed]) -> Vec<usize> {
+    places(
+        rules,
+        |spec| matches!(spec, Spec::Rate(rate) if rate.restricts().is_some()),
+    )
+}
+
+fn places(rules: &[Armed], is_meant: fn(&Spec) -> bool) -> Vec<usize> {
+    let is_meant = |rule: &Armed| rule.enforcement != Enforcement::Off && is_meant(&rule.spec);
     let places = rules.iter().enumerate();
     places
-        .filter(|(_, rule)| live(rule))
+        .filter(|(_, rule)| is_meant(rule))
         .map(|(at, _)| at)
         .collect()
 }

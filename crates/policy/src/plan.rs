@@ -1,5 +1,7 @@
 //! Seam 2: from an event to the counter operations it needs, and from their results to a decision.
 
+mod ask;
+
 use std::borrow::Cow;
 
 use crate::decide::decide;
@@ -8,13 +10,15 @@ use crate::event::{ConfigState, Event, Stage};
 use crate::explain::{Skip, UNTRUSTED};
 use crate::field_path::FieldPath;
 use crate::key::{Subjects, Tally};
-use crate::op::{Key, Op, Results, Unavailable};
+use crate::op::{Op, Results, Unavailable};
 use crate::reply;
-use crate::rules::limit::LimitPart;
 use crate::rules::restricted;
 use crate::ruleset::{RuleView, Ruleset};
-use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, OnExceed, Unit};
-use crate::time::Millis;
+use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, Unit};
+
+pub(crate) use ask::{
+    Ask, Check, Effect, KnownGoodPass, LockStep, Part, Sanction, Turn, Voice,
+};
 
 /// What the rules ask of counters for one event, and what remains to be decided. `Send + Sync`.
 ///
@@ -33,114 +37,6 @@ pub struct Plan<'a> {
     pub(crate) class: Class,
     /// Where the known-good days were asked.
     pub(crate) good_days: Option<usize>,
-}
-
-/// One part of one rule, judged or waiting for counters.
-#[derive(Debug)]
-pub(crate) struct Check<'a> {
-    pub(crate) voice: Voice<'a>,
-    pub(crate) ask: Ask<'a>,
-}
-
-/// Who speaks: a part of a rule, as it is judged at this event.
-#[derive(Debug)]
-pub(crate) struct Voice<'a> {
-    pub(crate) rule: RuleView<'a>,
-    pub(crate) part: FieldPath,
-}
-
-#[derive(Debug)]
-pub(crate) enum Ask<'a> {
-    /// Needs no counter.
-    Judged {
-        said: Said,
-        saw: Cow<'static, str>,
-        refusal: Option<Box<Refusal>>,
-    },
-    /// Is the sum over a limit? `cost` is this event's part in it.
-    Limit {
-        op: usize,
-        part: Part<'a>,
-        cost: u64,
-        effect: Effect,
-        on_unavailable: OnCountersUnavailable,
-    },
-    /// Is it locked?
-    Lock {
-        op: usize,
-        reason: Reason,
-        pass: KnownGoodPass,
-    },
-    /// Have failures reached the number that locks?
-    Tally {
-        op: usize,
-        what: &'static str,
-        at: u64,
-        per: Millis,
-        lock: Box<LockStep>,
-        turn: Turn,
-    },
-    /// On how many days did the account log in from this network?
-    GoodDays { op: usize },
-}
-
-/// The limit that is asked about.
-#[derive(Debug)]
-pub(crate) enum Part<'a> {
-    /// One that a rule has made ready.
-    Rule(&'a LimitPart),
-    /// One of this account's own.
-    Account(Box<LimitPart>),
-}
-
-impl std::ops::Deref for Part<'_> {
-    type Target = LimitPart;
-
-    fn deref(&self) -> &LimitPart {
-        match self {
-            Self::Rule(part) => part,
-            Self::Account(part) => part,
-        }
-    }
-}
-
-/// What being over a limit does here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    Exceed(OnExceed),
-    /// A pool's own rate: defers, and the fault is not the sender's.
-    Congestion,
-}
-
-/// Whether a known-good network passes a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KnownGoodPass {
-    Passes,
-    Stays,
-}
-
-/// At which turn of a login failures are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Before a backend is asked. What is under way counts, and no more than the number that locks are let in.
-    Shown,
-    /// A backend said no. The failure that reaches the number locks; one beyond it was under way meanwhile, and hears what all hear
-    /// from then on.
-    Failed,
-    /// A backend said yes. Where others reached the number meanwhile, the lock may be on its way: it holds already.
-    Proven,
-}
-
-/// What is recorded when failures reach the number that locks.
-#[derive(Debug)]
-pub(crate) struct LockStep {
-    pub(crate) reason: Reason,
-    pub(crate) pass: KnownGoodPass,
-    pub(crate) lock: Op,
-    /// How long the lock lasts at least.
-    pub(crate) base: Millis,
-    /// The tallies that led to it.
-    pub(crate) clear: Vec<Key>,
 }
 
 impl Ruleset {
@@ -296,11 +192,7 @@ impl<'a> Plan<'a> {
     ) {
         let key = part.scope.key(subjects);
         let window = part.limit.per;
-        let refuses = matches!(
-            effect,
-            Effect::Exceed(OnExceed::Defer | OnExceed::Reject) | Effect::Congestion
-        );
-        let op = if refuses && rule.enforcement == Enforcement::Enforce {
+        let op = if effect.refuses() && rule.enforcement == Enforcement::Enforce {
             Op::Gate {
                 key,
                 cost,
@@ -418,35 +310,5 @@ fn spare(op: &mut Op) {
             key: key.clone(),
             window: *window,
         };
-    }
-}
-
-impl Check<'_> {
-    /// Whether this is an enforced limit that refuses while counters do not answer.
-    const fn refuses_without_counters(&self) -> bool {
-        matches!(
-            (&self.ask, self.voice.rule.enforcement),
-            (
-                Ask::Limit {
-                    on_unavailable: OnCountersUnavailable::Defer,
-                    ..
-                },
-                Enforcement::Enforce
-            )
-        )
-    }
-
-    /// Whether this is an enforced refusal that needs no counter.
-    pub(crate) const fn refuses_alone(&self) -> bool {
-        matches!(
-            (&self.ask, self.voice.rule.enforcement),
-            (
-                Ask::Judged {
-                    refusal: Some(_),
-                    ..
-                },
-                Enforcement::Enforce
-            )
-        )
     }
 }

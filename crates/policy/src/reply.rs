@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::decision::{Reason, Refusal, Said};
+use crate::restriction::Level;
 use crate::snapshot::Unit;
 use crate::time::{Millis, Timestamp};
 
@@ -211,6 +212,17 @@ impl Exceeded {
             550
         };
         self.refusal(code, (5, 7, 1), self.what().into())
+    }
+
+    /// The account is restricted from now on: as it will hear, or what the limit says where that would let it through.
+    pub(crate) fn restrict(self, level: Level) -> Refusal {
+        match level {
+            Level::Suspend => restricted(),
+            Level::Watch | Level::Limit | Level::Quarantine => Refusal {
+                reason: Reason::Restricted,
+                ..self.defer()
+            },
+        }
     }
 
     /// The cost alone is over the limit: however long one waits, resending the same cannot help.

@@ -47,6 +47,8 @@ pub struct Ruleset {
     pub(crate) learner: Learner,
     /// The AbuseRules.
     pub(crate) abuse: Vec<usize>,
+    /// The RateLimits that restrict.
+    pub(crate) restricting: Vec<usize>,
     /// Whom accounts write to, whichever rule asks.
     pub(crate) correspondents: Scope,
     pub(crate) reads_before_greeting: bool,

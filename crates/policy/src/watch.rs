@@ -6,25 +6,30 @@
 //! not stand is restricted, whoever awarded them and whatever became of the restriction before. So an answer that was lost, or a
 //! process that ended between two turns, is made up for at the next event. All that is remembered is in counters and in the
 //! account's standing, so that proxies that share them act as one. Who counts and who awards may be different proxies.
+//!
+//! What is over a limit that restricts was counted when the event was judged, and comes in at the last turn ([`excess`]).
 
+mod excess;
 mod points;
+mod steps;
 
 use std::sync::Arc;
 
 use crate::address::Account;
-use crate::decision::{Decision, Finding, Reason, Said};
+use crate::decision::{Decision, Finding};
 use crate::event::Event;
 use crate::matching::account_of;
 use crate::op::{Item, Op, Outcome, Results};
-use crate::restriction::{Level, Origin, Restriction};
+use crate::restriction::Restriction;
 use crate::rules::Stages;
-use crate::rules::abuse::{Abuse, Counted, Facts, Mark, Rung};
+use crate::rules::abuse::{Abuse, Counted, Facts, Mark};
 use crate::ruleset::{Armed, Ruleset, Spec};
-use crate::signal::{Added, Award, Awards, Signal};
+use crate::signal::Signal;
 use crate::snapshot::{Enforcement, ObjectRef};
-use crate::time::{Millis, Timestamp};
 
 pub use points::Score;
+use steps::Reached;
+pub use steps::Steps;
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,7 @@ pub struct Watch<'a> {
     event: Option<&'a Event>,
     ops: Vec<Op>,
     asked: Vec<Asked<'a>>,
+    reached: Vec<Reached<'a>>,
 }
 
 /// A signal of a rule.
@@ -67,24 +73,7 @@ pub struct Claims<'a> {
     account: &'a Account,
     ops: Vec<Op>,
     claimed: Vec<(Asked<'a>, u64)>,
-}
-
-/// Steps of ladders that an account has reached, and on which it does not stand.
-#[derive(Debug)]
-pub struct Steps<'a> {
-    event: &'a Event,
-    findings: Vec<Finding>,
-    ops: Vec<Op>,
     reached: Vec<Reached<'a>>,
-}
-
-#[derive(Debug)]
-struct Reached<'a> {
-    voice: Voice<'a>,
-    rung: &'a Rung,
-    why: String,
-    /// Where it is asked for how long.
-    op: Option<usize>,
 }
 
 /// What came of it.
@@ -106,7 +95,10 @@ impl Ruleset {
     /// What is to be counted of what happened at `event`. Without an [`crate::snapshot::AbuseRule`] nothing.
     #[must_use]
     pub fn watch<'a>(&'a self, event: &'a Event, seen: &Seen<'_>) -> Watch<'a> {
-        let mut watch = Watch::default();
+        let mut watch = match seen {
+            Seen::Judged(decision) => self.watch_limits(event, decision),
+            Seen::UnknownRecipients(_) | Seen::Sent(_) => Watch::default(),
+        };
         let stage = Stages::of(&event.stage);
         for (rule, abuse) in self.abuse() {
             let looks = match seen {
@@ -131,6 +123,14 @@ impl Ruleset {
             watch.event = Some(event);
             watch.ask(self, voice, event, seen);
         }
+        watch
+    }
+
+    /// The same without signals: what is over limits that restrict, which a decision says whole.
+    #[must_use]
+    pub fn watch_limits<'a>(&'a self, event: &'a Event, decision: &Decision) -> Watch<'a> {
+        let mut watch = Watch::default();
+        watch.exceeded(self, event, decision);
         watch
     }
 
@@ -172,7 +172,13 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// What is to be counted, in one call. Empty: nothing, and nothing comes of it.
+    /// Whether there is nothing to count, and nothing comes of it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.reached.is_empty()
+    }
+
+    /// What is to be counted, in one call.
     #[must_use]
     pub fn ops(&self) -> &[Op] {
         &self.ops
@@ -187,6 +193,7 @@ impl<'a> Watch<'a> {
             account: account_of(event)?,
             ops: Vec::new(),
             claimed: Vec::new(),
+            reached: self.reached,
         };
         for asked in self.asked {
             let Some(&Outcome::Total(total)) = results.0.get(asked.op) else {
@@ -198,7 +205,7 @@ impl<'a> Watch<'a> {
                 claims.claimed.push((asked, total));
             }
         }
-        (!claims.ops.is_empty()).then_some(claims)
+        (!claims.ops.is_empty() || !claims.reached.is_empty()).then_some(claims)
     }
 }
 
@@ -208,169 +215,4 @@ impl<'a> Claims<'a> {
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
-
-    /// Which steps the account has reached and does not stand on, by the answers to [`Self::ops`].
-    #[must_use]
-    pub fn steps(self, results: &Results) -> Steps<'a> {
-        let mut steps = Steps {
-            event: self.event,
-            findings: Vec::new(),
-            ops: Vec::new(),
-            reached: Vec::new(),
-        };
-        let mut heard: Vec<Heard<'_, 'a>> = Vec::new();
-        for ((asked, total), outcome) in self.claimed.iter().zip(&results.0) {
-            let Outcome::Awards(awards) = outcome else {
-                continue;
-            };
-            if awards.added == Added::Yes {
-                steps.note(asked, *total, awards);
-            }
-            match heard.last_mut() {
-                // Awards of one rule have one key: the last answer has them all.
-                Some(heard) if heard.voice.object == asked.voice.object => heard.awards = awards,
-                _ => heard.push(Heard {
-                    voice: asked.voice,
-                    before: awards.before(),
-                    awards,
-                }),
-            }
-        }
-        for heard in heard {
-            steps.judge(&heard, self.account);
-        }
-        steps
-    }
-}
-
-/// The points of an account under one rule.
-struct Heard<'r, 'a> {
-    voice: Voice<'a>,
-    before: &'r [Award],
-    awards: &'r Awards,
-}
-
-impl<'a> Steps<'a> {
-    fn note(&mut self, asked: &Asked<'a>, total: u64, awards: &Awards) {
-        let Asked { voice, mark, .. } = asked;
-        let spec = &mark.spec;
-        let score = awards.score(voice.abuse.decay, self.event.at);
-        self.findings.push(Finding {
-            object: voice.object.clone(),
-            part: mark.path.clone(),
-            said: Said::Noted(Reason::AbuseSignal),
-            saw: format!(
-                "{total} of {} in {}: {} points, {score} in all",
-                spec.count, spec.per, spec.points
-            )
-            .into(),
-            enforcement: voice.enforcement,
-        });
-    }
-
-    fn judge(&mut self, heard: &Heard<'_, 'a>, account: &Account) {
-        let (voice, now) = (heard.voice, self.event.at);
-        // Whoever climbs several at once stands on the highest.
-        let Some(rung) = voice.abuse.step_on(&heard.awards.list, now) else {
-            return;
-        };
-        let level = rung.step.level;
-        let stands = match voice.enforcement {
-            Enforcement::Enforce => self.level_by(voice.object) >= Some(level),
-            // Nothing is ever in force of a rule that only watches: it tells of each climb, and lengthens nothing.
-            Enforcement::Shadow | Enforcement::Off => {
-                let before = voice.abuse.step_on(heard.before, now);
-                before.map(|before| before.step.level) >= Some(level)
-            }
-        };
-        if stands {
-            return;
-        }
-        let term = voice.abuse.term(rung, account);
-        let term = term.filter(|_| voice.enforcement == Enforcement::Enforce);
-        let op = term.map(|term| {
-            self.ops.push(term);
-            self.ops.len() - 1
-        });
-        self.reached.push(Reached {
-            voice,
-            rung,
-            why: why(heard.awards, voice.abuse.decay, now),
-            op,
-        });
-    }
-
-    /// How much the rule restricts the account at this moment.
-    fn level_by(&self, rule: &ObjectRef) -> Option<Level> {
-        let account = self.event.account.as_deref()?;
-        account.standing.as_deref()?.level_by(rule)
-    }
-
-    /// For how long, in one call. May be empty: then nothing needs to be asked.
-    #[must_use]
-    pub fn ops(&self) -> &[Op] {
-        &self.ops
-    }
-
-    /// What comes of it, by the answers to [`Self::ops`]. Without an answer each restriction is as long as a first one.
-    #[must_use]
-    pub fn upshot(self, results: &Results) -> Upshot {
-        let mut upshot = Upshot {
-            findings: self.findings,
-            restrictions: Vec::new(),
-        };
-        let at = self.event.at;
-        for reached in self.reached {
-            let Reached {
-                voice, rung, why, ..
-            } = reached;
-            let step = &rung.step;
-            let told = match reached.op.and_then(|op| results.0.get(op)) {
-                Some(Outcome::Until(until)) => *until,
-                _ => None,
-            };
-            let until = step.term.map(|term| told.unwrap_or(at.plus(term)));
-            let length = match until {
-                Some(until) => format!("for {}", Millis(until.since(at).0.div_ceil(1000) * 1000)),
-                None => "until somebody releases it".to_owned(),
-            };
-            upshot.findings.push(Finding {
-                object: voice.object.clone(),
-                part: rung.path.clone(),
-                said: Said::Noted(Reason::Restricted),
-                saw: format!("{:?} {length}: {why}", step.level).into(),
-                enforcement: voice.enforcement,
-            });
-            if voice.enforcement == Enforcement::Enforce {
-                upshot.restrictions.push(Restriction {
-                    level: step.level,
-                    since: at,
-                    until,
-                    origin: Origin::Rule((**voice.object).clone()),
-                    why: why.into(),
-                    decision: Some(self.event.id),
-                    recipients_per_hour: step.recipients_per_hour,
-                    then: None,
-                });
-            }
-        }
-        upshot
-    }
-}
-
-/// `100 points: UnknownRecipients 60, SpamVerdicts 40`.
-fn why(awards: &Awards, decay: Millis, now: Timestamp) -> String {
-    let left = |signal: Signal| {
-        let of = awards
-            .list
-            .iter()
-            .filter(move |award| award.signal == signal);
-        of.map(|award| award.left(decay, now)).sum::<u32>()
-    };
-    let parts: Vec<String> = Signal::ALL
-        .into_iter()
-        .filter(|&signal| left(signal) > 0)
-        .map(|signal| format!("{signal} {}", left(signal)))
-        .collect();
-    format!("{} points: {}", awards.score(decay, now), parts.join(", "))
 }

@@ -17,11 +17,37 @@ pub use bounces::Bounced;
 pub(crate) use bounces::see_bounces;
 pub(crate) use pardons::{Pardons, pardon_released};
 
+/// Whether what is over a limit is the account's own doing since people last released it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    Counted,
+    /// It may be what they have just forgiven.
+    Forgiven,
+}
+
 impl Engine {
+    /// What an event's excess is worth, asked before counters are.
+    pub(crate) fn trust(&self, event: &Event) -> Trust {
+        if self.is_in_doubt(event) {
+            Trust::Forgiven
+        } else {
+            Trust::Counted
+        }
+    }
+
     /// Follows up a decision; what is found is added to it.
-    pub(crate) async fn follow_up(&self, live: &Live, event: &Event, decision: &mut Decision) {
-        let watch = live.rules.watch(event, &Seen::Judged(decision));
-        if !watch.ops().is_empty() {
+    pub(crate) async fn follow_up(
+        &self,
+        live: &Live,
+        event: &Event,
+        decision: &mut Decision,
+        trust: Trust,
+    ) {
+        let mut watch = live.rules.watch(event, &Seen::Judged(decision));
+        if trust == Trust::Forgiven {
+            watch = watch.letting_off();
+        }
+        if !watch.is_empty() {
             // The counters' wait is boxed, so that the session's task is as small as without it.
             let findings = Box::pin(self.follow(live, event, watch)).await;
             decision.findings.extend(findings);
@@ -39,7 +65,7 @@ impl Engine {
     /// Counts what was seen, and restricts the account if that is what rules make of it. What they say is for the record.
     pub(crate) async fn see(&self, live: &Live, event: &Event, seen: &Seen<'_>) -> Vec<Finding> {
         let watch = live.rules.watch(event, seen);
-        if watch.ops().is_empty() {
+        if watch.is_empty() {
             return Vec::new();
         }
         self.follow(live, event, watch).await
@@ -58,10 +84,7 @@ impl Engine {
         };
         let results = self.count(live, event.at, claims.ops()).await;
         let steps = claims.steps(&results);
-        let results = match steps.ops() {
-            [] => Results::default(),
-            ops => self.count(live, event.at, ops).await,
-        };
+        let results = self.count(live, event.at, steps.ops()).await;
         let Upshot {
             findings,
             restrictions,
@@ -84,6 +107,9 @@ impl Engine {
 
     /// Applies what is only counted. While shared counters do not answer, this process counts for itself.
     pub(super) async fn count(&self, live: &Live, at: Timestamp, ops: &[Op]) -> Results {
+        if ops.is_empty() {
+            return Results::default();
+        }
         let counters = self.tallies.now();
         match apply(&counters, live, at, ops).await {
             Ok((results, _)) => results,

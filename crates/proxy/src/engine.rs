@@ -61,10 +61,11 @@ impl Engine {
     /// Judges `event` by the rules of `live`.
     pub(crate) async fn judge(&self, live: &Live, event: Event) -> Judged {
         let event = self.gather(live, event).await;
+        let trust = self.trust(&event);
         let (ops, answers, mut decision, receipt) = self.ask(live, &event).await;
         let receipt = self.settle(&event, &decision, receipt).await;
         self.note(live, event.at, &decision.records).await;
-        self.follow_up(live, &event, &mut decision).await;
+        self.follow_up(live, &event, &mut decision, trust).await;
         live.count(&event, &decision);
         detect::from_findings(&live.metrics, &event, &decision);
         self.brakes.observe(&live.rules, &event, &decision);

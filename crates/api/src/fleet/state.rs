@@ -146,7 +146,8 @@ fn check_parts(restriction: &Restriction) -> Result<(), Problem> {
 /// Whether that can be a rule of the namespace that restricts accounts. Names are those of Kubernetes: what is none could not be
 /// read back from where restrictions are kept.
 fn speaks_for(object: &ObjectRef, namespace: &str) -> bool {
-    object.namespace == namespace && object.kind == Kind::AbuseRule && is_part(&object.name)
+    let restricts = matches!(object.kind, Kind::AbuseRule | Kind::RateLimit);
+    object.namespace == namespace && restricts && is_part(&object.name)
 }
 
 pub(super) fn namespace_of(gateway: &str) -> &str {

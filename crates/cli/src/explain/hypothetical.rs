@@ -8,7 +8,7 @@ use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::{ConfigState, Event, Stage};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Member, Pool};
-use sekisho_policy::{Account, Class, Envelope, Route, Ruleset, Settings, Standing, Timestamp};
+use sekisho_policy::{Account, Class, Envelope, Restriction, Route, Ruleset, Settings, Timestamp};
 use sekisho_proxy::Dns;
 use sekisho_runtime::{Clock, Metrics};
 use sekisho_store::AccountStates;
@@ -82,9 +82,12 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
         lookups: Lookups::Dns(&dns),
         config: ConfigState::Current,
     };
-    let Known { standing, settings } = known(from, asked, &rules, at).await?;
+    let Known {
+        restrictions,
+        settings,
+    } = known(from, asked, &rules, at).await?;
     let session = Session::new(world, &client).set(settings);
-    let mut session = session.restricted(standing);
+    let mut session = session.restricted(restrictions);
     submit(&mut session, asked, &rules).await?;
     let outcome = outcome(&rules, session.steps());
     let text = match command.format {
@@ -98,7 +101,7 @@ pub(super) async fn explain(command: &Explain, from: &Rules) -> Result<()> {
 #[derive(Debug, Default)]
 struct Known {
     /// What restricts it.
-    standing: Option<Standing>,
+    restrictions: Vec<Restriction>,
     /// What it has set.
     settings: Settings,
 }
@@ -123,7 +126,7 @@ async fn known(
     let restrictions = states.restrictions(namespace, &account, at).await?;
     let stored = states.settings().settings(namespace, &account).await?;
     Ok(Known {
-        standing: Standing::of(&restrictions, at),
+        restrictions,
         settings: stored.map_or(Settings::None, |stored| {
             Settings::Own(Arc::new(stored.settings))
         }),

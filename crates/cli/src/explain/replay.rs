@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sekisho_policy::decision::{Reason, Said};
 use sekisho_policy::explain::{Applicability, Skip};
 use sekisho_policy::op::Results;
 use sekisho_policy::record::Step;
@@ -92,12 +93,19 @@ pub(super) fn agreement(rules: &Ruleset, step: &Step) -> Agreement {
         return Agreement::Differs;
     }
     let decision = plan.decide(results.as_ref());
-    let same = decision.verdict == step.decision.verdict
-        && decision.class == step.decision.class
-        && decision.findings == step.decision.findings;
-    if same {
+    let same = decision.verdict == step.decision.verdict && decision.class == step.decision.class;
+    let findings = step.decision.findings.strip_prefix(&*decision.findings);
+    if same && findings.is_some_and(|rest| rest.iter().all(came_after)) {
         Agreement::Agrees
     } else {
         Agreement::Differs
     }
+}
+
+/// Whether it is what an event led to once it was judged: points and restrictions are no part of the decision.
+fn came_after(finding: &Finding) -> bool {
+    matches!(
+        finding.said,
+        Said::Noted(Reason::AbuseSignal | Reason::Restricted)
+    )
 }

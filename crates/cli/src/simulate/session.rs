@@ -1,5 +1,8 @@
 //! One event after the other through the engine, as a client would bring them about.
 
+mod gather;
+mod restrict;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
 use sekisho_policy::{
-    Account, Address, Class, ContentNeeds, DecisionId, Item, Need, Opinion, Ruleset, Settings,
+    Account, Address, Class, ContentNeeds, DecisionId, Item, Opinion, Restriction, Ruleset, Settings,
     Standing, Timestamp,
 };
 use sekisho_proxy::Dns;
@@ -80,7 +83,7 @@ pub(crate) struct Session<'a> {
     facts: Arc<SessionFacts>,
     account: Option<Arc<AccountFacts>>,
     /// What restricts whoever logs in.
-    standing: Option<Box<Standing>>,
+    restrictions: Vec<Restriction>,
     /// What they have set.
     settings: Settings,
     transaction: Option<TransactionFacts>,
@@ -110,7 +113,7 @@ impl<'a> Session<'a> {
             at: client.at,
             facts: Arc::new(facts),
             account: None,
-            standing: None,
+            restrictions: Vec::new(),
             settings: Settings::None,
             transaction: None,
             steps: Vec::new(),
@@ -120,8 +123,8 @@ impl<'a> Session<'a> {
     }
 
     /// The same by an account that is restricted like this.
-    pub(crate) fn restricted(mut self, standing: Option<Standing>) -> Self {
-        self.standing = standing.map(Box::new);
+    pub(crate) fn restricted(mut self, restrictions: Vec<Restriction>) -> Self {
+        self.restrictions = restrictions;
         self
     }
 
@@ -222,7 +225,7 @@ impl<'a> Session<'a> {
         self.gather(&mut event).await;
         let plan = self.world.rules.plan(&event);
         let applied = self.apply(plan.ops()).await;
-        let decision = plan.decide(applied.as_ref().map(|(results, _)| results));
+        let mut decision = plan.decide(applied.as_ref().map(|(results, _)| results));
         let ops = plan.ops().to_vec();
         let passes = decision.verdict.refusal().is_none();
         let (answers, receipt) = match applied {
@@ -232,6 +235,7 @@ impl<'a> Session<'a> {
         self.settle(&event, receipt, passes).await;
         // What is noted has no answer that anybody waits for.
         let _ = self.apply(&decision.records).await;
+        self.follow(&event, &mut decision).await;
         if let Some(transaction) = &mut self.transaction
             && (passes || !matches!(event.stage, Stage::Rcpt { .. }))
         {
@@ -280,6 +284,11 @@ impl<'a> Session<'a> {
         (self.steps, self.lacking)
     }
 
+    /// What restricts the account by now.
+    pub(crate) fn restrictions(&self) -> &[Restriction] {
+        &self.restrictions
+    }
+
     fn class(&self) -> Class {
         let transaction = self.transaction.as_ref();
         transaction.map_or_else(Class::default, |transaction| transaction.class)
@@ -294,7 +303,7 @@ impl<'a> Session<'a> {
     fn become_of(&mut self, name: &Account, network: Network) {
         let name = name.clone();
         self.account = Some(Arc::new(AccountFacts {
-            standing: self.standing.clone(),
+            standing: Standing::of(&self.restrictions, self.at).map(Box::new),
             ..AccountFacts::new(name, network)
         }));
     }
@@ -323,61 +332,6 @@ impl<'a> Session<'a> {
                 Settings::None
             }
             _ => self.settings.clone(),
-        }
-    }
-
-    async fn gather(&mut self, event: &mut Event) {
-        let needs = self.world.rules.needs(event);
-        if needs.contains(Need::ReverseNames) {
-            let names = self.reverse_names(event).await;
-            Arc::make_mut(&mut event.session).source.reverse_names = names;
-        }
-        if needs.contains(Need::RecipientDomain)
-            && let Stage::Rcpt { recipient, domain } = &mut event.stage
-        {
-            *domain = self.domain_standing(recipient.domain()).await;
-        }
-        if needs.contains(Need::Opinions)
-            && let (Stage::End(facts), Lookups::Given(given)) =
-                (&mut event.stage, self.world.lookups)
-        {
-            if given.opinions.is_unasked() {
-                self.lack("engines: what the policy's content engines say".to_owned());
-            }
-            facts.opinions = given.opinions.clone();
-        }
-    }
-
-    async fn reverse_names(&mut self, event: &Event) -> Fact<Vec<Box<str>>> {
-        let ip = event.session.source.ip;
-        match self.world.lookups {
-            Lookups::Dns(dns) => dns.reverse_names(ip).await,
-            Lookups::Given(given) if given.reverse_names.is_unasked() => {
-                self.lack(format!(
-                    "reverseNames: the names of {ip}, or [] if it has none"
-                ));
-                Fact::Unavailable
-            }
-            Lookups::Given(given) => given.reverse_names.clone(),
-        }
-    }
-
-    async fn domain_standing(&mut self, name: &str) -> Fact<DomainStanding> {
-        match self.world.lookups {
-            Lookups::Dns(dns) => dns.domain_standing(name).await,
-            Lookups::Given(given) => {
-                let known = given.domains.get(name).or_else(|| given.domains.get("*"));
-                if known.is_none() {
-                    self.lack(format!("domains: what DNS says of {name}"));
-                }
-                known.cloned().unwrap_or(Fact::Unavailable)
-            }
-        }
-    }
-
-    fn lack(&mut self, what: String) {
-        if !self.lacking.contains(&what) {
-            self.lacking.push(what);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One case: its steps in order, with counters and a clock of its own. The first step that is not as expected ends it.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use sekisho_compile::files::{
     Act, Expect, Outage, Password, TestCase, TestClient, TestMessage, TestStep, numbered,
@@ -8,7 +10,7 @@ use sekisho_counters::{Counters, Limits};
 use sekisho_policy::event::Network;
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::Requirement;
-use sekisho_policy::{Account, Timestamp};
+use sekisho_policy::{Account, Restriction, Timestamp};
 use sekisho_proxy::FleetKey;
 
 use super::bench::Bench;
@@ -27,6 +29,7 @@ pub(super) async fn case(bench: &Bench, case: &TestCase) -> Ended {
     let mut run = Run {
         bench,
         counters: Counters::memory(Limits::default()),
+        restricted: BTreeMap::new(),
         now: case.at,
         guesses: 0,
         key: FleetKey::new(KEY),
@@ -49,6 +52,8 @@ pub(super) async fn case(bench: &Bench, case: &TestCase) -> Ended {
 struct Run<'a> {
     bench: &'a Bench,
     counters: Counters,
+    /// What limits imposed on whom.
+    restricted: BTreeMap<Account, Vec<Restriction>>,
     now: Timestamp,
     /// Passwords that were guessed so far.
     guesses: u32,
@@ -144,7 +149,12 @@ impl Run<'_> {
             lookups: Lookups::Given(&given),
             config: Bench::config(test),
         };
-        let mut session = Session::new(world, &client).set(test.settings.clone());
+        let restricted = account
+            .as_ref()
+            .and_then(|account| self.restricted.get(account));
+        let mut session = Session::new(world, &client)
+            .set(test.settings.clone())
+            .restricted(restricted.cloned().unwrap_or_default());
         if !session.connect().await {
             return finish(session, Ending::NotSent);
         }
@@ -172,6 +182,10 @@ impl Run<'_> {
                 .await?
             }
         };
+        if let Some(account) = account {
+            let restrictions = session.restrictions().to_vec();
+            self.restricted.insert(account, restrictions);
+        }
         finish(session, ending)
     }
 }

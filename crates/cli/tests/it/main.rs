@@ -9,6 +9,7 @@ mod client;
 mod http;
 mod inject;
 mod policy_tests;
+mod restricting;
 mod running;
 mod settings;
 mod tools;

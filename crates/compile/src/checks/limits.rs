@@ -56,7 +56,10 @@ fn always_refuses(spec: &RateLimitSpec) -> bool {
         && spec.matching.is_none()
         && spec.overrides.is_empty()
         && spec.own_limits != OwnLimits::Replace
-        && matches!(spec.on_exceed, OnExceed::Defer | OnExceed::Reject)
+        && matches!(
+            spec.on_exceed,
+            OnExceed::Defer | OnExceed::Reject | OnExceed::Restrict
+        )
 }
 
 fn same_key(one: &[KeyPart], other: &[KeyPart]) -> bool {

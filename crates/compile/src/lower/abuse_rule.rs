@@ -18,12 +18,7 @@ pub(crate) fn abuse_rule(spec: &AbuseRuleSpec, context: &Context) -> AbuseRule {
     let step = |step: &sekisho_crd::LadderStep| LadderStep {
         at: step.at,
         requires: sorted(step.requires.iter().copied().map(signal)),
-        level: match step.restrict.level {
-            RestrictionLevel::Watch => Level::Watch,
-            RestrictionLevel::Limit => Level::Limit,
-            RestrictionLevel::Quarantine => Level::Quarantine,
-            RestrictionLevel::Suspend => Level::Suspend,
-        },
+        level: level(step.restrict.level),
         term: step.restrict.term.as_ref().map(millis),
         recipients_per_hour: step.restrict.recipients_per_hour,
         notify: step
@@ -46,6 +41,15 @@ pub(crate) fn abuse_rule(spec: &AbuseRuleSpec, context: &Context) -> AbuseRule {
         growth: spec.growth,
         max_for: millis(&spec.max_for),
         ladder,
+    }
+}
+
+pub(super) fn level(level: RestrictionLevel) -> Level {
+    match level {
+        RestrictionLevel::Watch => Level::Watch,
+        RestrictionLevel::Limit => Level::Limit,
+        RestrictionLevel::Quarantine => Level::Quarantine,
+        RestrictionLevel::Suspend => Level::Suspend,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use sekisho_crd::{
     LimitOverride, OnCountersUnavailable as Unavailable, OnExceed as Exceed, OwnLimits as Own,
-    RateLimitSpec,
+    RateLimitSpec, RestrictOver,
 };
 use sekisho_policy::snapshot::{
-    KeyPart, OnCountersUnavailable, OnExceed, Override, OwnLimits, RateLimit,
+    KeyPart, OnCountersUnavailable, OnExceed, Override, OwnLimits, RateLimit, Restrict,
 };
 
-use super::shared::{Context, limits, matching, sorted};
+use super::abuse_rule::level;
+use super::shared::{Context, limits, matching, millis, sorted};
 
 /// The rule, or nothing if it asks for what this version does not do.
 pub(crate) fn rate_limit(spec: &RateLimitSpec, context: &Context) -> Option<RateLimit> {
@@ -34,14 +35,25 @@ pub(crate) fn rate_limit(spec: &RateLimitSpec, context: &Context) -> Option<Rate
             Exceed::Reject => OnExceed::Reject,
             Exceed::RouteSuspect => OnExceed::RouteSuspect,
             Exceed::RouteSpam => OnExceed::RouteSpam,
-            Exceed::Restrict => return None,
+            Exceed::Restrict => OnExceed::Restrict,
         },
+        restrict: spec.restrict.as_ref().map(restrict),
         on_unavailable: match spec.on_unavailable {
             Unavailable::LocalOnly => OnCountersUnavailable::LocalOnly,
             Unavailable::Defer => OnCountersUnavailable::Defer,
             Unavailable::Allow => OnCountersUnavailable::Allow,
         },
     })
+}
+
+fn restrict(spec: &RestrictOver) -> Restrict {
+    Restrict {
+        level: level(spec.level),
+        term: spec.term.as_ref().map(millis),
+        recipients_per_hour: spec.recipients_per_hour,
+        growth: spec.growth,
+        max_for: millis(&spec.max_for),
+    }
 }
 
 fn key_part(part: sekisho_crd::KeyPart) -> KeyPart {

@@ -77,12 +77,14 @@ pub enum Tally {
     SuspendTerm = 45,
     /// Recipients of one message that turned out not to exist.
     Bounced = 46,
+    /// Whether people released an account lately.
+    LetOff = 47,
     /// Recipients of an account whose restriction limits them.
     RestrictedRecipients = 64,
 }
 
 impl Tally {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::Messages,
         Self::Recipients,
         Self::Bytes,
@@ -112,6 +114,7 @@ impl Tally {
         Self::QuarantineTerm,
         Self::SuspendTerm,
         Self::Bounced,
+        Self::LetOff,
     ];
 
     /// Whether it is a signal, or what follows from one, that nobody can set off who has not logged in to the account.
@@ -130,6 +133,7 @@ impl Tally {
                 | Self::LimitTerm
                 | Self::QuarantineTerm
                 | Self::SuspendTerm
+                | Self::LetOff
         )
     }
 

@@ -11,8 +11,8 @@ use crate::field_path::FieldPath;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::matching::{Exemption, account_of, prefix, site};
 use crate::op::{Item, Key, Op};
-use crate::restriction::Level;
 use crate::rules::failure;
+use crate::rules::penalty::{Penalty, Wording};
 use crate::rules::{Defect, Stages};
 use crate::signal::{Award, Signal, score};
 use crate::snapshot::{AbuseRule, LadderStep, ObjectRef, SignalMark};
@@ -27,8 +27,6 @@ pub(crate) struct Abuse {
     pub(crate) marks: Vec<Mark>,
     points: Scope,
     pub(crate) decay: Millis,
-    growth: u32,
-    max_for: Millis,
     /// The lowest first.
     pub(crate) ladder: Vec<Rung>,
 }
@@ -45,8 +43,7 @@ pub(crate) struct Mark {
 #[derive(Clone, Debug)]
 pub(crate) struct Rung {
     pub(crate) step: LadderStep,
-    /// Where it is kept how often the account stood here.
-    terms: Scope,
+    pub(crate) penalty: Penalty,
     pub(crate) path: FieldPath,
 }
 
@@ -69,7 +66,16 @@ impl Abuse {
         };
         let rung = |step: &LadderStep| Rung {
             step: step.clone(),
-            terms: Scope::new(object, terms_of(step.level), Millis(0)),
+            penalty: Penalty::new(
+                object,
+                Wording {
+                    level: step.level,
+                    term: step.term,
+                    recipients_per_hour: step.recipients_per_hour,
+                    growth: spec.growth,
+                    max_for: spec.max_for,
+                },
+            ),
             path: format!("spec.ladder[{}]", step.at).into(),
         };
         Ok(Self {
@@ -78,8 +84,6 @@ impl Abuse {
             // No decay in the key: one that is changed forgives nobody.
             points: Scope::new(object, Tally::Points, Millis(0)),
             decay: spec.decay,
-            growth: spec.growth,
-            max_for: spec.max_for,
             ladder: spec.ladder.iter().map(rung).collect(),
         })
     }
@@ -209,16 +213,6 @@ impl Abuse {
         self.points.key(&of_account(account))
     }
 
-    /// Lengthens with each repetition, for all proxies alike.
-    pub(crate) fn term(&self, rung: &Rung, account: &Account) -> Option<Op> {
-        Some(Op::Lock {
-            key: rung.terms.key(&of_account(account)),
-            base: rung.step.term?,
-            growth: self.growth,
-            max: self.max_for,
-        })
-    }
-
     /// The highest step that these points reach, with all that it requires.
     pub(crate) fn step_on(&self, awards: &[Award], now: Timestamp) -> Option<&Rung> {
         let mut from_above = self.ladder.iter().rev();
@@ -248,11 +242,11 @@ impl Abuse {
             Signal::FirstTimeRecipients => Some(correspondents.key(&subjects)),
             _ => Some(mark.scope.key(&subjects)),
         };
-        let timed = self.ladder.iter().filter(|rung| rung.step.term.is_some());
         let keys = self.marks.iter().filter_map(of_mark);
-        let keys = keys.chain(timed.map(|rung| rung.terms.key(&subjects)));
         let keys = keys.chain(std::iter::once(self.points_of(account)));
         let mut ops: Vec<Op> = keys.map(|key| Op::Forgive { key, before }).collect();
+        let rungs = self.ladder.iter();
+        ops.extend(rungs.filter_map(|rung| rung.penalty.pardon(account, before)));
         // An award that is worth nothing holds off the next: until then the touches that were known of have left the window.
         let decoys = |mark: &&Mark| mark.spec.signal == Signal::DecoyTouched;
         ops.extend(self.marks.iter().find(decoys).map(|mark| Op::Award {
@@ -354,14 +348,5 @@ const fn tally_of(signal: Signal) -> Tally {
         Signal::AuthFailures => Tally::AuthFailures,
         Signal::SenderMismatch => Tally::SenderMismatches,
         Signal::DecoyTouched => Tally::DecoyTouches,
-    }
-}
-
-const fn terms_of(level: Level) -> Tally {
-    match level {
-        Level::Watch => Tally::WatchTerm,
-        Level::Limit => Tally::LimitTerm,
-        Level::Quarantine => Tally::QuarantineTerm,
-        Level::Suspend => Tally::SuspendTerm,
     }
 }

@@ -16,8 +16,7 @@ use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::settings::{LoginsFromAbroad, Settings};
 use crate::snapshot::{
-    AppliesTo, CountryRule, From, LoginFrom, ObjectRef, OnCountersUnavailable, OnExceed,
-    SenderCheck,
+    AppliesTo, CountryRule, From, LoginFrom, ObjectRef, OnCountersUnavailable, SenderCheck,
 };
 
 /// A [`CountryRule`] made ready.
@@ -221,13 +220,12 @@ impl Abroad {
                 .map_or(Subject::Source(event.session.source.ip), |account| {
                     Subject::Account(account.as_str())
                 });
-            let effect = Effect::Exceed(OnExceed::Defer);
             plan.ask_limit(
                 rule,
                 Part::Rule(part),
                 &Subjects::of(&[subject]),
                 cost,
-                effect,
+                Effect::Defer,
                 OnCountersUnavailable::LocalOnly,
             );
         }

@@ -7,6 +7,7 @@ pub(crate) mod failure;
 pub(crate) mod known_good;
 pub(crate) mod limit;
 pub(crate) mod login;
+pub(crate) mod penalty;
 pub(crate) mod rate;
 pub(crate) mod restricted;
 pub(crate) mod sender;

@@ -1,17 +1,26 @@
 //! RateLimit: never more than `count` in any `per`.
 
+mod sanction;
+
+use crate::address::Account;
 use crate::decision::Said;
 use crate::event::{Event, Stage};
 use crate::explain::{Skip, UNTRUSTED};
+use crate::field_path::FieldPath;
 use crate::key::{Subject, Subjects};
 use crate::matching::{Matcher, account_of, site};
-use crate::plan::{Effect, Part, Plan};
+use crate::op::Op;
+use crate::plan::{Effect, Part, Plan, Sanction};
 use crate::rules::limit::{LimitPart, cost, stages_of};
+use crate::rules::penalty::Penalty;
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{
-    Gateway, KeyPart, Limit, ObjectRef, OnCountersUnavailable, OnExceed, OwnLimits, RateLimit, Unit,
+    Enforcement, Gateway, KeyPart, Limit, ObjectRef, OnCountersUnavailable, OwnLimits, RateLimit,
+    Unit,
 };
+use crate::time::Timestamp;
+use sanction::Restricting;
 
 /// A [`RateLimit`] made ready.
 #[derive(Clone, Debug)]
@@ -22,8 +31,17 @@ pub(crate) struct Rate {
     /// What counts of accounts mean here; `Ignore` where accounts are not counted apart.
     own_limits: OwnLimits,
     name: Box<str>,
-    on_exceed: OnExceed,
+    exceed: Exceed,
     on_unavailable: OnCountersUnavailable,
+}
+
+/// What being over a limit means.
+#[derive(Clone, Debug)]
+enum Exceed {
+    /// To this event alone.
+    Event(Effect),
+    /// To the account.
+    Account(Box<Restricting>),
 }
 
 impl Rate {
@@ -48,6 +66,7 @@ impl Rate {
             let path = format!("spec.overrides[{}].limits", each.name);
             overrides.push((Matcher::new(&each.applies), ready(&path, &each.limits)?));
         }
+        let exceed = Exceed::new(object, spec, &key)?;
         let by_account = key.contains(&KeyPart::Account);
         Ok(Self {
             own_limits: if by_account {
@@ -59,7 +78,7 @@ impl Rate {
             key,
             limits,
             overrides,
-            on_exceed: spec.on_exceed,
+            exceed,
             on_unavailable: spec.on_unavailable,
         })
     }
@@ -72,7 +91,7 @@ impl Rate {
 
     /// Whether a message's end can choose another way for it.
     pub(crate) fn routes_at_end(&self) -> bool {
-        matches!(self.on_exceed, OnExceed::RouteSuspect | OnExceed::RouteSpam)
+        matches!(self.exceed, Exceed::Event(Effect::Worsen(_)))
             && self
                 .all_limits()
                 .any(|part| stages_of(part.limit.unit).contains(Stages::END))
@@ -101,13 +120,51 @@ impl Rate {
             }
             Err(_) => return,
         };
+        let effect = self.effect(rule, plan);
         for part in self.limits_for(event) {
             let Some(cost) = cost(part.limit.unit, event) else {
                 continue;
             };
-            let effect = Effect::Exceed(self.on_exceed);
             let part = self.own(part, event);
             plan.ask_limit(rule, part, &subjects, cost, effect, self.on_unavailable);
+        }
+    }
+
+    /// What being over a limit does at this event.
+    fn effect(&self, rule: RuleView<'_>, plan: &mut Plan<'_>) -> Effect {
+        let by = match &self.exceed {
+            Exceed::Event(effect) => return *effect,
+            Exceed::Account(by) => by,
+        };
+        let asks = rule.enforcement == Enforcement::Enforce && self.counts(plan.event);
+        let account = account_of(plan.event).filter(|_| asks);
+        let mercy = account.and_then(|account| by.ask_mercy(account));
+        Effect::Restrict(Sanction {
+            level: by.penalty.wording.level,
+            mercy: mercy.map(|op| plan.run(op)),
+        })
+    }
+
+    /// What restricts the account, if that is what being over a limit does.
+    pub(crate) fn restricts(&self) -> Option<&Penalty> {
+        match &self.exceed {
+            Exceed::Event(_) => None,
+            Exceed::Account(by) => Some(&by.penalty),
+        }
+    }
+
+    /// What is counted where findings name this part.
+    pub(crate) fn unit_of(&self, part: &FieldPath) -> Option<Unit> {
+        let mut limits = self.all_limits();
+        let found = limits.find(|limit| limit.path == *part);
+        found.map(|found| found.limit.unit)
+    }
+
+    /// What forgets what of an account's use is from `before` or earlier, where being over a limit restricts it.
+    pub(crate) fn pardon(&self, account: &Account, before: Timestamp) -> Vec<Op> {
+        match &self.exceed {
+            Exceed::Event(_) => Vec::new(),
+            Exceed::Account(by) => by.pardon(account, before, self.all_limits()),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::restriction::{Level, Standing};
 use crate::route::Route;
 use crate::rules::limit::LimitPart;
 use crate::ruleset::Ruleset;
-use crate::snapshot::{Limit, OnCountersUnavailable, OnExceed, Unit};
+use crate::snapshot::{Limit, OnCountersUnavailable, Unit};
 use crate::time::{Millis, Timestamp};
 
 /// The part of the gateway that findings name.
@@ -109,7 +109,7 @@ fn limit(plan: &mut Plan<'_>, account: &str, count: u32) {
         Part::Account(Box::new(part)),
         &Subjects::of(&[Subject::Account(account)]),
         1,
-        Effect::Exceed(OnExceed::Defer),
+        Effect::Defer,
         OnCountersUnavailable::LocalOnly,
     );
 }

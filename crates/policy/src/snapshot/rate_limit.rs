@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Match;
+use crate::restriction::Level;
 use crate::time::Millis;
 
 /// Never more than `count` in any `per`.
@@ -21,6 +22,9 @@ pub struct RateLimit {
     pub own_limits: OwnLimits,
     /// What being over a limit means.
     pub on_exceed: OnExceed,
+    /// With [`OnExceed::Restrict`], and only then: what the account may not do from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restrict: Option<Restrict>,
     /// What it means that counters do not answer.
     pub on_unavailable: OnCountersUnavailable,
 }
@@ -111,6 +115,25 @@ pub enum OnExceed {
     Reject,
     RouteSuspect,
     RouteSpam,
+    Restrict,
+}
+
+/// What an account that is over a limit may not do from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restrict {
+    /// How much it is restricted.
+    pub level: Level,
+    /// For how long the first time; `None` until somebody releases it.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub term: Option<Millis>,
+    /// With `Limit`: how many recipients in an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients_per_hour: Option<u32>,
+    /// Each further one lasts so many times longer.
+    pub growth: u32,
+    /// None of them lasts longer, and after so long without one the first length is back.
+    pub max_for: Millis,
 }
 
 /// What it means that counters do not answer.

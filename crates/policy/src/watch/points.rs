@@ -5,7 +5,7 @@ use crate::id::DecisionId;
 use crate::key::{Scope, Subject, Subjects, Tally};
 use crate::op::{Op, Outcome, Results};
 use crate::rules::abuse::Abuse;
-use crate::ruleset::{Armed, Ruleset};
+use crate::ruleset::{Armed, Ruleset, Spec};
 use crate::signal::Award;
 use crate::snapshot::ObjectRef;
 use crate::time::{Millis, Timestamp};
@@ -45,8 +45,8 @@ impl Ruleset {
     }
 
     /// What forgets all that speaks against an account under `rule`, or under every rule, and is from `before` or earlier: to be applied
-    /// when somebody releases it, or what it did before would restrict it again at once. What a repetition costs stays. It may be
-    /// applied again, and late: what came after `before` stays.
+    /// when somebody releases it, or what it did before would restrict it again at once. So is what it used of limits that restrict.
+    /// What a repetition costs stays. It may be applied again, and late: what came after `before` stays.
     #[must_use]
     pub fn pardon(
         &self,
@@ -56,9 +56,16 @@ impl Ruleset {
     ) -> Vec<Op> {
         let is_meant = |own: &Armed| rule.is_none_or(|rule| *own.object == *rule);
         let pardons = self.abuse().filter(|(own, _)| is_meant(own));
-        pardons
-            .flat_map(|(_, abuse)| abuse.pardon(account, before, &self.correspondents))
-            .collect()
+        let points =
+            pardons.flat_map(|(_, abuse)| abuse.pardon(account, before, &self.correspondents));
+        let restricting = self.restricting.iter().map(|&at| &self.rules[at]);
+        let used = restricting
+            .filter(|own| is_meant(own))
+            .flat_map(|own| match &own.spec {
+                Spec::Rate(rate) => rate.pardon(account, before),
+                _ => Vec::new(),
+            });
+        points.chain(used).collect()
     }
 
     /// What reads the points of an account, one operation for each rule that counts, in the order of [`Self::scores`].

@@ -14,6 +14,7 @@ mod opinions;
 mod properties;
 mod rate;
 mod restricted;
+mod restricting;
 mod routing;
 mod settings;
 mod submission;

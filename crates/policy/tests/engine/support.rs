@@ -143,6 +143,7 @@ pub(crate) fn rate(key: &[KeyPart], limits: &[Limit]) -> RateLimit {
         overrides: Vec::new(),
         own_limits: OwnLimits::default(),
         on_exceed: OnExceed::Defer,
+        restrict: None,
         on_unavailable: OnCountersUnavailable::LocalOnly,
     }
 }

@@ -26,6 +26,7 @@ fn limit(key: &[KeyPart], unit: Unit) -> RateLimit {
         overrides: Vec::new(),
         own_limits: OwnLimits::default(),
         on_exceed: OnExceed::Defer,
+        restrict: None,
         on_unavailable: OnCountersUnavailable::LocalOnly,
     }
 }

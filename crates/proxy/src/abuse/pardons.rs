@@ -2,10 +2,11 @@
 //! since stays, however late or often it is forgotten. Where counters do not answer it is owed, and tried again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sekisho_policy::event::Event;
 use sekisho_policy::restriction::Origin;
 use sekisho_policy::{Account, ObjectRef, Timestamp, Unavailable};
 use tokio::sync::broadcast::Receiver;
@@ -29,6 +30,8 @@ pub(crate) struct Pardons {
     /// How many there are. While it is none, nobody takes the lock.
     count: AtomicUsize,
     owed: Mutex<Owed>,
+    /// Of how many releases what they forgive is forgotten, or owed.
+    heard: AtomicU64,
 }
 
 type Owed = BTreeMap<Account, BTreeMap<Option<ObjectRef>, Timestamp>>;
@@ -37,6 +40,15 @@ impl Pardons {
     /// Whether something that an account did is still to be forgotten.
     pub(super) fn owes(&self, account: &Account) -> bool {
         self.count.load(Ordering::Relaxed) > 0 && self.lock().contains_key(account)
+    }
+
+    /// Begins to listen after so many releases.
+    pub(crate) fn begin(&self, releases: u64) {
+        self.heard.store(releases, Ordering::Release);
+    }
+
+    fn hear(&self, releases: u64) {
+        self.heard.fetch_add(releases, Ordering::AcqRel);
     }
 
     /// Whether there is room for it.
@@ -83,6 +95,13 @@ impl Pardons {
 }
 
 impl Engine {
+    /// Whether what counters say of an account may be what somebody forgave it a moment ago.
+    pub(super) fn is_in_doubt(&self, event: &Event) -> bool {
+        let is_unheard =
+            self.restrictions.releases() > self.pardons.heard.load(Ordering::Acquire);
+        is_unheard || super::account_of(event).is_some_and(|account| self.pardons.owes(account))
+    }
+
     /// Forgets what an account is owed to be forgotten, where counters answer.
     pub(super) async fn pardon(&self, live: &Live, account: &Account, now: Timestamp) {
         // Who waits for it is told by the next try.
@@ -150,8 +169,12 @@ pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<
         tokio::select! {
             () = shared.shutdown.draining() => return,
             heard = released.recv() => match heard {
-                Ok(one) => engine.owe(one),
+                Ok(one) => {
+                    engine.owe(one);
+                    engine.pardons.hear(1);
+                }
                 Err(RecvError::Lagged(missed)) => {
+                    engine.pardons.hear(missed);
                     tracing::error!(missed, "accounts were released faster than their points could be forgotten");
                     continue;
                 }

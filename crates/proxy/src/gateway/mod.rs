@@ -129,6 +129,8 @@ impl Gateway {
         shared.shutdown.spawn(watching);
         shared.shutdown.spawn(hops::watch(shared.clone()));
         let released = shared.restrictions.released();
+        let releases = shared.restrictions.releases();
+        shared.engine.pardons.begin(releases);
         shared
             .shutdown
             .spawn(crate::abuse::pardon_released(shared.clone(), released));

@@ -7,7 +7,7 @@ mod kept;
 mod table;
 mod word;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use sekisho_policy::event::AccountFacts;
@@ -38,6 +38,8 @@ struct Inner {
     journal: Mutex<Journal>,
     /// Accounts that somebody released.
     released: broadcast::Sender<Released>,
+    /// How many that were. Nobody whom one of them lets off is found unrestricted before it is counted.
+    releases: AtomicU64,
     metrics: Metrics,
 }
 
@@ -52,6 +54,7 @@ impl Restrictions {
             changes: watch::Sender::new(0),
             journal: Mutex::default(),
             released: broadcast::Sender::new(RELEASED),
+            releases: AtomicU64::new(0),
             metrics,
         }))
     }
@@ -84,7 +87,7 @@ impl Restrictions {
     /// What the account's restrictions come to at `now`; `None` if nothing restricts it.
     #[must_use]
     pub fn standing(&self, account: &Account, now: Timestamp) -> Option<Standing> {
-        if self.0.accounts.load(Ordering::Relaxed) == 0 {
+        if self.0.accounts.load(Ordering::Acquire) == 0 {
             return None;
         }
         self.read().standing(account, now)
@@ -192,6 +195,11 @@ impl Restrictions {
         self.0.released.subscribe()
     }
 
+    /// How many releases [`Self::released`] has told of, to whoever listened.
+    pub(crate) fn releases(&self) -> u64 {
+        self.0.releases.load(Ordering::Acquire)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -202,7 +210,9 @@ impl Restrictions {
         let done = doing(&mut table);
         let after = table.census();
         let released = table.take_released();
-        self.0.accounts.store(after.accounts, Ordering::Relaxed);
+        let count = released.len() as u64;
+        self.0.releases.fetch_add(count, Ordering::AcqRel);
+        self.0.accounts.store(after.accounts, Ordering::Release);
         drop(table);
         self.note(before, after);
         for one in released {
