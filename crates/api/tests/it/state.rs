@@ -136,6 +136,27 @@ async fn what_one_proxy_imposes_the_others_of_its_namespace_hear_at_once() {
 }
 
 #[tokio::test]
+async fn limits_restrict_as_abuse_rules_do() {
+    let (control, _folder) = control().await;
+    let mut one = control.connect().await;
+    let of_limit = of_rule(Kind::RateLimit, "hourly");
+    let (status, states) = tell(&mut one, ONE, "mail/out", std::slice::from_ref(&of_limit)).await;
+    assert_eq!(status, StatusCode::OK);
+    let verdict = &states.unwrap().changes[0];
+    assert_eq!(verdict.restriction.as_ref(), Some(&of_limit.restriction));
+    let accounts = control.accounts.as_ref().unwrap();
+    let mandate = Mandate {
+        at: Timestamp(NOW),
+        who: "hanako".into(),
+        why: "it was her own newsletter".into(),
+    };
+    let origin = &of_limit.restriction.origin;
+    let released = accounts.release("mail", &account("a"), Some(origin), &mandate);
+    let released = released.await.unwrap();
+    assert_eq!(released, [of_limit.restriction.clone()]);
+}
+
+#[tokio::test]
 async fn what_people_do_is_heard_too() {
     let (control, _folder) = control().await;
     let mut one = control.connect().await;
