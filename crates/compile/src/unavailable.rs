@@ -1,8 +1,8 @@
 //! What the schema has and this version does not do yet. It is refused, never ignored.
 
 use sekisho_crd::{
-    AbuseRuleSpec, CountryRuleSpec, LadderStep, Limit, LimitUnit, RateLimitSpec,
-    RouteAction, RouteTo, SubmissionPolicySpec,
+    AbuseRuleSpec, CountryRuleSpec, LadderStep, Limit, LimitUnit, RateLimitSpec, RouteAction,
+    RouteTo, SubmissionPolicySpec,
 };
 
 use crate::diagnostic::{Code, Diagnostic};

@@ -16,9 +16,7 @@ use crate::rules::restricted;
 use crate::ruleset::{RuleView, Ruleset};
 use crate::snapshot::{Enforcement, OnConfigUnavailable, OnCountersUnavailable, Unit};
 
-pub(crate) use ask::{
-    Ask, Check, Effect, KnownGoodPass, LockStep, Part, Sanction, Turn, Voice,
-};
+pub(crate) use ask::{Ask, Check, Effect, KnownGoodPass, LockStep, Part, Sanction, Turn, Voice};
 
 /// What the rules ask of counters for one event, and what remains to be decided. `Send + Sync`.
 ///

@@ -253,10 +253,7 @@ async fn a_proxy_speaks_for_its_own_namespace_and_within_bounds() {
     let refusals = [
         (vec![imposition("a", "other")], StatusCode::FORBIDDEN),
         (vec![desk], StatusCode::FORBIDDEN),
-        (
-            vec![of_rule(Kind::CountryRule, "a")],
-            StatusCode::FORBIDDEN,
-        ),
+        (vec![of_rule(Kind::CountryRule, "a")], StatusCode::FORBIDDEN),
         (vec![of_rule(Kind::RateLimit, "a/b")], StatusCode::FORBIDDEN),
         (vec![of_rule(Kind::AbuseRule, "")], StatusCode::FORBIDDEN),
         (vec![of_rule(Kind::AbuseRule, "a/b")], StatusCode::FORBIDDEN),

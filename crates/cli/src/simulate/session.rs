@@ -16,8 +16,8 @@ use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
 use sekisho_policy::snapshot::{Listener, ListenerTls};
 use sekisho_policy::{
-    Account, Address, Class, ContentNeeds, DecisionId, Item, Opinion, Restriction, Ruleset, Settings,
-    Standing, Timestamp,
+    Account, Address, Class, ContentNeeds, DecisionId, Item, Opinion, Restriction, Ruleset,
+    Settings, Standing, Timestamp,
 };
 use sekisho_proxy::Dns;
 use sekisho_smtp::Mailbox;

@@ -78,10 +78,7 @@ fn whoever_is_over_it_is_suspended_everywhere_and_released_by_people() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let history = account(&running, &["history", "bob@example.jp"]);
-    assert!(
-        history.contains("of RateLimit/default/sprint"),
-        "{history}"
-    );
+    assert!(history.contains("of RateLimit/default/sprint"), "{history}");
     let explained = running.explained(&id);
     for part in [
         "RateLimit/default/sprint",

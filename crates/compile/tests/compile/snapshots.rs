@@ -3,8 +3,8 @@
 use sekisho_compile::{ObjectKey, compile};
 use sekisho_policy::event::Country;
 use sekisho_policy::expr::Expr;
-use sekisho_policy::snapshot::{From, ListenerTls, Mechanism, RuleSpec, Unit};
-use sekisho_policy::{Class, Envelope, Millis, Ruleset, Signal, Snapshot};
+use sekisho_policy::snapshot::{From, ListenerTls, Mechanism, OnExceed, Restrict, RuleSpec, Unit};
+use sekisho_policy::{Class, Envelope, Level, Millis, Ruleset, Signal, Snapshot};
 
 use super::load;
 
@@ -78,6 +78,28 @@ fn every_field_reaches_the_wire() {
             .to_string(),
         "postfix-spam.mail:25"
     );
+}
+
+#[test]
+fn a_limit_that_restricts_is_lowered_and_can_be_put_in_force() {
+    let restricts =
+        "onExceed: Restrict\n  restrict: { level: Limit, for: 6h, recipientsPerHour: 5 }";
+    let snapshot = snapshot(&OBJECTS.replacen("onExceed: Defer", restricts, 1));
+    let mut limits = snapshot.rules.iter().filter_map(|rule| match &rule.spec {
+        RuleSpec::RateLimit(limit) => Some(limit),
+        _ => None,
+    });
+    let limit = limits.next().unwrap();
+    assert_eq!(limit.on_exceed, OnExceed::Restrict);
+    let expected = Restrict {
+        level: Level::Limit,
+        term: Some(Millis(6 * Millis::HOUR.0)),
+        recipients_per_hour: Some(5),
+        growth: 2,
+        max_for: Millis(30 * Millis::DAY.0),
+    };
+    assert_eq!(limit.restrict, Some(expected));
+    Ruleset::load(&Envelope::seal(1, snapshot.clone())).unwrap();
 }
 
 #[test]

@@ -58,10 +58,7 @@ pub fn is_signal_of_account(key: &Key) -> bool {
         let mut rest = Reader(key.as_bytes());
         // Most keys are told apart by their first octet.
         let kind = read_kind(rest.byte()?)?;
-        if !matches!(
-            kind,
-            Kind::AbuseRule | Kind::RateLimit | Kind::MailGateway
-        ) {
+        if !matches!(kind, Kind::AbuseRule | Kind::RateLimit | Kind::MailGateway) {
             return None;
         }
         rest.framed()?;

@@ -15,6 +15,7 @@ mod properties;
 mod rate;
 mod restricted;
 mod restricting;
+mod restricting_model;
 mod routing;
 mod settings;
 mod submission;

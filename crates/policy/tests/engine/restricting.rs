@@ -1,20 +1,20 @@
 //! `onExceed: Restrict`: a limit stays one, and restricts whoever is over it once.
 
-use proptest::prelude::*;
 use sekisho_policy::decision::{Decision, Reason, Said};
+use sekisho_policy::error::LoadError;
 use sekisho_policy::event::*;
 use sekisho_policy::restriction::{Level, Origin};
 use sekisho_policy::snapshot::*;
-use sekisho_policy::{LoadError, Millis, Ruleset, Seen, Timestamp, Upshot};
+use sekisho_policy::{Millis, Ruleset, Seen, Upshot};
 
 use crate::ladder::{Desk, HOUR, levels, only};
 use crate::support::*;
 
-const MINUTE: u64 = Millis::MINUTE.0;
+pub(crate) const MINUTE: u64 = Millis::MINUTE.0;
 const PART: &str = "spec.limits[Recipients per 1h]";
 
 /// Three recipients an hour, and a restriction for ten minutes.
-fn hourly(level: Level) -> RateLimit {
+pub(crate) fn hourly(level: Level) -> RateLimit {
     RateLimit {
         on_exceed: OnExceed::Restrict,
         restrict: Some(Restrict {
@@ -31,7 +31,7 @@ fn hourly(level: Level) -> RateLimit {
     }
 }
 
-fn desk(spec: RateLimit) -> Desk {
+pub(crate) fn desk(spec: RateLimit) -> Desk {
     Desk::of(World::new(vec![rule("hourly", RuleSpec::RateLimit(spec))]))
 }
 
@@ -43,7 +43,7 @@ fn happen(desk: &Desk, event: At) -> (Decision, Upshot) {
     (decision, upshot)
 }
 
-fn send(desk: &Desk, after: u64) -> (String, Upshot) {
+pub(crate) fn send(desk: &Desk, after: u64) -> (String, Upshot) {
     let (decision, upshot) = happen(desk, rcpt("x@example.org").after(Millis(after)));
     (code(&decision), upshot)
 }
@@ -155,8 +155,10 @@ fn a_release_lets_off_where_it_cannot_forget() {
     assert_eq!(levels(&send(&desk, 1).1), [Level::Suspend]);
     desk.release(START.plus(Millis(MINUTE)));
     for minute in [1, 2, 59] {
-        let (decision, upshot) =
-            happen(&desk, rcpt("x@example.org").after(Millis(minute * MINUTE + 1)));
+        let (decision, upshot) = happen(
+            &desk,
+            rcpt("x@example.org").after(Millis(minute * MINUTE + 1)),
+        );
         assert_eq!(code(&decision), "450 4.7.1", "a limit is one all the same");
         assert_eq!(
             finding(&decision, PART).saw,
@@ -330,74 +332,4 @@ fn what_makes_no_sense_is_refused_by_name() {
     ] {
         assert_eq!(refused(change), part);
     }
-}
-
-/// What can happen within the model.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Send,
-    Wait(u64),
-    Release,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        8 => Just(Act::Send),
-        3 => (1u64..40).prop_map(|minutes| Act::Wait(minutes * MINUTE)),
-        1 => Just(Act::Release),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    /// Never more than three in any hour since the last release, whatever the account is restricted to meanwhile; whoever is over is
-    /// restricted, never anew while that holds; and where a release could not forget, not for an hour after it.
-    #[test]
-    fn a_limit_stays_one_and_restricts_once(
-        acts in proptest::collection::vec(act(), 1..80),
-        forgets in any::<bool>(),
-    ) {
-        let key: &[KeyPart] = if forgets {
-            &[KeyPart::Account]
-        } else {
-            &[KeyPart::Account, KeyPart::SenderDomain]
-        };
-        let desk = desk(RateLimit { key: key.to_vec(), ..hourly(Level::Watch) });
-        let (mut now, mut taken, mut released) = (0, Vec::new(), None);
-        for act in acts {
-            match act {
-                Act::Wait(millis) => now += millis,
-                Act::Release => {
-                    desk.release(START.plus(Millis(now)));
-                    released = Some(now);
-                    if forgets {
-                        taken.clear();
-                    }
-                    now += 1;
-                }
-                Act::Send => {
-                    let before = in_force(&desk, now);
-                    let (code, upshot) = send(&desk, now);
-                    let spared = !forgets && released.is_some_and(|at| now < at + HOUR);
-                    if code == "ok" {
-                        taken.push(now);
-                        prop_assert_eq!(upshot, Upshot::default());
-                    } else {
-                        let imposed = !before && !spared;
-                        prop_assert_eq!(upshot.restrictions.len(), usize::from(imposed));
-                        prop_assert_eq!(in_force(&desk, now), before || imposed);
-                    }
-                    let within = taken.iter().filter(|&&at| at + HOUR > now).count();
-                    prop_assert!(within <= 3, "{within} at {now}");
-                }
-            }
-        }
-    }
-}
-
-fn in_force(desk: &Desk, now: u64) -> bool {
-    let holds = desk.holds.borrow();
-    let at: Timestamp = START.plus(Millis(now));
-    holds.as_ref().is_some_and(|holds| holds.holds_at(at))
 }

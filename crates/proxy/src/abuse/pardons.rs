@@ -97,8 +97,7 @@ impl Pardons {
 impl Engine {
     /// Whether what counters say of an account may be what somebody forgave it a moment ago.
     pub(super) fn is_in_doubt(&self, event: &Event) -> bool {
-        let is_unheard =
-            self.restrictions.releases() > self.pardons.heard.load(Ordering::Acquire);
+        let is_unheard = self.restrictions.releases() > self.pardons.heard.load(Ordering::Acquire);
         is_unheard || super::account_of(event).is_some_and(|account| self.pardons.owes(account))
     }
 

@@ -31,14 +31,21 @@ struct Mercy {
 
 impl Exceed {
     /// Makes ready what being over a limit means. `key` is what is counted apart.
-    pub(super) fn new(object: &ObjectRef, spec: &RateLimit, key: &[KeyPart]) -> Result<Self, Defect> {
+    pub(super) fn new(
+        object: &ObjectRef,
+        spec: &RateLimit,
+        key: &[KeyPart],
+    ) -> Result<Self, Defect> {
         let effect = match (spec.on_exceed, &spec.restrict) {
             (OnExceed::Restrict, Some(restrict)) => {
                 let by = Restricting::new(object, spec, key, restrict)?;
                 return Ok(Self::Account(Box::new(by)));
             }
             (OnExceed::Restrict, None) => {
-                return Err(Defect::new("spec.restrict", "says what onExceed Restrict does"));
+                return Err(Defect::new(
+                    "spec.restrict",
+                    "says what onExceed Restrict does",
+                ));
             }
             (_, Some(_)) => {
                 return Err(Defect::new("spec.restrict", "goes with onExceed Restrict"));
@@ -70,7 +77,10 @@ impl Restricting {
         }
         if all_limits(spec).any(|limit| is_anybodys(limit.unit)) {
             let why = "has no limit of what anybody can use up who has not logged in";
-            return Err(Defect::new("spec.limits", format!("onExceed Restrict {why}")));
+            return Err(Defect::new(
+                "spec.limits",
+                format!("onExceed Restrict {why}"),
+            ));
         }
         let longest = all_limits(spec).map(|limit| limit.per).max();
         let apart = key == [KeyPart::Account];
