@@ -12,6 +12,7 @@ use sekisho_store::{Job, JobId, JobSpec, Keep, MOST_JOBS, NewJob, Scope, Setting
 use serde::{Deserialize, Serialize};
 
 use crate::asked::{Whose, bad_query, is_account, mandate, unavailable};
+use crate::json_line::wrong_in_line;
 use crate::problem::Problem;
 use crate::settings::{bad_settings, object, store};
 use crate::state::App;
@@ -181,7 +182,7 @@ fn line(text: &[u8]) -> Result<(Account, SettingsPatch), String> {
     if text.len() > LONGEST_LINE {
         return Err(format!("it has more than {LONGEST_LINE} octets"));
     }
-    let line: Line = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let line: Line = serde_json::from_slice(text).map_err(|error| wrong_in_line(text, &error))?;
     let account = Account::canonical(&line.account, None);
     if !is_account(&account) {
         return Err("that is no name of an account".to_owned());

@@ -4,8 +4,9 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use hyper::Method;
+use sekisho_api::wrong_in_line;
 use sekisho_policy::Account;
 use sekisho_store::{Keep, SettingsPatch};
 use serde::{Deserialize, Serialize};
@@ -253,8 +254,7 @@ fn read(file: &Path) -> Result<String> {
 fn lines(text: &str, wanted: &SettingsPatch) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for (number, text) in (1..).zip(text.lines()) {
-        let text = text.trim();
-        if text.is_empty() {
+        if text.trim().is_empty() {
             continue;
         }
         let line = line(text, wanted).with_context(|| format!("line {number}"))?;
@@ -264,13 +264,15 @@ fn lines(text: &str, wanted: &SettingsPatch) -> Result<Vec<String>> {
 }
 
 fn line(text: &str, wanted: &SettingsPatch) -> Result<Line> {
-    let line = if text.starts_with('{') {
-        let Line { account, settings } = serde_json::from_str(text)?;
+    let line = if text.trim_start().starts_with('{') {
+        let parsed = serde_json::from_str(text);
+        let Line { account, settings } =
+            parsed.map_err(|error| anyhow!(wrong_in_line(text.as_bytes(), &error)))?;
         let settings = settings.checked()?;
         Line { account, settings }
     } else {
         Line {
-            account: text.to_owned(),
+            account: text.trim().to_owned(),
             settings: wanted.clone(),
         }
     };
@@ -339,7 +341,10 @@ mod tests {
     fn the_line_of_a_mistake_is_named() {
         for (bad, words) in [
             ("taro hanako", "\"taro hanako\" is no name"),
-            ("{\"account\":\"a\"}", "missing field `settings`"),
+            (
+                "  {\"account\":\"a\"}",
+                "column 17: missing field `settings`",
+            ),
             (
                 "{\"account\":\"a\",\"settings\":{\"limits\":[{}]}}",
                 "missing field",
@@ -355,6 +360,7 @@ mod tests {
                 error.starts_with("line 2: ") && error.contains(words),
                 "{error}"
             );
+            assert!(!error.contains("at line"), "another place: {error}");
         }
         let error = lines("taro\n", &SettingsPatch::default()).unwrap_err();
         assert!(
