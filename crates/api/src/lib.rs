@@ -24,6 +24,7 @@ mod settings;
 mod settings_jobs;
 mod state;
 mod tally;
+mod unheeded;
 
 pub use access::Token;
 pub use configs::{Configs, Published};

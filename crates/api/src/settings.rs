@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::asked::{Whose, bad_json, bad_query, mandate, states, unavailable};
 use crate::problem::Problem;
 use crate::state::App;
+use crate::unheeded;
 
 /// Which namespace's account is meant.
 #[derive(Debug, Deserialize)]
@@ -42,12 +43,17 @@ pub(crate) struct Shown {
     /// The revision of the namespace's settings that these came with; absent where nothing is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
+    /// What of it no rule goes by now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl Shown {
-    fn of(whose: Whose, stored: Option<StoredSettings>) -> Self {
+    fn of(app: &App, whose: Whose, stored: Option<StoredSettings>) -> Self {
         let Whose { namespace, account } = whose;
+        let limits = stored.iter().flat_map(|stored| &stored.settings.limits);
         Self {
+            warnings: unheeded::warnings(&app.configs, &namespace, limits),
             namespace,
             account,
             own_choices: stored
@@ -69,7 +75,7 @@ pub(crate) async fn show(
     let stored = store(&app)?
         .settings(&whose.namespace, &whose.account)
         .await;
-    Ok(Json(Shown::of(whose, stored.map_err(unavailable)?)))
+    Ok(Json(Shown::of(&app, whose, stored.map_err(unavailable)?)))
 }
 
 /// What somebody wants an account's settings to be.
@@ -164,13 +170,13 @@ async fn apply(app: &App, whose: Whose, wanted: Wanted<SettingsPatch>) -> Result
     );
     let stored = match changing.await.map_err(unavailable)? {
         Changed::Full => return Err(full(namespace)),
-        Changed::Unchanged(stored) => return Ok(Shown::of(whose, Some(stored))),
-        Changed::Nothing => return Ok(Shown::of(whose, None)),
+        Changed::Unchanged(stored) => return Ok(Shown::of(app, whose, Some(stored))),
+        Changed::Nothing => return Ok(Shown::of(app, whose, None)),
         Changed::Now(stored) => Some(stored),
         Changed::Reset => None,
     };
     tracing::info!(%account, namespace, who = mandate.who, "the settings of an account were changed");
-    Ok(Shown::of(whose, stored))
+    Ok(Shown::of(app, whose, stored))
 }
 
 fn full(namespace: &str) -> Problem {

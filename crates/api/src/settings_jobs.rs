@@ -16,6 +16,7 @@ use crate::json_line::wrong_in_line;
 use crate::problem::Problem;
 use crate::settings::{bad_settings, object, store};
 use crate::state::App;
+use crate::unheeded;
 
 /// The most octets of one request, and of one line.
 const MOST_OCTETS: usize = 32 << 20;
@@ -59,11 +60,20 @@ struct Everybody {
     why: String,
 }
 
+/// A change that has begun.
+#[derive(Debug, Serialize)]
+pub(crate) struct Begun {
+    #[serde(flatten)]
+    job: Job,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 pub(crate) async fn begin(
     State(app): State<App>,
     asked: Result<Query<Asked>, QueryRejection>,
     request: Request,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Json<Begun>, Problem> {
     let Query(asked) = asked.map_err(bad_query)?;
     let kind = Kind::of(request.headers())?;
     let body = read(request).await?;
@@ -116,7 +126,24 @@ pub(crate) async fn begin(
         job = %job.id, namespace, accounts = job.total, dry_run = spec.dry_run, who = mandate.who,
         "a change of many accounts' settings was begun"
     );
-    Ok(Json(job))
+    let warnings = warnings(&app, &namespace, &spec, &items);
+    Ok(Json(Begun { job, warnings }))
+}
+
+/// What of it no rule goes by now.
+fn warnings(
+    app: &App,
+    namespace: &str,
+    spec: &JobSpec,
+    items: &[(Account, SettingsPatch)],
+) -> Vec<String> {
+    let of_all = match &spec.scope {
+        Scope::Existing(patch) => Some(patch),
+        Scope::Listed => None,
+    };
+    let patches = items.iter().map(|(_, patch)| patch).chain(of_all);
+    let limits = patches.flat_map(|patch| patch.limits.iter().flatten());
+    unheeded::warnings(&app.configs, namespace, limits.flat_map(|limits| &**limits))
 }
 
 /// How a request says what it wants.

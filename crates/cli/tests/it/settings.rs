@@ -102,6 +102,22 @@ fn an_account_that_asks_for_it_is_not_logged_in_to_from_abroad() {
     // All at once leaves alone what she chose.
     let all = ["bulk", "--logins-from-abroad", "Allow", "--why", "a test"];
     assert_eq!(said(&settings(&running, &all)), "0 of 1 accounts changed\n");
+    // A limit that no rule goes by is taken, and whoever sets it is told.
+    let typo = ["--limit", "per-acount:Recipients/1h=5", "--why", "a test"];
+    let set = said(&settings(
+        &running,
+        &[&["set", "bob@example.jp"], &typo[..]].concat(),
+    ));
+    let nothing = "warning: Recipients in 1h of per-acount does nothing: the gateways here have no such RateLimit";
+    assert!(
+        set.contains(nothing) && set.contains("per-account"),
+        "{set}"
+    );
+    let all = said(&settings(
+        &running,
+        &[&["bulk"], &typo[..], &["--dry-run"]].concat(),
+    ));
+    assert!(all.contains(nothing), "{all}");
     let running = running.restart();
     assert!(log_in(&running, PASSWORD).0.starts_with("535 5.7.8"));
     let history = said(&settings(&running, &["history", ALICE]));

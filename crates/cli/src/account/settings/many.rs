@@ -41,6 +41,9 @@ struct Job {
     changed: u64,
     #[serde(default)]
     trouble: String,
+    /// What of it no rule goes by, when it begins.
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// One line as it is sent, and as it may be written.
@@ -59,6 +62,19 @@ struct Sum {
     accounts: u64,
     changed: u64,
     jobs: Vec<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Sum {
+    /// Each part of a file says the same of its lines: once is enough.
+    fn warn(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
+    }
 }
 
 pub(super) async fn import(command: &Import) -> Result<Outcome> {
@@ -125,6 +141,7 @@ pub(super) async fn bulk(command: &Bulk) -> Result<Outcome> {
 async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Result<()> {
     let server = place.server()?;
     let path = place.jobs(&format!("/{}", begun.id));
+    sum.warn(&begun.warnings);
     let mut job = begun;
     while matches!(job.state.as_str(), "Running" | "Loading") {
         show_progress(sum.accounts + job.done, of.unwrap_or(job.total));
@@ -164,7 +181,7 @@ fn far(job: &Job) -> String {
 }
 
 fn tell(place: &Place, sum: &Sum) -> Result<Outcome> {
-    let text = match place.format {
+    let mut text = match place.format {
         OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(sum)?),
         OutputFormat::Text if sum.dry_run => {
             format!(
@@ -174,6 +191,11 @@ fn tell(place: &Place, sum: &Sum) -> Result<Outcome> {
         }
         OutputFormat::Text => format!("{} of {} accounts changed\n", sum.changed, sum.accounts),
     };
+    if place.format == OutputFormat::Text {
+        for warning in &sum.warnings {
+            text.push_str(&format!("warning: {}\n", visible(warning)));
+        }
+    }
     output::print(&text)?;
     Ok(Outcome::Done)
 }

@@ -22,6 +22,9 @@ struct Shown {
     account: String,
     settings: AccountSettings,
     own_choices: Vec<String>,
+    /// What of it no rule goes by.
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
@@ -79,6 +82,10 @@ fn described(shown: &Shown, palette: Palette) -> String {
         let is_own = shown.own_choices.iter().any(|own| own == field);
         let whose = if is_own { "  (its own choice)" } else { "" };
         text.push_str(&format!("    {field:<16}  {}{whose}\n", visible(&value)));
+    }
+    for warning in &shown.warnings {
+        let ink = palette.paint(Ink::Warning, "warning");
+        text.push_str(&format!("    {ink}: {}\n", visible(warning)));
     }
     text
 }
@@ -191,6 +198,15 @@ mod tests {
         assert_eq!(
             described(&shown(json!({}), &[]), Palette::Plain),
             "taro@example.jp: nothing is set, so the defaults of the rules hold\n"
+        );
+        let unheeded = Shown {
+            warnings: vec!["Bytes in 1h of \u{1b}x does nothing".to_owned()],
+            ..shown(some.clone(), &[])
+        };
+        let text = described(&unheeded, Palette::Plain);
+        assert!(
+            text.ends_with("    warning: Bytes in 1h of \u{fffd}x does nothing\n"),
+            "{text:?}"
         );
         let line = json!({ "at": 1_785_474_729_123_u64, "who": "a\u{1b}[2J", "why": "4711", "job": 7, "settings": some });
         let told = told(&serde_json::from_value(line).unwrap());
