@@ -84,7 +84,8 @@ fn whoever_is_over_it_is_suspended_everywhere_and_released_by_people() {
         "RateLimit/default/sprint",
         "spec.limits[Recipients per 1h]",
         "spec.restrict",
-        &format!("Suspend for 6h: {why}"),
+        "Suspend for 6h",
+        why,
     ] {
         assert!(explained.contains(part), "{part}: {explained}");
     }

@@ -100,6 +100,9 @@ impl Deliberation<'_, '_> {
             saw.to_mut().push_str(", released lately");
             return self.refuse(voice, exceeded.defer(), saw);
         }
+        if voice.rule.enforcement != Enforcement::Enforce {
+            saw.to_mut().push_str(&format!(", would lead to {level}"));
+        }
         self.refuse(voice, exceeded.restrict(level), saw);
     }
 

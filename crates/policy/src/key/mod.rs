@@ -436,6 +436,13 @@ mod tests {
             assert!(!is_signal(anybodys), "{anybodys:?}");
         }
         assert!(!is_signal_of_account(&Key::new(b"")));
+        let limit = ObjectRef {
+            kind: Kind::RateLimit,
+            ..object.clone()
+        };
+        let of_limit = |tally| Scope::new(&limit, tally, Millis(0)).key(&subjects);
+        assert!(is_signal_of_account(&of_limit(Tally::SuspendTerm)));
+        assert!(!is_signal_of_account(&of_limit(Tally::Recipients)));
     }
 
     #[test]

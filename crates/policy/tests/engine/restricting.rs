@@ -187,7 +187,9 @@ fn a_shadow_says_so_and_restricts_nobody() {
         fill(&desk, 0);
         let (decision, upshot) = happen(&desk, rcpt("x@example.org"));
         assert_eq!((code(&decision), upshot), ("ok".into(), Upshot::default()));
-        assert_eq!(said(&decision, PART), expected);
+        let seen = finding(&decision, PART);
+        assert_eq!(seen.said, expected);
+        assert_eq!(seen.saw, format!("4 of 3 in 1h, would lead to {level}"));
     }
 }
 
