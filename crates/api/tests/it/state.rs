@@ -151,7 +151,8 @@ async fn limits_restrict_as_abuse_rules_do() {
         why: "it was her own newsletter".into(),
     };
     let origin = &of_limit.restriction.origin;
-    let released = accounts.release("mail", &account("a"), Some(origin), &mandate);
+    let account = account("a");
+    let released = accounts.release("mail", &account, Some(origin), &mandate);
     let released = released.await.unwrap();
     assert_eq!(released, [of_limit.restriction.clone()]);
 }
