@@ -50,7 +50,7 @@ use crate::{Duration, Enforcement, Exempt, Match, Name, Status, TargetRef};
         "fieldPath": ".ladder",
     },
     {
-        "rule": "self.ladder.all(l, !has(l.restrict.for) || duration(l.restrict.for) <= duration(self.maxFor))",
+        "rule": "self.ladder.all(l, !has(l.restrict.__for__) || duration(l.restrict.__for__) <= duration(self.maxFor))",
         "message": "restrict.for is at most maxFor",
         "fieldPath": ".ladder",
     },

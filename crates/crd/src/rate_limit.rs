@@ -223,7 +223,7 @@ pub enum OnExceed {
         "fieldPath": ".recipientsPerHour",
     },
     {
-        "rule": "!has(self.for) || duration(self.for) <= duration(self.maxFor)",
+        "rule": "!has(self.__for__) || duration(self.__for__) <= duration(self.maxFor)",
         "message": "for is at most maxFor",
         "fieldPath": ".maxFor",
     },

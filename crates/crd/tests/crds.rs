@@ -12,6 +12,28 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds")
 }
 
+/// Words of CEL that are names of fields only in underscores.
+const RESERVED: [&str; 18] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "package",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
 /// Writes `crds/` anew: `cargo test -p sekisho-crd -- --ignored bless`.
 #[test]
 #[ignore = "writes crds/ anew; run it after changing a kind"]
@@ -285,6 +307,13 @@ fn rules_compile_have_messages_and_are_cheap() {
                     .as_str()
                     .is_some_and(|m| (5..2048).contains(&m.len())),
                 "{path}: {text}"
+            );
+            let names = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_.".contains(c));
+            let mut fields = names.flat_map(|name| name.split('.').skip(1));
+            // As it stands, such a field is absent to some who read the rule, and the rule holds of everything.
+            assert!(
+                !fields.any(|field| RESERVED.contains(&field)),
+                "{path}: write __for__ for the field `for`: {text}"
             );
             let warnings = analyze_rule(text, &compiled, ScopeContext::CrdValidation);
             // The scope check takes the variables of comprehensions for free ones; compiling found those that are.
