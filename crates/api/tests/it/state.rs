@@ -154,7 +154,7 @@ async fn limits_restrict_as_abuse_rules_do() {
     let account = account("a");
     let released = accounts.release("mail", &account, Some(origin), &mandate);
     let released = released.await.unwrap();
-    assert_eq!(released, [of_limit.restriction.clone()]);
+    assert_eq!(released, std::slice::from_ref(&of_limit.restriction));
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ fn a_brake_that_tripped_restricts_nobody() {
     let desk = desk(hourly(Level::Suspend));
     fill(&desk, 0);
     let mut event = rcpt("x@example.org");
-    event.0.tripped = vec![object(Kind::RateLimit, "hourly").into()];
+    event.0.tripped = vec![object(Kind::RateLimit, "hourly")];
     let (decision, upshot) = happen(&desk, event);
     assert_eq!((code(&decision), upshot), ("ok".into(), Upshot::default()));
 }
