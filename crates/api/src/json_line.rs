@@ -11,7 +11,7 @@ pub fn wrong_in_line(line: &[u8], error: &serde_json::Error) -> String {
     let up_to = &line[..error.column().min(line.len())];
     match String::from_utf8_lossy(up_to).chars().count() {
         0 => what.to_owned(),
-        column => format!("column {column}: {what}"),
+        column => format!("{what} at column {column}"),
     }
 }
 
@@ -24,10 +24,10 @@ mod tests {
     #[test]
     fn one_place_is_named_and_it_is_true() {
         for (line, said) in [
-            ("{\"a\": x}", "column 7: expected value"),
-            ("  {\"a\": x}", "column 9: expected value"),
-            ("{\"関所\": x}", "column 8: expected value"),
-            ("{\"a\"", "column 4: EOF while parsing an object"),
+            ("{\"a\": x}", "expected value at column 7"),
+            ("  {\"a\": x}", "expected value at column 9"),
+            ("{\"関所\": x}", "expected value at column 8"),
+            ("{\"a\"", "EOF while parsing an object at column 4"),
             ("", "EOF while parsing a value"),
         ] {
             let error = serde_json::from_str::<Value>(line).unwrap_err();

@@ -365,7 +365,7 @@ mod tests {
             ("taro hanako", "\"taro hanako\" is no name"),
             (
                 "  {\"account\":\"a\"}",
-                "column 17: missing field `settings`",
+                "missing field `settings` at column 17",
             ),
             (
                 "{\"account\":\"a\",\"settings\":{\"limits\":[{}]}}",
