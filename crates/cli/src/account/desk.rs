@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use hyper::Method;
 use sekisho_policy::watch::Score;
 use sekisho_policy::{Restriction, Standing, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path::escape;
@@ -16,16 +16,19 @@ use crate::ledger::user;
 use crate::output::{self, Ink, Palette, visible};
 
 /// What the server says of an account.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Shown {
-    namespace: String,
     account: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
     /// What speaks against it, where the proxy that counts can be asked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     points: Vec<Score>,
+    /// Why that is not known, where it is not.
+    #[serde(default)]
+    points_unknown: Option<String>,
 }
 
 pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
@@ -196,8 +199,7 @@ fn print_json(answer: &Value) -> Result<()> {
 fn described(shown: &Shown, palette: Palette) -> String {
     let name = palette.paint(Ink::Strong, &visible(&shown.account));
     let Some(standing) = &shown.standing else {
-        let points: String = shown.points.iter().map(counted).collect();
-        return format!("{name}: nothing restricts it\n{points}");
+        return format!("{name}: nothing restricts it\n{}", points(shown));
     };
     let level = palette.paint(Ink::Bad, &standing.worst.level.to_string());
     let mut text = format!("{name}: {level}");
@@ -208,8 +210,16 @@ fn described(shown: &Shown, palette: Palette) -> String {
     for restriction in &shown.restrictions {
         text.push_str(&one(restriction));
     }
-    text.extend(shown.points.iter().map(counted));
+    text.push_str(&points(shown));
     text
+}
+
+/// What speaks against the account, or why nobody here knows.
+fn points(shown: &Shown) -> String {
+    match &shown.points_unknown {
+        Some(why) => format!("\npoints are not known: {}\n", visible(why)),
+        None => shown.points.iter().map(counted).collect(),
+    }
 }
 
 /// The points of one rule, unless there are none.
@@ -307,7 +317,6 @@ mod tests {
             then: None,
         };
         let mut shown = Shown {
-            namespace: "default".into(),
             account: "taro@example.jp".into(),
             standing: Standing::of([&restriction], restriction.since),
             restrictions: vec![restriction],
@@ -326,6 +335,7 @@ mod tests {
                     at: Timestamp(1_785_474_729_123),
                 }],
             }],
+            points_unknown: None,
         };
         assert_eq!(
             described(&shown, Palette::Plain),
@@ -339,6 +349,12 @@ mod tests {
         assert_eq!(
             described(&shown, Palette::Plain),
             "taro@example.jp: nothing restricts it\n"
+        );
+        shown.points_unknown = Some("counters do not answer now; try again".into());
+        assert_eq!(
+            described(&shown, Palette::Plain),
+            "taro@example.jp: nothing restricts it\n\n\
+             points are not known: counters do not answer now; try again\n"
         );
     }
 }
