@@ -274,7 +274,7 @@ fn by(restriction: &Restriction) -> String {
     visible(&restriction.origin.to_string())
 }
 
-const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane needs --store";
+const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane needs --store or --accounts-database";
 
 #[cfg(test)]
 mod tests {

@@ -273,4 +273,4 @@ impl From<Kept> for Keep {
     }
 }
 
-const WITHOUT_STORE: &str = "that process keeps no settings: a control plane needs --store";
+const WITHOUT_STORE: &str = "that process keeps no settings: a control plane needs --store or --accounts-database";
