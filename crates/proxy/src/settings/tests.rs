@@ -6,6 +6,7 @@ use sekisho_policy::Millis;
 use sekisho_policy::settings::{LoginsFromAbroad, OwnLimit, SettingsChange};
 use sekisho_policy::snapshot::Unit;
 use sekisho_runtime::Shutdown;
+use sekisho_testkit::{FullDisk, alone};
 
 use super::*;
 
@@ -346,4 +347,53 @@ async fn half_a_whole_is_not_kept() {
     let second = known();
     second.recall(folder.path(), "mail");
     assert_eq!((count(&second, "a"), second.question().0), (Some(1), 5));
+}
+
+/// The disk is full in the midst of a line: what was kept is read again, and all is kept once there is room.
+#[test]
+fn a_disk_that_is_full_loses_nothing_once_there_is_room() {
+    let test = concat!(
+        module_path!(),
+        "::a_disk_that_is_full_loses_nothing_once_there_is_room"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    alone(test, || runtime.block_on(fill_the_disk()));
+}
+
+async fn fill_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = known();
+    kept(&first, folder.path(), || {
+        first.apply(&whole(5, vec![change("a", Some(1))]))
+    })
+    .await;
+    let base = folder.path().join("settings/mail.base");
+    let before = fs::read(&base).unwrap();
+    let full = FullDisk::after(30);
+    let journal = folder.path().join("settings/mail.journal");
+    for (revision, name) in [(6, "b"), (7, "c")] {
+        kept(&first, folder.path(), || {
+            first.apply(&news(revision, vec![change(name, Some(2))]))
+        })
+        .await;
+        assert_eq!(
+            fs::read(&journal).unwrap().len(),
+            30,
+            "the first line broke off"
+        );
+        assert_eq!(
+            fs::read(&base).unwrap(),
+            before,
+            "a new base has no room beside it"
+        );
+        assert_eq!(count(&first, name), Some(2));
+    }
+    let second = known();
+    second.recall(folder.path(), "mail");
+    assert_eq!((second.len(), second.question()), (1, (5, Part::First)));
+    drop(full);
+    kept(&first, folder.path(), || {}).await;
+    let third = known();
+    third.recall(folder.path(), "mail");
+    assert_eq!((third.len(), third.question()), (3, (7, Part::First)));
 }

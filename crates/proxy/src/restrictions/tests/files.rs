@@ -1,8 +1,13 @@
 //! What is on disk, cut and damaged anywhere.
 
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
+use sekisho_runtime::{Clock, Shutdown};
+use sekisho_testkit::{FullDisk, alone};
+use tokio::time::sleep;
 
 use super::*;
 use crate::restrictions::journal::State;
@@ -184,4 +189,56 @@ fn a_disk_that_takes_nothing_loses_nothing_once_it_does() {
     all.impose(&account("c"), suspended(rule(), 0));
     all.write_down(&file).unwrap();
     assert_eq!(standing(&recalled(folder.path())).len(), 3);
+}
+
+/// The disk is full in the midst of a line: what was kept is read again, what is imposed bites, and all is kept once there is room.
+#[test]
+fn a_disk_that_is_full_loses_nothing_once_there_is_room() {
+    let test = concat!(
+        module_path!(),
+        "::a_disk_that_is_full_loses_nothing_once_there_is_room"
+    );
+    alone(test, || {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, all) = (journal(folder.path()), all());
+        all.impose(&account("a"), suspended(rule(), 0));
+        all.write_down(&file).unwrap();
+        let length = || std::fs::metadata(&file).unwrap().len();
+        let (kept, before) = (standing(&all), length());
+        let full = FullDisk::after(before + 20);
+        all.impose(&account("b"), suspended(rule(), 0));
+        let error = all.write_down(&file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert_eq!(length(), before + 20, "the line broke off");
+        assert_eq!(level(&all, "b", 0), Some(Level::Suspend));
+        all.write_down(&file)
+            .expect_err("nor has the whole room, beside the file");
+        assert_eq!(standing(&recalled(folder.path())), kept);
+        drop(full);
+        all.write_down(&file).unwrap();
+        let after = standing(&recalled(folder.path()));
+        assert_eq!((after.len(), &after), (2, &standing(&all)));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_disk_did_not_take_is_tried_again_though_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, ending) = (all(), Shutdown::new());
+    let in_the_way = folder.path().join("restrictions");
+    std::fs::write(&in_the_way, "").unwrap();
+    let (state, clock) = (folder.path().to_owned(), Clock::manual(NOW.0));
+    let keeping = all
+        .clone()
+        .keep(state, "mail".into(), clock, ending.clone());
+    let keeping = tokio::spawn(keeping);
+    tokio::task::yield_now().await;
+    all.impose(&account("a"), suspended(rule(), 0));
+    sleep(Duration::from_secs(1)).await;
+    std::fs::remove_file(&in_the_way).unwrap();
+    assert_eq!(standing(&recalled(folder.path())), []);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(standing(&recalled(folder.path())), standing(&all));
+    ending.begin();
+    keeping.await.unwrap();
 }
