@@ -3,7 +3,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -305,4 +308,67 @@ fn mistakes_change_nothing_and_are_named() {
     assert_eq!(history["history"], json!([]));
     let jobs = http::get(running.http, "/v1/settings/bulk").json();
     assert_eq!(jobs["jobs"], json!([]));
+}
+
+/// The first line of a request, and how many lines its body has.
+fn request(stream: &TcpStream) -> (String, usize) {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push(line.to_ascii_lowercase());
+    }
+    let length = head
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.map_or(0, |length| length.trim().parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let lines = body.iter().filter(|&&octet| octet == b'\n').count();
+    (head.swap_remove(0), lines)
+}
+
+/// All parts of an import are with the server before the first has to be over: they go on whatever becomes of whoever sent them.
+#[test]
+fn all_parts_are_sent_before_the_first_is_over() {
+    const PARTS: usize = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut sent, mut asked) = (Vec::new(), 0);
+        while asked < PARTS {
+            let mut stream = listener.accept().unwrap().0;
+            let (line, lines) = request(&stream);
+            let state = if line.starts_with("post") {
+                sent.push(lines);
+                "Running"
+            } else {
+                asked += 1;
+                if sent.len() == PARTS { "Done" } else { "Failed" }
+            };
+            let job = json!({ "id": sent.len(), "who": "a", "why": "b", "state": state, "dryRun": false,
+                "total": 20_000, "done": 20_000, "changed": 20_000, "trouble": "not all were sent" });
+            let body = job.to_string();
+            let length = body.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        }
+        sent
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("customers.txt");
+    let list: String = (0..50_000).map(|at| format!("user{at}\n")).collect();
+    fs::write(&file, list).unwrap();
+    let words = ["--logins-from-abroad", "Refuse", "--why", "a test", "--url"];
+    let import = [
+        &["account", "settings", "import", file.to_str().unwrap()][..],
+        &words,
+        &[&url],
+    ];
+    let output = sekisho(&import.concat());
+    assert_eq!(said(&output), "60000 of 60000 accounts changed\n");
+    assert_eq!(server.join().unwrap(), [20_000, 20_000, 10_000]);
 }

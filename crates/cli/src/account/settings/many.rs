@@ -1,6 +1,7 @@
 //! `import`, `bulk`, `jobs` and `cancel`: changes of many accounts, and how far they are.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::super::path::escape;
-use super::{Bulk, Cancel, How, Import, Place, WITHOUT_STORE};
+use super::{Bulk, Cancel, How, Import, Place, WITHOUT_STORE, progress};
 use crate::Outcome;
 use crate::args::OutputFormat;
 use crate::ledger::user;
@@ -22,6 +23,9 @@ use crate::output::{self, visible};
 
 /// Accounts that are sent at once.
 const PART: usize = 20_000;
+/// Parts that are sent before the first of them has to be over: what was sent goes on whatever becomes of this process. Of all that
+/// anybody sent, 100 may wait.
+const AHEAD: usize = 50;
 /// The most octets of a file: some ten million accounts.
 const LARGEST: u64 = 1 << 30;
 /// How far it is, is asked so often.
@@ -98,20 +102,11 @@ pub(super) async fn import(command: &Import) -> Result<Outcome> {
         escape(&user()),
         escape(&how.why)
     );
-    let server = place.server()?;
     let mut sum = Sum {
         dry_run: how.dry_run,
         ..Sum::default()
     };
-    let total = lines.len() as u64;
-    for part in lines.chunks(PART) {
-        let body = part.concat();
-        let begun: Job = server
-            .send_lines(&path, body)
-            .await?
-            .context(WITHOUT_STORE)?;
-        follow(place, begun, &mut sum, Some(total)).await?;
-    }
+    send(place, &path, &lines, &mut sum).await?;
     tell(place, &sum)
 }
 
@@ -137,6 +132,51 @@ pub(super) async fn bulk(command: &Bulk) -> Result<Outcome> {
     tell(place, &sum)
 }
 
+/// Sends all parts, and waits until they are over.
+async fn send(place: &Place, path: &str, lines: &[String], sum: &mut Sum) -> Result<()> {
+    let server = place.server()?;
+    let total = lines.len() as u64;
+    let mut sent: VecDeque<Job> = VecDeque::new();
+    for (part, before) in lines.chunks(PART).zip((0..).step_by(PART)) {
+        if sent.len() == AHEAD
+            && let Some(oldest) = sent.pop_front()
+        {
+            let followed = follow(place, oldest, sum, Some(total)).await;
+            followed.with_context(|| unsent(before, total))?;
+        }
+        progress::show(&format!("{before} of {total} accounts sent"));
+        let sending = server.send_lines(path, part.concat()).await;
+        progress::clear();
+        let begun = sending.and_then(|begun| begun.context(WITHOUT_STORE));
+        sent.push_back(begun.with_context(|| unsent(before, total))?);
+    }
+    while let Some(oldest) = sent.pop_front() {
+        let followed = follow(place, oldest, sum, Some(total)).await;
+        followed.map_err(|error| with_others(error, sent.len()))?;
+    }
+    Ok(())
+}
+
+/// What is to be known where not all could be sent.
+fn unsent(before: usize, total: u64) -> String {
+    match before {
+        0 => "the accounts could not be sent".to_owned(),
+        _ => format!(
+            "only the first {before} of {total} accounts were sent; what `sekisho account settings jobs` lists of them goes on"
+        ),
+    }
+}
+
+/// What becomes of the parts after one that did not go well.
+fn with_others(error: anyhow::Error, count: usize) -> anyhow::Error {
+    match count {
+        0 => error,
+        _ => error.context(format!(
+            "{count} more parts go on there; `sekisho account settings jobs` lists them, and `cancel` ends them"
+        )),
+    }
+}
+
 /// Waits until it is over, and says how far it is where somebody looks on. `of` are all that there are, in all parts.
 async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Result<()> {
     let server = place.server()?;
@@ -144,7 +184,8 @@ async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Re
     sum.warn(&begun.warnings);
     let mut job = begun;
     while matches!(job.state.as_str(), "Running" | "Loading") {
-        show_progress(sum.accounts + job.done, of.unwrap_or(job.total));
+        let (done, total) = (sum.accounts + job.done, of.unwrap_or(job.total));
+        progress::show(&format!("{done} of {total} accounts"));
         sleep(ASK_EVERY).await;
         let asked = server.fetch(&path).await;
         let id = job.id;
@@ -152,7 +193,7 @@ async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Re
             || format!("the change {id} goes on there; `sekisho account settings jobs` lists it");
         job = asked.with_context(gone)?.with_context(gone)?;
     }
-    clear_progress();
+    progress::clear();
     sum.accounts += job.done;
     sum.changed += job.changed;
     sum.jobs.push(job.id);
@@ -237,18 +278,23 @@ fn line_of(job: &Job) -> String {
 
 pub(super) async fn cancel(command: &Cancel) -> Result<Outcome> {
     let place = &command.place;
-    let path = place.jobs(&format!("/{}", command.job));
     let server = place.server()?;
-    let cancelled: Option<Job> = server.send(Method::DELETE, &path, None).await?;
-    let Some(job) = cancelled else {
-        output::print(&format!(
-            "there is no change {} in the namespace {}\n",
-            command.job, place.namespace
-        ))?;
-        return Ok(Outcome::Idle);
-    };
-    output::print(&line_of(&job))?;
-    Ok(Outcome::Done)
+    let mut outcome = Outcome::Done;
+    for job in &command.jobs {
+        let path = place.jobs(&format!("/{job}"));
+        let cancelled: Option<Job> = server.send(Method::DELETE, &path, None).await?;
+        match cancelled {
+            Some(job) => output::print(&line_of(&job))?,
+            None => {
+                let namespace = &place.namespace;
+                output::print(&format!(
+                    "there is no change {job} in the namespace {namespace}\n"
+                ))?;
+                outcome = Outcome::Idle;
+            }
+        }
+    }
+    Ok(outcome)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -314,24 +360,6 @@ fn line(text: &str, wanted: &SettingsPatch) -> Result<Line> {
         account: account.to_string(),
         ..line
     })
-}
-
-/// On a terminal, one line that is written over.
-fn show_progress(done: u64, total: u64) {
-    let mut err = std::io::stderr();
-    if err.is_terminal() {
-        // Nobody has to see it.
-        let _ = write!(err, "\r{done} of {total} accounts\x1b[K");
-        let _ = err.flush();
-    }
-}
-
-fn clear_progress() {
-    let mut err = std::io::stderr();
-    if err.is_terminal() {
-        let _ = write!(err, "\r\x1b[K");
-        let _ = err.flush();
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod limit;
 mod many;
 mod one;
+mod progress;
 
 use std::path::PathBuf;
 
@@ -36,7 +37,7 @@ pub(crate) enum Settings {
     Bulk(Bulk),
     /// List the changes of many accounts, the newest first, and how far they are.
     Jobs(Place),
-    /// End a change of many accounts before its time. What it changed stays.
+    /// End changes of many accounts before their time. What they changed stays.
     Cancel(Cancel),
 }
 
@@ -176,8 +177,9 @@ pub(crate) struct Bulk {
 
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
-    /// The number of the change, as `jobs` lists it.
-    job: u64,
+    /// The numbers of the changes, as `jobs` lists them: an import has one for each 20,000 accounts.
+    #[arg(required = true, value_name = "JOB")]
+    jobs: Vec<u64>,
     #[command(flatten)]
     place: Place,
 }
