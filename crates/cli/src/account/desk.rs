@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path::escape;
-use super::{Release, Restrict, Whose};
+use super::place::Whose;
+use super::{Release, Restrict};
 use crate::Outcome;
 use crate::args::OutputFormat;
 use crate::explain::when::utc;
@@ -91,13 +92,13 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         [] => Outcome::Idle,
         _ => Outcome::Done,
     };
-    if whose.format == OutputFormat::Json {
+    if whose.place.format == OutputFormat::Json {
         print_json(&answer)?;
         return Ok(outcome);
     }
     if released.is_empty() {
         let name = whose.name();
-        output::print(&nothing_released(&visible(name.as_str()), &whose.namespace))?;
+        output::print(&nothing_released(&visible(name.as_str()), &whose.place.namespace))?;
         return Ok(outcome);
     }
     let lines: String = released
@@ -143,7 +144,7 @@ pub(super) async fn history(whose: &Whose) -> Result<Outcome> {
         .fetch(&whose.path("/history"))
         .await?
         .context(WITHOUT_STORE)?;
-    if whose.format == OutputFormat::Json {
+    if whose.place.format == OutputFormat::Json {
         print_json(&answer)?;
         return Ok(Outcome::Done);
     }
@@ -185,7 +186,7 @@ fn told(line: &Line) -> String {
 }
 
 fn print_shown(whose: &Whose, answer: Value) -> Result<()> {
-    if whose.format == OutputFormat::Json {
+    if whose.place.format == OutputFormat::Json {
         return print_json(&answer);
     }
     let shown: Shown = serde_json::from_value(answer)?;

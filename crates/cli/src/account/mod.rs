@@ -2,20 +2,18 @@
 
 mod desk;
 mod path;
+mod place;
 mod queue_id;
 mod queued;
 mod settings;
 
-use clap::{Args, Subcommand};
-use sekisho_policy::{Account as Name, Level, Millis, Origin};
-
-use std::path::PathBuf;
-
 use anyhow::Result;
+use clap::{Args, Subcommand};
+use sekisho_policy::{Level, Millis, Origin};
 
+use self::place::Whose;
 use crate::Outcome;
-use crate::args::{OutputFormat, duration};
-use crate::server::Server;
+use crate::args::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
@@ -32,24 +30,6 @@ pub(crate) enum Account {
     /// See and change what accounts have set for themselves: logins from abroad, classification, limits of their own.
     #[command(subcommand)]
     Settings(settings::Settings),
-}
-
-/// Which account, and where it is asked about.
-#[derive(Debug, Args)]
-pub(crate) struct Whose {
-    /// The account, as it logs in.
-    account: String,
-    /// The namespace of the gateways that know it.
-    #[arg(short, long, default_value = "default", value_name = "NAME")]
-    namespace: String,
-    /// Where the running process answers: `sekisho up`, or the control plane.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The file that holds its bearer token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
-    format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -105,21 +85,6 @@ pub(crate) async fn run(command: &Account) -> Result<Outcome> {
         Account::History(whose) => desk::history(whose).await,
         Account::Queued(queued) => queued::list(queued).await,
         Account::Settings(command) => settings::run(command).await,
-    }
-}
-
-impl Whose {
-    fn server(&self) -> Result<Server> {
-        Server::at(&self.url, self.token_file.as_deref())
-    }
-
-    fn name(&self) -> Name {
-        Name::canonical(&self.account, None)
-    }
-
-    /// The path of the account's resource, and what of it; a query can follow.
-    fn path(&self, what: &str) -> String {
-        path::of_account(&self.name(), what, &self.namespace)
     }
 }
 

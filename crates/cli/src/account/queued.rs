@@ -45,14 +45,14 @@ pub(super) async fn list(command: &Queued) -> Result<Outcome> {
     }
     let taken: Vec<Taken> = records
         .into_iter()
-        .filter(|record| is_of(record, &command.whose.namespace, &account))
+        .filter(|record| is_of(record, &command.whose.place.namespace, &account))
         .filter_map(taken)
         .filter(|taken| is_meant(command, &taken.hop))
         .collect();
     if taken.is_empty() {
         warn("no next hop took a message of this account in that time");
     }
-    match (command.whose.format, command.ids) {
+    match (command.whose.place.format, command.ids) {
         (OutputFormat::Json, _) => output::print(&as_json(&taken)?)?,
         (OutputFormat::Text, true) => print_ids(&taken)?,
         (OutputFormat::Text, false) => {

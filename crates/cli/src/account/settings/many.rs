@@ -97,7 +97,7 @@ pub(super) async fn import(command: &Import) -> Result<Outcome> {
     };
     let path = format!(
         "{}&keep={keep}&dryRun={}&who={}&why={}",
-        place.jobs(""),
+        path_of(place, ""),
         how.dry_run,
         escape(&user()),
         escape(&how.why)
@@ -121,7 +121,7 @@ pub(super) async fn bulk(command: &Bulk) -> Result<Outcome> {
         "why": why,
     });
     let server = place.server()?;
-    let path = place.jobs("");
+    let path = path_of(place, "");
     let sent = server.send(Method::POST, &path, Some(&body));
     let begun: Job = sent.await?.context(WITHOUT_STORE)?;
     let mut sum = Sum {
@@ -157,6 +157,12 @@ async fn send(place: &Place, path: &str, lines: &[String], sum: &mut Sum) -> Res
     Ok(())
 }
 
+/// A path of changes of many; a query can follow.
+fn path_of(place: &Place, which: &str) -> String {
+    let namespace = escape(&place.namespace);
+    format!("/v1/settings/bulk{which}?namespace={namespace}")
+}
+
 /// What is to be known where not all could be sent.
 fn unsent(before: usize, total: u64) -> String {
     match before {
@@ -180,7 +186,7 @@ fn with_others(error: anyhow::Error, count: usize) -> anyhow::Error {
 /// Waits until it is over, and says how far it is where somebody looks on. `of` are all that there are, in all parts.
 async fn follow(place: &Place, begun: Job, sum: &mut Sum, of: Option<u64>) -> Result<()> {
     let server = place.server()?;
-    let path = place.jobs(&format!("/{}", begun.id));
+    let path = path_of(place, &format!("/{}", begun.id));
     sum.warn(&begun.warnings);
     let mut job = begun;
     while matches!(job.state.as_str(), "Running" | "Loading") {
@@ -244,7 +250,7 @@ fn tell(place: &Place, sum: &Sum) -> Result<Outcome> {
 pub(super) async fn jobs(place: &Place) -> Result<Outcome> {
     let server = place.server()?;
     let answer: Value = server
-        .fetch(&place.jobs(""))
+        .fetch(&path_of(place, ""))
         .await?
         .context(WITHOUT_STORE)?;
     if place.format == OutputFormat::Json {
@@ -281,7 +287,7 @@ pub(super) async fn cancel(command: &Cancel) -> Result<Outcome> {
     let server = place.server()?;
     let mut outcome = Outcome::Done;
     for job in &command.jobs {
-        let path = place.jobs(&format!("/{job}"));
+        let path = path_of(place, &format!("/{job}"));
         let cancelled: Option<Job> = server.send(Method::DELETE, &path, None).await?;
         match cancelled {
             Some(job) => output::print(&line_of(&job))?,

@@ -9,14 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use sekisho_policy::Account as Name;
 use sekisho_policy::settings::{Filtering, LoginsFromAbroad, OwnLimit};
 use sekisho_store::{Chooser, Keep, SettingsPatch};
 
-use super::path;
+use super::place::{Place, Whose};
 use crate::Outcome;
-use crate::args::OutputFormat;
-use crate::server::Server;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Settings {
@@ -39,30 +36,6 @@ pub(crate) enum Settings {
     Jobs(Place),
     /// End changes of many accounts before their time. What they changed stays.
     Cancel(Cancel),
-}
-
-/// Where it is asked.
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// The namespace of the gateways that know the accounts.
-    #[arg(short, long, default_value = "default", value_name = "NAME")]
-    namespace: String,
-    /// Where the running process answers: `sekisho up`, or the control plane.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// The file that holds its bearer token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
-    format: OutputFormat,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Whose {
-    /// The account, as it logs in.
-    account: String,
-    #[command(flatten)]
-    place: Place,
 }
 
 /// What is to be set.
@@ -194,33 +167,6 @@ pub(super) async fn run(command: &Settings) -> Result<Outcome> {
         Settings::Bulk(bulk) => many::bulk(bulk).await,
         Settings::Jobs(place) => many::jobs(place).await,
         Settings::Cancel(cancel) => many::cancel(cancel).await,
-    }
-}
-
-impl Place {
-    fn server(&self) -> Result<Server> {
-        Server::at(&self.url, self.token_file.as_deref())
-    }
-
-    /// A path of changes of many; a query can follow.
-    fn jobs(&self, which: &str) -> String {
-        let namespace = path::escape(&self.namespace);
-        format!("/v1/settings/bulk{which}?namespace={namespace}")
-    }
-}
-
-impl Whose {
-    fn name(&self) -> Name {
-        Name::canonical(&self.account, None)
-    }
-
-    /// The path of the account's settings, and what of them; a query can follow.
-    fn path(&self, what: &str) -> String {
-        path::of_account(
-            &self.name(),
-            &format!("/settings{what}"),
-            &self.place.namespace,
-        )
     }
 }
 

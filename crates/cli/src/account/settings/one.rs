@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::path::escape;
-use super::{Reset, Set, WITHOUT_STORE, Whose, limit};
+use super::super::place::Whose;
+use super::{Reset, Set, WITHOUT_STORE, limit};
 use crate::Outcome;
 use crate::args::OutputFormat;
 use crate::explain::when::utc;
@@ -28,9 +29,9 @@ struct Shown {
 }
 
 pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
-    let server = whose.place.server()?;
+    let server = whose.server()?;
     let shown: Value = server
-        .fetch(&whose.path(""))
+        .fetch(&whose.path("/settings"))
         .await?
         .context(WITHOUT_STORE)?;
     print_shown(whose, shown)
@@ -44,8 +45,8 @@ pub(super) async fn set(command: &Set) -> Result<Outcome> {
         "why": command.why,
     });
     let whose = &command.whose;
-    let server = whose.place.server()?;
-    let path = whose.path("");
+    let server = whose.server()?;
+    let path = whose.path("/settings");
     let sent = server.send(Method::PATCH, &path, Some(&body));
     print_shown(whose, sent.await?.context(WITHOUT_STORE)?)
 }
@@ -54,11 +55,11 @@ pub(super) async fn reset(command: &Reset) -> Result<Outcome> {
     let whose = &command.whose;
     let path = format!(
         "{}&who={}&why={}",
-        whose.path(""),
+        whose.path("/settings"),
         escape(&user()),
         escape(&command.why)
     );
-    let server = whose.place.server()?;
+    let server = whose.server()?;
     let sent = server.send(Method::DELETE, &path, None);
     print_shown(whose, sent.await?.context(WITHOUT_STORE)?)
 }
@@ -129,9 +130,9 @@ struct History {
 }
 
 pub(super) async fn history(whose: &Whose) -> Result<Outcome> {
-    let server = whose.place.server()?;
+    let server = whose.server()?;
     let answer: Value = server
-        .fetch(&whose.path("/history"))
+        .fetch(&whose.path("/settings/history"))
         .await?
         .context(WITHOUT_STORE)?;
     if whose.place.format == OutputFormat::Json {
