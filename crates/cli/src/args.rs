@@ -209,6 +209,7 @@ pub(crate) struct Control {
     pub(crate) log: String,
 }
 
+/// When nodes fetch an image, in the words of Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum PullPolicy {
@@ -287,8 +288,6 @@ pub(crate) struct Inject {
     #[arg(long, default_value = "sekisho-control", value_name = "NAME")]
     pub(crate) control_service: String,
 }
-
-/// When nodes fetch an image, in the words of Kubernetes.
 
 #[derive(Debug, Args)]
 pub(crate) struct Lint {

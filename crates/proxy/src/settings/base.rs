@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Secret;
 use super::table::{Key, Table};
-use crate::state_folder::private;
+use crate::state_folder::{private, rename_safely};
 
 pub(super) const VERSION: u32 = 1;
 /// Octets of an entry: its key, and the number of its settings.
@@ -58,10 +58,7 @@ pub(super) fn pack(path: &Path, header: &Header, entries: &[(Key, u32)]) -> io::
     file.write_all(&sum.finalize())?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
-    fs::rename(&draft, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    rename_safely(&draft, path)?;
     Ok(octets)
 }
 
