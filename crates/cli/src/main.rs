@@ -16,6 +16,7 @@ mod objects;
 mod output;
 mod ready;
 mod server;
+mod service;
 mod simulate;
 mod test;
 mod up;

@@ -27,7 +27,7 @@ use self::publish::Publisher;
 use crate::Outcome;
 use crate::args::{self, Control, LogFormat};
 use crate::herald::Herald;
-use crate::up::{explained, housekeeping, read_token, settings};
+use crate::service::{changes, explained, housekeeping, read_token};
 
 /// How long the last records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(15);
@@ -152,7 +152,7 @@ impl Process {
         shutdown.spawn(async move { watching.run(&ending).await });
         if let Some((accounts, component)) = accounts {
             let (clock, ending) = (clock.clone(), shutdown.clone());
-            let work = settings::work(accounts.settings().clone(), clock.clone(), ending.clone());
+            let work = changes::work(accounts.settings().clone(), clock.clone(), ending.clone());
             shutdown.spawn(work);
             shutdown.spawn(housekeeping::tend_accounts(accounts.clone(), clock, ending));
             shutdown.spawn(accounts::follow(accounts, component, shutdown.clone()));

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Foundation;
 use crate::args::Control;
 use crate::herald::{Herald, License, Signing, Tools};
-use crate::up::read_authorities;
+use crate::service::read_authorities;
 
 /// Makes the herald of this replica.
 pub(super) fn herald(

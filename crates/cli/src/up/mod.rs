@@ -5,17 +5,15 @@ mod certificates;
 mod credentials;
 mod follow;
 mod gateways;
-pub(crate) mod housekeeping;
+mod housekeeping;
 mod json_lines;
 mod records;
 mod restrictions;
 mod secrets;
-pub(crate) mod settings;
-mod trouble;
+mod settings;
 mod watch;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +39,7 @@ use self::settings::SettingsBooks;
 use crate::args::{self, LogFormat, Up};
 use crate::herald::{self, Herald};
 use crate::output::{self, Palette};
+use crate::service::{self, explained, read_authorities, read_token};
 use crate::{Outcome, demo};
 
 /// How long the last records may take to be written.
@@ -176,9 +175,10 @@ impl Process {
             args.retention,
         ));
         let (clock, ending) = (gateways.shared().clock.clone(), shutdown.clone());
-        let work = settings::work(accounts.settings().clone(), clock.clone(), ending.clone());
+        let work = service::changes::work(accounts.settings().clone(), clock.clone(), ending.clone());
         shutdown.spawn(work);
-        shutdown.spawn(housekeeping::tend_accounts(accounts, clock, ending));
+        let tending = service::housekeeping::tend_accounts(accounts, clock, ending);
+        shutdown.spawn(tending);
         shutdown.spawn(follower.follow(gateways.clone(), shutdown.clone(), limit));
 
         shutdown.draining().await;
@@ -316,18 +316,6 @@ impl Foundation {
     }
 }
 
-pub(crate) fn read_token(path: &Path) -> Result<Token> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Token::parse(&text).with_context(|| path.display().to_string())
-}
-
-/// The file's name and its content; whether it holds certificates is seen when it is used.
-pub(crate) fn read_authorities(path: &Path) -> Result<(String, Vec<u8>)> {
-    let name = path.display().to_string();
-    let pem = std::fs::read(path).with_context(|| name.clone())?;
-    Ok((name, pem))
-}
-
 fn banner<'a>(args: &Up, http: SocketAddr, follower: &'a Follower, palette: Palette) -> Banner<'a> {
     Banner {
         snapshots: follower.snapshots().collect(),
@@ -349,17 +337,4 @@ fn host_name(wanted: Option<&str>) -> String {
         },
         str::to_owned,
     )
-}
-
-pub(crate) fn explained(error: sekisho_api::Error) -> anyhow::Error {
-    match &error {
-        sekisho_api::Error::Bind { source, .. }
-            if source.kind() == std::io::ErrorKind::AddrInUse =>
-        {
-            anyhow::anyhow!(
-                "{error}; end what listens there, or choose another address with --http"
-            )
-        }
-        _ => error.into(),
-    }
 }

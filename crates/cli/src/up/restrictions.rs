@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::trouble::Trouble;
+use crate::service::Trouble;
 
 /// Changes that are taken over at once, and impositions that are stored at once.
 const BATCH: u32 = 1_000;

@@ -1,21 +1,19 @@
-//! What accounts have set, in this process: one copy for each namespace, kept in step with the store and on disk; and the changes of
-//! many at once, which are made here a batch at a time.
+//! What accounts have set, in this process: one copy for each namespace, kept in step with the store and on disk.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sekisho_policy::Timestamp;
 use sekisho_policy::states::Rest;
 use sekisho_proxy::KnownSettings;
-use sekisho_runtime::{Clock, Metrics, Shutdown};
-use sekisho_store::{SettingsStore, StoreError, Worked};
+use sekisho_runtime::{Metrics, Shutdown};
+use sekisho_store::{SettingsStore, StoreError};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::trouble::Trouble;
+use crate::service::Trouble;
 
 /// Changes that are taken over at once.
 const BATCH: u32 = 5_000;
@@ -25,10 +23,6 @@ const TROUBLE: Trouble = Trouble::said_as(
     "settings of accounts cannot be read or written; what is known here holds",
     "settings of accounts can be read and written again",
 );
-/// Whether another process began a change of many is looked at so often.
-const LOOK_FOR_WORK: Duration = Duration::from_secs(5);
-/// Between two batches, so that others get their turn.
-const BREATH: Duration = Duration::from_millis(5);
 
 /// The settings of every namespace that has a gateway here.
 #[derive(Debug)]
@@ -127,29 +121,6 @@ async fn take_over(
         known.apply(&said);
         if said.rest == Rest::Nothing {
             return Ok(());
-        }
-    }
-}
-
-/// Makes changes of many accounts, until the process drains. What is left is made by the next run.
-pub(crate) async fn work(store: SettingsStore, clock: Clock, shutdown: Shutdown) {
-    let mut begun = store.begun();
-    let mut trouble = TROUBLE;
-    while !shutdown.is_draining() {
-        begun.mark_unchanged();
-        match store.work(Timestamp(clock.now_ms())).await {
-            Ok(Worked::More) => {
-                trouble.over();
-                sleep(BREATH).await;
-                continue;
-            }
-            Ok(Worked::Nothing) => trouble.over(),
-            Err(error) => trouble.note(&error),
-        }
-        tokio::select! {
-            () = sleep(LOOK_FOR_WORK) => {}
-            _ = begun.changed() => {}
-            () = shutdown.draining() => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use sekisho_store::StoreError;
 
 /// Logs a trouble once until it is over.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     begun: &'static str,
     ended: &'static str,
     said: Option<String>,
@@ -12,7 +12,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// With what is said when it begins and when it has ended.
-    pub(super) const fn said_as(begun: &'static str, ended: &'static str) -> Self {
+    pub(crate) const fn said_as(begun: &'static str, ended: &'static str) -> Self {
         Self {
             begun,
             ended,
@@ -20,7 +20,7 @@ impl Trouble {
         }
     }
 
-    pub(super) fn note(&mut self, error: &StoreError) {
+    pub(crate) fn note(&mut self, error: &StoreError) {
         let text = error.to_string();
         if self.said.as_ref() != Some(&text) {
             tracing::error!(%error, "{}", self.begun);
@@ -28,7 +28,7 @@ impl Trouble {
         }
     }
 
-    pub(super) fn over(&mut self) {
+    pub(crate) fn over(&mut self) {
         if self.said.take().is_some() {
             tracing::info!("{}", self.ended);
         }
