@@ -236,7 +236,7 @@ pub enum Settings {
     None,
     /// These.
     Own(Arc<AccountSettings>),
-    /// Nobody's were ever heard of here: everybody is judged as one who has none.
+    /// The account's were not heard of here, and not all were yet: it is judged as one who has none.
     Unheard,
 }
 

@@ -98,7 +98,10 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
     }
     if released.is_empty() {
         let name = whose.name();
-        output::print(&nothing_released(&visible(name.as_str()), &whose.place.namespace))?;
+        output::print(&nothing_released(
+            &visible(name.as_str()),
+            &whose.place.namespace,
+        ))?;
         return Ok(outcome);
     }
     let lines: String = released
@@ -275,7 +278,8 @@ fn by(restriction: &Restriction) -> String {
     visible(&restriction.origin.to_string())
 }
 
-const WITHOUT_STORE: &str = "that process keeps no restrictions: a control plane needs --store or --accounts-database";
+const WITHOUT_STORE: &str =
+    "that process keeps no restrictions: a control plane needs --store or --accounts-database";
 
 #[cfg(test)]
 mod tests {

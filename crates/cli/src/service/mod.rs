@@ -26,9 +26,7 @@ pub(crate) fn read_authorities(path: &Path) -> Result<(String, Vec<u8>)> {
 /// With what mends it.
 pub(crate) fn explained(error: Error) -> anyhow::Error {
     match &error {
-        Error::Bind { source, .. }
-            if source.kind() == std::io::ErrorKind::AddrInUse =>
-        {
+        Error::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!(
                 "{error}; end what listens there, or choose another address with --http"
             )

@@ -175,7 +175,8 @@ impl Process {
             args.retention,
         ));
         let (clock, ending) = (gateways.shared().clock.clone(), shutdown.clone());
-        let work = service::changes::work(accounts.settings().clone(), clock.clone(), ending.clone());
+        let work =
+            service::changes::work(accounts.settings().clone(), clock.clone(), ending.clone());
         shutdown.spawn(work);
         let tending = service::housekeeping::tend_accounts(accounts, clock, ending);
         shutdown.spawn(tending);

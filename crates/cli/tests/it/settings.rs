@@ -55,7 +55,7 @@ fn log_in(running: &Running, password: &str) -> (String, Client) {
     (client.log_in("alice@example.jp", password), client)
 }
 
-/// Logs in until it is answered like this, which takes no longer than a second.
+/// Logs in until it is answered like this: a setting is known within a second, and a login takes half of one at most.
 fn soon(running: &Running, begins: &str) -> String {
     let began = tokio::time::Instant::now();
     loop {
@@ -348,13 +348,21 @@ fn all_parts_are_sent_before_the_first_is_over() {
                 "Running"
             } else {
                 asked += 1;
-                if sent.len() == PARTS { "Done" } else { "Failed" }
+                if sent.len() == PARTS {
+                    "Done"
+                } else {
+                    "Failed"
+                }
             };
             let job = json!({ "id": sent.len(), "who": "a", "why": "b", "state": state, "dryRun": false,
                 "total": 20_000, "done": 20_000, "changed": 20_000, "trouble": "not all were sent" });
             let body = job.to_string();
             let length = body.len();
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .unwrap();
         }
         sent
     });

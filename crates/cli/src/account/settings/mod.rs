@@ -221,4 +221,5 @@ impl From<Kept> for Keep {
     }
 }
 
-const WITHOUT_STORE: &str = "that process keeps no settings: a control plane needs --store or --accounts-database";
+const WITHOUT_STORE: &str =
+    "that process keeps no settings: a control plane needs --store or --accounts-database";
