@@ -1,6 +1,7 @@
 //! `sekisho account settings`: what accounts have set, asked of a running process and changed there, for one or for many.
 
 mod limit;
+mod list;
 mod many;
 mod one;
 mod progress;
