@@ -48,7 +48,7 @@ fn hear_settings(data: &[u8]) {
     known.apply(&said);
     assert_eq!((known.question(), known.len()), once);
     for change in &said.changes {
-        known.of(&change.account);
+        let _ = known.of(&change.account);
     }
 }
 
@@ -66,7 +66,7 @@ fn recall_restrictions(data: &[u8]) {
     put(folder.path(), "restrictions", "mail.journal", &file);
     let all = Restrictions::new(Metrics::new());
     all.recall(folder.path(), "mail");
-    all.standing(&Account::canonical("a@example.jp", None), NOW);
+    let _ = all.standing(&Account::canonical("a@example.jp", None), NOW);
     all.sweep(NOW);
 }
 
@@ -82,7 +82,7 @@ fn recall_settings(data: &[u8]) {
     put(folder.path(), "settings", "mail.journal", journal);
     let known = KnownSettings::new(Metrics::new()).unwrap();
     known.recall(folder.path(), "mail");
-    known.of(&Account::canonical("a@example.jp", None));
+    let _ = known.of(&Account::canonical("a@example.jp", None));
 }
 
 fn put(state: &Path, folder: &str, name: &str, content: &[u8]) {
