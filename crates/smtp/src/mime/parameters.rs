@@ -27,7 +27,7 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
         let Some(equals) = memchr::memchr(b'=', segment) else {
             continue;
         };
-        let name = String::from_utf8_lossy(segment[..equals].trim_ascii()).to_ascii_lowercase();
+        let name = name(&segment[..equals]);
         for value in readings(segment[equals + 1..].trim_ascii()) {
             parameters.push(Parameter {
                 name: name.clone(),
@@ -36,6 +36,16 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
         }
     }
     (head, parameters)
+}
+
+/// What stands before the equals sign, in lower case. Readers pass over what can be in no name (RFC 2045 5.1, tspecials): `name"=` is
+/// `name` to them.
+fn name(stated: &[u8]) -> String {
+    let in_token = |octet: &&u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(octet);
+    let token = stated.iter().filter(in_token);
+    token
+        .map(|octet| char::from(octet.to_ascii_lowercase()))
+        .collect()
 }
 
 /// The value with a space for each comment (RFC 5322 3.2.2), where there is one: who knows comments reads that, who does not the value

@@ -68,6 +68,9 @@ fn a_name_is_seen_through_its_spelling() {
         "Content-Disposition: attachment; filename==?utf-8?B?YS5leGU=?=",
         "Content-Disposition: attachment; filename*0==?utf-8?Q?a.e; filename*1=xe?=",
         // Quotes that are not closed, in the wrong place, or of the wrong sort.
+        "Content-Type: a/b; name\"==?utf-x?Q?x=2Eexe?=\"",
+        "Content-Disposition: attachment; \"filename\"=a.exe",
+        "Content-Disposition: attachment; file name=a.exe",
         "Content-Disposition: attachment; filename=\"a.exe",
         "Content-Disposition: attachment; filename=a.exe\"",
         "Content-Disposition: attachment; filename=\"a.e\"xe; filename=a.exe",
