@@ -206,7 +206,7 @@ pub struct PerAccountAndSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownGood {
-    /// After logins on so many different days.
+    /// After logins on so many different days, while nothing restricted the account.
     #[serde(default = "KnownGood::default_after_days")]
     #[schemars(range(min = 1, max = 30))]
     pub after_days: u32,

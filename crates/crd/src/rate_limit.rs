@@ -95,7 +95,8 @@ pub struct RateLimitSpec {
     pub enforcement: Enforcement,
 
     /// Whether this falls back to Shadow by itself when, in 5 minutes, it refuses more than 1 % (and at least 20) of the
-    /// sessions that come from a network known to be good for their account. Default: it does. Off: it does not.
+    /// accounts that come from networks known to be good for them, each counted once, and only when it is logged in.
+    /// Default: it does. Off: it does not.
     #[serde(default)]
     pub brake: Brake,
 
@@ -133,7 +134,8 @@ pub struct RateLimitSpec {
     pub on_exceed: OnExceed,
 
     /// With onExceed: Restrict, what an account that is over a limit may not do from then on. It is restricted once, and not again
-    /// while that is in force. When somebody releases it, what it had used of these limits is forgotten.
+    /// while that is in force. When somebody releases it, what it had used of these limits is forgotten; where key has more
+    /// parts than Account it stays, and the account is not restricted again until it is out of every window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restrict: Option<RestrictOver>,
 

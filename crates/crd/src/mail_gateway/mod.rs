@@ -191,7 +191,7 @@ pub struct Counters {
 
 /// With type Redis: Enabled has proxies charge busy limits ahead, a slice at a time, so that most events need no round trip. No limit is
 /// ever exceeded by it. Near a limit, what one proxy holds and has not used can for a second or two refuse what came to another, and
-/// what was used comes back up to ten seconds later. Enable it when all proxies are of a version that knows it. Disabled if not given.
+/// what was used comes back up to 10.2 seconds later. Enable it when all proxies are of a version that knows it. Disabled if not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum CounterLeases {
     /// Each event asks Redis.

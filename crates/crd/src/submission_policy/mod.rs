@@ -51,7 +51,8 @@ pub struct SubmissionPolicySpec {
     pub enforcement: Enforcement,
 
     /// Whether this falls back to Shadow by itself when, in 5 minutes, it refuses more than 1 % (and at least 20) of the
-    /// sessions that come from a network known to be good for their account. Default: it does. Off: it does not.
+    /// accounts that come from networks known to be good for them, each counted once, and only when it is logged in.
+    /// Default: it does. Off: it does not.
     #[serde(default)]
     pub brake: Brake,
 
