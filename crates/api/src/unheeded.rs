@@ -23,23 +23,18 @@ pub(crate) fn warnings<'l>(
     if named.is_empty() {
         return Vec::new();
     }
-    let published = configs.all();
-    let snapshots = published
+    let published = configs.of_namespace(namespace);
+    if published.is_empty() {
+        return Vec::new();
+    }
+    let rules: Vec<(&str, &RateLimit)> = published
         .iter()
-        .map(|published| &published.envelope().snapshot)
-        .filter(|snapshot| snapshot.gateway.object.namespace == namespace);
-    let mut is_known = false;
-    let rules: Vec<(&str, &RateLimit)> = snapshots
-        .inspect(|_| is_known = true)
-        .flat_map(|snapshot| &snapshot.rules)
+        .flat_map(|published| &published.envelope().snapshot.rules)
         .filter_map(|rule| match &rule.spec {
             RuleSpec::RateLimit(limit) => Some((rule.object.name.as_str(), limit)),
             _ => None,
         })
         .collect();
-    if !is_known {
-        return Vec::new();
-    }
     let unheeded = |&(rule, unit, per): &(&str, Unit, Millis)| {
         let why = unheeded(&rules, rule, unit, per)?;
         Some(format!("{unit:?} in {per} of {rule} does nothing: {why}"))

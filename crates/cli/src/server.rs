@@ -19,6 +19,11 @@ const LARGEST_ANSWER: usize = 64 << 20;
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 
+/// Others keep it busy: the same may be asked again later.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Busy(String);
+
 /// A server, and what it wants to be shown.
 pub(crate) struct Server {
     host: String,
@@ -101,6 +106,9 @@ impl Server {
         match status {
             StatusCode::OK => Ok(Some(serde_json::from_slice(&body).with_context(at)?)),
             StatusCode::NOT_FOUND => Ok(None),
+            status @ StatusCode::TOO_MANY_REQUESTS => {
+                Err(Busy(format!("{} answers {status}: {}", at(), problem(&body))).into())
+            }
             status => bail!("{} answers {status}: {}", at(), problem(&body)),
         }
     }

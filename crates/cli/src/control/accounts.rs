@@ -9,6 +9,8 @@ use sekisho_runtime::health::Component;
 use sekisho_store::{AccountStates, Store};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::service::Trouble;
+
 /// How often is looked whether another replica changed something: proxies hear of it within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A database that failed is asked again after this.
@@ -37,7 +39,10 @@ pub(super) fn open(
 pub(super) async fn follow(states: AccountStates, component: Component, shutdown: Shutdown) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut said: Option<String> = None;
+    let mut trouble = Trouble::said_as(
+        "account states cannot be read: proxies go by what they know",
+        "account states can be read again",
+    );
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -49,18 +54,12 @@ pub(super) async fn follow(states: AccountStates, component: Component, shutdown
         };
         match looked.await {
             Ok(_) => {
-                if said.take().is_some() {
-                    tracing::info!("account states can be read again");
-                }
+                trouble.over();
                 component.ok();
             }
             Err(error) => {
-                let text = error.to_string();
-                component.degraded(text.clone());
-                if said.as_ref() != Some(&text) {
-                    tracing::error!(%error, "account states cannot be read: proxies go by what they know");
-                    said = Some(text);
-                }
+                component.degraded(error.to_string());
+                trouble.note(&error);
                 sleep(RETRY_AFTER).await;
             }
         }

@@ -20,7 +20,7 @@ use sekisho_runtime::health::Component;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::{AccountStates, Store};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use self::callers::Reviewed;
 use self::publish::Publisher;
@@ -112,7 +112,10 @@ impl Process {
             None => None,
         };
         let component = base.health.component("account states");
-        component.ok();
+        match &accounts {
+            Some(_) => component.degraded("they are being read"),
+            None => component.ok(),
+        }
         let sources = base.sources(store.clone(), accounts.clone());
         let server = Server::bind(args.http, token, sources)
             .await
@@ -161,7 +164,7 @@ impl Process {
             shutdown.spawn(herald.run(shutdown.clone()));
         }
         if let Some(store) = &store {
-            shutdown.spawn(keep_house(
+            shutdown.spawn(housekeeping::forget_old_records(
                 store.clone(),
                 clock,
                 args.retention,
@@ -310,17 +313,6 @@ fn config(args: &Control) -> operator::Config {
             leaf: args::as_std(args.certificate_lifetime),
             propagation: args::as_std(args.authority_propagation),
         },
-    }
-}
-
-/// Deletes old records now and then until the process drains.
-async fn keep_house(store: Store, clock: Clock, retention: Millis, shutdown: Shutdown) {
-    loop {
-        housekeeping::forget_old_records(&store, &clock, retention).await;
-        tokio::select! {
-            () = sleep(housekeeping::every(retention)) => {}
-            () = shutdown.draining() => return,
-        }
     }
 }
 

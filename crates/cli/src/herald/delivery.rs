@@ -54,7 +54,9 @@ impl Herald {
         let now = self.now();
         let before = Timestamp(now.0.saturating_sub(GIVE_UP.0));
         let outbox = &self.0.tools.outbox;
-        let count = outbox.give_up(namespace, channel, before, now).await?;
+        let count = outbox
+            .give_up(namespace, channel, before, now, REMEMBER)
+            .await?;
         if count > 0 {
             self.0.tools.metrics.notices(NoticeResult::GivenUp, count);
             tracing::error!(

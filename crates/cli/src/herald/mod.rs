@@ -89,7 +89,7 @@ impl Herald {
             }
             tokio::select! {
                 () = shutdown.draining() => return,
-                Some(ended) = rounds.under_way.join_next() => rounds.note(ended),
+                Some(ended) = rounds.ended() => rounds.note(ended),
                 // Time is over, or there is something new: either way it is looked again.
                 _ = timeout(EVERY, self.0.tools.outbox.posted()) => {}
             }
@@ -102,12 +102,9 @@ impl Herald {
         rounds.forget_rests();
         for name in due {
             if rounds.may_begin(&name) {
-                rounds.busy.insert(name.clone());
                 let herald = self.clone();
-                rounds.under_way.spawn(async move {
-                    let heard = herald.tell_channel(&name).await;
-                    (name, heard)
-                });
+                let channel = name.clone();
+                rounds.begin(name, async move { herald.tell_channel(&channel).await });
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! Who is being told, and who rests because it did not hear. No namespace takes the turns of all others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::time::Duration;
 
 use sekisho_policy::Millis;
 use sekisho_store::StoreError;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 
 /// Channels that are told at once, and of one namespace.
@@ -30,11 +31,14 @@ pub(super) enum Heard {
     Unasked,
 }
 
+/// How telling a channel ended: with what it heard, or by breaking off.
+pub(super) type Ended = (Name, Option<Result<Heard, StoreError>>);
+
 /// Who is being told, and who rests because it did not hear.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
-    pub(super) under_way: JoinSet<(Name, Result<Heard, StoreError>)>,
-    pub(super) busy: BTreeSet<Name>,
+    under_way: JoinSet<Result<Heard, StoreError>>,
+    busy: HashMap<task::Id, Name>,
     resting: BTreeMap<Name, Rest>,
     pub(super) is_failing: bool,
 }
@@ -48,11 +52,29 @@ struct Rest {
 impl Rounds {
     pub(super) fn may_begin(&self, name: &Name) -> bool {
         let rests = self.resting.get(name);
-        let of_namespace = self.busy.iter().filter(|busy| busy.0 == name.0).count();
+        let of_namespace = self.busy.values().filter(|busy| busy.0 == name.0);
         self.under_way.len() < AT_ONCE
-            && of_namespace < AT_ONCE_OF_NAMESPACE
-            && !self.busy.contains(name)
+            && of_namespace.count() < AT_ONCE_OF_NAMESPACE
+            && !self.busy.values().any(|busy| busy == name)
             && rests.is_none_or(|rest| rest.until <= Instant::now())
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        name: Name,
+        telling: impl Future<Output = Result<Heard, StoreError>> + Send + 'static,
+    ) {
+        let begun = self.under_way.spawn(telling).id();
+        self.busy.insert(begun, name);
+    }
+
+    /// Waits until one has been told; `None` if none is being told.
+    pub(super) async fn ended(&mut self) -> Option<Ended> {
+        let (id, heard) = match self.under_way.join_next_with_id().await? {
+            Ok((id, heard)) => (id, Some(heard)),
+            Err(broken) => (broken.id(), None),
+        };
+        self.busy.remove(&id).map(|name| (name, heard))
     }
 
     /// Forgets channels that have not been tried for long.
@@ -61,29 +83,37 @@ impl Rounds {
         self.resting.retain(|_, rest| now < rest.until + REMEMBERED);
     }
 
-    pub(super) fn note(&mut self, ended: Result<(Name, Result<Heard, StoreError>), JoinError>) {
-        let Ok((name, heard)) = ended else {
-            tracing::error!("telling a channel broke off; it is told by the next run");
-            return;
-        };
-        self.busy.remove(&name);
+    pub(super) fn note(&mut self, (name, heard): Ended) {
         match heard {
-            Ok(Heard::Yes) => {
+            Some(Ok(Heard::Yes)) => {
                 self.resting.remove(&name);
             }
-            Ok(Heard::No) => {
+            Some(Ok(Heard::No)) => {
                 let failures = self.resting.get(&name).map_or(0, |rest| rest.failures);
                 let until = Instant::now() + span(pause(failures, &name.1));
                 let failures = failures.saturating_add(1);
                 self.resting.insert(name, Rest { failures, until });
             }
-            Ok(Heard::Unasked) => {}
-            Err(error) => {
+            Some(Ok(Heard::Unasked)) => {}
+            Some(Err(error)) => {
                 tracing::error!(namespace = name.0, channel = name.1, %error, "what a channel was told cannot be noted");
-                let until = Instant::now() + span(FIRST_PAUSE);
-                self.resting.insert(name, Rest { failures: 0, until });
+                self.rest(name);
+            }
+            None => {
+                tracing::error!(
+                    namespace = name.0,
+                    channel = name.1,
+                    "telling a channel broke off"
+                );
+                self.rest(name);
             }
         }
+    }
+
+    /// It is tried again soon: the trouble is ours.
+    fn rest(&mut self, name: Name) {
+        let until = Instant::now() + span(FIRST_PAUSE);
+        self.resting.insert(name, Rest { failures: 0, until });
     }
 }
 
@@ -103,6 +133,8 @@ fn span(millis: Millis) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
 
     fn name(namespace: &str, channel: &str) -> Name {
@@ -130,34 +162,49 @@ mod tests {
     async fn a_channel_that_does_not_hear_rests_and_others_do_not() {
         let (away, there) = (name("mail", "away"), name("mail", "there"));
         let mut rounds = Rounds::default();
-        rounds.note(Ok((away.clone(), Ok(Heard::No))));
+        rounds.note((away.clone(), Some(Ok(Heard::No))));
         assert!(!rounds.may_begin(&away) && rounds.may_begin(&there));
         let first = rounds.resting[&away].until;
-        rounds.note(Ok((away.clone(), Ok(Heard::No))));
+        rounds.note((away.clone(), Some(Ok(Heard::No))));
         assert!(rounds.resting[&away].until > first);
         assert_eq!(rounds.resting[&away].failures, 2);
         // Who lost the lease knows nothing new of it.
-        rounds.note(Ok((away.clone(), Ok(Heard::Unasked))));
+        rounds.note((away.clone(), Some(Ok(Heard::Unasked))));
         assert_eq!(rounds.resting[&away].failures, 2);
         rounds.forget_rests();
         assert_eq!(rounds.resting.len(), 1);
-        rounds.note(Ok((away.clone(), Ok(Heard::Yes))));
+        rounds.note((away.clone(), Some(Ok(Heard::Yes))));
         assert!(rounds.may_begin(&away));
-        rounds.note(Ok((away.clone(), Ok(Heard::No))));
+        rounds.note((away.clone(), Some(Ok(Heard::No))));
         tokio::time::advance(REMEMBERED * 2).await;
         rounds.forget_rests();
         assert!(rounds.resting.is_empty());
-        rounds.busy.insert(there.clone());
+        rounds.begin(there.clone(), pending());
         assert!(!rounds.may_begin(&there));
     }
 
-    #[test]
-    fn a_namespace_with_many_silent_channels_leaves_turns_to_others() {
+    #[tokio::test(start_paused = true)]
+    async fn telling_that_breaks_off_keeps_no_turn() {
+        let desk = name("mail", "desk");
+        let mut rounds = Rounds::default();
+        rounds.begin(desk.clone(), async {
+            panic!("as a fault in telling would")
+        });
+        let ended = rounds.ended().await.unwrap();
+        assert!(matches!(ended, (_, None)));
+        rounds.note(ended);
+        assert!(!rounds.may_begin(&desk));
+        tokio::time::advance(span(FIRST_PAUSE)).await;
+        assert!(rounds.may_begin(&desk));
+    }
+
+    #[tokio::test]
+    async fn a_namespace_with_many_silent_channels_leaves_turns_to_others() {
         let mut rounds = Rounds::default();
         for n in 0..AT_ONCE {
             let silent = name("greedy", &n.to_string());
             if rounds.may_begin(&silent) {
-                rounds.busy.insert(silent);
+                rounds.begin(silent, pending());
             }
         }
         assert_eq!(rounds.busy.len(), AT_ONCE_OF_NAMESPACE);

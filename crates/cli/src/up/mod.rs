@@ -66,6 +66,7 @@ struct Process {
     server: Server,
     store: Store,
     accounts: AccountStates,
+    herald: Herald,
 }
 
 /// What the command line names, opened.
@@ -116,7 +117,7 @@ impl Process {
             tally,
             records,
         } = base.keep_books(inbox.clone(), named.json_lines);
-        let shared = base.share(&args, named.upstream_ca, follower.secrets(), ledger)?;
+        let (shared, herald) = base.share(&args, named.upstream_ca, follower.secrets(), ledger)?;
         let gateways = Arc::new(Gateways::new(shared));
         let shared = gateways.shared();
         let (shutdown, store) = (shared.shutdown.clone(), shared.store.clone());
@@ -149,6 +150,7 @@ impl Process {
             server,
             store,
             accounts,
+            herald,
         })
     }
 
@@ -163,18 +165,23 @@ impl Process {
             server,
             store,
             accounts,
+            herald,
         } = self;
         let limit = args::as_std(args.drain);
         shutdown.on_signals()?;
         follower.begin(&gateways).await?;
+        gateways.shared().desks.begin_to_store();
+        shutdown.spawn(herald.run(shutdown.clone()));
         output::print(&banner(&args, server.address(), &follower, Palette::of_stdout()).draw())?;
         shutdown.spawn(server.run());
-        shutdown.spawn(housekeeping::run(
-            gateways.clone(),
-            store.clone(),
-            args.retention,
-        ));
+        shutdown.spawn(housekeeping::run(gateways.clone()));
         let (clock, ending) = (gateways.shared().clock.clone(), shutdown.clone());
+        shutdown.spawn(service::housekeeping::forget_old_records(
+            store.clone(),
+            clock.clone(),
+            args.retention,
+            ending.clone(),
+        ));
         let work =
             service::changes::work(accounts.settings().clone(), clock.clone(), ending.clone());
         shutdown.spawn(work);
@@ -256,14 +263,14 @@ impl Foundation {
         }
     }
 
-    /// What all gateways have in common.
+    /// What all gateways have in common, and who tells channels once it is known which there are.
     fn share(
         self,
         args: &Up,
         upstream_ca: Option<(String, Vec<u8>)>,
         secrets: Secrets,
         ledger: Ledger,
-    ) -> Result<Shared> {
+    ) -> Result<(Shared, Herald)> {
         let accounts = AccountStates::in_ledger(&self.store);
         let dns = Dns::system(self.metrics.clone())?;
         let configs = Configs::default();
@@ -279,7 +286,6 @@ impl Foundation {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         });
-        self.shutdown.spawn(herald.run(self.shutdown.clone()));
         let desks = Desks::new(
             accounts.clone(),
             configs.clone(),
@@ -292,7 +298,7 @@ impl Foundation {
             self.state.path().to_owned(),
             self.metrics.clone(),
         );
-        Ok(Shared {
+        let shared = Shared {
             desks,
             settings,
             accounts,
@@ -313,7 +319,8 @@ impl Foundation {
             health: self.health,
             shutdown: self.shutdown,
             configs,
-        })
+        };
+        Ok((shared, herald))
     }
 }
 

@@ -11,7 +11,7 @@ use sekisho_policy::states::{Imposition, Rest};
 use sekisho_proxy::Restrictions;
 use sekisho_runtime::{Clock, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Imposed, StoreError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -33,6 +33,7 @@ const NAME: &str = "of this process";
 pub(super) struct Desks {
     tools: Tools,
     by_namespace: Mutex<BTreeMap<String, Desk>>,
+    rules_are_known: watch::Sender<bool>,
 }
 
 /// What each of them needs.
@@ -44,6 +45,8 @@ struct Tools {
     clock: Clock,
     metrics: Metrics,
     ending: Shutdown,
+    /// Before that nobody knows which channels are to hear of what the last run imposed and could not store.
+    rules_are_known: watch::Receiver<bool>,
 }
 
 #[derive(Debug)]
@@ -61,8 +64,11 @@ impl Desks {
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
+        let (rules_are_known, known) = watch::channel(false);
         Self {
+            rules_are_known,
             tools: Tools {
+                rules_are_known: known,
                 states,
                 configs,
                 state,
@@ -84,6 +90,11 @@ impl Desks {
         let restrictions = desk.restrictions.clone();
         by_namespace.insert(namespace.to_owned(), desk);
         restrictions
+    }
+
+    /// From now on, what is imposed is stored, with the messages for the channels that the rules name.
+    pub(super) fn begin_to_store(&self) {
+        self.rules_are_known.send_replace(true);
     }
 
     /// Stores and writes down the last ones, until `deadline`; the sessions have ended.
@@ -175,6 +186,16 @@ async fn take_over(
 /// Brings what is imposed here to the store.
 async fn bring(tools: &Tools, namespace: &str, restrictions: &Restrictions) {
     let mut trouble = TROUBLE;
+    // The sender ends with the process.
+    if tools
+        .rules_are_known
+        .clone()
+        .wait_for(|known| *known)
+        .await
+        .is_err()
+    {
+        return;
+    }
     loop {
         restrictions.queued().await;
         while let Err(error) = store_all(tools, namespace, restrictions).await {

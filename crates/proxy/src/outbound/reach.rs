@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-/// What is not the public network (IANA's registries of special-purpose addresses), and multicast. Of IPv6 all is closed but 2000::/3,
+/// What is not the public network (IANA's registries of special-purpose addresses), multicast, and the one public address at which a
+/// cloud keeps its metadata (Azure's WireServer). Of IPv6 all is closed but 2000::/3,
 /// as nothing else has been given out. One range may lie in another.
-const RESERVED: [&str; 29] = [
+const RESERVED: [&str; 30] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    "168.63.129.16/32",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",
@@ -162,6 +164,7 @@ mod tests {
             "100.64.0.1",
             "127.0.0.1",
             "127.8.8.8",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",

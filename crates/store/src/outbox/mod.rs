@@ -111,7 +111,7 @@ impl Outbox {
         Ok(rows.into_iter().map(letter).collect())
     }
 
-    /// Gives up what waits for a channel since before `before`; how many messages that were.
+    /// Gives up what waits for a channel since before `before`; how many messages that were. That they were is kept for `keep`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -121,10 +121,14 @@ impl Outbox {
         channel: &str,
         before: Timestamp,
         now: Timestamp,
+        keep: Millis,
     ) -> Result<u64, StoreError> {
+        let forgotten = number(now.0.saturating_sub(keep.0));
         let (before, now) = (number(before.0), number(now.0));
         Ok(in_transaction!(self, tables => {
-            tables.give_up((namespace, channel), before, now).await.map_err(Fault::from)
+            let given_up = tables.give_up((namespace, channel), before, now).await;
+            let forgot = tables.forget(forgotten).await;
+            given_up.and_then(|count| forgot.map(|()| count)).map_err(Fault::from)
         }))
     }
 
@@ -153,7 +157,11 @@ impl Outbox {
     /// [`StoreError`].
     pub async fn finish(&self, id: &str, now: Timestamp, keep: Millis) -> Result<(), StoreError> {
         let (now, before) = (number(now.0), number(now.0.saturating_sub(keep.0)));
-        in_transaction!(self, tables => tables.finish(id, now, before).await.map_err(Fault::from));
+        in_transaction!(self, tables => {
+            let finished = tables.finish(id, now).await;
+            let forgot = tables.forget(before).await;
+            finished.and(forgot).map_err(Fault::from)
+        });
         Ok(())
     }
 

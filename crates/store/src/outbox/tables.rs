@@ -43,8 +43,10 @@ pub(crate) trait Tables: Send {
         never: i64,
         until: i64,
     ) -> impl Future<Output = Sql<()>> + Send;
-    /// Notes that a message was told, and forgets those that were told before a time.
-    fn finish(&mut self, id: &str, now: i64, before: i64) -> impl Future<Output = Sql<()>> + Send;
+    /// Notes that a message was told.
+    fn finish(&mut self, id: &str, now: i64) -> impl Future<Output = Sql<()>> + Send;
+    /// Forgets those that were told or given up before a time.
+    fn forget(&mut self, before: i64) -> impl Future<Output = Sql<()>> + Send;
 }
 
 const WAITING: &str = "
@@ -125,9 +127,12 @@ macro_rules! tables {
                 query.bind(never).bind(until).execute(self).await.map(drop)
             }
 
-            async fn finish(&mut self, id: &str, now: i64, before: i64) -> Sql<()> {
+            async fn finish(&mut self, id: &str, now: i64) -> Sql<()> {
                 let query = sqlx::query(FINISH).bind(id).bind(now);
-                query.execute(&mut *self).await?;
+                query.execute(self).await.map(drop)
+            }
+
+            async fn forget(&mut self, before: i64) -> Sql<()> {
                 let query = sqlx::query(FORGET).bind(before);
                 query.execute(self).await.map(drop)
             }

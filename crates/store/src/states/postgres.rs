@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Row as _};
+use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
@@ -20,7 +20,7 @@ const CONNECTIONS: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long an answer is: more than the server gives itself for a statement, and for a lock.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(12);
-/// How long the tables may take to be brought to this version.
+/// How long the steps that bring the tables to this version may take.
 const MIGRATES_WITHIN: Duration = Duration::from_secs(600);
 /// One that did not answer is not asked again for so long: whoever needs it would wait in line, and hear the same.
 const REST: Duration = Duration::from_secs(1);
@@ -141,11 +141,7 @@ impl Server {
                 why: "it did not a moment ago".to_owned(),
             });
         }
-        let migrate = async || {
-            let migrated = timeout(MIGRATES_WITHIN, self.migrate()).await;
-            migrated.unwrap_or_else(|_| Err(self.fell_silent()))
-        };
-        let ready = self.ready.get_or_try_init(migrate).await;
+        let ready = self.ready.get_or_try_init(|| self.migrate()).await;
         ready.map(drop)
     }
 
@@ -161,6 +157,22 @@ impl Server {
     /// whole audit trail, so it has the time that it takes; locks are waited for no longer than ever.
     async fn migrate(&self) -> Result<(), StoreError> {
         let failed = |error| self.failed(error);
+        let found = timeout(ANSWERS_WITHIN, self.look_at_tables()).await;
+        let (mut transaction, version) = found.unwrap_or_else(|_| Err(self.fell_silent()))?;
+        let steps = async {
+            for statement in STEPS.after(version) {
+                let doing = sqlx::raw_sql(statement).execute(&mut *transaction);
+                doing.await.map_err(failed)?;
+            }
+            transaction.commit().await.map_err(failed)
+        };
+        let done = timeout(MIGRATES_WITHIN, steps).await;
+        done.unwrap_or_else(|_| Err(self.fell_silent()))
+    }
+
+    /// A transaction that holds the lock, and of which version the tables are.
+    async fn look_at_tables(&self) -> Result<(Transaction<'static, Postgres>, i64), StoreError> {
+        let failed = |error| self.failed(error);
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let unhurried = sqlx::raw_sql("SET LOCAL statement_timeout = 0");
         unhurried.execute(&mut *transaction).await.map_err(failed)?;
@@ -173,11 +185,7 @@ impl Server {
                 known: STEPS.known(),
             });
         }
-        for statement in STEPS.after(version) {
-            let doing = sqlx::raw_sql(statement).execute(&mut *transaction);
-            doing.await.map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)
+        Ok((transaction, version))
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> StoreError {

@@ -284,11 +284,18 @@ pub(crate) async fn channels_are_asked_about_one_by_one_and_given_up_by_age(
     assert_eq!(outbox.due_channels(at(10)).await.unwrap(), [name("early")]);
     let both = outbox.due_channels(at(30)).await.unwrap();
     assert_eq!(both, [name("early"), name("late")]);
-    let given_up = outbox.give_up(NS, "late", at(20), at(40)).await;
+    let keep = Millis(15);
+    let given_up = outbox.give_up(NS, "late", at(20), at(40), keep).await;
     assert_eq!(given_up.unwrap(), 1);
     let left = due_at(states, NS, "late", at(30)).await;
     assert_eq!(left, [of("late", "c", 30)]);
     assert_eq!(post(states, NS, vec![of("late", "a", 20)]).await.waiting, 0);
+    // That it was given up is forgotten when its time is over, although nothing was told since.
+    let given_up = outbox.give_up(NS, "late", at(20), at(60), keep).await;
+    assert_eq!(given_up.unwrap(), 0);
+    assert_eq!(post(states, NS, vec![of("late", "a", 20)]).await.waiting, 1);
+    let given_up = outbox.give_up(NS, "late", at(20), at(60), keep).await;
+    assert_eq!(given_up.unwrap(), 1);
     // Put off by a clock that said next year.
     let year = Millis(365 * Millis::DAY.0);
     let next_year = at(30).plus(year);

@@ -16,12 +16,13 @@ use crate::Outcome;
 use crate::args::OutputFormat;
 use crate::ledger::user;
 use crate::output::{self, visible};
+use crate::server::Busy;
 
 /// Accounts that are sent at once.
 const PART: usize = 20_000;
 /// Parts that are sent before the first of them has to be over: what was sent goes on whatever becomes of this process. Of all that
-/// anybody sent, 100 may wait.
-const AHEAD: usize = 50;
+/// anybody sent, 100 may wait, and they are worked on in turn.
+const AHEAD: usize = 8;
 /// How far it is, is asked so often.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
@@ -130,10 +131,24 @@ async fn send(place: &Place, path: &str, lines: &[String], sum: &mut Sum) -> Res
             let followed = follow(place, oldest, sum, Some(total)).await;
             followed.with_context(|| unsent(before, total))?;
         }
-        progress::show(&format!("{before} of {total} accounts sent"));
-        let sending = server.send_lines(path, part.concat()).await;
-        progress::clear();
-        let begun = sending.and_then(|begun| begun.context(WITHOUT_STORE));
+        let begun = loop {
+            progress::show(&format!("{before} of {total} accounts sent"));
+            let sending = server.send_lines(path, part.concat()).await;
+            progress::clear();
+            match (sending, sent.pop_front()) {
+                // Others took the places meanwhile: there is one more when one of ours is over.
+                (Err(error), Some(oldest)) if error.is::<Busy>() => {
+                    let followed = follow(place, oldest, sum, Some(total)).await;
+                    followed.with_context(|| unsent(before, total))?;
+                }
+                (sending, oldest) => {
+                    oldest
+                        .into_iter()
+                        .for_each(|oldest| sent.push_front(oldest));
+                    break sending.and_then(|begun| begun.context(WITHOUT_STORE));
+                }
+            }
+        };
         sent.push_back(begun.with_context(|| unsent(before, total))?);
     }
     while let Some(oldest) = sent.pop_front() {
