@@ -2,18 +2,18 @@
 //!
 //! A bad country file must not refuse a nation. What is compared is accounts, each once in the window however many sessions it opens
 //! and from however many networks: neither an infected machine that reconnects all day nor a stolen account trips a limit or hides that a
-//! rule has gone wrong. Nor does whoever only claims to be others: before somebody was logged in, only what goes by where a client
-//! comes from counts ([`Kind::CountryRule`]), since no guess makes it refuse.
+//! rule has gone wrong. Nor does whoever only claims to be others: before somebody was logged in, only a refusal for where the client
+//! comes from counts, since no guess brings it about.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::decision::{Decision, Said};
+use crate::decision::{Decision, Reason, Said};
 use crate::event::{Event, Network};
 use crate::matching::account_of;
 use crate::ruleset::Ruleset;
-use crate::snapshot::{self, Enforcement, Kind, ObjectRef};
+use crate::snapshot::{self, Enforcement, ObjectRef};
 use crate::time::{Millis, Timestamp};
 
 /// Over which time refusals are compared with logins.
@@ -68,7 +68,7 @@ impl Brake {
         for finding in &decision.findings {
             let refuses = matches!(finding.said, Said::Defer(_) | Said::Reject(_))
                 && finding.enforcement == Enforcement::Enforce
-                && (is_proven || finding.object.kind == Kind::CountryRule);
+                && (is_proven || is_for_origin(finding.said));
             if refuses && rules.brake(&finding.object) == Some(snapshot::Brake::Default) {
                 tripped.extend(self.refuse(&finding.object, account, event.at));
             }
@@ -118,6 +118,15 @@ impl Brake {
         self.refused
             .retain(|object, _| rules.brake(object).is_some());
     }
+}
+
+/// Whether it is refused for where the client comes from.
+const fn is_for_origin(said: Said) -> bool {
+    matches!(
+        said,
+        Said::Defer(Reason::CountryRefused | Reason::AbroadRefused)
+            | Said::Reject(Reason::CountryRefused | Reason::AbroadRefused)
+    )
 }
 
 /// The accounts of the last [`WINDOW`], each with the grain in which it was last seen.

@@ -92,7 +92,8 @@ impl Ruleset {
         self.abuse().any(|(_, abuse)| abuse.counts(signal))
     }
 
-    /// What is to be counted of what happened at `event`. Without an [`crate::snapshot::AbuseRule`] nothing.
+    /// What is to be counted of what happened at `event`, which without an [`crate::snapshot::AbuseRule`] is nothing; limits that
+    /// restrict come in beside it.
     #[must_use]
     pub fn watch<'a>(&'a self, event: &'a Event, seen: &Seen<'_>) -> Watch<'a> {
         let mut watch = match seen {

@@ -1,18 +1,15 @@
 //! Signs of abuse, as metrics count them: whatever a rule saw, whether or not it was enforced.
 
-use sekisho_policy::Class;
 use sekisho_policy::decision::{Decision, Reason, Said};
 use sekisho_policy::event::Event;
+use sekisho_policy::snapshot::Kind;
+use sekisho_policy::{Class, Finding};
 use sekisho_runtime::metrics::{Detection, GatewayMetrics, Label as _};
 
 /// Counts each kind of sign once for the event.
 pub(crate) fn from_findings(metrics: &GatewayMetrics, event: &Event, decision: &Decision) {
     let mut seen = 0_u32;
-    for sign in decision
-        .findings
-        .iter()
-        .filter_map(|finding| sign(finding.said))
-    {
+    for sign in decision.findings.iter().filter_map(sign) {
         let bit = 1 << sign.index();
         if seen & bit == 0 {
             metrics.detected(sign);
@@ -28,15 +25,17 @@ pub(crate) fn from_findings(metrics: &GatewayMetrics, event: &Event, decision: &
     }
 }
 
-fn sign(said: Said) -> Option<Detection> {
+fn sign(finding: &Finding) -> Option<Detection> {
     let (Said::Noted(reason)
     | Said::Worsen(_, reason)
     | Said::Defer(reason)
-    | Said::Reject(reason)) = said
+    | Said::Reject(reason)) = finding.said
     else {
         return None;
     };
     Some(match reason {
+        // Over a limit that restricts, or would: the account is not restricted yet.
+        Reason::Restricted if finding.object.kind == Kind::RateLimit => Detection::RateExceeded,
         Reason::RateExceeded => Detection::RateExceeded,
         Reason::TooManyRecipients => Detection::TooManyRecipients,
         Reason::TooManyVisibleRecipients => Detection::TooManyVisibleRecipients,

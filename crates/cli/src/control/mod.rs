@@ -15,7 +15,6 @@ use sekisho_api::fleet::{Books, FleetRunning, FleetServer, FleetSources, Ready, 
 use sekisho_api::{Configs, Server, Sources, Tally};
 use sekisho_compile::Messenger;
 use sekisho_operator as operator;
-use sekisho_policy::Millis;
 use sekisho_runtime::health::Component;
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown, logs};
 use sekisho_store::{AccountStates, Store};

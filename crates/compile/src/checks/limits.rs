@@ -56,10 +56,8 @@ fn always_refuses(spec: &RateLimitSpec) -> bool {
         && spec.matching.is_none()
         && spec.overrides.is_empty()
         && spec.own_limits != OwnLimits::Replace
-        && matches!(
-            spec.on_exceed,
-            OnExceed::Defer | OnExceed::Reject | OnExceed::Restrict
-        )
+        // A release forgets what was used of one that restricts, and of others nothing.
+        && matches!(spec.on_exceed, OnExceed::Defer | OnExceed::Reject)
 }
 
 fn same_key(one: &[KeyPart], other: &[KeyPart]) -> bool {

@@ -42,7 +42,10 @@ pub(crate) struct Mark {
 /// A step of the ladder.
 #[derive(Clone, Debug)]
 pub(crate) struct Rung {
-    pub(crate) step: LadderStep,
+    /// From how many points on.
+    pub(crate) at: u32,
+    /// Signals that must be among what gave them.
+    pub(crate) requires: Vec<Signal>,
     pub(crate) penalty: Penalty,
     pub(crate) path: FieldPath,
 }
@@ -65,7 +68,8 @@ impl Abuse {
             path: format!("spec.signals[{}]", spec.signal).into(),
         };
         let rung = |step: &LadderStep| Rung {
-            step: step.clone(),
+            at: step.at,
+            requires: step.requires.clone(),
             penalty: Penalty::new(
                 object,
                 Wording {
@@ -224,7 +228,7 @@ impl Abuse {
             let mut of = awards.iter().filter(|award| award.signal == *signal);
             of.any(|award| award.left(self.decay, now) > 0)
         };
-        score(awards, self.decay, now) >= rung.step.at && rung.step.requires.iter().all(lives)
+        score(awards, self.decay, now) >= rung.at && rung.requires.iter().all(lives)
     }
 
     /// What forgets all that speaks against an account and is from `before` or earlier. A step that it is brought to later lasts

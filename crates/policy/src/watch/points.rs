@@ -92,7 +92,7 @@ impl Ruleset {
                 next: abuse
                     .ladder
                     .iter()
-                    .map(|rung| rung.step.at)
+                    .map(|rung| rung.at)
                     .find(|&at| at > awards.score(abuse.decay, now)),
                 // What only holds off others is worth nothing.
                 awards: awards

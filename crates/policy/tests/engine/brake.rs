@@ -180,7 +180,15 @@ fn claims_trip_only_what_goes_by_where_clients_come_from() {
         }),
     );
     country.brake = snapshot::Brake::Default;
-    for (rule, trips) in [(guard, false), (country, true)] {
+    let mut limits = rule(
+        "all",
+        RuleSpec::CountryRule(CountryRule {
+            limits: vec![limit(Unit::Attempts, 0, Millis::HOUR)],
+            ..abroad()
+        }),
+    );
+    limits.brake = snapshot::Brake::Default;
+    for (rule, trips) in [(guard, false), (limits, false), (country, true)] {
         let (world, mut brake) = (World::new(vec![rule]), Brake::default());
         let tripped = (0..100).any(|account| {
             let event = login(&format!("u{account}@example.jp")).from("BR").0;

@@ -128,8 +128,7 @@ impl Gateway {
         let watching = watch_accounts(shared.clone(), components.accounts.clone());
         shared.shutdown.spawn(watching);
         shared.shutdown.spawn(hops::watch(shared.clone()));
-        let released = shared.restrictions.released();
-        let releases = shared.restrictions.releases();
+        let (released, releases) = shared.restrictions.released_from_here();
         shared.engine.pardons.begin(releases);
         shared
             .shutdown

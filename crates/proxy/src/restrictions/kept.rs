@@ -56,7 +56,7 @@ impl Restrictions {
     }
 
     /// Keeps the file as new as the restrictions, and forgets what is over, until the process drains. What a disk does not take
-    /// is tried again with the next change, and once a minute; nobody waits for it.
+    /// is tried again with the next change, and a sweep is one; nobody waits for it.
     pub async fn keep(self, state: PathBuf, namespace: String, clock: Clock, shutdown: Shutdown) {
         let path = file_of(&state, &namespace);
         let mut changes = self.changes();
@@ -68,9 +68,6 @@ impl Restrictions {
                 changed = changes.changed() => changed.is_err(),
                 _ = ticks.tick() => {
                     self.sweep(Timestamp(clock.now_ms()));
-                    if is_failing {
-                        self.write_to(&path, &mut is_failing).await;
-                    }
                     continue;
                 }
                 () = shutdown.draining() => true,

@@ -195,6 +195,12 @@ impl Restrictions {
         self.0.released.subscribe()
     }
 
+    /// The same, and how many releases were told of before.
+    pub(crate) fn released_from_here(&self) -> (broadcast::Receiver<Released>, u64) {
+        let _none_meanwhile = self.read();
+        (self.released(), self.releases())
+    }
+
     /// How many releases [`Self::released`] has told of, to whoever listened.
     pub(crate) fn releases(&self) -> u64 {
         self.0.releases.load(Ordering::Acquire)
@@ -213,12 +219,13 @@ impl Restrictions {
         let count = released.len() as u64;
         self.0.releases.fetch_add(count, Ordering::AcqRel);
         self.0.accounts.store(after.accounts, Ordering::Release);
-        drop(table);
-        self.note(before, after);
+        // Under the lock, as who begins to listen counts from there.
         for one in released {
             // Nobody listens before there is a gateway.
             let _ = self.0.released.send(one);
         }
+        drop(table);
+        self.note(before, after);
         done
     }
 

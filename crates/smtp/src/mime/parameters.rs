@@ -3,10 +3,13 @@
 use crate::charset;
 use crate::header::decode_words;
 
-/// `name=value` as it stands, the name in lower case, the value unquoted.
+/// `name=value`, the name in lower case, the value unquoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter {
-    pub(super) name: String,
+    /// As it stands, which is how strict readers take it.
+    name: String,
+    /// Without what can be in no name (RFC 2045 5.1, tspecials), which some readers pass over: `name"=` is `name` to them.
+    loose: String,
     pub(super) value: Vec<u8>,
 }
 
@@ -27,10 +30,13 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
         let Some(equals) = memchr::memchr(b'=', segment) else {
             continue;
         };
-        let name = name(&segment[..equals]);
+        let stated = segment[..equals].trim_ascii();
+        let name = String::from_utf8_lossy(stated).to_ascii_lowercase();
+        let loose = loose(stated);
         for value in readings(segment[equals + 1..].trim_ascii()) {
             parameters.push(Parameter {
                 name: name.clone(),
+                loose: loose.clone(),
                 value,
             });
         }
@@ -38,9 +44,13 @@ pub(super) fn split(value: &[u8]) -> (String, Vec<Parameter>) {
     (head, parameters)
 }
 
-/// What stands before the equals sign, in lower case. Readers pass over what can be in no name (RFC 2045 5.1, tspecials): `name"=` is
-/// `name` to them.
-fn name(stated: &[u8]) -> String {
+impl Parameter {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name == name || self.loose == name
+    }
+}
+
+fn loose(stated: &[u8]) -> String {
     let in_token = |octet: &&u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(octet);
     let token = stated.iter().filter(in_token);
     token
@@ -136,12 +146,20 @@ fn unquote(quoted: &[u8]) -> Vec<u8> {
 }
 
 /// Every value that a reader might find under `name`: plain ones, `name*=charset'language'text`, and continuations
-/// `name*0`, `name*1*` put together (RFC 2231).
+/// `name*0`, `name*1*` put together (RFC 2231). What strict readers find comes first; the two never join each other's pieces.
 pub(super) fn texts(parameters: &[Parameter], name: &str) -> Vec<String> {
+    let mut found = texts_by(parameters, name, |parameter| &parameter.name);
+    if parameters.iter().any(|each| each.name != each.loose) {
+        found.extend(texts_by(parameters, name, |parameter| &parameter.loose));
+    }
+    found
+}
+
+fn texts_by(parameters: &[Parameter], name: &str, named: fn(&Parameter) -> &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut pieces = Pieces::default();
     for parameter in parameters {
-        let Some(suffix) = parameter.name.strip_prefix(name) else {
+        let Some(suffix) = named(parameter).strip_prefix(name) else {
             continue;
         };
         let octets = parameter.value.as_slice();

@@ -101,7 +101,7 @@ impl Stated {
         add_new(&mut self.names, parameters::texts(parameters, "name"));
         // Not a name for Content-Type, and some readers take it.
         add_new(&mut self.names, parameters::texts(parameters, "filename"));
-        let plain = parameters.iter().filter(|p| p.name == "boundary");
+        let plain = parameters.iter().filter(|p| p.is("boundary"));
         add_new(&mut self.boundaries, plain.map(|p| p.value.clone()));
         let read = parameters::texts(parameters, "boundary");
         add_new(

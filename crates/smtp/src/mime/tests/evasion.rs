@@ -71,6 +71,9 @@ fn a_name_is_seen_through_its_spelling() {
         "Content-Type: a/b; name\"==?utf-x?Q?x=2Eexe?=\"",
         "Content-Disposition: attachment; \"filename\"=a.exe",
         "Content-Disposition: attachment; file name=a.exe",
+        // What only some readers take for a piece is none to the others.
+        "Content-Disposition: attachment; filename*0=a.; file name*1=txt; filename*1=exe",
+        "Content-Disposition: attachment; filename*0=a.; file name*1=exe; filename*1=txt",
         "Content-Disposition: attachment; filename=\"a.exe",
         "Content-Disposition: attachment; filename=a.exe\"",
         "Content-Disposition: attachment; filename=\"a.e\"xe; filename=a.exe",
