@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(given.id, ErrandId::from_random(1));
         assert!(serde_json::from_value::<Work>(given.work).is_err());
         assert!(read(b"{}").unwrap().errand.is_none());
-        for bad in [&b"no"[..], b"[]", br#"{"errand":{"id":"1","work":{}}}"#] {
+        for bad in [&b"no"[..], b"1", br#"{"errand":{"id":"1","work":{}}}"#] {
             assert!(read(bad).is_err());
         }
     }
