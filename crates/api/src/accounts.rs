@@ -5,14 +5,13 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Standing, Timestamp};
 use sekisho_store::{HistoryEntry, MOST_HISTORY, Mandate};
 use serde::{Deserialize, Serialize};
 
 use crate::asked::{Asked, Whose, bad_json, bad_query, mandate, states, unavailable};
 use crate::problem::Problem;
-use crate::state::{App, NotHere};
+use crate::state::{App, Points, Tallied};
 
 /// The most recipients an hour that are still a limit.
 const MOST_RECIPIENTS: u32 = 1_000_000;
@@ -29,12 +28,12 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
-    /// What speaks against it, where the gateways are in this process.
+    /// What speaks against it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    points: Vec<Score>,
-    /// Why that is not known, where it is not: no points are then no praise.
+    points: Vec<Tallied>,
+    /// Why that is not all that may be known, where it is not: no points are then no praise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    points_unknown: Option<&'static str>,
+    points_unknown: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -53,13 +52,10 @@ async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
     let found = states(app)?.restrictions(&namespace, &account, now).await;
     let restrictions = found.map_err(unavailable)?;
     // That they cannot be said hides no restriction.
-    let (points, points_unknown) = match app.running.scores(&namespace, &account).await {
-        Ok(points) => (points, None),
-        Err(NotHere(why)) => (Vec::new(), Some(why)),
-    };
+    let Points { known, unknown } = app.running.scores(&namespace, &account).await;
     Ok(Shown {
-        points,
-        points_unknown,
+        points: known,
+        points_unknown: unknown,
         namespace,
         account,
         standing: Standing::of(&restrictions, now),

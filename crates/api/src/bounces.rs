@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use sekisho_policy::errand::Bounced;
 use sekisho_policy::record::{End, Record};
 use sekisho_policy::{Account, DecisionId};
 use sekisho_store::StoreError;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::asked::{bad_json, is_account};
 use crate::problem::Problem;
-use crate::state::{App, Bounced, NotHere};
+use crate::state::{App, Unanswered};
 
 /// The most bounces of one request.
 const MOST: usize = 1_000;
@@ -93,7 +94,7 @@ pub(crate) async fn post(
             .map(|(id, recipients)| Bounced { id, recipients });
         let (gateway, account) = (&whose.gateway, &whose.account);
         let counted = app.running.bounced(gateway, account, count, message).await;
-        match counted.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))? {
+        match counted.map_err(|unanswered| broken_off(unanswered, &told))? {
             Some(counted) => {
                 told.counted += counted;
                 told.known += count.saturating_sub(counted);
@@ -102,6 +103,23 @@ pub(crate) async fn post(
         }
     }
     Ok(Json(told))
+}
+
+/// What is said where the data plane cannot count now, and what is to be known before the same is posted again.
+fn broken_off(unanswered: Unanswered, told: &Told) -> Problem {
+    let Unanswered { why, may_be_done } = unanswered;
+    let these = match may_be_done {
+        true => "these may be counted all the same",
+        false => "these are not counted",
+    };
+    let before = match told.counted {
+        0 => String::new(),
+        count => format!(", {count} others of this request are"),
+    };
+    let detail = format!(
+        "{why}: {these}{before}. Of messages that are named by `id` no more count than they have recipients, however often they are posted; those by `account` count each time"
+    );
+    Problem::unavailable(detail, 5)
 }
 
 /// Whether a status says that there is no such recipient; `None` if it is none. X.1.7 and X.1.8 speak of the sender.

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::state::App;
 
 /// No long poll is held longer, so that middle boxes do not cut it.
-const LONGEST_WAIT: Duration = Duration::from_secs(50);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(50);
 /// zstd's own default: a snapshot shrinks to about a tenth, at hundreds of MB a second.
 const COMPRESSION: i32 = 3;
 
@@ -130,6 +130,14 @@ impl Configs {
         own.take_while(|(gateway, _)| gateway.starts_with(&first))
             .filter_map(|(_, slot)| slot.borrow().clone())
             .collect()
+    }
+
+    /// Whether anything is published now for a gateway.
+    pub(crate) fn has(&self, gateway: &str) -> bool {
+        let slots = self.lock();
+        slots
+            .get(gateway)
+            .is_some_and(|slot| slot.borrow().is_some())
     }
 
     /// Follows one gateway, whether or not anything is published for it yet.

@@ -32,5 +32,7 @@ pub use error::Error;
 pub use inbox::{Arrived, Inbox};
 pub use json_line::wrong_in_line;
 pub use server::Server;
-pub use state::{Answer, Bounced, NotHere, Running, RunningGateway, RunningListener, Sources};
+pub use state::{
+    Answer, NotHere, Points, Running, RunningGateway, RunningListener, Sources, Tallied, Unanswered,
+};
 pub use tally::Tally;

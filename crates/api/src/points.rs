@@ -4,17 +4,15 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use sekisho_policy::watch::Score;
 use serde::Serialize;
 
 use crate::asked::{Asked, Whose, bad_query};
 use crate::problem::Problem;
-use crate::state::{App, NotHere};
+use crate::state::{App, Tallied};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Points {
-    rules: Vec<Score>,
+    rules: Vec<Tallied>,
 }
 
 pub(crate) async fn show(
@@ -25,6 +23,11 @@ pub(crate) async fn show(
     let Query(asked) = asked.map_err(bad_query)?;
     let whose = Whose::read(&account, asked.namespace)?;
     let scores = app.running.scores(&whose.namespace, &whose.account).await;
-    let rules = scores.map_err(|NotHere(why)| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?;
-    Ok(Json(Points { rules }))
+    // No points would be taken for none.
+    match scores.unknown {
+        None => Ok(Json(Points {
+            rules: scores.known,
+        })),
+        Some(why) => Err(Problem::unavailable(why, 5)),
+    }
 }

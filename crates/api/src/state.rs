@@ -5,8 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sekisho_policy::errand::Bounced;
 use sekisho_policy::watch::Score;
-use sekisho_policy::{Account, DecisionId, ObjectRef, Report};
+use sekisho_policy::{Account, ObjectRef, Report};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Store};
 use serde::Serialize;
@@ -47,37 +48,44 @@ pub trait Running: Send + Sync {
     fn reset_brake<'a>(&'a self, rule: &'a ObjectRef) -> Answer<'a, Result<Vec<String>, NotHere>>;
 
     /// What speaks against an account of a namespace, under each AbuseRule.
-    fn scores<'a>(
-        &'a self,
-        _namespace: &'a str,
-        _account: &'a Account,
-    ) -> Answer<'a, Result<Vec<Score>, NotHere>> {
-        Box::pin(async { Err(NotHere(ELSEWHERE)) })
-    }
+    fn scores<'a>(&'a self, namespace: &'a str, account: &'a Account) -> Answer<'a, Points>;
 
     /// Recipients of a message, or of messages that nobody names, that came by the gateway `namespace/name` turned out not to exist:
     /// how many of them were not known of yet; `None` if there is no such gateway.
     fn bounced<'a>(
         &'a self,
-        _gateway: &'a str,
-        _account: &'a Account,
-        _count: u64,
-        _of: Option<Bounced>,
-    ) -> Answer<'a, Result<Option<u64>, NotHere>> {
-        Box::pin(async { Err(NotHere(ELSEWHERE)) })
-    }
+        gateway: &'a str,
+        account: &'a Account,
+        count: u64,
+        of: Option<Bounced>,
+    ) -> Answer<'a, Result<Option<u64>, Unanswered>>;
 }
 
-/// A message that came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounced {
-    pub id: DecisionId,
-    /// How many it went to: no more of them can turn out not to exist, however often that is reported.
-    pub recipients: u64,
+/// What speaks against an account, as far as that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Points {
+    pub known: Vec<Tallied>,
+    /// Why there may be more, where there may.
+    pub unknown: Option<String>,
 }
 
-/// What a control plane says whose proxies are other processes.
-const ELSEWHERE: &str = "signals and points are counted by the proxies, which are not in this process; in a cluster this is not available yet";
+/// The points of an account under one rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tallied {
+    /// Where gateways count each for itself: which one (`namespace/name`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// The data plane did not say that it did something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    pub why: String,
+    /// It may have done it all the same.
+    pub may_be_done: bool,
+}
 
 /// Something that this process cannot do, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -71,7 +71,7 @@ struct Held {
 }
 
 struct Running {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     envelope: Envelope,
 }
 
@@ -157,6 +157,12 @@ impl Checkpoint {
     pub(crate) async fn digest(&self) -> Option<String> {
         let held = self.held.lock().await;
         Some(held.running.as_ref()?.envelope.digest.clone())
+    }
+
+    /// The gateway, once it runs.
+    pub(crate) async fn gateway(&self) -> Option<Arc<Gateway>> {
+        let held = self.held.lock().await;
+        Some(held.running.as_ref()?.gateway.clone())
     }
 
     /// Puts a snapshot in force if it is newer and good, and keeps it as the last good one.
@@ -325,7 +331,7 @@ impl Checkpoint {
             };
             return Err(error.into());
         }
-        let gateway = self.start(envelope).await?;
+        let gateway = Arc::new(self.start(envelope).await?);
         let state = self.contact().state;
         gateway.set_config_state(state);
         let envelope = envelope.clone();

@@ -201,6 +201,14 @@ impl Tasks {
         self.vital("control plane", move |checkpoint, shutdown| async move {
             control::follow(control, &checkpoint, told, backoff, &shutdown).await;
         });
+        let (control, backoff) = (Control::of(args), Backoff::new(random()?));
+        let told = Told::new("errands", well(&self.health, "errands"));
+        self.vital("errands", move |checkpoint, shutdown| async move {
+            tokio::select! {
+                () = control::run_errands(control, checkpoint, told, backoff) => {}
+                () = shutdown.draining() => {}
+            }
+        });
         self.vital("mounted snapshot", move |checkpoint, shutdown| async move {
             mounted::follow(mounted, &checkpoint, &shutdown).await;
         });

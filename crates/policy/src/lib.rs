@@ -12,6 +12,7 @@ pub mod content;
 mod decide;
 pub mod decision;
 pub mod envelope;
+pub mod errand;
 pub mod error;
 pub mod event;
 pub mod explain;

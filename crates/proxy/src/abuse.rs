@@ -13,7 +13,6 @@ use sekisho_policy::{Account, Finding, Seen, Signal, Timestamp, Unavailable, Ups
 
 use crate::engine::{Engine, apply};
 use crate::live::Live;
-pub use bounces::Bounced;
 pub(crate) use bounces::see_bounces;
 pub(crate) use pardons::{Pardons, pardon_released};
 

@@ -34,7 +34,6 @@ mod trust;
 mod upstream;
 mod webhook;
 
-pub use abuse::Bounced;
 pub use auth::{AccountsError, FleetKey, HashPool, accounts_file};
 pub use dns::{Dns, DnsError};
 pub use error::Error;

@@ -6,10 +6,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use sekisho_runtime::metrics::FleetConfig;
-use tokio::time::{Instant, timeout_at};
 
 use super::name::Asked;
-use super::random;
+use super::poll::Patience;
 use super::sources::Fleet;
 use crate::configs::{Published, accepts_zstd, full, is_known, preferred_wait, unchanged};
 use crate::problem::Problem;
@@ -62,7 +61,7 @@ async fn wait(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = preferred_wait(headers);
-    let deadline = Instant::now() + jittered(wait);
+    let patience = Patience::of(headers, &fleet.shutdown);
     let mut following = fleet.configs.follow(gateway);
     let (mut had, mut over) = (Had::Nothing, false);
     loop {
@@ -76,11 +75,7 @@ async fn wait(
             None if over || had == Had::Snapshot => return Err(missing(fleet, gateway)),
             None => {}
         }
-        let changed = tokio::select! {
-            changed = timeout_at(deadline, following.changed()) => changed.is_ok(),
-            () = fleet.shutdown.draining() => false,
-        };
-        over = !changed;
+        over = patience.outlasts(following.changed()).await.is_none();
     }
 }
 
@@ -112,11 +107,6 @@ fn missing(fleet: &Fleet, gateway: &str) -> Problem {
         return Problem::unavailable("this replica is going away; ask another one", 1);
     }
     Problem::not_found(format!("there is no snapshot of {gateway}"))
-}
-
-/// Up to a fifth less, so that those who began together do not go on together.
-pub(super) fn jittered(wait: Duration) -> Duration {
-    random::between(wait.mul_f32(0.8), wait)
 }
 
 /// The newest schema that the proxy reads.

@@ -1,24 +1,62 @@
-//! How a proxy follows what is said of accounts of its namespace, whatever that is: it says what it knows, is answered at once where
-//! there is more, and else waits for what changes.
+//! How long a proxy may wait for an answer, and how it follows what is said of accounts of its namespace, whatever that is: it says what
+//! it knows, is answered at once where there is more, and else waits for what changes.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::HeaderMap;
 use sekisho_policy::states::{Onto, Part, Rest};
+use sekisho_runtime::Shutdown;
 use sekisho_store::StoreError;
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::config::jittered;
 use super::name::{self, is_name};
+use super::random;
 use super::sources::Fleet;
 use super::state::namespace_of;
 use super::turns::Use;
 use crate::asked::unavailable;
 use crate::configs::preferred_wait;
 use crate::problem::Problem;
+
+/// How long somebody waits: until a moment, or until the process drains.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience<'a> {
+    until: Instant,
+    shutdown: &'a Shutdown,
+}
+
+impl<'a> Patience<'a> {
+    /// As long as `Prefer: wait=` says, or up to a fifth less, so that those who began together do not go on together.
+    pub(super) fn of(headers: &HeaderMap, shutdown: &'a Shutdown) -> Self {
+        let wait = preferred_wait(headers);
+        Self::within(random::between(wait.mul_f32(0.8), wait), shutdown)
+    }
+
+    pub(super) fn within(wait: Duration, shutdown: &'a Shutdown) -> Self {
+        Self {
+            until: Instant::now() + wait,
+            shutdown,
+        }
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// What came of it, if that was in time.
+    pub(super) async fn outlasts<F: Future>(&self, waited_for: F) -> Option<F::Output> {
+        tokio::select! {
+            // What is there is not missed, however late it is.
+            biased;
+            came = waited_for => Some(came),
+            () = sleep_until(self.until) => None,
+            () = self.shutdown.draining() => None,
+        }
+    }
+}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -71,7 +109,7 @@ pub(super) async fn poll<F: Followed>(
     let followed = followed(fleet)?;
     let (namespace, part) = (namespace_of(&gateway), asked.part);
     let since = asked.since.unwrap_or_default();
-    let deadline = Instant::now() + jittered(preferred_wait(headers));
+    let patience = Patience::of(headers, &fleet.shutdown);
     let visit = fleet.turns.visit(namespace, &proxy)?;
     let mut changes = followed.changes(namespace);
     loop {
@@ -88,13 +126,9 @@ pub(super) async fn poll<F: Followed>(
         if is_news || part == Part::Next {
             return Ok(Json(found));
         }
-        let changed = tokio::select! {
-            changed = timeout_at(deadline, changes.changed()) => matches!(changed, Ok(Ok(()))),
-            () = fleet.shutdown.draining() => false,
-        };
-        if !changed {
+        let Some(Ok(())) = patience.outlasts(changes.changed()).await else {
             return Ok(Json(found));
-        }
+        };
         if let Some(gather) = F::GATHER {
             tokio::select! {
                 () = sleep(gather) => {}

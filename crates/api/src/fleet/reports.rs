@@ -99,6 +99,12 @@ impl Reports {
         self.0.fleet.subscribe()
     }
 
+    /// How many proxies of a gateway are connected, as [`Reports::fleet`] has it.
+    pub(super) fn connected(&self, gateway: &str) -> usize {
+        let fleet = self.0.fleet.borrow();
+        fleet.get(gateway).map_or(0, BTreeMap::len)
+    }
+
     /// Keeps [`Reports::fleet`] true until the process drains.
     pub async fn run(&self, shutdown: &Shutdown) {
         let mut changes = self.0.version.subscribe();

@@ -24,12 +24,13 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::sources::{Fleet, FleetSources};
-use super::{ack, config, peers, random, records, settings, state};
+use super::{ack, config, errands, peers, random, records, settings, state};
 use crate::Error;
 use crate::problem::Problem;
 
-/// Connections at once: one or two of each proxy, and the replicas'. More wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 4096;
+/// Connections at once: four of each proxy (configuration, states, settings, errands) and one or two that pass, and the replicas'. More
+/// wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 6144;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// A request head takes no longer; an idle connection is closed after it. Replicas report every 15 seconds.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
@@ -148,12 +149,15 @@ fn router(fleet: Fleet, extra: Router) -> Router {
         .route("/v1/records", post(records::take))
         .route("/v1/state", get(state::show).post(state::take))
         .route("/v1/settings", get(settings::show))
+        .route("/v1/errands", get(errands::show))
+        .route("/v1/errands/{id}", post(errands::take))
         .route("/v1/fleet", post(peers::hear))
+        .route(errands::PATH, post(errands::hear))
         .fallback(async || Problem::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this is asked for in another way: GET for /v1/config, /v1/settings and /v1/state, POST for the others and to tell /v1/state",
+                "this is asked for in another way: GET for /v1/config, /v1/errands, /v1/settings and /v1/state, POST for the others and to tell /v1/state",
             )
         })
         .with_state(fleet)

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::admission::{Admission, Callers};
 use super::books::Books;
+use super::errands::Errands;
 use super::reports::Reports;
 use super::turns::Turns;
 use crate::configs::Configs;
@@ -21,6 +22,8 @@ pub struct FleetSources {
     pub configs: Configs,
     /// Where proxies are noted.
     pub reports: Reports,
+    /// What proxies have to do.
+    pub errands: Errands,
     /// Where records go.
     pub books: Books,
     /// What accounts may not do; without a store there is nothing to be followed.

@@ -16,8 +16,8 @@ const OF_ALL: usize = 12;
 /// Of one namespace: so many read, and one writes, since writers of a namespace wait for one another in the store.
 const READ: usize = 3;
 const WRITE: usize = 1;
-/// What a proxy has under way: two questions, what it tells, and the same again on connections that it gave up.
-const OF_PROXY: u32 = 6;
+/// What a proxy has under way: two questions and a wait for errands, what it tells, and the same again on connections that it gave up.
+const OF_PROXY: u32 = 8;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// What is done in a turn.

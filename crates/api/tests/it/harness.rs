@@ -11,7 +11,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sekisho_api::fleet::{
-    Books, Caller, Callers, FleetServer, FleetSources, NotAdmitted, Ready, Reports, Wanted,
+    Books, Caller, Callers, Errands, FleetRunning, FleetServer, FleetSources, Introduction,
+    NotAdmitted, Ready, Reports, Wanted,
 };
 use sekisho_api::{Answer, Configs, Tally};
 use sekisho_policy::Envelope;
@@ -62,6 +63,25 @@ pub(crate) struct Control {
     pub(crate) ready: Ready,
     pub(crate) shutdown: Shutdown,
     pub(crate) authorities: String,
+    pub(crate) errands: Errands,
+}
+
+/// How a replica of a test makes itself known.
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    pub(crate) authorities: Vec<u8>,
+}
+
+impl Introduction for Known {
+    fn token(&self) -> Answer<'_, Result<String, String>> {
+        let token = format!("replica~{}", self.name);
+        Box::pin(async { Ok(token) })
+    }
+
+    fn authorities(&self) -> Answer<'_, Result<Vec<u8>, String>> {
+        let pem = self.authorities.clone();
+        Box::pin(async { Ok(pem) })
+    }
 }
 
 impl Control {
@@ -77,7 +97,14 @@ impl Control {
 
     /// One whose account states are elsewhere.
     pub(crate) async fn start_over(accounts: AccountStates) -> Self {
-        let control = Self::start_parts(None, Some(accounts)).await;
+        let control = Self::start_parts(None, Some(accounts), Errands::alone).await;
+        control.ready.set();
+        control
+    }
+
+    /// One replica of several.
+    pub(crate) async fn start_among(errands: impl FnOnce(Reports) -> Errands) -> Self {
+        let control = Self::start_parts(None, None, errands).await;
         control.ready.set();
         control
     }
@@ -85,12 +112,17 @@ impl Control {
     /// A replica that has not seen what there is.
     pub(crate) async fn start_unready(store: Option<Store>) -> Self {
         let accounts = store.as_ref().map(AccountStates::in_ledger);
-        Self::start_parts(store, accounts).await
+        Self::start_parts(store, accounts, Errands::alone).await
     }
 
-    async fn start_parts(store: Option<Store>, accounts: Option<AccountStates>) -> Self {
+    async fn start_parts(
+        store: Option<Store>,
+        accounts: Option<AccountStates>,
+        errands: impl FnOnce(Reports) -> Errands,
+    ) -> Self {
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let (configs, reports) = (Configs::default(), Reports::new(metrics.clone()));
+        let errands = errands(reports.clone());
         let (callers, ready) = (Arc::new(Names::default()), Ready::default());
         let clock = Clock::manual(NOW);
         let books = match store {
@@ -108,6 +140,7 @@ impl Control {
             shutdown: shutdown.clone(),
             configs: configs.clone(),
             reports: reports.clone(),
+            errands: errands.clone(),
             books,
             accounts: accounts.clone(),
             clock,
@@ -134,7 +167,18 @@ impl Control {
             ready,
             shutdown,
             authorities,
+            errands,
         }
+    }
+
+    /// What the local server of this replica draws from.
+    pub(crate) fn running(&self) -> FleetRunning {
+        FleetRunning::new(
+            self.configs.clone(),
+            self.reports.fleet(),
+            self.errands.clone(),
+            self.ready.clone(),
+        )
     }
 
     pub(crate) async fn connect(&self) -> Client {

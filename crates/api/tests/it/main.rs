@@ -4,6 +4,7 @@
 
 mod config;
 mod desk;
+mod errands;
 mod harness;
 mod hostile;
 mod letters;

@@ -1,31 +1,20 @@
 //! Replicas tell the lease holder what is connected to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_api::Answer;
-use sekisho_api::fleet::{Holder, Introduction, Relay};
+use sekisho_api::fleet::{Holder, Relay, Replicas};
 use sekisho_policy::Report;
 use sekisho_runtime::Shutdown;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::harness::{Control, SERVICE};
+use crate::harness::{Control, Known, SERVICE};
 
-struct Known {
-    name: &'static str,
-    authorities: Vec<u8>,
-}
-
-impl Introduction for Known {
-    fn token(&self) -> Answer<'_, Result<String, String>> {
-        let token = format!("replica~{}", self.name);
-        Box::pin(async { Ok(token) })
-    }
-
-    fn authorities(&self) -> Answer<'_, Result<Vec<u8>, String>> {
-        let pem = self.authorities.clone();
-        Box::pin(async { Ok(pem) })
-    }
+fn known(authorities: Vec<u8>) -> Replicas {
+    let name = "replica";
+    let known = Known { name, authorities };
+    Replicas::new(Arc::new(known), SERVICE.try_into().unwrap())
 }
 
 fn report(version: &str) -> Report {
@@ -56,14 +45,11 @@ async fn the_holder_hears_of_all_and_so_does_the_next_one() {
             .note("mail/out", &format!("p{proxy}"), report("1"));
     }
     let (holder, receiver) = watch::channel(None);
+    let authorities = [first.authorities.as_bytes(), second.authorities.as_bytes()].concat();
     let relay = Relay {
         reports: replica.reports.clone(),
         holder: receiver,
-        introduction: Known {
-            name: "replica",
-            authorities: [first.authorities.as_bytes(), second.authorities.as_bytes()].concat(),
-        },
-        service: SERVICE.try_into().unwrap(),
+        replicas: known(authorities),
         metrics: replica.metrics.clone(),
     };
     let until = Shutdown::new();
@@ -101,11 +87,7 @@ async fn an_impostor_at_the_holders_address_is_told_nothing() {
     let relay = Relay {
         reports: replica.reports.clone(),
         holder: receiver,
-        introduction: Known {
-            name: "replica",
-            authorities: replica.authorities.clone().into_bytes(),
-        },
-        service: SERVICE.try_into().unwrap(),
+        replicas: known(replica.authorities.clone().into_bytes()),
         metrics: replica.metrics.clone(),
     };
     let until = Shutdown::new();

@@ -24,12 +24,22 @@ struct Shown {
     #[serde(default)]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
-    /// What speaks against it, where the proxy that counts can be asked.
+    /// What speaks against it, as far as the proxies that count can be asked.
     #[serde(default)]
-    points: Vec<Score>,
-    /// Why that is not known, where it is not.
+    points: Vec<Tallied>,
+    /// Why that may not be all.
     #[serde(default)]
     points_unknown: Option<String>,
+}
+
+/// The points of one rule.
+#[derive(Debug, Deserialize)]
+struct Tallied {
+    /// Where gateways count each for itself: which one.
+    #[serde(default)]
+    gateway: Option<String>,
+    #[serde(flatten)]
+    score: Score,
 }
 
 pub(super) async fn show(whose: &Whose) -> Result<Outcome> {
@@ -218,23 +228,33 @@ fn described(shown: &Shown, palette: Palette) -> String {
     text
 }
 
-/// What speaks against the account, or why nobody here knows.
+/// What speaks against the account, and why there may be more.
 fn points(shown: &Shown) -> String {
-    match &shown.points_unknown {
-        Some(why) => format!("\npoints are not known: {}\n", visible(why)),
-        None => shown.points.iter().map(counted).collect(),
+    let mut text: String = shown.points.iter().map(counted).collect();
+    if let Some(why) = &shown.points_unknown {
+        let not_known = match text.is_empty() {
+            true => "points are not known",
+            false => "there may be more points",
+        };
+        text.push_str(&format!("\n{not_known}: {}\n", visible(why)));
     }
+    text
 }
 
 /// The points of one rule, unless there are none.
-fn counted(score: &Score) -> String {
+fn counted(tallied: &Tallied) -> String {
+    let Tallied { gateway, score } = tallied;
     if score.awards.is_empty() {
         return String::new();
     }
+    let at = gateway
+        .as_ref()
+        .map_or_else(String::new, |gateway| format!(" at {}", visible(gateway)));
     let next = score
         .next
         .map_or_else(String::new, |next| format!(", the next step is at {next}"));
-    let mut text = format!("\n{} points of {}{next}\n", score.score, score.rule);
+    let rule = visible(&score.rule.to_string());
+    let mut text = format!("\n{} points of {rule}{at}{next}\n", score.score);
     for award in &score.awards {
         let (signal, points) = (award.signal, award.points);
         text.push_str(&format!("    {}  {signal} {points}\n", utc(award.at)));
@@ -325,20 +345,23 @@ mod tests {
             account: "taro@example.jp".into(),
             standing: Standing::of([&restriction], restriction.since),
             restrictions: vec![restriction],
-            points: vec![Score {
-                rule: ObjectRef {
-                    kind: Kind::AbuseRule,
-                    namespace: "default".into(),
-                    name: "stolen".into(),
+            points: vec![Tallied {
+                gateway: None,
+                score: Score {
+                    rule: ObjectRef {
+                        kind: Kind::AbuseRule,
+                        namespace: "default".into(),
+                        name: "stolen".into(),
+                    },
+                    score: 58,
+                    decay: Millis::DAY,
+                    next: Some(60),
+                    awards: vec![Award {
+                        signal: Signal::UnknownRecipients,
+                        points: 60,
+                        at: Timestamp(1_785_474_729_123),
+                    }],
                 },
-                score: 58,
-                decay: Millis::DAY,
-                next: Some(60),
-                awards: vec![Award {
-                    signal: Signal::UnknownRecipients,
-                    points: 60,
-                    at: Timestamp(1_785_474_729_123),
-                }],
             }],
             points_unknown: None,
         };
@@ -350,7 +373,17 @@ mod tests {
              2026-07-31 05:12:09.123 UTC  UnknownRecipients 60\n"
         );
         shown.standing = None;
+        shown.points[0].gateway = Some("default/out".into());
+        shown.points_unknown = Some("no proxy of default/in is connected".into());
+        assert_eq!(
+            described(&shown, Palette::Plain),
+            "taro@example.jp: nothing restricts it\n\n\
+             58 points of AbuseRule/default/stolen at default/out, the next step is at 60\n    \
+             2026-07-31 05:12:09.123 UTC  UnknownRecipients 60\n\n\
+             there may be more points: no proxy of default/in is connected\n"
+        );
         shown.points.clear();
+        shown.points_unknown = None;
         assert_eq!(
             described(&shown, Palette::Plain),
             "taro@example.jp: nothing restricts it\n"

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sekisho_api::fleet::{Books, FleetRunning, FleetServer, FleetSources, Ready, Reports};
+use sekisho_api::fleet::{Books, Errands, FleetRunning, FleetServer, FleetSources, Ready, Reports};
 use sekisho_api::{Configs, Server, Sources, Tally};
 use sekisho_compile::Messenger;
 use sekisho_operator as operator;
@@ -96,16 +96,16 @@ impl Process {
         let accounts = accounts::open(args.accounts_database.as_deref(), store.as_ref())?;
         let (books, writing) = base.books(store.clone());
         let running = base.operate(&args, store.clone()).await?;
-        let fleet = base
-            .serve_fleet(&args, &running, books, accounts.clone())
-            .await?;
-        peers::begin(
+        let errands = peers::begin(
             &args,
             &base.reports,
             &running,
             &base.metrics,
             &base.shutdown,
         )?;
+        let fleet = base
+            .serve_fleet(&args, &running, &errands, books, accounts.clone())
+            .await?;
         let herald = match &accounts {
             Some(states) => Some(notices::herald(&args, &base, &running, states)?),
             None => None,
@@ -115,7 +115,7 @@ impl Process {
             Some(_) => component.degraded("they are being read"),
             None => component.ok(),
         }
-        let sources = base.sources(store.clone(), accounts.clone());
+        let sources = base.sources(errands, store.clone(), accounts.clone());
         let server = Server::bind(args.http, token, sources)
             .await
             .map_err(explained)?;
@@ -216,11 +216,18 @@ impl Foundation {
     }
 
     /// What the API draws from.
-    fn sources(&self, store: Option<Store>, accounts: Option<AccountStates>) -> Sources {
+    fn sources(
+        &self,
+        errands: Errands,
+        store: Option<Store>,
+        accounts: Option<AccountStates>,
+    ) -> Sources {
         Sources {
             running: Arc::new(FleetRunning::new(
                 self.configs.clone(),
                 self.reports.fleet(),
+                errands,
+                self.ready.clone(),
             )),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
@@ -264,6 +271,7 @@ impl Foundation {
         &self,
         args: &Control,
         running: &operator::Running,
+        errands: &Errands,
         books: Books,
         accounts: Option<AccountStates>,
     ) -> Result<FleetServer> {
@@ -272,6 +280,7 @@ impl Foundation {
             shutdown: self.shutdown.clone(),
             configs: self.configs.clone(),
             reports: self.reports.clone(),
+            errands: errands.clone(),
             books,
             accounts,
             clock: self.clock.clone(),

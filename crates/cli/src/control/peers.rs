@@ -1,43 +1,48 @@
-//! The other replicas: the one that holds the lease is told what is connected to this one.
+//! The other replicas: the one that holds the lease is told what is connected to this one, and has its proxies' errands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use rustls::pki_types::ServerName;
 use sekisho_api::Answer;
-use sekisho_api::fleet::{Holder, Introduction, Relay, Reports};
+use sekisho_api::fleet::{Errands, Holder, Introduction, Relay, Replicas, Reports};
 use sekisho_operator::{Leadership, Running};
 use sekisho_runtime::{Metrics, Shutdown};
 use tokio::sync::watch;
 
 use crate::args::Control;
 
-/// Starts to tell the holder, whoever that is.
+/// Starts to tell the holder, whoever that is, and says how errands are done: there, too. Without a token this is the only replica.
 pub(super) fn begin(
     args: &Control,
     reports: &Reports,
     running: &Running,
     metrics: &Metrics,
     shutdown: &Shutdown,
-) -> Result<()> {
+) -> Result<Errands> {
     let Some(token_file) = args.token_file.clone() else {
-        return Ok(());
+        return Ok(Errands::alone(reports.clone()));
     };
     let name = format!("{}.{}.svc", args.service, args.namespace);
+    let service = ServerName::try_from(name.clone())
+        .with_context(|| format!("{name} is no name of a Service"))?;
+    let introduction = Files {
+        token_file,
+        authorities: running.authorities.bundle.clone(),
+    };
+    let replicas = Replicas::new(Arc::new(introduction), service);
+    let holder = follow(running.leadership.clone(), args.pod.clone(), shutdown);
+    let errands = Errands::among(reports.clone(), holder.clone(), replicas.clone());
     let relay = Relay {
         reports: reports.clone(),
-        holder: follow(running.leadership.clone(), args.pod.clone(), shutdown),
-        introduction: Files {
-            token_file,
-            authorities: running.authorities.bundle.clone(),
-        },
-        service: ServerName::try_from(name.clone())
-            .with_context(|| format!("{name} is no name of a Service"))?,
+        holder,
+        replicas,
         metrics: metrics.clone(),
     };
     let ending = shutdown.clone();
     shutdown.spawn(async move { relay.run(&ending).await });
-    Ok(())
+    Ok(errands)
 }
 
 /// Who holds the lease, as the relay wants to know it: it changes when another holds it, not at each renewal.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sekisho_api::{Answer, Bounced, Configs, NotHere, Running, RunningGateway, RunningListener};
+use sekisho_api::{
+    Answer, Configs, NotHere, Points, Running, RunningGateway, RunningListener, Tallied, Unanswered,
+};
 use sekisho_counters::Counters;
+use sekisho_policy::errand::Bounced;
 use sekisho_policy::event::ConfigState;
-use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Envelope, ObjectRef, Timestamp};
 use sekisho_proxy::ledger::Ledger;
 use sekisho_proxy::{
@@ -254,22 +256,24 @@ impl Running for Gateways {
         })
     }
 
-    fn scores<'a>(
-        &'a self,
-        namespace: &'a str,
-        account: &'a Account,
-    ) -> Answer<'a, Result<Vec<Score>, NotHere>> {
+    fn scores<'a>(&'a self, namespace: &'a str, account: &'a Account) -> Answer<'a, Points> {
         Box::pin(async move {
-            let mut scores: Vec<Score> = Vec::new();
+            let mut points = Points::default();
             for one in self.of_namespace(namespace).await {
-                let own = one.gateway.scores(account).await;
-                let own = own.map_err(|_| NotHere("counters do not answer now; try again"))?;
+                let Ok(own) = one.gateway.scores(account).await else {
+                    points.unknown = Some("counters do not answer now; try again".to_owned());
+                    continue;
+                };
                 // A rule that is attached to several gateways counts for all of them.
-                let is_new = |score: &Score| scores.iter().all(|other| other.rule != score.rule);
-                let new: Vec<Score> = own.into_iter().filter(is_new).collect();
-                scores.extend(new);
+                for score in own {
+                    let mut known = points.known.iter();
+                    if known.all(|known| known.score.rule != score.rule) {
+                        let gateway = None;
+                        points.known.push(Tallied { gateway, score });
+                    }
+                }
             }
-            Ok(scores)
+            points
         })
     }
 
@@ -279,7 +283,7 @@ impl Running for Gateways {
         account: &'a Account,
         count: u64,
         of: Option<Bounced>,
-    ) -> Answer<'a, Result<Option<u64>, NotHere>> {
+    ) -> Answer<'a, Result<Option<u64>, Unanswered>> {
         Box::pin(async move {
             let running = self.running.lock().await;
             let is_it =
@@ -290,7 +294,6 @@ impl Running for Gateways {
             let Some(one) = one else {
                 return Ok(None);
             };
-            let of = of.map(|Bounced { id, recipients }| sekisho_proxy::Bounced { id, recipients });
             Ok(Some(one.gateway.bounced(account, count, of).await))
         })
     }

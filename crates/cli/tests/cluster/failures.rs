@@ -2,15 +2,36 @@
 
 use rustix::process::Signal;
 use sekisho_testkit::{Port, wait_until};
+use serde_json::Value;
 
 use crate::mail::{Mail, gateway, one_is_the_most, policy, two_pass};
-use crate::site::{SYSTEM, Site};
+use crate::site::{Control, SYSTEM, Site};
 
 /// The pod that holds the lease.
 fn holder(site: &Site) -> Option<String> {
     let lease = site.find("lease", SYSTEM, "sekisho-control")?;
     let holder = lease["spec"]["holderIdentity"].as_str()?;
     (!holder.is_empty()).then(|| holder.to_owned())
+}
+
+const RULE: &str = "
+apiVersion: sekisho.dev/v1alpha1
+kind: AbuseRule
+metadata: { name: stolen, namespace: mail }
+spec:
+  targetRefs: [{ name: outbound }]
+  signals: [{ signal: UnknownRecipients, count: 3, per: 1h, points: 60 }]
+  ladder: [{ at: 60, restrict: { level: Suspend } }]
+";
+
+/// A replica has a proxy say what speaks against an account, wherever that is connected.
+fn knows_points(site: &Site, control: &Control) {
+    let path = "/v1/accounts/taro/points?namespace=mail";
+    wait_until("points", || {
+        let answer: Value = serde_json::from_str(&site.http(control, path)).ok()?;
+        let rule = &answer["rules"][0];
+        (rule["gateway"] == "mail/outbound" && rule["rule"]["name"] == "stolen").then_some(())
+    });
 }
 
 #[test]
@@ -29,6 +50,10 @@ fn the_holder_of_the_lease_dies_and_the_other_replica_writes() {
     site.plane.apply(&policy(1));
     site.programmed("submissionpolicy", "mail/policy");
     one_is_the_most(port);
+    site.plane.apply(RULE);
+    site.programmed("abuserule", "mail/stolen");
+    knows_points(site, &first);
+    knows_points(site, &second);
 
     first.process.signal(Signal::KILL);
     site.plane.apply(&policy(5));
@@ -37,6 +62,7 @@ fn the_holder_of_the_lease_dies_and_the_other_replica_writes() {
     });
     site.programmed("submissionpolicy", "mail/policy");
     two_pass(port);
+    knows_points(site, &second);
 
     // One that ends in order gives the lease back, and does not keep the others waiting.
     let third = site.control("control-2", &[]);

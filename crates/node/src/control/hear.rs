@@ -1,5 +1,5 @@
-//! What the control plane says of accounts is heard of by a long poll, in parts where it is much. Each subject has a connection of its
-//! own, so that the first hearing of a million of one holds up nothing of another.
+//! What the control plane says of accounts, or has this proxy do, is heard of by a long poll, in parts where it is much. Each subject has
+//! a connection of its own, so that the first hearing of a million of one holds up nothing of another.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sekisho_policy::states::{Part, Rest};
 use tokio::time::{Instant, sleep};
 
 use super::follow::built;
-use super::{Backoff, Control, Told, Trouble};
+use super::{Backoff, Control, Line, Told, Trouble};
 
 /// The control plane is asked to wait so long for news.
 const POLL_SECONDS: u64 = 50;
@@ -24,24 +24,33 @@ pub(super) const WITHOUT_STORE: Duration = Duration::from_secs(60);
 pub(super) trait Subject {
     /// Where it is asked for.
     const PATH: &'static str;
-    /// The whole is asked for so often, so that whatever was missed does not stay so,
-    const WHOLE_EVERY: Duration;
-    /// for the first time up to so much later.
+    /// The whole is asked for so often, so that whatever was missed does not stay so; `None` where there is no whole.
+    const WHOLE_EVERY: Option<Duration>;
+    /// For the first time up to so much later.
     const WHOLE_SPREAD: Duration = Duration::ZERO;
 
-    /// What is known, and what is to be asked.
-    fn question(&self) -> (u64, Part);
+    /// What is asked beside the gateway's name, such as `&since=1`.
+    fn query(&self) -> String;
 
-    fn ask_for_whole(&self);
+    fn ask_for_whole(&self) {}
 
-    /// Takes over an answer, and says how much it is.
-    fn take(&self, body: &[u8]) -> Result<Amount, Trouble>;
+    /// Takes over an answer, which came on that connection, and says how much it is.
+    async fn take(&self, body: &[u8], line: &mut Line) -> Result<Amount, Trouble>;
 
     /// Says how things are after an answer.
     fn report(&self, told: &mut Told);
 
     /// Says how they are where the control plane keeps nothing of the kind.
     fn report_without_store(&self, told: &mut Told, trouble: &Trouble);
+}
+
+/// What is asked by who knows of a revision.
+pub(super) fn since((revision, part): (u64, Part)) -> String {
+    let part = match part {
+        Part::First => "",
+        Part::Next => "&part=next",
+    };
+    format!("&since={revision}{part}")
 }
 
 /// How much an answer says.
@@ -71,18 +80,19 @@ pub(super) async fn hear_of(
     }
 }
 
-/// When the whole is due.
-struct Whole(Instant);
+/// When the whole is due, if there is one.
+struct Whole(Option<Instant>);
 
 impl Whole {
     fn of<S: Subject>(_: &S, backoff: &Backoff) -> Self {
-        Self(Instant::now() + S::WHOLE_EVERY + backoff.part_of(S::WHOLE_SPREAD))
+        let first = |every| Instant::now() + every + backoff.part_of(S::WHOLE_SPREAD);
+        Self(S::WHOLE_EVERY.map(first))
     }
 
     fn ask_if_due<S: Subject>(&mut self, subject: &S, now: Instant) {
-        if now >= self.0 {
+        if self.0.is_some_and(|due| now >= due) {
             subject.ask_for_whole();
-            self.0 = now + S::WHOLE_EVERY;
+            self.0 = S::WHOLE_EVERY.map(|every| now + every);
         }
     }
 }
@@ -107,7 +117,7 @@ async fn hear_on_one_connection(
         if asked.status != StatusCode::OK {
             return Err(asked.trouble());
         }
-        let amount = subject.take(&asked.body)?;
+        let amount = subject.take(&asked.body, &mut line).await?;
         subject.report(told);
         backoff.reset();
         let is_news = amount.changes > 0 || amount.rest == Rest::More;
@@ -122,13 +132,8 @@ fn question<S: Subject>(
     control: &Control,
     subject: &S,
 ) -> hyper::Request<http_body_util::Full<Bytes>> {
-    let (since, part) = subject.question();
-    let part = match part {
-        Part::First => "",
-        Part::Next => "&part=next",
-    };
     let request = control
-        .request_with(S::PATH, &format!("&since={since}{part}"))
+        .request_with(S::PATH, &subject.query())
         .header("prefer", format!("wait={POLL_SECONDS}"));
     built(request, Bytes::new())
 }

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod connection;
+mod errands;
 mod follow;
 mod hear;
 mod settings;
@@ -11,6 +12,7 @@ mod trouble;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use connection::{Answer, Control, Line};
+pub(crate) use errands::run_errands;
 pub(crate) use follow::{built, follow};
 pub(crate) use settings::hear_settings;
 pub(crate) use states::{hear, tell, tell_last};

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use sekisho_policy::settings::{SettingsChange, SettingsChanges};
-use sekisho_policy::states::Part;
 use sekisho_proxy::KnownSettings;
 use serde::Deserialize as _;
 
-use super::hear::{Amount, Subject, hear_of};
-use super::{Backoff, Control, Told, Trouble};
+use super::hear::{Amount, Subject, hear_of, since};
+use super::{Backoff, Control, Line, Told, Trouble};
 
 /// Hears what is set, until it is dropped.
 pub(crate) async fn hear_settings(
@@ -23,19 +22,19 @@ pub(crate) async fn hear_settings(
 impl Subject for KnownSettings {
     const PATH: &'static str = "/v1/settings";
     /// Among what may be missed is what a store forgot that was restored from a backup.
-    const WHOLE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+    const WHOLE_EVERY: Option<Duration> = Some(Duration::from_secs(24 * 60 * 60));
     /// A million of them are a hundred megabytes for each proxy.
     const WHOLE_SPREAD: Duration = Duration::from_secs(24 * 60 * 60 / 10);
 
-    fn question(&self) -> (u64, Part) {
-        self.question()
+    fn query(&self) -> String {
+        since(self.question())
     }
 
     fn ask_for_whole(&self) {
         self.ask_for_whole();
     }
 
-    fn take(&self, body: &[u8]) -> Result<Amount, Trouble> {
+    async fn take(&self, body: &[u8], _: &mut Line) -> Result<Amount, Trouble> {
         let said = read(body)?;
         self.apply(&said);
         Ok(Amount {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, StatusCode};
-use sekisho_policy::states::{Imposition, Part, States};
+use sekisho_policy::states::{Imposition, States};
 use sekisho_proxy::Restrictions;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::follow::built;
-use super::hear::{Amount, Subject, WITHOUT_STORE, hear_of, keeps_none};
+use super::hear::{Amount, Subject, WITHOUT_STORE, hear_of, keeps_none, since};
 use super::{Backoff, Control, Line, Told, Trouble};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -29,17 +29,17 @@ pub(crate) async fn hear(
 
 impl Subject for Restrictions {
     const PATH: &'static str = "/v1/state";
-    const WHOLE_EVERY: Duration = Duration::from_secs(60 * 60);
+    const WHOLE_EVERY: Option<Duration> = Some(Duration::from_secs(60 * 60));
 
-    fn question(&self) -> (u64, Part) {
-        self.question()
+    fn query(&self) -> String {
+        since(self.question())
     }
 
     fn ask_for_whole(&self) {
         self.ask_for_whole();
     }
 
-    fn take(&self, body: &[u8]) -> Result<Amount, Trouble> {
+    async fn take(&self, body: &[u8], _: &mut Line) -> Result<Amount, Trouble> {
         let states = read(body)?;
         self.apply(&states);
         Ok(Amount {

@@ -13,13 +13,13 @@ use crate::control::{ControlPlane, Offer};
 use crate::restrictions::{login, mail, until_mail_is};
 use crate::world::{World, wait_for_metric};
 
-const HOUR: u64 = 3_600_000;
+pub(crate) const HOUR: u64 = 3_600_000;
 /// Unknown recipients within an hour that are worth points.
-const MARK: usize = 4;
+pub(crate) const MARK: usize = 4;
 const UNKNOWN: &str = "nobody@example.net";
 const TRIPS: &str = "sekisho_counter_round_trips_total{backend=\"redis\"}";
 
-fn abuse_rule(step: Value) -> Value {
+pub(crate) fn abuse_rule(step: Value) -> Value {
     json!({
         "object": { "kind": "AbuseRule", "namespace": "mail", "name": "stolen" },
         "enforcement": "Enforce", "brake": "Off", "rule": "AbuseRule",
@@ -31,7 +31,7 @@ fn abuse_rule(step: Value) -> Value {
 }
 
 /// A proxy that counts in Redis by these rules, once Redis answers it.
-fn start(world: &mut World, redis: &RedisServer, rules: &[Value]) -> Process {
+pub(crate) fn start(world: &mut World, redis: &RedisServer, rules: &[Value]) -> Process {
     let user = RedisUser::documented();
     redis.allow(&user);
     for (name, value) in [

@@ -3,26 +3,16 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+use sekisho_policy::errand::Bounced;
 use sekisho_policy::event::{
     AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
     SourceTrust, Stage, Tls,
 };
 use sekisho_policy::record::{End, Record, Step};
-use sekisho_policy::{
-    Account, Class, Decision, DecisionId, Finding, Millis, Outcome, Signal, Verdict,
-};
+use sekisho_policy::{Account, Class, Decision, Finding, Millis, Outcome, Signal, Verdict};
 
 use crate::live::Live;
 use crate::shared::Shared;
-
-/// A message that came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounced {
-    /// Its record.
-    pub id: DecisionId,
-    /// How many it went to: no more of them can turn out not to exist, however often that is reported.
-    pub recipients: u64,
-}
 
 /// Counts them, as of a session that nobody knows any more; how many of them were counted.
 pub(crate) async fn see_bounces(

@@ -16,6 +16,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use sekisho_counters::Counters;
+use sekisho_policy::errand::{Bounced, Counts};
 use sekisho_policy::event::{ConfigState, SourceTrust};
 use sekisho_policy::watch::Score;
 use sekisho_policy::{Account, Envelope, ObjectRef, Ruleset, Unavailable};
@@ -26,7 +28,7 @@ use sekisho_smtp::command::ClientName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
-use crate::abuse::{Bounced, Pardons};
+use crate::abuse::Pardons;
 use crate::auth::{Backends, Tools};
 use crate::brakes::Brakes;
 use crate::classify::Classifier;
@@ -271,6 +273,14 @@ impl Gateway {
         let live = self.shared.live();
         let now = self.shared.now();
         self.shared.engine.scores(&live, account, now).await
+    }
+
+    /// Whether what is counted here is counted together with other processes.
+    pub fn counts(&self) -> Counts {
+        match &*self.shared.engine.tallies.now() {
+            Counters::Memory(_) => Counts::Alone,
+            Counters::Redis(_) | Counters::Absent(_) => Counts::Together,
+        }
     }
 
     /// So many recipients of a message of an account's, or of messages that nobody names, turned out not to exist; how many of them
