@@ -5,8 +5,8 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Standing, Timestamp};
-use sekisho_store::{HistoryEntry, MOST_HISTORY, Mandate};
+use sekisho_policy::{Account, Level, Millis, Origin, Restriction, Span, Standing, Timestamp};
+use sekisho_store::{HistoryEntry, MOST_HISTORY, Mandate, ReleaseFrom};
 use serde::{Deserialize, Serialize};
 
 use crate::asked::{Asked, Whose, bad_json, bad_query, mandate, states, unavailable};
@@ -18,11 +18,17 @@ const MOST_RECIPIENTS: u32 = 1_000_000;
 /// No restriction with an end lasts longer: ten years.
 const LONGEST: Millis = Millis(3650 * Millis::DAY.0);
 
+/// No incident began longer ago: no network is known to be good for so long.
+const LONGEST_INCIDENT: Millis = Millis(400 * Millis::DAY.0);
+
 /// What restricts an account.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Shown {
     namespace: String,
+    /// Whether no gateway of the namespace is known: then nobody is restricted by what is kept under its name.
+    #[serde(skip_serializing_if = "is_false")]
+    no_gateway: bool,
     account: Account,
     /// What they come to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +52,15 @@ pub(crate) async fn show(
     shown(&app, whose).await.map(Json)
 }
 
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Whether no gateway of the namespace is known here.
+fn is_nobodys(app: &App, namespace: &str) -> bool {
+    app.configs.of_namespace(namespace).is_empty()
+}
+
 async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
     let now = Timestamp(app.clock.now_ms());
     let Whose { namespace, account } = whose;
@@ -54,6 +69,7 @@ async fn shown(app: &App, whose: Whose) -> Result<Shown, Problem> {
     // That they cannot be said hides no restriction.
     let Points { known, unknown } = app.running.scores(&namespace, &account).await;
     Ok(Shown {
+        no_gateway: is_nobodys(app, &namespace),
         points: known,
         points_unknown: unknown,
         namespace,
@@ -136,14 +152,23 @@ pub(crate) struct Release {
     namespace: Option<String>,
     /// `Desk` or a rule as `Kind/namespace/name`; all if absent.
     origin: Option<String>,
+    /// How long ago somebody else began to use the account, in milliseconds.
+    since: Option<Millis>,
     who: Option<String>,
     why: Option<String>,
 }
 
-/// What was released. It may be nothing: what a proxy imposed before and tells later is released all the same.
+/// What was released. It may be nothing: what a proxy imposed before and tells later is released all the same, and locks of logins end.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Released {
+    /// Whether no gateway of the namespace is known.
+    #[serde(skip_serializing_if = "is_false")]
+    no_gateway: bool,
     released: Vec<Restriction>,
+    /// Of when no network is known to be good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disowned: Option<Span>,
 }
 
 pub(crate) async fn release(
@@ -157,16 +182,37 @@ pub(crate) async fn release(
     let origin = origin
         .transpose()
         .map_err(|error| Problem::bad_request(error.to_string()))?;
+    let from = released_from(origin.as_ref(), asked.since)?;
     let (who, why) = (asked.who.unwrap_or_default(), asked.why.unwrap_or_default());
     let mandate = mandate(&app, &who, &why)?;
     let states = states(&app)?;
-    let releasing = states.release(&whose.namespace, &whose.account, origin.as_ref(), &mandate);
+    let releasing = states.release(&whose.namespace, &whose.account, from, &mandate);
     let released = releasing.await.map_err(unavailable)?;
     tracing::info!(
-        account = %whose.account, namespace = whose.namespace, count = released.len(), who = mandate.who,
+        account = %whose.account, namespace = whose.namespace, count = released.restrictions.len(), who = mandate.who,
         "an account was released"
     );
-    Ok(Json(Released { released }))
+    Ok(Json(Released {
+        no_gateway: is_nobodys(&app, &whose.namespace),
+        released: released.restrictions,
+        disowned: released.disowned,
+    }))
+}
+
+fn released_from(
+    origin: Option<&Origin>,
+    since: Option<Millis>,
+) -> Result<ReleaseFrom<'_>, Problem> {
+    match (origin, since) {
+        (Some(_), Some(_)) => Err(Problem::bad_request(
+            "`since` goes with a release from everything: leave out `origin`",
+        )),
+        (None, Some(since)) if since > LONGEST_INCIDENT => Err(Problem::bad_request(
+            "`since` is how long ago it began, in milliseconds, 400 days at most",
+        )),
+        (Some(origin), None) => Ok(ReleaseFrom::Origin(origin)),
+        (None, since) => Ok(ReleaseFrom::Everything { since }),
+    }
 }
 
 /// What was done about an account, the newest first.

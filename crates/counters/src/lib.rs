@@ -126,6 +126,14 @@ impl Counters {
     }
 }
 
+/// The second key of an operation that has two.
+fn mark_of(op: &Op) -> Option<&Key> {
+    match op {
+        Op::Heed { mark, .. } => Some(mark),
+        _ => None,
+    }
+}
+
 fn key_of(op: &Op) -> &Key {
     match op {
         Op::Gate { key, .. }
@@ -141,6 +149,8 @@ fn key_of(op: &Op) -> &Key {
         | Op::Points { key, .. }
         | Op::Correspond { key, .. }
         | Op::Forgive { key, .. }
+        | Op::Disown { key, .. }
+        | Op::Heed { key, .. }
         | Op::Clear { key } => key,
     }
 }

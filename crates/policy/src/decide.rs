@@ -5,7 +5,7 @@ mod limit;
 use std::borrow::Cow;
 
 use crate::decision::{Class, Decision, Finding, Reason, Refusal, Said, Verdict};
-use crate::event::{Network, Stage};
+use crate::event::{Checked, Network, Stage};
 use crate::op::{Op, Outcome, Results, Unavailable};
 use crate::plan::{Ask, Check, KnownGoodPass, LockStep, Plan, Turn, Voice};
 use crate::reply;
@@ -170,18 +170,28 @@ impl<'p, 'a> Deliberation<'p, 'a> {
         match self.outcomes.and_then(|outcomes| outcomes.get(op)) {
             Some(Outcome::Until(Some(until))) if *until > at => {
                 let saw = format!("locked for another {}", whole_seconds(*until, at));
-                if pass == KnownGoodPass::Passes && self.network == Network::KnownGood {
-                    self.find(
-                        voice,
-                        Said::Exempt,
-                        format!("{saw}, from a known-good network").into(),
-                    );
-                } else {
-                    self.refuse(voice, reply::locked(reason, *until), saw.into());
+                match self.passes(reason, pass) {
+                    Some(why) => self.find(voice, Said::Exempt, format!("{saw}, {why}").into()),
+                    None => self.refuse(voice, reply::locked(reason, *until), saw.into()),
                 }
             }
             Some(Outcome::Until(_)) => self.find(voice, Said::Pass, "not locked".into()),
             _ => self.find(voice, Said::Unjudged, "counters do not answer".into()),
+        }
+    }
+
+    /// Why a lock lets the login pass, if it does. Who comes from a known-good network passes what others may have brought about; who
+    /// has shown a trusted peer the right password is no guesser of this account, though he may be of others.
+    fn passes(&self, reason: Reason, pass: KnownGoodPass) -> Option<&'static str> {
+        let event = self.plan.event;
+        match pass {
+            KnownGoodPass::Stays => None,
+            KnownGoodPass::Passes if self.network == Network::KnownGood => {
+                Some("from a known-good network")
+            }
+            KnownGoodPass::Passes => (reason == Reason::AccountLocked
+                && event.checked == Checked::ByPeer)
+                .then_some("and a trusted peer has checked the password"),
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Event {
     /// The settings of the account that it is about: the one that is claimed while it is being checked, else the authenticated one.
     #[serde(default, skip_serializing_if = "Settings::is_none")]
     pub settings: Settings,
+    /// Of a login: who looks at the password.
+    #[serde(default, skip_serializing_if = "Checked::is_here")]
+    pub checked: Checked,
     /// The transaction so far, from MAIL on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<TransactionFacts>,
@@ -58,6 +61,22 @@ impl Event {
             Stage::Connect => self.session.before_greeting == BeforeGreeting::Silent,
             _ => false,
         }
+    }
+}
+
+/// Who looks at the password of a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Checked {
+    /// We do, or a backend that we ask.
+    #[default]
+    Here,
+    /// A trusted peer did, before it told of the login (XCLIENT).
+    ByPeer,
+}
+
+impl Checked {
+    pub(crate) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
     }
 }
 

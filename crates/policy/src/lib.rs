@@ -65,5 +65,5 @@ pub use ruleset::{MessageLimits, Ruleset};
 pub use settings::{AccountSettings, Settings};
 pub use signal::Signal;
 pub use snapshot::{Envelope, ObjectRef, Snapshot};
-pub use time::{Millis, Timestamp};
+pub use time::{Millis, Span, Timestamp};
 pub use watch::{Seen, Upshot};

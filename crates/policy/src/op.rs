@@ -8,7 +8,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::signal::{Awards, Signal};
-use crate::time::{Millis, Timestamp};
+use crate::time::{Millis, Span, Timestamp};
 
 /// Names one tally: object, unit, window and subject, typed and framed, never the limit's value.
 ///
@@ -75,6 +75,9 @@ impl<'de> Visitor<'de> for Framed {
 
 /// A 128-bit keyed hash of something that must not be stored, such as a wrong password.
 pub type Item = [u8; 16];
+
+/// The most spans that one mark disowns.
+pub const MAX_DISOWNED: usize = 8;
 
 /// One counter operation. All gates of one call add together or none does; the others stand alone and always count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +203,23 @@ pub enum Op {
         /// The last moment that is forgotten.
         before: Timestamp,
     },
+    /// Notes at a mark that sets which heed it hold nothing good from this span. Said again, and later, it changes nothing more. Spans that
+    /// touch become one; of more than [`MAX_DISOWNED`] the oldest two do.
+    Disown {
+        /// The mark.
+        key: Key,
+        /// From when to when.
+        span: Span,
+        /// How long after its end it is remembered: as long as members of those sets live.
+        keep: Millis,
+    },
+    /// Takes the members out of a set that were last seen in a span which the mark disowns.
+    Heed {
+        /// The set.
+        key: Key,
+        /// The mark; about the same account as the set, so that counters which are spread over several places have both in one.
+        mark: Key,
+    },
     /// Forgets a tally, a set, or points (not a lock). Correspondents stay known, and none of them counts as new any more.
     Clear {
         /// The key of all of them.
@@ -228,7 +248,7 @@ pub enum Outcome {
     Until(Option<Timestamp>),
     /// Points.
     Awards(Box<Awards>),
-    /// Nothing to say (`Clear`, `Forget`, `Forgive`).
+    /// Nothing to say (`Clear`, `Disown`, `Forget`, `Forgive`, `Heed`).
     Done,
 }
 

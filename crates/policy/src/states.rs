@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Account;
 use crate::restriction::{Origin, Restriction};
-use crate::time::Timestamp;
+use crate::time::{Millis, Span, Timestamp};
 
 /// What a proxy wants an account to be restricted to. The same one may come again, and is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,35 @@ pub struct Release {
     /// From what.
     #[serde(default, skip_serializing_if = "Extent::is_origin")]
     pub extent: Extent,
+    /// When somebody else may have used the account: what it logged in from then is not known to be good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disowned: Option<Span>,
+}
+
+/// So long before the first restriction an incident is taken to have begun: nobody notices at once.
+pub const UNNOTICED: Millis = Millis(7 * Millis::DAY.0);
+
+/// When somebody else may have used an account that is released from everything at `at`. It began `ago` before, as whoever releases it
+/// says, or else [`UNNOTICED`] before the first restriction. Without either nobody did: a lock says that passwords were wrong.
+#[must_use]
+pub fn incident(at: Timestamp, ago: Option<Millis>, first: Option<Timestamp>) -> Option<Span> {
+    let before = |time: Timestamp, span: Millis| Timestamp(time.0.saturating_sub(span.0));
+    let from = match (ago, first) {
+        (Some(Millis(0)), _) | (None, None) => return None,
+        (Some(ago), _) => before(at, ago),
+        (None, Some(first)) => before(first.min(at), UNNOTICED),
+    };
+    Some(Span { from, to: at })
+}
+
+/// What is still to be told of two releases: both spans where they touch, else the later one. Who heard of the earlier has noted it.
+#[must_use]
+pub fn disowned_by_both(earlier: Option<Span>, later: Option<Span>) -> Option<Span> {
+    match (earlier, later) {
+        (Some(earlier), Some(later)) if earlier.touches(&later) => Some(earlier.joined(&later)),
+        (_, Some(later)) => Some(later),
+        (earlier, None) => earlier,
+    }
 }
 
 /// From what an account was released.

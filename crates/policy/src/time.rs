@@ -29,6 +29,33 @@ impl Timestamp {
     }
 }
 
+/// From one moment to another, both of them in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// The first moment.
+    pub from: Timestamp,
+    /// The last; what ends before it begins holds nothing.
+    pub to: Timestamp,
+}
+
+impl Span {
+    /// Whether no moment lies between them.
+    #[must_use]
+    pub fn touches(&self, other: &Self) -> bool {
+        let after = |span: &Self| span.to.plus(Millis(1));
+        self.from <= after(other) && other.from <= after(self)
+    }
+
+    /// Both, and what lies between them.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        Self {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+        }
+    }
+}
+
 /// A span of time in milliseconds.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

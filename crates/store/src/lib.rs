@@ -33,7 +33,8 @@ pub use settings::{
     NewJob, OwnChoices, Scope, SettingsEntry, SettingsPatch, SettingsStore, StoredSettings, Worked,
 };
 pub use states::{
-    AccountAction, AccountStates, HistoryEntry, Imposed, MOST_HISTORY, MOST_STANDING, Tending,
+    AccountAction, AccountStates, HistoryEntry, Imposed, MOST_HISTORY, MOST_STANDING, ReleaseFrom,
+    Released, Tending,
 };
 pub use writer::{Writer, WriterCounts, WriterSettings};
 

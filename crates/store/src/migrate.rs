@@ -55,6 +55,11 @@ const STEPS: Steps = Steps {
             works_for: 7,
             sql: include_str!("../migrations/0007_packed.sql"),
         },
+        Step {
+            version: 8,
+            works_for: 7,
+            sql: include_str!("../migrations/0008_disowned.sql"),
+        },
     ],
     table: "schema",
     name: "INSERT INTO account_store (one, identity, cautious, seen_at)

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use sekisho_counters::redis::{Leases, Lending, read_answer};
 use sekisho_policy::signal::MAX_AWARDS;
-use sekisho_policy::{Key, Millis, Op, Outcome, Signal, Timestamp};
+use sekisho_policy::{Key, Millis, Op, Outcome, Signal, Span, Timestamp};
 
 fuzz_target!(|data: &[u8]| {
     let end = data.iter().position(|octet| *octet == b'\n').unwrap_or(0);
@@ -42,6 +42,8 @@ fn op(letter: u8) -> Option<Op> {
         b'P' => Op::Points { key, keep: max },
         b'W' => Op::Correspond { key, items: [item].into(), window, learn: window, keep: max },
         b'F' => Op::Forgive { key, before: Timestamp(1) },
+        b'V' => Op::Disown { key, span: Span { from: Timestamp(1), to: Timestamp(2) }, keep: max },
+        b'H' => Op::Heed { mark: key.clone(), key },
         b'X' => Op::Clear { key },
         _ => return None,
     })
@@ -60,6 +62,6 @@ fn is_of(op: &Op, outcome: &Outcome) -> bool {
         Op::Award { .. } | Op::Points { .. } => {
             matches!(outcome, Outcome::Awards(awards) if awards.list.len() <= MAX_AWARDS)
         }
-        Op::Forget { .. } | Op::Forgive { .. } | Op::Clear { .. } => *outcome == Outcome::Done,
+        Op::Forget { .. } | Op::Forgive { .. } | Op::Disown { .. } | Op::Heed { .. } | Op::Clear { .. } => *outcome == Outcome::Done,
     }
 }

@@ -75,6 +75,7 @@ fn event(stage: Stage) -> Event {
         tripped: Vec::new(),
         config: ConfigState::Current,
         settings: settings(),
+        checked: Default::default(),
     }
 }
 

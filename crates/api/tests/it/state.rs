@@ -6,7 +6,7 @@ use axum::http::{Method, StatusCode};
 use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{Imposition, Onto, Rest, States};
 use sekisho_policy::{Account, Level, Millis, ObjectRef, Origin, Restriction, Timestamp};
-use sekisho_store::{Mandate, Store};
+use sekisho_store::{Mandate, ReleaseFrom, Store};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -152,9 +152,12 @@ async fn limits_restrict_as_abuse_rules_do() {
     };
     let origin = &of_limit.restriction.origin;
     let account = account("a");
-    let released = accounts.release("mail", &account, Some(origin), &mandate);
+    let released = accounts.release("mail", &account, ReleaseFrom::Origin(origin), &mandate);
     let released = released.await.unwrap();
-    assert_eq!(released, std::slice::from_ref(&of_limit.restriction));
+    assert_eq!(
+        released.restrictions,
+        std::slice::from_ref(&of_limit.restriction)
+    );
 }
 
 #[tokio::test]
@@ -172,7 +175,7 @@ async fn what_people_do_is_heard_too() {
     };
     let states = control.accounts.as_ref().unwrap();
     states
-        .release("mail", &account("a"), None, &mandate)
+        .release("mail", &account("a"), ReleaseFrom::default(), &mandate)
         .await
         .unwrap();
     let heard = timeout(Duration::from_secs(5), waiting)

@@ -3,12 +3,13 @@
 use anyhow::{Context as _, Result};
 use hyper::Method;
 use sekisho_policy::watch::Score;
-use sekisho_policy::{Restriction, Standing, Timestamp};
+use sekisho_policy::{Restriction, Span, Standing, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path::escape;
 use super::place::Whose;
+use super::queued::warn;
 use super::{Release, Restrict};
 use crate::Outcome;
 use crate::args::OutputFormat;
@@ -21,6 +22,9 @@ use crate::output::{self, Ink, Palette, visible};
 #[serde(rename_all = "camelCase")]
 struct Shown {
     account: String,
+    /// No gateway of that namespace is known there.
+    #[serde(default)]
+    no_gateway: bool,
     #[serde(default)]
     standing: Option<Standing>,
     restrictions: Vec<Restriction>,
@@ -77,8 +81,13 @@ pub(super) async fn restrict(command: &Restrict) -> Result<Outcome> {
 
 /// What was released.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Released {
+    #[serde(default)]
+    no_gateway: bool,
     released: Vec<Restriction>,
+    #[serde(default)]
+    disowned: Option<Span>,
 }
 
 pub(super) async fn release(command: &Release) -> Result<Outcome> {
@@ -86,6 +95,9 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
     let mut path = whose.path("/restrictions");
     if let Some(origin) = &command.origin {
         path.push_str(&format!("&origin={}", escape(&origin.to_string())));
+    }
+    if let Some(since) = command.since {
+        path.push_str(&format!("&since={}", since.0));
     }
     path.push_str(&format!(
         "&who={}&why={}",
@@ -97,8 +109,8 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         .send(Method::DELETE, &path, None)
         .await?
         .context(WITHOUT_STORE)?;
-    let Released { released } = serde_json::from_value(answer.clone())?;
-    let outcome = match released[..] {
+    let released: Released = serde_json::from_value(answer.clone())?;
+    let outcome = match released.released[..] {
         [] => Outcome::Idle,
         _ => Outcome::Done,
     };
@@ -106,33 +118,35 @@ pub(super) async fn release(command: &Release) -> Result<Outcome> {
         print_json(&answer)?;
         return Ok(outcome);
     }
-    if released.is_empty() {
-        let name = whose.name();
-        output::print(&nothing_released(
-            &visible(name.as_str()),
-            &whose.place.namespace,
-        ))?;
-        return Ok(outcome);
-    }
-    let lines: String = released
-        .iter()
-        .map(|restriction| {
-            format!(
-                "released from {} by {}\n",
-                restriction.level,
-                by(restriction)
-            )
-        })
-        .collect();
-    output::print(&lines)?;
+    warn_of_namespace(whose, released.no_gateway);
+    output::print(&told_of_release(command, &released))?;
     Ok(outcome)
 }
 
-fn nothing_released(account: &str, namespace: &str) -> String {
-    format!(
-        "nothing to release: no such restriction of {account} in the namespace {namespace}\n\
-         what a proxy imposed before this moment, and tells later, is released all the same\n"
-    )
+fn told_of_release(command: &Release, released: &Released) -> String {
+    let line = |restriction: &Restriction| {
+        let (level, by) = (restriction.level, by(restriction));
+        format!("released from {level} by {by}\n")
+    };
+    let mut text: String = released.released.iter().map(line).collect();
+    if text.is_empty() {
+        let name = command.whose.name();
+        let (account, namespace) = (visible(name.as_str()), &command.whose.place.namespace);
+        text = format!(
+            "nothing to release: no such restriction of {account} in the namespace {namespace}\n\
+             what a proxy imposed before this moment, and tells later, is released all the same\n"
+        );
+        if command.origin.is_none() {
+            text.push_str("its lock ends, if a guard has locked it\n");
+        }
+    }
+    if let Some(span) = released.disowned {
+        let since = utc(span.from);
+        text.push_str(&format!(
+            "what it logged in from since {since} is not known to be good\n"
+        ));
+    }
+    text
 }
 
 /// One line of the history.
@@ -203,7 +217,18 @@ fn print_shown(whose: &Whose, answer: Value) -> Result<()> {
         return print_json(&answer);
     }
     let shown: Shown = serde_json::from_value(answer)?;
+    warn_of_namespace(whose, shown.no_gateway);
     output::print(&described(&shown, Palette::of_stdout()))
+}
+
+/// A namespace that was misspelled is no error: its gateways may come later.
+fn warn_of_namespace(whose: &Whose, no_gateway: bool) {
+    if no_gateway {
+        let namespace = visible(&whose.place.namespace);
+        warn(&format!(
+            "no gateway of the namespace {namespace} is known there: what is kept for its accounts restricts nobody (--namespace)"
+        ));
+    }
 }
 
 fn print_json(answer: &Value) -> Result<()> {
@@ -343,6 +368,7 @@ mod tests {
         };
         let mut shown = Shown {
             account: "taro@example.jp".into(),
+            no_gateway: false,
             standing: Standing::of([&restriction], restriction.since),
             restrictions: vec![restriction],
             points: vec![Tallied {

@@ -21,7 +21,7 @@ pub(crate) enum Account {
     Show(Whose),
     /// Restrict an account. It bites within a second, in sessions that are open too.
     Restrict(Restrict),
-    /// Release an account from what restricts it.
+    /// Release an account from what restricts it, and end its lock.
     Release(Release),
     /// Show who restricted and released an account and why, the newest first.
     History(Whose),
@@ -54,9 +54,13 @@ pub(crate) struct Restrict {
 pub(crate) struct Release {
     #[command(flatten)]
     whose: Whose,
-    /// What is released: `Desk`, or a rule as Kind/namespace/name. Without it, everything.
+    /// What is released: `Desk`, or a rule as Kind/namespace/name. Without it, everything, locks of logins too.
     #[arg(long)]
     origin: Option<Origin>,
+    /// How long ago somebody else began to use the account: hours, minutes and seconds, or 0s if nobody did. What it logged in from
+    /// since is not known to be good any more. Without it, seven days before the oldest restriction that ends.
+    #[arg(long, value_parser = duration_or_none, value_name = "DURATION", conflicts_with = "origin")]
+    since: Option<Millis>,
     /// Why, for the audit trail, such as the number of a ticket.
     #[arg(long)]
     why: String,
@@ -85,6 +89,14 @@ pub(crate) async fn run(command: &Account) -> Result<Outcome> {
         Account::History(whose) => desk::history(whose).await,
         Account::Queued(queued) => queued::list(queued).await,
         Account::Settings(command) => settings::run(command).await,
+    }
+}
+
+/// A time, or none.
+fn duration_or_none(text: &str) -> Result<Millis, String> {
+    match text {
+        "0s" => Ok(Millis(0)),
+        text => duration(text),
     }
 }
 

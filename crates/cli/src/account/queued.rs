@@ -206,7 +206,8 @@ fn short(reply: &str) -> String {
     short
 }
 
+/// What is no result, beside it.
 #[expect(clippy::print_stderr, reason = "what is printed goes into a pipe")]
-fn warn(text: &str) {
+pub(super) fn warn(text: &str) {
     eprintln!("sekisho: {text}");
 }

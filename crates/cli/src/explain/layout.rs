@@ -337,6 +337,11 @@ fn asked(op: &Op) -> String {
         Op::Points { key, .. } => ("points".to_owned(), key),
         Op::Correspond { key, items, .. } => (format!("meet {}", items.len()), key),
         Op::Forgive { key, before } => (format!("forget what came by {}", utc(*before)), key),
+        Op::Disown { key, span, .. } => {
+            let (from, to) = (utc(span.from), utc(span.to));
+            (format!("disown what came from {from} to {to}"), key)
+        }
+        Op::Heed { key, .. } => ("take out what is disowned".to_owned(), key),
         Op::Clear { key } => ("forget".to_owned(), key),
     };
     let name = key::read(key).map_or_else(|| format!("{key:?}"), |parts| parts.to_string());

@@ -10,84 +10,33 @@ use sekisho_policy::{Account, Envelope, Timestamp};
 use sekisho_proxy::{Dns, Reach, Webhooks};
 use sekisho_runtime::{Clock, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Store};
+use sekisho_testkit::Desk;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::{Herald, License, Signing, Tools};
+use crate::service::read_authorities;
 
 const NOW: u64 = 1_800_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A desk that answers as it was told to, and says what it heard: who signed, and what.
-struct Desk {
-    url: String,
-    answers: Arc<Mutex<&'static str>>,
-    heard: mpsc::UnboundedReceiver<(String, Value)>,
-}
+/// What a Secret holds, or why it is not to be had. Each replica has one of its own, so that it is seen who told.
+#[derive(Clone)]
+struct Own(Arc<Mutex<Result<Vec<u8>, String>>>);
 
-impl Desk {
-    async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/heard", listener.local_addr().unwrap());
-        let answers = Arc::new(Mutex::new("204 No Content"));
-        let (says, heard) = mpsc::unbounded_channel();
-        let answer = Arc::clone(&answers);
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (head, body) = request(&mut stream).await;
-                let status = *answer.lock().unwrap();
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-                let _ = stream.write_all(answer.as_bytes()).await;
-                let signature = field(&head, "sekisho-signature: ");
-                if says.send((signature, body)).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            url,
-            answers,
-            heard,
-        }
+impl Own {
+    fn holding(secret: &[u8]) -> Self {
+        Self(Arc::new(Mutex::new(Ok(secret.to_vec()))))
     }
 
-    fn answers(&self, status: &'static str) {
-        *self.answers.lock().unwrap() = status;
-    }
-
-    async fn next(&mut self) -> (String, Value) {
-        timeout(PATIENCE, self.heard.recv()).await.unwrap().unwrap()
+    fn set(&self, secret: Result<&[u8], &str>) {
+        *self.0.lock().unwrap() = secret.map(<[u8]>::to_vec).map_err(str::to_owned);
     }
 }
-
-async fn request(stream: &mut TcpStream) -> (String, Value) {
-    let mut octets = Vec::new();
-    loop {
-        let count = stream.read_buf(&mut octets).await.unwrap();
-        let text = String::from_utf8_lossy(&octets).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n")
-            && let Ok(body) = serde_json::from_str(body)
-        {
-            return (head.to_owned(), body);
-        }
-        assert!(count > 0, "{text}");
-    }
-}
-
-fn field(head: &str, name: &str) -> String {
-    let own = |line: &&str| line.to_ascii_lowercase().starts_with(name);
-    let line = head.lines().find(own).unwrap();
-    line[name.len()..].to_owned()
-}
-
-/// Each replica signs with a secret of its own, so that it is seen who told.
-struct Own(&'static [u8]);
 
 impl Signing for Own {
     fn secret<'a>(
@@ -96,7 +45,8 @@ impl Signing for Own {
         name: &'a str,
     ) -> Answer<'a, Result<Zeroizing<Vec<u8>>, String>> {
         assert_eq!(name, "signs");
-        Box::pin(async { Ok(Zeroizing::new(self.0.to_vec())) })
+        let secret = self.0.lock().unwrap().clone();
+        Box::pin(async { secret.map(Zeroizing::new) })
     }
 }
 
@@ -150,16 +100,21 @@ impl Shared {
     }
 
     /// Starts one that tells while it has the lease.
-    fn replica(&self, secret: &'static [u8]) -> Arc<Lease> {
+    fn replica(&self, secret: &[u8]) -> Arc<Lease> {
+        self.replica_with(&Own::holding(secret), None)
+    }
+
+    /// The same, with what channels are signed with and the authorities that theirs come from.
+    fn replica_with(&self, secrets: &Own, authorities: Option<(&str, &[u8])>) -> Arc<Lease> {
         let (lease, metrics) = (Arc::new(Lease::default()), Metrics::new());
         let dns = Dns::with_servers(&["127.0.0.1:9".parse().unwrap()], metrics.clone()).unwrap();
         let license: Arc<dyn License> = lease.clone();
         let herald = Herald::new(Tools {
             outbox: self.states.outbox().clone(),
             configs: self.configs.clone(),
-            secrets: Arc::new(Own(secret)),
+            secrets: Arc::new(secrets.clone()),
             license,
-            webhooks: Webhooks::new(dns, None, Reach::Anywhere).unwrap(),
+            webhooks: Webhooks::new(dns, authorities, Reach::Anywhere).unwrap(),
             clock: self.clock.clone(),
             metrics,
         });
@@ -233,62 +188,46 @@ fn snapshot(url: &str) -> Arc<Envelope> {
     Arc::new(Envelope::seal(1, serde_json::from_value(snapshot).unwrap()))
 }
 
-fn is_signed_by(secret: &[u8], signature: &str, body: &Value) -> bool {
-    use hmac::{Hmac, KeyInit as _, Mac as _};
-
-    let (at, hex) = signature.split_once(",v1=").unwrap();
-    let at = at.strip_prefix("t=").unwrap();
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
-    // Objects of JSON are written in the order of their keys, here as there.
-    mac.update(format!("{at}.{body}").as_bytes());
-    let digest = mac.finalize().into_bytes();
-    let own: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-    own == hex
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_the_lease_tells_and_the_next_one_goes_on() {
-    let mut desk = Desk::open().await;
-    let shared = Shared::with(&desk.url).await;
+    let desk = Desk::open();
+    let shared = Shared::with(&desk.url()).await;
     let [one, other] = [shared.replica(b"of one"), shared.replica(b"of the other")];
     shared.impose("a@example.jp").await;
     one.is_known().await;
     other.is_known().await;
-    assert!(desk.heard.try_recv().is_err(), "nobody may tell");
+    assert!(desk.has_heard_no_more(), "nobody may tell");
 
     one.held.store(true, Ordering::SeqCst);
-    let (signature, told) = desk.next().await;
-    assert!(is_signed_by(b"of one", &signature, &told), "{signature}");
-    assert_eq!(told["account"], "a@example.jp");
+    let told = desk.next();
+    assert!(told.is_signed_by(b"of one"), "{told:?}");
+    assert_eq!(told.body["account"], "a@example.jp");
     shared.is_empty().await;
 
     // One attempt fails; then the lease changes hands.
     desk.answers("503 Service Unavailable");
     shared.impose("b@example.jp").await;
-    let (signature, failed) = desk.next().await;
-    assert!(is_signed_by(b"of one", &signature, &failed), "{signature}");
+    let failed = desk.next();
+    assert!(failed.is_signed_by(b"of one"), "{failed:?}");
     one.held.store(false, Ordering::SeqCst);
     one.is_known().await;
     desk.answers("204 No Content");
     shared.clock.advance(Duration::from_secs(3_600));
     one.is_known().await;
-    assert!(desk.heard.try_recv().is_err(), "who lost the lease stops");
+    assert!(desk.has_heard_no_more(), "who lost the lease stops");
     other.held.store(true, Ordering::SeqCst);
-    let (signature, again) = desk.next().await;
-    assert!(
-        is_signed_by(b"of the other", &signature, &again),
-        "{signature}"
-    );
-    assert_eq!(again, failed, "the same message, by the same id");
+    let again = desk.next();
+    assert!(again.is_signed_by(b"of the other"), "{again:?}");
+    assert_eq!(again.body, failed.body, "the same message, by the same id");
     shared.is_empty().await;
-    assert!(desk.heard.try_recv().is_err(), "each once");
+    assert!(desk.has_heard_no_more(), "each once");
 }
 
 /// What a replica was telling when it was killed is told again: a receiver knows it by its id.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_ends_within_an_attempt_leaves_it_to_the_next() {
-    let mut desk = Desk::open().await;
-    let shared = Shared::with(&desk.url).await;
+    let desk = Desk::open();
+    let shared = Shared::with(&desk.url()).await;
     // The answer never comes, and the process ends.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/heard", silent.local_addr().unwrap());
@@ -304,18 +243,101 @@ async fn who_ends_within_an_attempt_leaves_it_to_the_next() {
     killed.replica(b"of one").held.store(true, Ordering::SeqCst);
     shared.impose("a@example.jp").await;
     let (mut stream, _) = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
-    let (_, first) = request(&mut stream).await;
+    let mut octets = Vec::new();
+    let first: Value = loop {
+        assert!(stream.read_buf(&mut octets).await.unwrap() > 0);
+        let text = String::from_utf8_lossy(&octets);
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+        if let Some(Ok(body)) = body.map(serde_json::from_str) {
+            break body;
+        }
+    };
     ending.begin();
     // The connection breaks as the herald ends.
     let mut rest = Vec::new();
     let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest));
     let _ = read.await.expect("it ends at once");
-    shared.configs.publish(snapshot(&desk.url));
+    shared.configs.publish(snapshot(&desk.url()));
     shared
         .replica(b"of the other")
         .held
         .store(true, Ordering::SeqCst);
-    let (_, again) = desk.next().await;
-    assert_eq!(again, first);
+    assert_eq!(desk.next().body, first);
+    shared.is_empty().await;
+}
+
+impl Shared {
+    /// Waits until a replica has tried to tell, and has not been heard; it stops then.
+    async fn is_put_off(&self, replica: &Lease) {
+        let put_off = async {
+            while self.waits().await {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, put_off).await.unwrap();
+        replica.held.store(false, Ordering::SeqCst);
+        replica.is_known().await;
+        // What is put off comes back by an hour.
+        self.clock.advance(Duration::from_secs(3_600));
+        assert!(self.waits().await, "nobody was told of it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_secret_nobody_is_told_and_a_new_one_signs_from_then_on() {
+    let desk = Desk::open();
+    let shared = Shared::with(&desk.url()).await;
+    shared.impose("a@example.jp").await;
+    // An empty one is anybody's.
+    for secret in [Err("there is no Secret signs"), Ok(&b""[..])] {
+        let secrets = Own::holding(b"");
+        secrets.set(secret);
+        let replica = shared.replica_with(&secrets, None);
+        replica.held.store(true, Ordering::SeqCst);
+        shared.is_put_off(&replica).await;
+        assert!(desk.has_heard_no_more());
+    }
+    // One that is there is asked anew for each round.
+    let secrets = Own::holding(b"of March");
+    let replica = shared.replica_with(&secrets, None);
+    replica.held.store(true, Ordering::SeqCst);
+    let told = desk.next();
+    assert!(told.is_signed_by(b"of March"), "{told:?}");
+    assert_eq!(told.body["account"], "a@example.jp");
+    shared.is_empty().await;
+    secrets.set(Ok(b"of April"));
+    shared.impose("b@example.jp").await;
+    let told = desk.next();
+    assert!(told.is_signed_by(b"of April"), "{told:?}");
+    assert!(!told.is_signed_by(b"of March"));
+    shared.is_empty().await;
+    assert!(desk.has_heard_no_more(), "each once");
+}
+
+/// As `--channel-ca` has it: the file's authorities, and no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_who_its_authority_says_that_it_is() {
+    let (desk, authority) = Desk::open_tls();
+    let (_, another) = Desk::open_tls();
+    let shared = Shared::with(&desk.url()).await;
+    shared.impose("a@example.jp").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.crt");
+    let authorities = |pem: &str| {
+        std::fs::write(&path, pem).unwrap();
+        read_authorities(&path).unwrap()
+    };
+    let (name, pem) = authorities(&another);
+    let secrets = Own::holding(b"of one");
+    let stranger = shared.replica_with(&secrets, Some((&name, &pem)));
+    stranger.held.store(true, Ordering::SeqCst);
+    shared.is_put_off(&stranger).await;
+    assert!(desk.has_heard_no_more(), "it might be anybody");
+    let (name, pem) = authorities(&format!("{another}{authority}"));
+    let replica = shared.replica_with(&secrets, Some((&name, &pem)));
+    replica.held.store(true, Ordering::SeqCst);
+    let told = desk.next();
+    assert!(told.is_signed_by(b"of one"), "{told:?}");
+    assert_eq!(told.body["account"], "a@example.jp");
     shared.is_empty().await;
 }

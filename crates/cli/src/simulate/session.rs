@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, ConfigState, DomainStanding, Event, Fact, HeloForm, Network,
-    SessionFacts, Source, Stage, Tls, TransactionFacts,
+    AccountFacts, BeforeGreeting, Checked, ConfigState, DomainStanding, Event, Fact, HeloForm,
+    Network, SessionFacts, Source, Stage, Tls, TransactionFacts,
 };
 use sekisho_policy::op::{Op, Results, Unavailable};
 use sekisho_policy::record::Step;
@@ -315,6 +315,7 @@ impl<'a> Session<'a> {
             session: self.facts.clone(),
             account: self.account.clone(),
             settings: self.settings_at(&stage),
+            checked: Checked::Here,
             transaction: self.transaction.clone(),
             stage,
             tripped: Vec::new(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use sekisho_counters::Counters;
 use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, ConfigState, Event, HeloForm, Network, SessionFacts, Settings,
-    Source, Stage, Tls,
+    AccountFacts, BeforeGreeting, Checked, ConfigState, Event, HeloForm, Network, SessionFacts,
+    Settings, Source, Stage, Tls,
 };
 use sekisho_policy::op::{Op, Outcome, Results};
 use sekisho_policy::{Account, DecisionId, Millis, Ruleset, Timestamp};
@@ -66,6 +66,7 @@ fn login(account: &Account, source: &Source, at: Timestamp) -> Event {
         }),
         account: Some(Arc::new(AccountFacts::new(name, Network::New))),
         settings: Settings::None,
+        checked: Checked::Here,
         transaction: None,
         stage: Stage::LoginSucceeded,
         tripped: Vec::new(),
@@ -85,6 +86,10 @@ fn neutral(op: &Op) -> Outcome {
         | Op::Correspond { .. } => Outcome::Total(0),
         Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
-        Op::Forgive { .. } | Op::Forget { .. } | Op::Clear { .. } => Outcome::Done,
+        Op::Forgive { .. }
+        | Op::Disown { .. }
+        | Op::Heed { .. }
+        | Op::Forget { .. }
+        | Op::Clear { .. } => Outcome::Done,
     }
 }

@@ -1,19 +1,13 @@
 //! A rule restricts an account, and whoever its channels are hears of it: once, signed, from whichever replica holds the lease.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::process::Signal;
-use sekisho_testkit::{BoundTo, PATIENCE, PostgresServer};
+use sekisho_testkit::{BoundTo, Desk, PostgresServer};
 use serde_json::{Value, json};
 
 use crate::mail::Mail;
@@ -21,77 +15,13 @@ use crate::site::{Control, SYSTEM, Site};
 
 const SECRET: &str = "hush-hush-of-the-desk";
 
-/// A desk that takes what is posted, unless it is away.
-struct Desk {
-    address: SocketAddr,
-    is_away: Arc<AtomicBool>,
-    heard: Receiver<(String, String)>,
-}
-
-impl Desk {
-    fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let is_away = Arc::new(AtomicBool::new(false));
-        let (says, heard) = channel();
-        let away = Arc::clone(&is_away);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let said = request(&mut stream);
-                let status = if away.load(Ordering::SeqCst) {
-                    "503 Service Unavailable"
-                } else {
-                    "204 No Content"
-                };
-                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-                if says.send(said).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            address,
-            is_away,
-            heard,
-        }
-    }
-
-    /// The next message, which is signed as it should be.
-    #[track_caller]
-    fn next(&self) -> Value {
-        let (head, body) = self.heard.recv_timeout(PATIENCE * 3).unwrap();
-        let field = |name: &str| {
-            let own = |line: &&str| line.to_ascii_lowercase().starts_with(name);
-            head.lines().find(own).unwrap()[name.len()..].to_owned()
-        };
-        let signature = field("sekisho-signature: t=");
-        let (at, hex) = signature.split_once(",v1=").unwrap();
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        mac.update(format!("{at}.{body}").as_bytes());
-        let digest = mac.finalize().into_bytes();
-        let own: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        assert_eq!(own, hex, "{head}\n{body}");
-        let body: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(body["id"], field("idempotency-key: "));
-        body
-    }
-}
-
-fn request(stream: &mut TcpStream) -> (String, String) {
-    let mut octets = Vec::new();
-    loop {
-        let mut more = [0; 4096];
-        let count = stream.read(&mut more).unwrap();
-        octets.extend_from_slice(&more[..count]);
-        let text = String::from_utf8_lossy(&octets).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n")
-            && serde_json::from_str::<Value>(body).is_ok()
-        {
-            return (head.to_owned(), body.to_owned());
-        }
-        assert!(count > 0, "{text}");
-    }
+/// The next message, which is signed as it should be.
+#[track_caller]
+fn next(desk: &Desk) -> Value {
+    let heard = desk.next();
+    assert!(heard.is_signed_by(SECRET.as_bytes()), "{heard:?}");
+    assert_eq!(heard.body["id"], heard.field("idempotency-key"));
+    heard.body
 }
 
 /// A rule whose worst step tells the desk, and somebody where no channel may be.
@@ -215,7 +145,7 @@ fn without_a_store_the_rule_says_that_nobody_is_told() {
         return;
     };
     let site = &mail.site;
-    site.plane.apply(&rule(Desk::open().address));
+    site.plane.apply(&rule(Desk::open().address()));
     let bare = site.control("control-0", &[]);
     let said = site.condition(
         "abuserule",
@@ -243,7 +173,7 @@ fn two_replicas_tell_a_channel_once_and_the_next_holder_tells_what_waits() {
         return;
     };
     let (site, desk) = (&mail.site, Desk::open());
-    site.plane.apply(&rule(desk.address));
+    site.plane.apply(&rule(desk.address()));
     let address = site.file(&database.address("postgres"));
     let shared = [
         "--accounts-database",
@@ -255,8 +185,8 @@ fn two_replicas_tell_a_channel_once_and_the_next_holder_tells_what_waits() {
     holds(site, "control-0");
     let mut second = site.control("control-1", &shared);
     let (one, other) = (Teller::new(site, "out-0"), Teller::new(site, "out-1"));
-    one.knows(&first, desk.address);
-    one.knows(&second, desk.address);
+    one.knows(&first, desk.address());
+    one.knows(&second, desk.address());
 
     // The same from one proxy at both replicas at once, as after an answer that was lost; then another proxy found it as well.
     let told = [&first, &second].map(|at| one.telling(at, "alice@example.jp", "0000-0000-0001"));
@@ -265,29 +195,29 @@ fn two_replicas_tell_a_channel_once_and_the_next_holder_tells_what_waits() {
         assert!(said.ends_with("\n200"), "{said}");
     }
     other.tell(&second, "alice@example.jp", "0000-0000-0002");
-    let told = desk.next();
+    let told = next(&desk);
     assert_eq!(
         (&told["account"], &told["restriction"]["level"]),
         (&json!("alice@example.jp"), &json!("Suspend"))
     );
     other.tell(&second, "bob@example.jp", "0000-0000-0003");
     assert_eq!(
-        desk.next()["account"],
+        next(&desk)["account"],
         "bob@example.jp",
         "alice was told once"
     );
     first.process.wait_for_output("169.254.169.254, a private");
 
     // The holder dies while the desk is away: the next one tells, by the same id.
-    desk.is_away.store(true, Ordering::SeqCst);
+    desk.answers("503 Service Unavailable");
     one.tell(&first, "carol@example.jp", "0000-0000-0004");
-    let failed = desk.next();
+    let failed = next(&desk);
     assert_eq!(failed["account"], "carol@example.jp");
     first.process.signal(Signal::KILL);
-    desk.is_away.store(false, Ordering::SeqCst);
-    assert_eq!(desk.next(), failed);
+    desk.answers("204 No Content");
+    assert_eq!(next(&desk), failed);
     second.process.wait_for_output("a channel was told");
-    assert!(desk.heard.try_recv().is_err());
+    assert!(desk.has_heard_no_more());
 
     nobody_else_knows_the_secret(site, &first, &second);
 }

@@ -2,66 +2,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
-use sekisho_testkit::{PATIENCE, wait_until};
+use sekisho_testkit::{Desk, PATIENCE, wait_until};
 use serde_json::{Value, json};
 
 use crate::client::{Client, id_of};
 use crate::running::Running;
-
-/// A desk that takes what is posted; the first time it is not in the mood.
-struct Desk {
-    address: SocketAddr,
-    heard: Receiver<(String, Value)>,
-}
-
-impl Desk {
-    fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (says, heard) = channel();
-        thread::spawn(move || {
-            for (count, stream) in listener.incoming().enumerate() {
-                let mut stream = stream.unwrap();
-                let (head, body) = request(&mut stream);
-                // A desk that moved is a desk that did not hear.
-                let answer = match count {
-                    0 => "307 Moved\r\nLocation: http://127.0.0.1:1/",
-                    _ => "204 No Content",
-                };
-                let _ = write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
-                if says.send((head, body)).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { address, heard }
-    }
-
-    fn next(&self) -> (String, Value) {
-        self.heard.recv_timeout(PATIENCE * 3).unwrap()
-    }
-}
-
-fn request(stream: &mut TcpStream) -> (String, Value) {
-    let mut octets = Vec::new();
-    loop {
-        let mut more = [0; 4096];
-        let count = stream.read(&mut more).unwrap();
-        octets.extend_from_slice(&more[..count]);
-        let text = String::from_utf8_lossy(&octets).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n")
-            && let Ok(body) = serde_json::from_str(body)
-        {
-            return (head.to_owned(), body);
-        }
-        assert!(count > 0, "{text}");
-    }
-}
 
 fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -148,7 +96,9 @@ stringData: {{ secret: hush-hush }}
 #[test]
 fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     let desk = Desk::open();
-    let running = Running::start_changed(&[], |objects| write_objects(objects, desk.address));
+    // A desk that moved is a desk that did not hear.
+    desk.answers_first("307 Moved\r\nLocation: http://127.0.0.1:1/");
+    let running = Running::start_changed(&[], |objects| write_objects(objects, desk.address()));
     let mut bob = Client::secure(running.submission);
     let reply = bob.log_in("bob@example.jp", "asa-no-minato");
     assert!(reply.starts_with("235"), "{reply}");
@@ -180,24 +130,15 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
         (&json!(60), &json!("UnknownRecipients"))
     );
 
-    let (moved, first) = desk.next();
-    let (head, again) = desk.next();
+    let (moved, heard) = (desk.next(), desk.next());
+    let head = &heard.head;
     assert!(head.starts_with("POST /heard?here=yes HTTP/1.1"), "{head}");
-    assert_eq!(first, again, "the same message");
-    let key = |head: &str| {
-        let line = head
-            .lines()
-            .find(|line| line.to_ascii_lowercase().starts_with("idempotency-key: "));
-        line.unwrap().to_owned()
-    };
-    assert_eq!(key(&moved), key(&head));
-    let signed = head.lines().find(|line| {
-        line.to_ascii_lowercase()
-            .starts_with("sekisho-signature: t=")
-    });
-    let (_, hex) = signed.unwrap().split_once(",v1=").unwrap();
-    assert_eq!(hex.len(), 64);
+    assert_eq!(moved.body, heard.body, "the same message");
+    let key = "idempotency-key";
+    assert_eq!(moved.field(key), heard.field(key));
+    assert!(heard.is_signed_by(b"hush-hush"), "{head}");
     assert!(!head.contains("hush-hush"));
+    let first = heard.body;
     assert_eq!(first["account"], "bob@example.jp");
     assert_eq!(first["restriction"]["level"], "Suspend");
     assert_eq!(
@@ -219,13 +160,13 @@ fn bounces_suspend_the_desk_hears_of_it_and_a_release_is_a_new_beginning() {
     wait_until("bob is suspended anew", || {
         (levels(&running) == ["Suspend"]).then_some(())
     });
-    let (_, anew) = desk.next();
+    let anew = desk.next().body;
     assert_ne!(anew["id"], first["id"]);
 
     // It survives a restart, and is not told again.
     let running = running.restart();
     assert_eq!(levels(&running), ["Suspend"]);
-    assert!(desk.heard.try_recv().is_err());
+    assert!(desk.has_heard_no_more());
 }
 
 #[test]

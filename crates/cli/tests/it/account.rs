@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::process::Output;
 
+use sekisho_testkit::wait_until;
 use serde_json::Value;
 
 use crate::client::Client;
 use crate::http;
-use crate::running::{Running, sekisho};
+use crate::running::{Running, edit, sekisho};
 
 fn account(running: &Running, arguments: &[&str]) -> Output {
     let url = format!("http://{}", running.http);
@@ -108,6 +109,12 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
     let asked = sekisho(&[&["explain", "--account", ALICE], &would[..]].concat());
     assert!(text(&asked).contains("Suspend by Desk"), "{}", text(&asked));
     let elsewhere = account(&running, &["show", ALICE, "--namespace", "other"]);
+    let warned = String::from_utf8_lossy(&elsewhere.stderr);
+    assert!(
+        warned.contains("no gateway of the namespace other"),
+        "{warned}"
+    );
+    assert!(nothing.stderr.is_empty(), "{nothing:?}");
     assert!(text(&elsewhere).contains("nothing restricts it"));
 
     let released = account(&running, &["release", ALICE, "--why", "new password"]);
@@ -134,6 +141,52 @@ fn people_suspend_and_release_an_account_in_open_sessions_and_over_a_restart() {
         lines[4].contains("Restricted") && lines[5].contains("ticket 4711"),
         "{history}"
     );
+}
+
+#[test]
+fn the_desk_ends_a_lock_and_says_since_when_networks_are_a_thiefs() {
+    let running = Running::start_changed(&[], |objects| {
+        let guard = "guard.yaml";
+        edit(
+            objects,
+            guard,
+            "distinctPasswords: 10",
+            "distinctPasswords: 2",
+        );
+        // Everybody here comes from one source.
+        let pair = "  perAccountAndSource: { failures: 10, per: 15m, lock: 15m }\n";
+        edit(objects, guard, pair, "");
+    });
+    let log_in = |password| {
+        let mut client = Client::secure(running.submission);
+        client.log_in("alice@example.jp", password)
+    };
+    for wrong in ["one", "two"] {
+        let reply = log_in(wrong);
+        assert!(reply.starts_with("535"), "{reply}");
+    }
+    let locked = log_in("kumo-no-mukou");
+    assert!(locked.starts_with("454"), "{locked}");
+    let why = ["--why", "her new telephone"];
+    let released = account(&running, &[&["release", ALICE], &why[..]].concat());
+    // Nothing restricted it; who keeps restrictions does not know of locks.
+    assert_eq!(released.status.code(), Some(2), "{released:?}");
+    assert!(text(&released).contains("its lock ends"), "{released:?}");
+    assert!(!text(&released).contains("known to be good"));
+    wait_until("the lock is over", || {
+        log_in("kumo-no-mukou").starts_with("235").then_some(())
+    });
+    let since = ["--since", "48h"];
+    let released = account(&running, &[&["release", ALICE], &why[..], &since].concat());
+    assert!(
+        text(&released).contains("is not known to be good"),
+        "{released:?}"
+    );
+    let path = "DELETE /v1/accounts/alice@example.jp/restrictions?who=me&why=x";
+    for query in ["&since=34560000001", "&since=x", "&since=1&origin=Desk"] {
+        let head = format!("{path}{query} HTTP/1.1");
+        assert_eq!(request(running.http, &head, ""), 400, "{query}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::charge::Charge;
 use super::clock::Moment;
 use super::shard::{Place, Shard};
 use super::{Memory, shard_of};
-use crate::{Receipt, key_of};
+use crate::{Receipt, key_of, mark_of};
 
 /// Calls are small: a few rules with a few limits each.
 const USUAL: usize = 8;
@@ -31,9 +31,9 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     pub(super) fn begin(memory: &'a Memory, moment: Moment, ops: &'a [Op]) -> Self {
         let hashes: SmallVec<[u64; USUAL]> = ops.iter().map(|op| memory.hash(key_of(op))).collect();
-        let locked = hashes
-            .iter()
-            .fold(0u64, |bits, &hash| bits | 1 << shard_of(hash));
+        let marks = ops.iter().filter_map(mark_of).map(|key| memory.hash(key));
+        let all = hashes.iter().copied().chain(marks);
+        let locked = all.fold(0u64, |bits, hash| bits | 1 << shard_of(hash));
         let guards = (0..u64::BITS as usize)
             .filter(|&at| locked >> at & 1 == 1)
             .map(|at| memory.lock(at))
@@ -208,6 +208,19 @@ impl<'a> Call<'a> {
                 shard.forgive(place, moment, before.0, budgets);
                 Outcome::Done
             }
+            Op::Disown { span, keep, .. } => {
+                match self.shard_mut(at).spans(place, moment, budgets) {
+                    Some(spans) => {
+                        spans.disown(moment, span, keep.0, budgets.of(place.key));
+                        Outcome::Done
+                    }
+                    None => self.no_room(Outcome::Done),
+                }
+            }
+            Op::Heed { ref mark, .. } => {
+                self.heed(place, mark);
+                Outcome::Done
+            }
             Op::Clear { .. } => {
                 self.shard_mut(at).clear(place, budgets);
                 Outcome::Done
@@ -236,6 +249,19 @@ impl<'a> Call<'a> {
         }
     }
 
+    fn heed(&mut self, place: Place<'_>, mark: &Key) {
+        let hash = self.memory.hash(mark);
+        let spans = self.guards[self.guard_of(hash)].spans.find(hash, mark);
+        // Accounts that somebody released are few.
+        let Some(disowned) = spans.map(|spans| spans.list().to_vec()) else {
+            return;
+        };
+        let guard = self.guard_of(place.hash);
+        if let Some(set) = self.guards[guard].sets.find_mut(place.hash, place.key) {
+            set.heed(&disowned, self.memory.budgets.of(place.key));
+        }
+    }
+
     fn sum(&self, at: usize, window: u64) -> u64 {
         let place = self.place(at);
         self.shard(at)
@@ -257,17 +283,17 @@ impl<'a> Call<'a> {
     }
 
     fn shard(&self, at: usize) -> &Shard {
-        &self.guards[self.guard_of(at)]
+        &self.guards[self.guard_of(self.hashes[at])]
     }
 
     fn shard_mut(&mut self, at: usize) -> &mut Shard {
-        let guard = self.guard_of(at);
+        let guard = self.guard_of(self.hashes[at]);
         &mut self.guards[guard]
     }
 
     /// The guards stand in the order of the bits, so a guard's place is the number of bits below its own.
-    fn guard_of(&self, at: usize) -> usize {
-        let below = (1u64 << shard_of(self.hashes[at])) - 1;
+    fn guard_of(&self, hash: u64) -> usize {
+        let below = (1u64 << shard_of(hash)) - 1;
         (self.locked & below).count_ones() as usize
     }
 

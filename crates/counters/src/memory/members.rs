@@ -1,6 +1,6 @@
 //! Sets of distinct items, exact up to a bound, each member fading by itself.
 
-use sekisho_policy::Item;
+use sekisho_policy::{Item, Span};
 
 use super::budget::Budget;
 use super::clock::{Moment, slack};
@@ -63,6 +63,15 @@ impl Members {
     pub(super) fn forgive(&mut self, before: u64, budget: &Budget) {
         let entries = self.entries();
         self.members.retain(|member| member.seen > before);
+        budget.free_entries(entries - self.entries());
+    }
+
+    /// Forgets members that were last seen in one of these spans.
+    pub(super) fn heed(&mut self, disowned: &[Span], budget: &Budget) {
+        let entries = self.entries();
+        let within = |seen: u64| move |span: &Span| (span.from.0..=span.to.0).contains(&seen);
+        self.members
+            .retain(|member| !disowned.iter().any(within(member.seen)));
         budget.free_entries(entries - self.entries());
     }
 

@@ -13,6 +13,7 @@ mod clock;
 mod lock;
 mod members;
 mod shard;
+mod spans;
 mod table;
 mod tally;
 
@@ -79,7 +80,7 @@ pub struct Sizes {
     pub sets: usize,
     /// Keys with locks, past ones included.
     pub locks: usize,
-    /// Keys with points, and with correspondents.
+    /// Keys with points, with correspondents, and with what is disowned.
     pub purses: usize,
     /// Entries in use.
     pub entries: usize,
@@ -157,7 +158,7 @@ impl Memory {
             sizes.tallies += shard.tallies.len();
             sizes.sets += shard.sets.len();
             sizes.locks += shard.locks.len();
-            sizes.purses += shard.purses.len() + shard.circles.len();
+            sizes.purses += shard.purses.len() + shard.circles.len() + shard.spans.len();
         }
         sizes
     }

@@ -8,6 +8,7 @@ use super::circle::Circle;
 use super::clock::Moment;
 use super::lock::Lock;
 use super::members::Members;
+use super::spans::Spans;
 use super::table::Table;
 use super::tally::Tally;
 
@@ -28,6 +29,7 @@ pub(super) struct Shard {
     pub(super) locks: Table<Lock>,
     pub(super) purses: Table<Purse>,
     pub(super) circles: Table<Circle>,
+    pub(super) spans: Table<Spans>,
     births: u64,
 }
 
@@ -101,6 +103,19 @@ impl Shard {
         Some(self.circles.obtain(place.hash, place.key, Circle::default))
     }
 
+    /// What the key disowns, nothing yet if need be; `None` if there is no room for a new key.
+    pub(super) fn spans(
+        &mut self,
+        place: Place<'_>,
+        moment: Moment,
+        budgets: &Budgets,
+    ) -> Option<&mut Spans> {
+        if !self.spans.contains(place.hash, place.key) && !self.admit(place, moment, budgets) {
+            return None;
+        }
+        Some(self.spans.obtain(place.hash, place.key, Spans::default))
+    }
+
     /// Forgets a tally, a set and points, not a lock. Nobody among correspondents is new any more.
     pub(super) fn clear(&mut self, place: Place<'_>, budgets: &Budgets) {
         self.tallies.remove(place.hash, place.key, budgets);
@@ -156,5 +171,6 @@ impl Shard {
             + self.locks.sweep(places, latest, budgets)
             + self.purses.sweep(places, latest, budgets)
             + self.circles.sweep(places, latest, budgets)
+            + self.spans.sweep(places, latest, budgets)
     }
 }

@@ -172,7 +172,11 @@ pub(super) fn unknown(op: &Op) -> Outcome {
         | Op::Correspond { .. } => Outcome::Total(0),
         Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
         Op::Lock { .. } | Op::Locked { .. } => Outcome::Until(None),
-        Op::Forgive { .. } | Op::Forget { .. } | Op::Clear { .. } => Outcome::Done,
+        Op::Forgive { .. }
+        | Op::Disown { .. }
+        | Op::Heed { .. }
+        | Op::Forget { .. }
+        | Op::Clear { .. } => Outcome::Done,
     }
 }
 

@@ -4,13 +4,13 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use redis::Cmd;
-use sekisho_policy::{Op, Timestamp, key};
+use sekisho_policy::{Op, Timestamp};
 use smallvec::SmallVec;
 
 use super::lease::Drawn;
 use super::names::{Name, Names, PREFIX, Sort};
 use super::setup::{Topology, WhoseClock};
-use crate::key_of;
+use crate::{key_of, mark_of};
 
 /// The largest whole number that Lua counts exactly: sums from here on are as good as endless.
 pub(super) const CAP: u64 = (1 << 53) - 1;
@@ -139,6 +139,9 @@ pub(super) fn plan(names: &Names, topology: Topology, asked: Asked<'_>) -> Small
         let call = call_for(&mut calls, slot, asked.said);
         let born = asked.first_birth + at as u64;
         call.ask(at, op, &name, (born, asked.now));
+        if let Some(mark) = mark_of(op) {
+            call.keys.push(names.name(mark).of(Sort::Spans));
+        }
         if let Manner::Lending(terms) = manner {
             call.ask_credit(&name, terms);
         }
@@ -210,6 +213,8 @@ impl Call {
             Op::Points { .. } => ("P", Sort::Purse, Kind::Awards),
             Op::Correspond { .. } => ("W", Sort::Circle, Kind::Total),
             Op::Forgive { .. } => ("F", Sort::Tally, Kind::Nothing),
+            Op::Disown { .. } => ("V", Sort::Spans, Kind::Nothing),
+            Op::Heed { .. } => ("H", Sort::Set, Kind::Nothing),
             Op::Clear { .. } => ("X", Sort::Tally, Kind::Nothing),
         };
         self.expect(at, kind, [name.of(sort)]);
@@ -244,18 +249,9 @@ impl Call {
             }
             Op::Forget { item, .. } => self.args.push(Arg::Item(item)),
             Op::Lock {
-                ref key,
-                base,
-                growth,
-                max,
-            } => self.numbers([
-                base.0.min(FOREVER),
-                u64::from(growth),
-                max.0.min(FOREVER),
-                // Nobody asks when a lock of logins began, and older versions read it.
-                u64::from(!key::is_of_login(key)),
-            ]),
-            Op::Locked { .. } => {}
+                base, growth, max, ..
+            } => self.numbers([base.0.min(FOREVER), u64::from(growth), max.0.min(FOREVER)]),
+            Op::Locked { .. } | Op::Heed { .. } => {}
             Op::Award {
                 signal,
                 points,
@@ -285,6 +281,10 @@ impl Call {
                 self.keys.extend(others.map(|sort| name.of(sort)));
                 // How long ago: times are the server's own.
                 self.numbers([now.since(before).0.min(FOREVER)]);
+            }
+            Op::Disown { span, keep, .. } => {
+                let ago = |then| now.since(then).0.min(FOREVER);
+                self.numbers([ago(span.from), ago(span.to), keep.0.min(FOREVER)]);
             }
             Op::Clear { .. } => {
                 let others = [Sort::Set, Sort::Purse, Sort::Circle];

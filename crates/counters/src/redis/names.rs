@@ -1,7 +1,8 @@
 //! Names of keys in Redis: no account and no address can be read from them.
 //!
 //! `sekisho:1:{GROUP}tNAME`, where `1` is the version of what is stored, GROUP and NAME are keyed hashes (64 and 128 bits), and the
-//! letter says what is stored: `t` a tally, `s` a set, `l` a lock, `p` points, `c` correspondents, `h` who holds leases, `g` that something was given back. What events usually ask
+//! letter says what is stored: `t` a tally, `s` a set, `l` a lock, `p` points, `c` correspondents, `d` what is disowned, `h` who holds leases, `g` that
+//! something was given back. What events usually ask
 //! together (all about one account; all about one source network) has one GROUP, and with it one slot of a Cluster.
 
 use base64::Engine as _;
@@ -22,6 +23,7 @@ pub(super) enum Sort {
     Lock,
     Purse,
     Circle,
+    Spans,
     Holders,
 }
 
@@ -33,6 +35,7 @@ impl Sort {
             Self::Lock => 'l',
             Self::Purse => 'p',
             Self::Circle => 'c',
+            Self::Spans => 'd',
             Self::Holders => 'h',
         }
     }

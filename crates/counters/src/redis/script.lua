@@ -123,8 +123,8 @@ local function give_back(tally, born, time, cost)
   return false
 end
 
--- Locks: "L", version 2, the end of the last one (6 octets), how many there were in a row (4), when the last one began (6). Version 1
--- does not say when it began; those that nobody asks that of are written so, for proxies that know no other.
+-- Locks: "L", version 2, the end of the last one (6 octets), how many there were in a row (4), when the last one began (6). Version 1,
+-- which older proxies wrote, does not say when it began: long ago.
 
 local function read_lock(raw)
   if not raw then return { finish = 0, count = 0, began = 0 } end
@@ -147,24 +147,19 @@ end
 
 -- One that only ends is kept for as long as it was going to be.
 local function write_lock(key, lock, keep)
-  local raw
-  if lock.began > 0 then
-    raw = struct.pack('>c2I6I4I6', 'L\2', lock.finish, lock.count, lock.began)
-  else
-    raw = struct.pack('>c2I6I4', 'L\1', lock.finish, lock.count)
-  end
+  local raw = struct.pack('>c2I6I4I6', 'L\2', lock.finish, lock.count, lock.began)
   if not keep then return redis.call('SET', key, raw, 'KEEPTTL') end
   redis.call('SET', key, raw, 'PX', text(keep))
 end
 
-local function set_lock(key, lock, base, growth, max, is_dated)
+local function set_lock(key, lock, base, growth, max)
   if locked(lock) > 0 then return locked(lock) end
   local count = lock.count
   if lock.finish + max <= now then count = 0 end
   local length = 0
   if base > 0 then length = math.min(base * math.max(growth, 1) ^ count, max, AHEAD) end
   if length == 0 then return -1 end
-  lock.finish, lock.count, lock.began = now + length, math.min(count + 1, 4294967295), is_dated and now or 0
+  lock.finish, lock.count, lock.began = now + length, math.min(count + 1, 4294967295), now
   write_lock(key, lock, length + max + KEEP)
   return length
 end
@@ -377,6 +372,55 @@ local function forget(key, item)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', '-1')
 end
 
+-- What somebody disowned: "D", version 1, how long it is remembered (6 octets), then for each span its first and its last moment (6 each),
+-- the oldest first; no two touch.
+
+local SPANS = 8
+
+local function read_spans(raw)
+  if not raw then return { keep = 0, list = {} } end
+  if type(raw) ~= 'string' or raw:sub(1, 2) ~= 'D\1' then return nil end
+  local count = (#raw - 8) / 12
+  if count < 1 or count > SPANS or count % 1 ~= 0 then return nil end
+  local spans = { keep = struct.unpack('>I6', raw, 3), list = {} }
+  for at = 1, count do
+    local first, last = struct.unpack('>I6I6', raw, 9 + 12 * (at - 1))
+    if first > last or last > now + AHEAD then return nil end
+    spans.list[at] = { first, last }
+  end
+  return spans
+end
+
+local function disown(key, spans, first, last, keep)
+  local list = {}
+  spans.keep = math.max(spans.keep, keep)
+  for _, span in ipairs(spans.list) do
+    if span[1] <= last + 1 and first <= span[2] + 1 then
+      first, last = math.min(first, span[1]), math.max(last, span[2])
+    elseif span[2] + spans.keep > now then
+      list[#list + 1] = span
+    end
+  end
+  list[#list + 1] = { first, last }
+  table.sort(list, function(one, other) return one[1] < other[1] end)
+  if #list > SPANS then
+    list[2][1] = list[1][1]
+    table.remove(list, 1)
+  end
+  spans.list = list
+  local parts = { struct.pack('>c2I6', 'D\1', spans.keep) }
+  for _, span in ipairs(list) do parts[#parts + 1] = struct.pack('>I6I6', span[1], span[2]) end
+  local left = list[#list][2] - now + spans.keep + KEEP
+  redis.call('SET', key, table.concat(parts), 'PX', text(math.max(left, 1)))
+end
+
+-- Takes out of a set what was last seen in a span that is disowned.
+local function heed(key, spans)
+  for _, span in ipairs(spans.list) do
+    redis.call('ZREMRANGEBYSCORE', key, text(span[1]), text(span[2]))
+  end
+end
+
 -- Leases: a sorted set beside a tally, of the processes that were lent some of it, by when what they were lent can no longer be spent.
 
 -- How many hold leases of a key, with the one that asks; nothing if the key is not ours.
@@ -403,12 +447,12 @@ end
 
 local SHAPES = { -- what it is about, numbers, keys
   G = { 'tally', 4, 1 }, Q = { 'tally', 8, 2 }, M = { 'tally', 3, 1 }, R = { 'tally', 1, 1 }, B = { 'tally', 3, 1 },
-  D = { 'set', 2, 1 }, E = { 'set', 3, 1 }, U = { 'set', 1, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 4, 1 }, K = { 'lock', 0, 1 },
-  A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 },
+  D = { 'set', 2, 1 }, E = { 'set', 3, 1 }, U = { 'set', 1, 1 }, C = { 'set', 1, 1 }, L = { 'lock', 3, 1 }, K = { 'lock', 0, 1 },
+  A = { 'purse', 4, 1 }, P = { 'purse', 1, 1 }, W = { 'circle', 4, 1 }, V = { 'spans', 3, 1 }, H = { 'set', 0, 2 },
   X = { 'none', 0, 4 }, N = { 'none', 0, 1 }, F = { 'all', 1, 5 },
 }
 local TAKES_OCTETS = { D = true, E = true, U = true, W = true }
-local ops, tallies, locks, touched, added, purses, circles = {}, {}, {}, {}, {}, {}, {}
+local ops, tallies, locks, touched, added, purses, circles, marks = {}, {}, {}, {}, {}, {}, {}, {}
 local arg, name = 2, 1
 while ARGV[arg] do
   local kind = ARGV[arg]
@@ -431,6 +475,9 @@ while ARGV[arg] do
   elseif shape[1] == 'circle' and not circles[key] then
     circles[key] = read_circle(redis.pcall('GET', key))
     whole = circles[key]
+  elseif shape[1] == 'spans' then
+    marks[key] = marks[key] or read_spans(redis.pcall('GET', key))
+    whole = marks[key]
   elseif kind == 'X' then
     whole = read_circle(redis.pcall('GET', op.circle))
     if not whole then return redis.error_reply('CORRUPT ' .. (name + 2)) end
@@ -445,6 +492,10 @@ while ARGV[arg] do
     end
   elseif shape[1] == 'set' then
     whole = newest_of(key)
+    if kind == 'H' then
+      marks[op.set] = marks[op.set] or read_spans(redis.pcall('GET', op.set))
+      if not marks[op.set] then return redis.error_reply('CORRUPT ' .. name) end
+    end
   end
   if not whole then return redis.error_reply('CORRUPT ' .. (name - 1)) end
   ops[#ops + 1] = op
@@ -532,7 +583,7 @@ for _, op in ipairs(ops) do
   elseif kind == 'C' then
     say(count_set(key, op[1]))
   elseif kind == 'L' then
-    say(set_lock(key, locks[key], op[1], op[2], op[3], op[4] == 1))
+    say(set_lock(key, locks[key], op[1], op[2], op[3]))
   elseif kind == 'K' then
     say(locked(locks[key]))
   elseif kind == 'A' or kind == 'P' then
@@ -548,6 +599,10 @@ for _, op in ipairs(ops) do
     local circle = circles[key] or read_circle(redis.call('GET', key))
     circles[key] = circle
     say(correspond(key, circle, op[1], op[2], op[3], op[4]))
+  elseif kind == 'V' then
+    disown(key, marks[key], now - op[1], now - op[2], op[3])
+  elseif kind == 'H' then
+    heed(key, marks[op.set])
   elseif kind == 'X' then
     redis.call('DEL', key, op.set, op.purse)
     tallies[key], touched[key], purses[op.purse] = read_tally(false), nil, read_purse(false)

@@ -5,6 +5,7 @@ use sekisho_counters::{Counters, Receipt};
 use sekisho_policy::{Op, Outcome, Timestamp};
 
 pub(crate) use crate::abuse::*;
+pub(crate) use crate::disowned::*;
 use crate::ops::*;
 
 /// Hands each function of the contract to a macro of [`suite`] or [`whole_suite`].
@@ -33,6 +34,8 @@ macro_rules! each {
             clearing_forgets_points_and_who_was_new,
             forgiving_forgets_what_is_older_and_nothing_newer,
             forgiving_ends_a_lock_that_goes_on_to_count,
+            what_is_disowned_is_taken_out_of_sets_that_heed_it,
+            spans_that_touch_are_one_and_too_many_are_fewer,
             locks_grow_and_calm_down,
             a_lock_in_force_stays_as_it_is,
             odd_lock_settings_are_harmless,

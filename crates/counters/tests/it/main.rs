@@ -7,6 +7,7 @@
 
 mod abuse;
 mod contract;
+mod disowned;
 mod memory;
 mod model;
 mod ops;

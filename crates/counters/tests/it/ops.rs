@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::LazyLock;
 
 use sekisho_policy::signal::{Added, Award, Awards};
-use sekisho_policy::{Item, Key, Millis, Op, Outcome, Signal, Timestamp};
+use sekisho_policy::{Item, Key, Millis, Op, Outcome, Signal, Span, Timestamp};
 use tokio::runtime::Runtime;
 
 pub(crate) fn key(name: &str) -> Key {
@@ -87,6 +87,24 @@ pub(crate) fn forgive(name: &str, before: u64) -> Op {
     Op::Forgive {
         key: key(name),
         before: Timestamp(before),
+    }
+}
+
+pub(crate) fn disown(key: &Key, from: u64, to: u64, keep: u64) -> Op {
+    Op::Disown {
+        key: key.clone(),
+        span: Span {
+            from: Timestamp(from),
+            to: Timestamp(to),
+        },
+        keep: Millis(keep),
+    }
+}
+
+pub(crate) fn heed(key: &Key, mark: &Key) -> Op {
+    Op::Heed {
+        key: key.clone(),
+        mark: mark.clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::op::Key;
 use crate::snapshot::{Kind, ObjectRef, Unit};
 use crate::time::Millis;
 
-pub use read::{Parts, affinity, is_of_login, is_signal_of_account, read};
+pub use read::{Parts, affinity, is_signal_of_account, read};
 
 /// What a key counts or locks. The numbers are part of the stored keys and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +79,14 @@ pub enum Tally {
     Bounced = 46,
     /// Whether people released an account lately.
     LetOff = 47,
+    /// Spans of which no day counts for an account's networks.
+    Disowned = 48,
     /// Recipients of an account whose restriction limits them.
     RestrictedRecipients = 64,
 }
 
 impl Tally {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::Messages,
         Self::Recipients,
         Self::Bytes,
@@ -115,9 +117,10 @@ impl Tally {
         Self::SuspendTerm,
         Self::Bounced,
         Self::LetOff,
+        Self::Disowned,
     ];
 
-    /// Whether it is a signal, or what follows from one, that nobody can set off who has not logged in to the account.
+    /// Whether it is a signal, what follows from one, or what people said, that nobody can set off who has not logged in to the account.
     const fn is_of_account(self) -> bool {
         matches!(
             self,
@@ -134,6 +137,7 @@ impl Tally {
                 | Self::QuarantineTerm
                 | Self::SuspendTerm
                 | Self::LetOff
+                | Self::Disowned
         )
     }
 

@@ -68,12 +68,6 @@ pub fn is_signal_of_account(key: &Key) -> bool {
     tally().is_some_and(Tally::is_of_account)
 }
 
-/// Whether a key is a LoginGuard's.
-#[must_use]
-pub fn is_of_login(key: &Key) -> bool {
-    Reader(key.as_bytes()).byte().and_then(read_kind) == Some(Kind::LoginGuard)
-}
-
 /// What keys have in common that one event usually asks together: all about one account, or all about one source network (its /24
 /// or /64). A key about neither has its first subject, and one that this module did not frame all of its octets.
 ///

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Step;
 use crate::decision::Decision;
 use crate::event::{
-    AccountFacts, ConfigState, Event, SessionFacts, Settings, Stage, TransactionFacts,
+    AccountFacts, Checked, ConfigState, Event, SessionFacts, Settings, Stage, TransactionFacts,
 };
 use crate::id::DecisionId;
 use crate::op::{Op, Outcome, Unavailable};
@@ -39,6 +39,8 @@ struct WrittenEvent<'a> {
     account: Option<Arc<AccountFacts>>,
     #[serde(default, skip_serializing_if = "Settings::is_none")]
     settings: Settings,
+    #[serde(default, skip_serializing_if = "Checked::is_here")]
+    checked: Checked,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     transaction: Option<Cow<'a, TransactionFacts>>,
     stage: Cow<'a, Stage>,
@@ -59,6 +61,7 @@ impl<'a> Written<'a> {
                 session: (!known).then(|| event.session.clone()),
                 account: event.account.clone(),
                 settings: event.settings.clone(),
+                checked: event.checked,
                 transaction: event.transaction.as_ref().map(Cow::Borrowed),
                 stage: Cow::Borrowed(&event.stage),
                 tripped: Cow::Borrowed(&event.tripped),
@@ -81,6 +84,7 @@ impl<'a> Written<'a> {
                 session: event.session.or_else(before)?,
                 account: event.account,
                 settings: event.settings,
+                checked: event.checked,
                 transaction: event.transaction.map(Cow::into_owned),
                 stage: event.stage.into_owned(),
                 tripped: event.tripped.into_owned(),

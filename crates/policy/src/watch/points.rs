@@ -1,4 +1,4 @@
-//! What speaks against an account now, and what forgets it.
+//! What speaks against an account now, and what a release forgets of it.
 
 use crate::address::Account;
 use crate::id::DecisionId;
@@ -8,7 +8,7 @@ use crate::rules::abuse::Abuse;
 use crate::ruleset::{Armed, Ruleset, Spec};
 use crate::signal::Award;
 use crate::snapshot::ObjectRef;
-use crate::time::{Millis, Timestamp};
+use crate::time::{Millis, Span, Timestamp};
 
 /// The points of an account under one rule.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -45,8 +45,9 @@ impl Ruleset {
     }
 
     /// What forgets all that speaks against an account under `rule`, or under every rule, and is from `before` or earlier: to be applied
-    /// when somebody releases it, or what it did before would restrict it again at once. So is what it used of limits that restrict.
-    /// What a repetition costs stays. It may be applied again, and late: what came after `before` stays.
+    /// when somebody releases it, or what it did before would restrict it again at once. So is what it used of limits that restrict. A
+    /// release from everything ends its lock too. What a repetition costs stays. It may be applied again, and late: what came after
+    /// `before` stays.
     #[must_use]
     pub fn pardon(
         &self,
@@ -65,7 +66,19 @@ impl Ruleset {
                 Spec::Rate(rate) => rate.pardon(account, before),
                 _ => Vec::new(),
             });
-        points.chain(used).collect()
+        let guards = self.rules.iter().filter(|_| rule.is_none());
+        let locks = guards.flat_map(|own| match &own.spec {
+            Spec::Login(guard) => guard.pardon(account, before),
+            _ => Vec::new(),
+        });
+        points.chain(used).chain(locks).collect()
+    }
+
+    /// What makes the days of this span count for no network that an account logged in from: to be applied when somebody releases it
+    /// from what a thief did meanwhile. It may be applied again, and late.
+    #[must_use]
+    pub fn disown(&self, account: &Account, span: Span) -> Op {
+        self.learner.disown(account, span)
     }
 
     /// What reads the points of an account, one operation for each rule that counts, in the order of [`Self::scores`].

@@ -13,6 +13,7 @@ mod matching;
 mod opinions;
 mod properties;
 mod rate;
+mod released;
 mod restricted;
 mod restricting;
 mod restricting_model;

@@ -239,7 +239,11 @@ fn answers(ops: &[Op], seed: u64) -> Results {
             Op::Award { .. } | Op::Points { .. } => Outcome::Awards(Box::default()),
             Op::Locked { .. } => Outcome::Until((bits & 1 == 0).then_some(Timestamp(u64::MAX / 2))),
             Op::Lock { .. } => Outcome::Until(None),
-            Op::Forgive { .. } | Op::Forget { .. } | Op::Clear { .. } => Outcome::Done,
+            Op::Forgive { .. }
+            | Op::Disown { .. }
+            | Op::Heed { .. }
+            | Op::Forget { .. }
+            | Op::Clear { .. } => Outcome::Done,
         }
     };
     Results(ops.iter().enumerate().map(answer).collect())

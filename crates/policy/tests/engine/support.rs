@@ -285,6 +285,7 @@ pub(crate) fn at(stage: Stage) -> At {
         session: Arc::new(session),
         account: (!before_login).then(|| Arc::new(account)),
         settings: Settings::None,
+        checked: Checked::Here,
         transaction: in_transaction.then_some(transaction),
         stage,
         tripped: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sekisho_policy::errand::Bounced;
 use sekisho_policy::event::{
-    AccountFacts, BeforeGreeting, Event, Fact, HeloForm, Network, SessionFacts, Source,
+    AccountFacts, BeforeGreeting, Checked, Event, Fact, HeloForm, Network, SessionFacts, Source,
     SourceTrust, Stage, Tls,
 };
 use sekisho_policy::record::{End, Record, Step};
@@ -61,6 +61,7 @@ pub(crate) async fn see_bounces(
         session: Arc::new(session),
         account: Some(shared.restrictions.judge(&facts, at)),
         settings: shared.settings.of(account),
+        checked: Checked::Here,
         transaction: None,
         stage: Stage::Mail,
         tripped: shared.engine.brakes.tripped().to_vec(),

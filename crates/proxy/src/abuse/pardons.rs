@@ -1,5 +1,5 @@
-//! Releases whose points are still to be forgotten. Each proxy hears of a release at its own time, and says when it was: what came
-//! since stays, however late or often it is forgotten. Where counters do not answer it is owed, and tried again.
+//! Releases of which counters have not heard. Each proxy hears of a release at its own time, and says when it was: what came since stays,
+//! points, locks and days alike, however late or often it is said. Where counters do not answer it is owed, and tried again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use sekisho_policy::event::Event;
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::{Account, ObjectRef, Timestamp, Unavailable};
+use sekisho_policy::states::disowned_by_both;
+use sekisho_policy::{Account, ObjectRef, Span, Timestamp, Unavailable};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
@@ -24,7 +25,7 @@ const MOST: usize = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What is owed: to whom, under which rule (`None` is all of them), and up to when what was done is forgotten.
+/// What is owed: to whom, and under which rule (`None` is all of them).
 #[derive(Debug, Default)]
 pub(crate) struct Pardons {
     /// How many there are. While it is none, nobody takes the lock.
@@ -34,7 +35,25 @@ pub(crate) struct Pardons {
     heard: AtomicU64,
 }
 
-type Owed = BTreeMap<Account, BTreeMap<Option<ObjectRef>, Timestamp>>;
+type Owed = BTreeMap<Account, BTreeMap<Option<ObjectRef>, Pardon>>;
+
+/// What is owed to one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pardon {
+    /// Up to when what it did is forgotten.
+    before: Timestamp,
+    /// Of when it is forgotten where it came from.
+    disowned: Option<Span>,
+}
+
+impl Pardon {
+    fn and(self, later: Self) -> Self {
+        Self {
+            before: self.before.max(later.before),
+            disowned: disowned_by_both(self.disowned, later.disowned),
+        }
+    }
+}
 
 impl Pardons {
     /// Whether something that an account did is still to be forgotten.
@@ -52,21 +71,22 @@ impl Pardons {
     }
 
     /// Whether there is room for it.
-    fn owe(&self, account: Account, rule: Option<ObjectRef>, at: Timestamp) -> bool {
+    fn owe(&self, account: Account, rule: Option<ObjectRef>, pardon: Pardon) -> bool {
         let mut owed = self.lock();
         let room = owed.len() < MOST || owed.contains_key(&account);
         if room {
-            let until = owed.entry(account).or_default().entry(rule).or_insert(at);
-            *until = (*until).max(at);
+            let of = owed.entry(account).or_default();
+            let both = of.get(&rule).map_or(pardon, |earlier| earlier.and(pardon));
+            of.insert(rule, both);
         }
         self.count.store(owed.len(), Ordering::Relaxed);
         room
     }
 
-    fn of(&self, account: &Account) -> Vec<(Option<ObjectRef>, Timestamp)> {
+    fn of(&self, account: &Account) -> Vec<(Option<ObjectRef>, Pardon)> {
         let owed = self.lock();
         let of = owed.get(account).into_iter().flatten();
-        of.map(|(rule, at)| (rule.clone(), *at)).collect()
+        of.map(|(rule, pardon)| (rule.clone(), *pardon)).collect()
     }
 
     fn accounts(&self) -> Vec<Account> {
@@ -74,11 +94,11 @@ impl Pardons {
     }
 
     /// That much of it was done; what was owed meanwhile is owed still.
-    fn done(&self, account: &Account, done: &[(Option<ObjectRef>, Timestamp)]) {
+    fn done(&self, account: &Account, done: &[(Option<ObjectRef>, Pardon)]) {
         let mut owed = self.lock();
         if let Some(of) = owed.get_mut(account) {
-            for (rule, at) in done {
-                if of.get(rule).is_some_and(|until| until <= at) {
+            for (rule, pardon) in done {
+                if of.get(rule) == Some(pardon) {
                     of.remove(rule);
                 }
             }
@@ -114,8 +134,11 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), Unavailable> {
         let owed = self.pardons.of(account);
-        let pardon = |(rule, at): &(Option<ObjectRef>, Timestamp)| {
-            live.rules.pardon(account, rule.as_ref(), *at)
+        let pardon = |(rule, pardon): &(Option<ObjectRef>, Pardon)| {
+            let mut ops = live.rules.pardon(account, rule.as_ref(), pardon.before);
+            let days = pardon.disowned.map(|span| live.rules.disown(account, span));
+            ops.extend(days);
+            ops
         };
         let ops: Vec<_> = owed.iter().flat_map(pardon).collect();
         if !ops.is_empty() {
@@ -141,6 +164,7 @@ impl Engine {
             account,
             origin,
             at,
+            disowned,
         } = released;
         let rule = match origin {
             None => None,
@@ -148,18 +172,22 @@ impl Engine {
             // What the desk had said is taken back, and nothing that a rule counted.
             Some(Origin::Desk) => return,
         };
-        let room = self.pardons.owe(account.clone(), rule, at);
+        let pardon = Pardon {
+            before: at,
+            disowned,
+        };
+        let room = self.pardons.owe(account.clone(), rule, pardon);
         if !room {
             tracing::error!(
                 account = account.as_str(),
                 most = MOST,
-                "too many accounts were released while counters do not answer: old points of one are not forgotten"
+                "too many accounts were released while counters do not answer: old points of one are not forgotten, and its lock stays"
             );
         }
     }
 }
 
-/// Forgets the points of accounts that somebody releases, until the process drains.
+/// Forgets what counters hold against accounts that somebody releases, until the process drains.
 pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<Released>) {
     let engine = &shared.engine;
     let mut trouble: Option<(Instant, Duration)> = None;
@@ -174,7 +202,7 @@ pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<
                 }
                 Err(RecvError::Lagged(missed)) => {
                     engine.pardons.hear(missed);
-                    tracing::error!(missed, "accounts were released faster than their points could be forgotten");
+                    tracing::error!(missed, "accounts were released faster than their points and locks could be forgotten");
                     continue;
                 }
                 Err(RecvError::Closed) => return,
@@ -190,7 +218,7 @@ pub(crate) async fn pardon_released(shared: Arc<Shared>, mut released: Receiver<
                 let pause = trouble.map_or(FIRST_PAUSE, |(_, pause)| pause * 2);
                 let pause = pause.min(LONGEST_PAUSE);
                 if trouble.is_none() {
-                    tracing::warn!(%unavailable, "accounts were released, and their old points cannot be forgotten yet; it is tried again");
+                    tracing::warn!(%unavailable, "accounts were released, and their old points and locks cannot be forgotten yet; it is tried again");
                 }
                 trouble = Some((Instant::now() + pause, pause));
             }

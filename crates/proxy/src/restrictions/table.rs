@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use sekisho_policy::restriction::Origin;
 use sekisho_policy::states::{Absence, Change, Imposition, Part, States};
-use sekisho_policy::{Account, Restriction, Standing, Timestamp};
+use sekisho_policy::{Account, Restriction, Span, Standing, Timestamp};
 
 use super::book::{Book, Entry, MOST, Told};
 use super::word::Coming;
@@ -87,6 +87,8 @@ pub struct Released {
     pub origin: Option<Origin>,
     /// When, by the store's clock.
     pub at: Timestamp,
+    /// When somebody else may have used it.
+    pub disowned: Option<Span>,
 }
 
 /// How many there are.

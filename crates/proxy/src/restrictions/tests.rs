@@ -56,6 +56,7 @@ fn released(name: &str, revision: u64) -> Change {
             at: NOW,
             revision,
             extent: Extent::Account,
+            disowned: None,
         }),
         ..change(name, Origin::Desk, None)
     }

@@ -218,6 +218,7 @@ impl Table {
                 account: change.account.clone(),
                 origin: origin_of(change, release.extent).cloned(),
                 at: release.at,
+                disowned: release.disowned,
             });
         }
     }

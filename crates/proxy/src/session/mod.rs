@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use sekisho_policy::event::{AccountFacts, Event, SessionFacts, Stage};
+use sekisho_policy::event::{AccountFacts, Checked, Event, SessionFacts, Stage};
 use sekisho_policy::snapshot::GatewayLimits;
 use sekisho_policy::{Account, Settings};
 use sekisho_runtime::metrics::{AuthResult, Detection, Mechanism, OpenSession, ReplyClass};
@@ -366,6 +366,7 @@ impl<S: Transport> Session<S> {
             session: self.facts.clone(),
             account: account.map(|account| restrictions.judge(account, at)),
             settings: self.settings_at(&stage),
+            checked: Checked::Here,
             transaction: self
                 .transaction
                 .as_ref()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sekisho_policy::Account;
-use sekisho_policy::event::HeloForm;
+use sekisho_policy::event::{Checked, HeloForm};
 use sekisho_runtime::metrics::Detection;
 use sekisho_smtp::grammar::{Greeting, XclientLogin};
 use sekisho_smtp::xclient::{Proto, Told, XclientAttributes};
@@ -99,7 +99,8 @@ impl<S: Transport> Session<S> {
         }
     }
 
-    /// The peer has checked the password; whether the account may log in from there is still asked. `Some` if not.
+    /// The peer has checked the password; whether the account may log in from there is still asked. `Some` if not. What others guess
+    /// elsewhere is nothing to who has shown the peer that he is no guesser: the account's lock lets him pass.
     async fn log_in_as(&mut self, login: &str) -> Option<Flow> {
         let live = self.live();
         self.weigh_source();
@@ -112,11 +113,12 @@ impl<S: Transport> Session<S> {
                 .default_domain
                 .as_deref(),
         );
-        let asked = self.ask_to_log_in(&live, Some(&name)).await;
+        let asked = self.ask_to_let_in(&live, &name).await;
         let turned_away = if asked.verdict().refusal().is_some() {
             asked
         } else {
-            match self.admit(&live, name, asked.decision().network).await {
+            let network = asked.decision().network;
+            match self.admit(&live, name, network, Checked::ByPeer).await {
                 Ok(()) => return None,
                 Err(judged) => *judged,
             }

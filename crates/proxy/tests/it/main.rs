@@ -9,6 +9,7 @@ mod hostile;
 mod logins;
 mod oracle;
 mod protection;
+mod releases;
 mod sessions;
 mod smuggling;
 mod tls_ends;

@@ -1,13 +1,13 @@
 //! What changes account states: impositions of proxies, and what people do.
 
 use sekisho_policy::restriction::Origin;
-use sekisho_policy::states::{Imposition, Onto, Rest, States};
-use sekisho_policy::{Account, Restriction, Timestamp};
+use sekisho_policy::states::{Imposition, Onto, Rest, States, disowned_by_both, incident};
+use sekisho_policy::{Account, Millis, Restriction, Span, Timestamp};
 
 use super::history::AccountAction;
 use super::impose::{Impositions, impose};
 use super::tables::{Event, Mark, Row, Tables};
-use super::{AccountStates, Backend, Fault, in_transaction, parse, to_json};
+use super::{AccountStates, Backend, Fault, in_transaction, parse, release_of, to_json};
 use crate::records::number;
 use crate::{Letters, Mandate, Posted, StoreError};
 
@@ -64,8 +64,8 @@ impl AccountStates {
         Ok(self.note(namespace, revision))
     }
 
-    /// Ends restrictions of an account, of one origin or of all; answers those that stood. What a proxy imposed before and tells
-    /// later is not taken, whether or not anything stood.
+    /// Ends restrictions of an account; answers those that stood. What a proxy imposed before and tells later is not taken, whether or
+    /// not anything stood.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was written.
@@ -73,15 +73,43 @@ impl AccountStates {
         &self,
         namespace: &str,
         account: &Account,
-        origin: Option<&Origin>,
+        from: ReleaseFrom<'_>,
         mandate: &Mandate,
-    ) -> Result<Vec<Restriction>, StoreError> {
+    ) -> Result<Released, StoreError> {
         let what = What::of(namespace, account, AccountAction::Released, mandate);
         let (revision, released) =
-            in_transaction!(self, tables => release(tables, &what, origin).await);
+            in_transaction!(self, tables => release(tables, &what, from).await);
         self.note(namespace, revision);
         Ok(released)
     }
+}
+
+/// From what an account is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseFrom<'a> {
+    /// One origin's restriction.
+    Origin(&'a Origin),
+    /// Everything: locks of logins too.
+    Everything {
+        /// So long ago somebody else began to use the account. By default that goes by the restrictions that stood
+        /// ([`sekisho_policy::states::incident`]).
+        since: Option<Millis>,
+    },
+}
+
+impl Default for ReleaseFrom<'_> {
+    fn default() -> Self {
+        Self::Everything { since: None }
+    }
+}
+
+/// What came of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// The restrictions that stood.
+    pub restrictions: Vec<Restriction>,
+    /// Of when it is forgotten which networks the account came from.
+    pub disowned: Option<Span>,
 }
 
 /// What became of impositions.
@@ -168,21 +196,24 @@ pub(super) async fn put(
 async fn release(
     tables: &mut impl Tables,
     what: &What<'_>,
-    origin: Option<&Origin>,
-) -> Result<(i64, Vec<Restriction>), Fault> {
+    from: ReleaseFrom<'_>,
+) -> Result<(i64, Released), Fault> {
     tables.lock(what.namespace).await?;
     let now = number(what.at.0);
-    let wanted = origin.map(ToString::to_string);
+    let wanted = match from {
+        ReleaseFrom::Origin(origin) => Some(origin.to_string()),
+        ReleaseFrom::Everything { .. } => None,
+    };
     let rows = tables
         .of_account(what.namespace, what.account.as_str())
         .await?;
     let is_meant = |row: &Row| {
         row.ended_at.is_none() && wanted.as_ref().is_none_or(|wanted| row.origin == *wanted)
     };
-    let (mut released, mut ended) = (Vec::new(), 0_u32);
+    let (mut restrictions, mut ended) = (Vec::new(), 0_u32);
     for row in rows.into_iter().filter(is_meant) {
         // One that cannot be read is to be got rid of too.
-        released.extend(parse(&row.account, &row.json).ok());
+        restrictions.extend(parse(&row.account, &row.json).ok());
         let revision = tables.advance(what.namespace, now).await?;
         tables.note(&what.event(revision, &row.json)).await?;
         let gone = Row {
@@ -198,14 +229,48 @@ async fn release(
     if ended == 0 {
         tables.note(&what.event(revision, "")).await?;
     }
+    let disowned = disowned(what, from, &restrictions);
     let mark = Mark {
         account: what.account.to_string(),
         origin: wanted.unwrap_or_default(),
         revision,
         at: now,
+        disowned: None,
     };
-    tables.put_mark(what.namespace, &mark).await?;
+    put_mark(tables, what, mark, disowned).await?;
+    let released = Released {
+        restrictions,
+        disowned,
+    };
     Ok((revision, released))
+}
+
+fn disowned(what: &What<'_>, from: ReleaseFrom<'_>, restrictions: &[Restriction]) -> Option<Span> {
+    let ReleaseFrom::Everything { since } = from else {
+        return None;
+    };
+    let first = restrictions.iter().map(|one| one.since).min();
+    incident(what.at, since, first)
+}
+
+/// A release that takes the place of an earlier one goes on to tell what that disowned.
+async fn put_mark(
+    tables: &mut impl Tables,
+    what: &What<'_>,
+    mut mark: Mark,
+    disowned: Option<Span>,
+) -> Result<(), Fault> {
+    let (namespace, account) = (what.namespace, what.account.as_str());
+    let earlier = if mark.origin.is_empty() {
+        tables.mark(namespace, account, "").await?
+    } else {
+        None
+    };
+    let earlier = earlier.and_then(|earlier| release_of(&earlier).disowned);
+    let span = disowned_by_both(earlier, disowned);
+    mark.disowned = span.map(|span| (number(span.from.0), number(span.to.0)));
+    tables.put_mark(namespace, &mark).await?;
+    Ok(())
 }
 
 /// Up to when a release reaches. One that lies ahead was made by a clock that was wrong, then or now: it reaches up to now.

@@ -11,13 +11,13 @@ mod tables;
 mod tend;
 
 use sekisho_policy::states::{Extent, Release};
-use sekisho_policy::{Restriction, Timestamp};
+use sekisho_policy::{Restriction, Span, Timestamp};
 use tokio::sync::watch;
 
 use crate::news::News;
 use crate::outbox::Outbox;
 use crate::{SettingsStore, Store, StoreError};
-pub use change::Imposed;
+pub use change::{Imposed, ReleaseFrom, Released};
 pub use history::{AccountAction, HistoryEntry};
 use tables::{Mark, Tables};
 pub use tend::Tending;
@@ -226,7 +226,13 @@ fn to_json(restriction: &Restriction) -> Result<String, Fault> {
 }
 
 fn release_of(mark: &Mark) -> Release {
+    // By a clock that was ahead it ended later than the account was released.
+    let disowned = mark.disowned.map(|(from, to)| Span {
+        from: timestamp(from),
+        to: timestamp(to.min(mark.at)),
+    });
     Release {
+        disowned: disowned.filter(|span| span.from <= span.to),
         at: timestamp(mark.at),
         revision: mark.revision.unsigned_abs(),
         extent: if mark.origin.is_empty() {

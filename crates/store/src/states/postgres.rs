@@ -50,6 +50,11 @@ const STEPS: Steps = Steps {
             works_for: 2,
             sql: include_str!("../../migrations/0006_outbox_in_postgres.sql"),
         },
+        Step {
+            version: 5,
+            works_for: 2,
+            sql: include_str!("../../migrations/0008_disowned.sql"),
+        },
     ],
     table: "sekisho_schema",
     name:

@@ -78,6 +78,7 @@ macro_rules! tables {
                     origin: row.try_get(1)?,
                     revision: row.try_get(2)?,
                     at: row.try_get(3)?,
+                    disowned: disowned_of(&row, 4)?,
                 }))
             }
 
@@ -87,6 +88,8 @@ macro_rules! tables {
                     .bind(&mark.account)
                     .bind(&mark.origin);
                 let query = query.bind(mark.revision).bind(mark.at);
+                let (from, to) = mark.disowned.unzip();
+                let query = query.bind(from).bind(to);
                 query.execute(self).await.map(drop)
             }
 
@@ -188,8 +191,14 @@ macro_rules! tables {
                     origin: row.try_get(2)?,
                     revision: row.try_get(3)?,
                     at,
+                    disowned: disowned_of(row, 8)?,
                 }),
             })
+        }
+
+        fn disowned_of(row: &$row, at: usize) -> Sql<Option<(i64, i64)>> {
+            let (from, to): (Option<i64>, Option<i64>) = (row.try_get(at)?, row.try_get(at + 1)?);
+            Ok(from.zip(to))
         }
 
         fn event_of(row: &$row) -> Sql<Event> {

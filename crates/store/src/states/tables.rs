@@ -29,6 +29,8 @@ pub(super) struct Mark {
     pub(super) origin: String,
     pub(super) revision: i64,
     pub(super) at: i64,
+    /// From when to when somebody else may have used the account.
+    pub(super) disowned: Option<(i64, i64)>,
 }
 
 /// What changed: a row of either table.
@@ -168,11 +170,13 @@ const PUT: &str = "
     ON CONFLICT (namespace, account, origin) DO UPDATE SET
         revision = excluded.revision, until_at = excluded.until_at, ended_at = excluded.ended_at, json = excluded.json";
 const MARK: &str = "
-    SELECT account, origin, revision, at FROM releases
+    SELECT account, origin, revision, at, disowned_from, disowned_to FROM releases
     WHERE namespace = $1 AND account = $2 AND (origin = $3 OR origin = '') ORDER BY at DESC, revision DESC LIMIT 1";
 const PUT_MARK: &str = "
-    INSERT INTO releases (namespace, account, origin, revision, at) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (namespace, account, origin) DO UPDATE SET revision = excluded.revision, at = excluded.at";
+    INSERT INTO releases (namespace, account, origin, revision, at, disowned_from, disowned_to) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (namespace, account, origin) DO UPDATE SET
+        revision = excluded.revision, at = excluded.at,
+        disowned_from = excluded.disowned_from, disowned_to = excluded.disowned_to";
 const NOTE: &str = "
     INSERT INTO account_trail (revision, namespace, account, at, action, who, why, json)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -184,16 +188,20 @@ const OF_ACCOUNT: &str = "
     SELECT namespace, account, origin, revision, until_at, ended_at, json FROM restrictions
     WHERE namespace = $1 AND account = $2 ORDER BY revision";
 const SINCE: &str = "
-    SELECT namespace, account, origin, revision, until_at, ended_at, json, CAST(NULL AS BIGINT) AS released_at
+    SELECT namespace, account, origin, revision, until_at, ended_at, json,
+        CAST(NULL AS BIGINT) AS released_at, CAST(NULL AS BIGINT) AS disowned_from, CAST(NULL AS BIGINT) AS disowned_to
     FROM restrictions WHERE namespace = $1 AND revision > $2
     UNION ALL
-    SELECT namespace, account, origin, revision, NULL, NULL, '', at FROM releases WHERE namespace = $1 AND revision > $2
+    SELECT namespace, account, origin, revision, NULL, NULL, '', at, disowned_from, disowned_to
+    FROM releases WHERE namespace = $1 AND revision > $2
     ORDER BY revision LIMIT $3";
 const STANDING: &str = "
-    SELECT namespace, account, origin, revision, until_at, ended_at, json, CAST(NULL AS BIGINT) AS released_at
+    SELECT namespace, account, origin, revision, until_at, ended_at, json,
+        CAST(NULL AS BIGINT) AS released_at, CAST(NULL AS BIGINT) AS disowned_from, CAST(NULL AS BIGINT) AS disowned_to
     FROM restrictions WHERE namespace = $1 AND ended_at IS NULL
     UNION ALL
-    SELECT namespace, account, origin, revision, NULL, NULL, '', at FROM releases WHERE namespace = $1
+    SELECT namespace, account, origin, revision, NULL, NULL, '', at, disowned_from, disowned_to
+    FROM releases WHERE namespace = $1
     ORDER BY revision LIMIT $2";
 const COUNT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM restrictions WHERE namespace = $1 AND ended_at IS NULL AND origin <> 'Desk' LIMIT $2) AS standing";

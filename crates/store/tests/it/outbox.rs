@@ -11,6 +11,7 @@ use sekisho_policy::states::Imposition;
 use sekisho_policy::{Account, Level, Millis, ObjectRef, Origin, Restriction, Timestamp};
 use sekisho_store::{
     AccountStates, Letter, MOST_CHANNELS, MOST_OF_CHANNEL, MOST_OF_NAMESPACE, Mandate, Posted,
+    ReleaseFrom,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -147,7 +148,9 @@ pub(crate) async fn what_is_not_taken_is_told_to_nobody(states: &AccountStates) 
         why: "new password".into(),
     };
     for name in ["a", "c"] {
-        let released = states.release(NS, &account(name), None, &mandate).await;
+        let released = states
+            .release(NS, &account(name), ReleaseFrom::default(), &mandate)
+            .await;
         released.unwrap();
     }
     assert!(!hears(states, "a", restriction(Level::Suspend, 50), 200).await);

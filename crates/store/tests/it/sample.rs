@@ -162,6 +162,7 @@ fn step(number: u64, owner: &str, at: u64, stage: Stage, verdict: Verdict) -> St
             }),
             account: Some(Arc::new(AccountFacts::new(account(owner), Network::New))),
             settings: sekisho_policy::Settings::None,
+            checked: Default::default(),
             transaction: Some(TransactionFacts {
                 sender: Some(Address::new(owner, "example.jp")),
                 declared_size: Some(4_096),

@@ -14,8 +14,10 @@ use sekisho_policy::snapshot::Kind;
 use sekisho_policy::states::{
     Absence, Change, Extent, Imposition, Onto, Part, Release, Rest, States,
 };
-use sekisho_policy::{Account, Level, Millis, ObjectRef, Origin, Restriction, Timestamp};
-use sekisho_store::{AccountAction, AccountStates, HistoryEntry, Mandate, Store, Tending};
+use sekisho_policy::{Account, Level, Millis, ObjectRef, Origin, Restriction, Span, Timestamp};
+use sekisho_store::{
+    AccountAction, AccountStates, HistoryEntry, Mandate, ReleaseFrom, Released, Store, Tending,
+};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const NS: &str = "mail";
@@ -37,6 +39,8 @@ macro_rules! suite {
                 a_release_is_told_to_all_who_ask,
                 what_is_older_than_the_releases_that_are_known_is_not_taken,
                 what_people_released_stays_released,
+                what_a_thief_may_have_used_is_told,
+                nothing_is_disowned_ahead_of_time,
                 what_people_released_stays_released_though_something_new_stands,
                 what_people_released_does_not_come_back_after_something_new,
                 so_many_rules_restrict_an_account_and_people_besides,
@@ -140,10 +144,9 @@ async fn whole(states: &AccountStates) -> States {
 }
 
 async fn release(states: &AccountStates, name: &str, origin: Option<&Origin>, at: u64) -> usize {
-    let released = states
-        .release(NS, &account(name), origin, &mandate(at))
-        .await;
-    released.unwrap().len()
+    let from = origin.map_or_else(ReleaseFrom::default, ReleaseFrom::Origin);
+    let released = states.release(NS, &account(name), from, &mandate(at)).await;
+    released.unwrap().restrictions.len()
 }
 
 /// Looks every ten minutes, from `from` to `to`.
@@ -290,10 +293,15 @@ pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &Accoun
         [Level::Suspend, Level::Quarantine]
     );
     let released = states
-        .release(NS, &account("a"), Some(&rule("stolen")), &mandate(30))
+        .release(
+            NS,
+            &account("a"),
+            ReleaseFrom::Origin(&rule("stolen")),
+            &mandate(30),
+        )
         .await
         .unwrap();
-    assert_eq!(released, [suspended(0)]);
+    assert_eq!(released.restrictions, [suspended(0)]);
     assert_eq!(levels(states, "a", 40).await, [Level::Quarantine]);
     let history = history(states, "a", 50_000).await;
     let told: Vec<_> = history
@@ -317,10 +325,10 @@ pub(crate) async fn people_restrict_and_release_with_who_and_why(states: &Accoun
     let newest = states.history(NS, &account("a"), NOW, 1).await.unwrap();
     assert_eq!(newest, history[1..2], "what was done last");
     let nothing = states
-        .release(NS, &account("b"), None, &mandate(50))
+        .release(NS, &account("b"), ReleaseFrom::default(), &mandate(50))
         .await
         .unwrap();
-    assert_eq!(nothing, []);
+    assert_eq!(nothing.restrictions, []);
 }
 
 pub(crate) async fn namespaces_do_not_hear_of_one_another(states: &AccountStates) {
@@ -334,10 +342,10 @@ pub(crate) async fn namespaces_do_not_hear_of_one_another(states: &AccountStates
         .unwrap();
     assert_eq!(found, []);
     let released = states
-        .release("other", &account("a"), None, &mandate(1))
+        .release("other", &account("a"), ReleaseFrom::default(), &mandate(1))
         .await
         .unwrap();
-    assert_eq!(released, []);
+    assert_eq!(released.restrictions, []);
 }
 
 pub(crate) async fn the_whole_comes_in_parts(states: &AccountStates) {
@@ -346,7 +354,7 @@ pub(crate) async fn the_whole_comes_in_parts(states: &AccountStates) {
         impose(states, name, suspended(0)).await;
     }
     states
-        .release(NS, &account("b"), None, &mandate(60_000))
+        .release(NS, &account("b"), ReleaseFrom::default(), &mandate(60_000))
         .await
         .unwrap();
     let mut all = Vec::new();

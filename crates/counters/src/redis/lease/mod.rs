@@ -330,7 +330,9 @@ fn tally_of(op: &Op) -> Option<&Key> {
         | Op::Locked { .. }
         | Op::Award { .. }
         | Op::Points { .. }
-        | Op::Correspond { .. } => None,
+        | Op::Correspond { .. }
+        | Op::Disown { .. }
+        | Op::Heed { .. } => None,
     }
 }
 

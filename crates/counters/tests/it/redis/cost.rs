@@ -3,22 +3,21 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use sekisho_policy::key::{Scope, Subject, Subjects, Tally};
-use sekisho_policy::snapshot::{Kind, ObjectRef};
-use sekisho_policy::{Millis, Signal};
+use sekisho_policy::Signal;
 use sekisho_testkit::{RedisServer, documentation};
 
 use super::stored::keys;
 use super::*;
 
 /// As the page names what this test and the one of a Cluster measure.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "a limit, all use in one part of the window",
     "a limit, used in all 64 parts",
-    "a lock of logins, of an abuse rule",
+    "a lock",
     "a set of 1, 10, 100, 1,024 members",
     "points: 1, 10, 64 awards",
     "correspondents: 1, 100, 1,024",
+    "what is disowned: 1, 8 spans",
     "who holds slices of a limit, while there are any: one, eight proxies",
     GIVEN_BACK,
 ];
@@ -98,22 +97,6 @@ fn only(server: &RedisServer, sort: &str) -> u64 {
     of(server, key)
 }
 
-/// A lock of an account by a rule of this kind.
-fn lock_by(kind: Kind, tally: Tally) -> Op {
-    let object = ObjectRef {
-        kind,
-        namespace: "mail".into(),
-        name: "one".into(),
-    };
-    let subjects = Subjects::of(&[Subject::Account("office@example.jp")]);
-    Op::Lock {
-        key: Scope::new(&object, tally, Millis(0)).key(&subjects),
-        base: Millis(HOUR),
-        growth: 2,
-        max: Millis(DAY),
-    }
-}
-
 /// Who holds slices of one limit.
 async fn holders(server: &RedisServer) -> Vec<u64> {
     server.cli(&["flushall"]);
@@ -147,28 +130,28 @@ fn a_key_costs_what_the_documentation_says() {
         let all: Vec<_> = range.collect();
         vec![(0, correspond("k", &all, (DAY, 0, 180 * DAY)))]
     };
+    let disowned = |range: Range<u64>| -> Step {
+        let mark = key("k");
+        let span = |at: u64| (4 * at, disown(&mark, NOW + 4 * at, NOW + 4 * at, DAY));
+        range.map(span).collect()
+    };
     run(async {
         let parts = vec![vec![part(0)], (1..=70).map(part).collect()];
         let [sparse, busy] = grown(&server, "t", parts).await[..] else {
             panic!("two figures");
         };
-        let mut locks = Vec::new();
-        for (kind, tally) in [
-            (Kind::LoginGuard, Tally::AccountLock),
-            (Kind::AbuseRule, Tally::SuspendTerm),
-        ] {
-            locks.extend(grown(&server, "l", vec![vec![(0, lock_by(kind, tally))]]).await);
-        }
         let sets = [0..1, 1..10, 10..100, 100..2_000].map(members).to_vec();
         let points = [0..1, 1..10, 10..64].map(awarded).to_vec();
         let circles = [0..1, 1..100, 100..1_024].map(written_to).to_vec();
+        let spans = [0..1, 1..8].map(disowned).to_vec();
         let figures = [
             vec![sparse],
             vec![busy],
-            locks,
+            grown(&server, "l", vec![vec![(0, lock("k", HOUR, 2, DAY))]]).await,
             grown(&server, "s", sets).await,
             grown(&server, "p", points).await,
             grown(&server, "c", circles).await,
+            grown(&server, "d", spans).await,
             holders(&server).await,
         ];
         let measured: Vec<_> = KINDS.into_iter().zip(figures).collect();

@@ -50,6 +50,8 @@ fn one_of_each() -> Vec<Op> {
         lock("k", HOUR, 2, DAY),
         locked("k"),
         forgive("k", HOUR),
+        disown(&key("k"), 0, HOUR, DAY),
+        heed(&key("k"), &key("k")),
         clear("k"),
     ];
     // A new one does not compile until it has a place here, and is not found until it is asked above.
@@ -68,9 +70,11 @@ fn one_of_each() -> Vec<Op> {
         Op::Correspond { .. } => 11,
         Op::Forgive { .. } => 12,
         Op::Clear { .. } => 13,
+        Op::Disown { .. } => 14,
+        Op::Heed { .. } => 15,
     };
     let places: BTreeSet<_> = ops.iter().map(place).collect();
-    assert!(places.into_iter().eq(0..14));
+    assert!(places.into_iter().eq(0..16));
     ops
 }
 

@@ -6,6 +6,8 @@ use sekisho_testkit::RedisServer;
 
 use super::*;
 
+const DAY: u64 = 24 * HOUR;
+
 pub(super) fn keys(server: &RedisServer, pattern: &str) -> Vec<String> {
     let found = server.cli(&["--scan", "--pattern", pattern]);
     found
@@ -143,10 +145,12 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
             lock("k", HOUR, 2, HOUR),
             award("k", Signal::SpamVerdicts, 5, HOUR, HOUR),
             correspond("k", &[1], (HOUR, 0, HOUR)),
+            disown(&key("k"), 0, 0, HOUR),
         ];
         apply(&counters, 0, &first).await.unwrap();
-        let [tally, set, lock_key, purse, circle] =
-            ["*}t*", "*}s*", "*}l*", "*}p*", "*}c*"].map(|sort| keys(&server, sort).remove(0));
+        let [tally, set, lock_key, purse, circle, spans] =
+            ["*}t*", "*}s*", "*}l*", "*}p*", "*}c*", "*}d*"]
+                .map(|sort| keys(&server, sort).remove(0));
         let asks = |key: &str| -> Vec<Op> {
             if key == tally {
                 vec![gate("k", 1, 5, HOUR), read("k", HOUR), meter("k", 1, HOUR)]
@@ -159,6 +163,9 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
                 ]
             } else if key == circle {
                 vec![correspond("k", &[2], (HOUR, 0, HOUR)), clear("k")]
+            } else if key == spans {
+                let mark = sekisho_policy::Key::new(b"k");
+                vec![disown(&mark, 0, 0, HOUR), heed(&mark, &mark)]
             } else {
                 vec![lock("k", HOUR, 2, HOUR), locked("k")]
             }
@@ -179,6 +186,7 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
         let points_to_come = format!("P\\x01{}\\x01{}", "\\x00".repeat(6), "\\x7f".repeat(10));
         let met_tomorrow = format!("C\\x01{}{}", "\\x00".repeat(24), "\\x7f".repeat(6));
         let locked_for_ever = format!("L\\x01{}\\x00\\x00\\x00\\x01", "\\x7f".repeat(6));
+        let disowned_tomorrow = format!("D\\x01{}{}", "\\x00".repeat(12), "\\x7f".repeat(6));
         let strings = [
             "",
             "x",
@@ -194,8 +202,10 @@ fn what_is_not_ours_is_unavailable_and_stays_as_it_is() {
             &met_tomorrow,
             "P\\x01",
             "C\\x01",
+            "D\\x01",
+            &disowned_tomorrow,
         ];
-        for key in [&tally, &set, &lock_key, &purse, &circle] {
+        for key in [&tally, &set, &lock_key, &purse, &circle, &spans] {
             let written = strings.map(|value| format!("set {key} \"{value}\""));
             let others = [
                 format!("lpush {key} a"),
@@ -259,41 +269,31 @@ fn keys_of_policy_are_named_by_what_they_are_about() {
     });
 }
 
-/// Proxies of a version that knows no other form read the locks of logins; those of abuse rules say when they began.
+/// Older proxies wrote locks that do not say when they began: they hold, and any release ends them.
 #[test]
-fn locks_of_logins_are_written_as_they_always_were() {
-    use sekisho_policy::key::{Scope, Subject, Subjects, Tally};
-    use sekisho_policy::snapshot::{Kind, ObjectRef};
+fn a_lock_without_a_beginning_is_read_and_ended() {
     let Some(server) = RedisServer::start() else {
         return;
     };
     run(async {
-        let subjects = Subjects::of(&[Subject::Account("office@example.jp")]);
-        let sizes = [
-            (Kind::LoginGuard, Tally::AccountLock, "12"),
-            (Kind::AbuseRule, Tally::SuspendTerm, "18"),
-        ];
-        for (kind, tally, size) in sizes {
-            let object = ObjectRef {
-                kind,
-                namespace: "mail".into(),
-                name: "one".into(),
-            };
-            let op = Op::Lock {
-                key: Scope::new(&object, tally, Millis(0)).key(&subjects),
-                base: Millis(HOUR),
-                growth: 2,
-                max: Millis(4 * HOUR),
-            };
-            let counters = patient(&server.url(), &fresh_key());
-            for after in [0, 2 * HOUR] {
-                apply(&counters, after, std::slice::from_ref(&op))
-                    .await
-                    .unwrap();
-                let key = keys(&server, "*}l*").remove(0);
-                assert_eq!(server.cli(&["strlen", &key]).trim(), size, "{kind:?}");
-            }
-            server.cli(&["flushall"]);
-        }
+        let counters = travelling(Setup::single(&server.url(), fresh_key()));
+        let asked = lock("k", HOUR, 2, 4 * HOUR);
+        apply(&counters, DAY, std::slice::from_ref(&asked))
+            .await
+            .unwrap();
+        let key = keys(&server, "*}l*").remove(0);
+        let older = (DAY + HOUR).to_be_bytes();
+        let octets = older[2..].iter().map(|octet| format!("\\x{octet:02x}"));
+        let octets: String = octets.collect();
+        server.feed(&format!(
+            "set {key} \"L\\x01{octets}\\x00\\x00\\x00\\x01\" keepttl"
+        ));
+        let held = apply(&counters, DAY, &[locked("k")]).await.unwrap();
+        assert_eq!(held, [until(DAY + HOUR)]);
+        apply(&counters, DAY + 2, &[forgive("k", 1)]).await.unwrap();
+        let ended = apply(&counters, DAY + 3, &[locked("k")]).await.unwrap();
+        assert_eq!(ended, [Outcome::Until(None)]);
+        let next = apply(&counters, DAY + 4, &[asked]).await.unwrap();
+        assert_eq!(next, [until(DAY + 4 + 2 * HOUR)], "it goes on to count");
     });
 }

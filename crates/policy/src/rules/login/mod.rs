@@ -23,7 +23,7 @@ use crate::rules::failure::{Failure, Hidden};
 use crate::rules::{Defect, Stages};
 use crate::ruleset::RuleView;
 use crate::snapshot::{DecoyAction, LoginGuard, ObjectRef, PerAccount, PerPair, PerSource};
-use crate::time::Millis;
+use crate::time::{Millis, Timestamp};
 
 pub(crate) use tallies::taken_back;
 
@@ -133,6 +133,17 @@ impl Guard {
         let account = Subject::Account(account_of(shown)?.as_str());
         let key = scope.key(&Subjects::of(&[account]));
         Some(Op::Forget { key, item })
+    }
+
+    /// What ends the account's lock if it began at `before` or earlier, and forgets the failures until then. Locks and failures of pairs
+    /// stay: nobody knows the sources of one account.
+    pub(crate) fn pardon(&self, account: &Account, before: Timestamp) -> Vec<Op> {
+        let Some((_, failures)) = &self.account else {
+            return Vec::new();
+        };
+        let subjects = Subjects::of(&[Subject::Account(account.as_str())]);
+        let keys = [&self.account_lock, failures].map(|scope| scope.key(&subjects));
+        keys.map(|key| Op::Forgive { key, before }).into()
     }
 
     /// The failure that a login is counted as before a backend is asked.

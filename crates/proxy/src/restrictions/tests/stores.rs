@@ -28,6 +28,7 @@ fn a_release_is_told_of_once() {
             at: NOW,
             revision: 6,
             extent: Extent::Origin,
+            disowned: None,
         }),
         ..released("d", 6)
     };

@@ -2,7 +2,7 @@
 //! it proves is believed only after rules have seen that it did.
 
 use sekisho_policy::Account;
-use sekisho_policy::event::Stage;
+use sekisho_policy::event::{Checked, Stage};
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::Mechanism;
 use sekisho_runtime::metrics::AuthResult;
@@ -267,7 +267,7 @@ impl<S: Transport> Session<S> {
                     Err(judged) => return Ok(Ok(self.refuse_to_contest(live, *judged))),
                 };
                 let network = asked.decision().network;
-                let judged = self.admit(live, account, network).await;
+                let judged = self.admit(live, account, network, Checked::Here).await;
                 if let Err(judged) = judged {
                     self.caller.forget_login();
                     return Ok(Ok(self.refuse_to_contest(live, *judged)));

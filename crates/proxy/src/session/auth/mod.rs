@@ -7,7 +7,7 @@ mod exchange;
 
 use std::sync::Arc;
 
-use sekisho_policy::event::{AccountFacts, Network, Stage};
+use sekisho_policy::event::{AccountFacts, Checked, Event, Network, Stage};
 use sekisho_policy::record::End;
 use sekisho_policy::snapshot::{Carries, Mechanism};
 use sekisho_policy::{Account, Item, Reason};
@@ -191,7 +191,22 @@ impl<S: Transport> Session<S> {
     /// The judgement before anything that was shown is looked at.
     pub(super) async fn ask_to_log_in(&mut self, live: &Live, claimed: Option<&Account>) -> Judged {
         let account = claimed.cloned();
-        let asked = self.judge(live, self.event(Stage::Login { account })).await;
+        let event = self.event(Stage::Login { account });
+        self.ask_of_login(live, event).await
+    }
+
+    /// The same of a login whose password a trusted peer has looked at.
+    pub(super) async fn ask_to_let_in(&mut self, live: &Live, account: &Account) -> Judged {
+        let account = Some(account.clone());
+        let event = Event {
+            checked: Checked::ByPeer,
+            ..self.event(Stage::Login { account })
+        };
+        self.ask_of_login(live, event).await
+    }
+
+    async fn ask_of_login(&mut self, live: &Live, event: Event) -> Judged {
+        let asked = self.judge(live, event).await;
         self.pause(&asked).await;
         asked
     }
@@ -246,7 +261,7 @@ impl<S: Transport> Session<S> {
         name: Account,
         network: Network,
     ) -> Result<(AuthResult, Flow), Gone> {
-        match self.admit(live, name, network).await {
+        match self.admit(live, name, network, Checked::Here).await {
             Ok(()) => Ok((AuthResult::Accepted, self.accept())),
             Err(judged) => {
                 self.caller.forget_login();
@@ -267,9 +282,11 @@ impl<S: Transport> Session<S> {
         live: &Live,
         name: Account,
         network: Network,
+        checked: Checked,
     ) -> Result<(), Box<Judged>> {
         let account = Arc::new(AccountFacts::new(name, network));
         let mut event = self.event(Stage::LoginSucceeded);
+        event.checked = checked;
         // Signals of logins lead to no step on which the account stands.
         event.account = Some(self.shared.restrictions.judge(&account, event.at));
         event.settings = self.shared.settings.of(&account.name);

@@ -1,6 +1,7 @@
 //! Conversations as text: a gateway with the objects that the file names, clients over pipes, next hops over loopback. The
 //! format is described in `tests/dialogues/README.md`.
 
+mod asns;
 mod ends;
 mod engine;
 mod hop;

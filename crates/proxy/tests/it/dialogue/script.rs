@@ -40,6 +40,8 @@ pub(super) enum Act {
         account: String,
         settings: AccountSettings,
     },
+    /// `@asn NETWORK NUMBER`: which autonomous system announces a network.
+    Asn { network: String, number: u32 },
     /// `@connect`: a new client.
     Connect { source: String, tls: bool },
     /// `@tls`: the client begins TLS.
@@ -249,6 +251,15 @@ fn parse_directive(directive: &str) -> Result<Act, String> {
             Act::Connect {
                 source: source.into(),
                 tls: rest.split_whitespace().any(|word| word == "tls"),
+            }
+        }
+        "asn" => {
+            let (network, number) = rest.split_once(' ').ok_or("a network and a number")?;
+            Act::Asn {
+                network: network.into(),
+                number: number
+                    .parse()
+                    .map_err(|_| format!("{number:?} is no number"))?,
             }
         }
         "tls" => Act::Tls,

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::asns::Asns;
 use super::ends::End;
 use super::engine::Engines;
 use super::hop::Hops;
@@ -30,6 +31,7 @@ pub(super) struct Stage {
     hops: Hops,
     engines: Engines,
     names: Names,
+    asns: Asns,
     world: Option<World>,
     client: Option<End>,
     /// Objects changed after the gateway had started.
@@ -46,6 +48,7 @@ impl Default for Stage {
             hops: Hops::default(),
             engines: Engines::default(),
             names: Names::default(),
+            asns: Asns::default(),
             world: None,
             client: None,
             changed: false,
@@ -78,6 +81,12 @@ impl Stage {
             } => self.engines.set(name, protocol, answer).await,
             Act::EngineAsked { name, count } => self.engines.expect_count(name, *count).await,
             Act::EngineTold { name, pattern } => self.engines.expect_told(name, pattern),
+            Act::Asn { network, number } => {
+                let path = self.asns.add(network, *number)?;
+                let database = serde_json::json!({ "asnDatabase": path });
+                self.objects.set("gateway", "", &database);
+                Ok(())
+            }
             Act::Connect { source, tls } => self.connect(source, *tls).await,
             Act::Restrict {
                 account,
@@ -180,6 +189,7 @@ impl Stage {
                 at,
                 revision,
                 extent: Extent::Account,
+                disowned: None,
             }),
         }]));
         Ok(())

@@ -101,10 +101,10 @@ pub(crate) async fn one_that_cannot_be_read_hides_no_other(states: &AccountState
     assert_eq!((next.onto, next.changes), (Onto::Known, vec![]));
     assert!(next.revision > asked);
     let released = states
-        .release(NS, &account("a"), None, &mandate(60_000))
+        .release(NS, &account("a"), ReleaseFrom::default(), &mandate(60_000))
         .await
         .unwrap();
-    assert_eq!(released.len(), 1);
+    assert_eq!(released.restrictions.len(), 1);
 }
 
 /// Whoever speaks for rules that he makes up fills no more than this of an account, and keeps nobody else from restricting it.

@@ -72,6 +72,7 @@ pub(crate) async fn a_release_is_told_to_all_who_ask(states: &AccountStates) {
             at,
             revision,
             extent,
+            disowned: None,
         })
     };
     let expected = [
@@ -128,7 +129,7 @@ pub(crate) async fn what_people_released_stays_released_though_something_new_sta
 ) {
     impose(states, "a", suspended(0)).await;
     states
-        .release(NS, &account("a"), None, &mandate(100))
+        .release(NS, &account("a"), ReleaseFrom::default(), &mandate(100))
         .await
         .unwrap();
     let watch = restriction(Level::Watch, rule("stolen"), 200);
@@ -148,10 +149,10 @@ pub(crate) async fn what_people_released_stays_released_though_something_new_sta
 pub(crate) async fn what_people_released_stays_released(states: &AccountStates) {
     impose(states, "a", suspended(0)).await;
     let released = states
-        .release(NS, &account("a"), None, &mandate(100))
+        .release(NS, &account("a"), ReleaseFrom::default(), &mandate(100))
         .await
         .unwrap();
-    assert_eq!(released, [suspended(0)]);
+    assert_eq!(released.restrictions, [suspended(0)]);
     // It was on its way when it was released; what comes about later is something else.
     assert_eq!(impose(states, "a", suspended(100)).await, None);
     assert_eq!(levels(states, "a", 200).await, []);
@@ -171,7 +172,7 @@ pub(crate) async fn a_clock_that_is_ahead_does_not_keep_people_from_releasing(
         (NOW.plus(Millis(50_000)), ahead.until)
     );
     states
-        .release(NS, &account("a"), None, &mandate(60_000))
+        .release(NS, &account("a"), ReleaseFrom::default(), &mandate(60_000))
         .await
         .unwrap();
     assert_eq!(impose(states, "a", ahead.clone()).await, None);
@@ -244,4 +245,67 @@ pub(crate) async fn what_people_released_does_not_come_back_after_something_new(
     let said = tell(states, NS, &told, later).await;
     let taken = said.changes[0].restriction.as_ref().unwrap();
     assert_eq!((taken.level, &taken.then), (Level::Suspend, &None));
+}
+
+/// How long ago the incident began, as whoever releases the account says it.
+async fn release_since(states: &AccountStates, since: Option<Millis>, at: u64) -> Released {
+    let from = ReleaseFrom::Everything { since };
+    let released = states.release(NS, &account("a"), from, &mandate(at)).await;
+    released.unwrap()
+}
+
+/// What a proxy hears of it that asks for the whole.
+async fn told_to_disown(states: &AccountStates) -> Option<Span> {
+    let whole = states.since(NS, 0, Part::First, 10).await.unwrap();
+    let releases = whole
+        .changes
+        .iter()
+        .filter_map(|change| change.release.as_ref());
+    let mut of_account = releases.filter(|release| release.extent == Extent::Account);
+    of_account.next().unwrap().disowned
+}
+
+pub(crate) async fn what_a_thief_may_have_used_is_told(states: &AccountStates) {
+    let days = |days: u64| Millis(days * Millis::DAY.0);
+    let span = |from: u64, to: u64| {
+        let (from, to) = (Timestamp(NOW.0 - from), NOW.plus(Millis(to)));
+        Some(Span { from, to })
+    };
+    // Nobody restricted it: a lock is no sign that somebody else was in.
+    assert_eq!(release_since(states, None, 0).await, Released::default());
+    assert_eq!(told_to_disown(states).await, None);
+    // A week before the oldest of what stood.
+    impose(states, "a", suspended(10)).await;
+    let younger = restriction(Level::Watch, rule("other"), 30_000);
+    impose(states, "a", younger).await;
+    let released = release_since(states, None, 40_000).await;
+    assert_eq!(released.restrictions.len(), 2);
+    assert_eq!(released.disowned, span(days(7).0 - 10, 40_000));
+    assert_eq!(told_to_disown(states).await, released.disowned);
+    // Another release does not unsay it, nor make it longer.
+    release_since(states, None, 50_000).await;
+    release(states, "a", Some(&rule("stolen")), 50_001).await;
+    assert_eq!(told_to_disown(states).await, released.disowned);
+    // Whoever releases it says it better.
+    let since = release_since(states, Some(days(20)), 60_000).await;
+    assert_eq!(since.disowned, span(days(20).0 - 60_000, 60_000));
+    assert_eq!(told_to_disown(states).await, since.disowned);
+    let none = release_since(states, Some(Millis(0)), 70_000).await;
+    assert_eq!(none.disowned, None);
+    assert_eq!(told_to_disown(states).await, since.disowned);
+    // One that has nothing to do with the one before: who heard of that has noted it.
+    let later = 70_000 + days(9).0;
+    let apart = release_since(states, Some(days(1)), later).await;
+    assert_eq!(told_to_disown(states).await, apart.disowned);
+}
+
+/// A clock that was ahead disowns no days that are still to come, once it is right.
+pub(crate) async fn nothing_is_disowned_ahead_of_time(states: &AccountStates) {
+    let ahead = 30 * Millis::DAY.0;
+    tend(states, ahead, ahead).await;
+    release_since(states, Some(Millis(31 * Millis::DAY.0)), ahead).await;
+    tend(states, 60_000, 60_000).await;
+    let told = told_to_disown(states).await.unwrap();
+    assert_eq!(told.from, Timestamp(NOW.0 - Millis::DAY.0));
+    assert_eq!(told.to, NOW.plus(Millis(60_000)));
 }
