@@ -137,7 +137,7 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
             error,
             StoreError::NewerSchema {
                 found: 8,
-                known: 4,
+                known: 5,
                 ..
             }
         ),

@@ -193,20 +193,20 @@ async fn a_newer_schema_is_refused_unless_it_only_expanded() {
     Store::open(&path).await.unwrap().close().await;
     run_sql(
         &path,
-        "UPDATE schema SET version = 8, works_for = 7; ALTER TABLE records ADD COLUMN later TEXT",
+        "UPDATE schema SET version = 9, works_for = 7; ALTER TABLE records ADD COLUMN later TEXT",
     )
     .await;
     let store = Store::open(&path).await.unwrap();
     store.append(&[delivered(1, "a", 1_000)]).await.unwrap();
     store.close().await;
-    run_sql(&path, "UPDATE schema SET version = 9, works_for = 9").await;
+    run_sql(&path, "UPDATE schema SET version = 10, works_for = 10").await;
     let error = refusal(&path, "use a newer version").await;
     assert!(
         matches!(
             error,
             StoreError::NewerSchema {
-                found: 9,
-                known: 7,
+                found: 10,
+                known: 8,
                 ..
             }
         ),
@@ -423,7 +423,7 @@ async fn a_ledger_of_before_gets_the_tables_of_accounts() {
             older,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 7,
+                needed: 8,
                 ..
             }
         ),

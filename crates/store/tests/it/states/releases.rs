@@ -68,11 +68,14 @@ pub(crate) async fn a_release_is_told_to_all_who_ask(states: &AccountStates) {
     let told = marks(&after);
     let release = |after: u64, revision, extent| {
         let at = NOW.plus(Millis(after));
+        // What stood began then: a week before that somebody else may have been in.
+        let from = Timestamp(NOW.0 - 7 * Millis::DAY.0);
+        let disowned = (extent == Extent::Account).then_some(Span { from, to: at });
         Some(Release {
             at,
             revision,
             extent,
-            disowned: None,
+            disowned,
         })
     };
     let expected = [
