@@ -160,11 +160,12 @@ impl Rate {
         found.map(|found| found.limit.unit)
     }
 
-    /// What forgets what of an account's use is from `before` or earlier, where being over a limit restricts it.
-    pub(crate) fn pardon(&self, account: &Account, before: Timestamp) -> Vec<Op> {
+    /// What forgets what of an account's use is from the first of two times or earlier, where being over a limit restricts it. The other
+    /// is now.
+    pub(crate) fn pardon(&self, account: &Account, times: (Timestamp, Timestamp)) -> Vec<Op> {
         match &self.exceed {
             Exceed::Event(_) => Vec::new(),
-            Exceed::Account(by) => by.pardon(account, before, self.all_limits()),
+            Exceed::Account(by) => by.pardon(account, times, self.all_limits()),
         }
     }
 

@@ -54,6 +54,7 @@ impl Ruleset {
         account: &Account,
         rule: Option<&ObjectRef>,
         before: Timestamp,
+        now: Timestamp,
     ) -> Vec<Op> {
         let is_meant = |own: &Armed| rule.is_none_or(|rule| *own.object == *rule);
         let pardons = self.abuse().filter(|(own, _)| is_meant(own));
@@ -63,7 +64,7 @@ impl Ruleset {
         let used = restricting
             .filter(|own| is_meant(own))
             .flat_map(|own| match &own.spec {
-                Spec::Rate(rate) => rate.pardon(account, before),
+                Spec::Rate(rate) => rate.pardon(account, (before, now)),
                 _ => Vec::new(),
             });
         let guards = self.rules.iter().filter(|_| rule.is_none());

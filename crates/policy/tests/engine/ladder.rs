@@ -99,8 +99,9 @@ impl Desk {
     /// What was said of the account up to `at` is forgotten, so long after the beginning.
     pub(crate) fn counters_forgive(&self, at: Timestamp, after: u64) {
         let account = Account::canonical("a@example.jp", None);
-        let pardon = self.rules.pardon(&account, None, at);
-        now(self.counters.apply(START.plus(Millis(after)), &pardon)).unwrap();
+        let heard = START.plus(Millis(after));
+        let pardon = self.rules.pardon(&account, None, at, heard);
+        now(self.counters.apply(heard, &pardon)).unwrap();
     }
 }
 
@@ -393,11 +394,11 @@ fn a_rule_forgives_what_it_counted_and_no_other() {
     unknown(&world, 100, 0);
     assert_eq!(scores(), [60, 60]);
     let one = object(Kind::AbuseRule, "one");
-    let ops = world.rules.pardon(&account, Some(&one), START);
+    let ops = world.rules.pardon(&account, Some(&one), START, START);
     now(world.counters.apply(START, &ops)).unwrap();
     assert_eq!(scores(), [0, 60]);
     let gone = object(Kind::AbuseRule, "gone");
-    assert_eq!(world.rules.pardon(&account, Some(&gone), START), []);
+    assert_eq!(world.rules.pardon(&account, Some(&gone), START, START), []);
 }
 
 #[test]

@@ -169,6 +169,8 @@ fn a_release_lets_off_where_it_cannot_forget() {
     // All that was used before the release has left the window, and whoever fills it again is over it again.
     let later = 64 * MINUTE;
     fill(&desk, later);
+    // Who hears of the release only now lets nobody off anew.
+    desk.counters_forgive(START.plus(Millis(MINUTE)), later);
     assert_eq!(levels(&send(&desk, later).1), [Level::Suspend]);
     // Each release counts from its own time.
     desk.release(START.plus(Millis(later + 1)));

@@ -135,7 +135,9 @@ impl Engine {
     ) -> Result<(), Unavailable> {
         let owed = self.pardons.of(account);
         let pardon = |(rule, pardon): &(Option<ObjectRef>, Pardon)| {
-            let mut ops = live.rules.pardon(account, rule.as_ref(), pardon.before);
+            let mut ops = live
+                .rules
+                .pardon(account, rule.as_ref(), pardon.before, now);
             let days = pardon.disowned.map(|span| live.rules.disown(account, span));
             ops.extend(days);
             ops

@@ -113,7 +113,7 @@ impl Restricting {
     pub(super) fn pardon<'a>(
         &self,
         account: &Account,
-        before: Timestamp,
+        (before, now): (Timestamp, Timestamp),
         limits: impl Iterator<Item = &'a LimitPart>,
     ) -> Vec<Op> {
         let mut ops: Vec<Op> = self.penalty.pardon(account, before).into_iter().collect();
@@ -131,12 +131,16 @@ impl Restricting {
             key: key.clone(),
             before,
         });
-        ops.push(Op::Lock {
-            key,
-            base: mercy.lasts,
-            growth: 1,
-            max: mercy.lasts,
-        });
+        // Heard of late, it lasts no longer for that.
+        let left = Millis(mercy.lasts.0.saturating_sub(now.since(before).0));
+        if left > Millis(0) {
+            ops.push(Op::Lock {
+                key,
+                base: left,
+                growth: 1,
+                max: left,
+            });
+        }
         ops
     }
 }
