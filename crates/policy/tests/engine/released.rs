@@ -56,10 +56,9 @@ fn asks(world: &World, source: &str, after: u64) -> String {
 
 /// As a proxy does that hears of a release.
 fn release(world: &World, of: Option<&ObjectRef>, at: u64, heard: u64) {
-    let ops = world
-        .rules
-        .pardon(&me(), of, START.plus(Millis(at)), START.plus(Millis(at)));
-    now(world.counters.apply(START.plus(Millis(heard)), &ops)).unwrap();
+    let heard = START.plus(Millis(heard));
+    let ops = world.rules.pardon(&me(), of, START.plus(Millis(at)), heard);
+    now(world.counters.apply(heard, &ops)).unwrap();
 }
 
 #[test]
