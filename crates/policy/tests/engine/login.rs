@@ -380,7 +380,7 @@ fn known_good_networks_pass() {
 #[test]
 fn networks_are_learnt_without_a_guard() {
     let learns = |world: &World| match world.rules.plan(&at(Stage::LoginSucceeded).0).ops() {
-        [Op::Distinct { key, .. }] => key.clone(),
+        [Op::Heed { .. }, Op::Distinct { key, .. }] => key.clone(),
         other => panic!("{other:?}"),
     };
     let bare = World::new(Vec::new());
@@ -427,7 +427,11 @@ fn nothing_is_learnt_of_an_account_that_is_restricted() {
     let account = std::sync::Arc::make_mut(event.account.as_mut().unwrap());
     account.standing = Some(Box::new(standing));
     let plan = world.rules.plan(&event);
-    assert!(matches!(plan.ops(), [Op::Count { .. }]), "{:?}", plan.ops());
+    assert!(
+        matches!(plan.ops(), [Op::Heed { .. }, Op::Count { .. }]),
+        "{:?}",
+        plan.ops()
+    );
 }
 
 #[test]

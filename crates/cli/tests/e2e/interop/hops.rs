@@ -70,7 +70,7 @@ const HOPS: &[Hop] = &[
         backend: OWN_ACCOUNTS,
         upstream: "tls: Opportunistic, clientIdentity: Xclient",
         version: |_| {
-            programs::version_of("postconf", &["mail_version"], "mail_version = ")
+            programs::version_of("postconf", &["-d", "mail_version"], "mail_version = ")
                 .unwrap_or_default()
         },
         refusal: "5.1.1 <nobody@example.net>: Recipient address rejected: nobody of that name",

@@ -10,10 +10,10 @@ const END_LOCKS: &str = "
 local time, left = redis.call('TIME'), {}
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, key in ipairs(redis.call('KEYS', 'sekisho:*')) do
-  if redis.call('TYPE', key).ok == 'string' and redis.call('GETRANGE', key, 0, 1) == 'L\\1' then
-    local finish, count = struct.unpack('>I6I4', redis.call('GET', key), 3)
+  if redis.call('TYPE', key).ok == 'string' and redis.call('GETRANGE', key, 0, 1) == 'L\\2' then
+    local finish, count, began = struct.unpack('>I6I4I6', redis.call('GET', key), 3)
     left[#left + 1] = finish - now
-    redis.call('SET', key, struct.pack('>c2I6I4', 'L\\1', now - 1, count), 'PX', redis.call('PTTL', key))
+    redis.call('SET', key, struct.pack('>c2I6I4I6', 'L\\2', now - 1, count, began), 'PX', redis.call('PTTL', key))
   end
 end
 return left";
