@@ -27,7 +27,7 @@ const LONGEST_INCIDENT: Millis = Millis(400 * Millis::DAY.0);
 pub(crate) struct Shown {
     namespace: String,
     /// Whether no gateway of the namespace is known: then nobody is restricted by what is kept under its name.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     no_gateway: bool,
     account: Account,
     /// What they come to.
@@ -50,10 +50,6 @@ pub(crate) async fn show(
     let Query(asked) = asked.map_err(bad_query)?;
     let whose = Whose::read(&account, asked.namespace)?;
     shown(&app, whose).await.map(Json)
-}
-
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// Whether no gateway of the namespace is known here.
@@ -163,7 +159,7 @@ pub(crate) struct Release {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Released {
     /// Whether no gateway of the namespace is known.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     no_gateway: bool,
     released: Vec<Restriction>,
     /// Of when no network is known to be good.

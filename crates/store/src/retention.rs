@@ -1,7 +1,11 @@
 //! What is too old goes, a little at a time, so that appending never waits long.
 
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use sekisho_policy::Timestamp;
 use sqlx::AssertSqlSafe;
+use tokio::time::Instant;
 
 use crate::records::number;
 use crate::{Store, StoreError};
@@ -32,23 +36,34 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; what was deleted until then stays deleted.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
+        let at_once = |_| std::future::ready(ControlFlow::Continue(()));
+        self.prune_with(before, at_once).await
+    }
+
+    /// The same, a little at a time: after each part, of some 50 ms, `pause` hears how long that took, and can leave the store to others
+    /// before it goes on, or end it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was deleted until then stays deleted.
+    pub async fn prune_with<P: Future<Output = ControlFlow<()>>>(
+        &self,
+        before: Timestamp,
+        pause: impl Fn(Duration) -> P,
+    ) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned::default();
         loop {
+            let begin = Instant::now();
             let some = self.prune_some(before).await?;
             pruned.records += some.records;
             pruned.snapshots += some.snapshots;
-            if some.records == 0 {
+            if some.records == 0 || pause(begin.elapsed()).await.is_break() {
                 return Ok(pruned);
             }
         }
     }
 
-    /// A part of what [`Store::prune`] does, in some 50 ms, so that a caller can leave the store to others in between: a few of the
-    /// oldest records, or, when none is left, the snapshots.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn prune_some(&self, before: Timestamp) -> Result<Pruned, StoreError> {
+    /// A few of the oldest records, or, when none is left, the snapshots.
+    async fn prune_some(&self, before: Timestamp) -> Result<Pruned, StoreError> {
         const OLD: &str = "DELETE FROM records WHERE seq IN (SELECT seq FROM records WHERE at < ?1 ORDER BY at LIMIT ?2)";
         let old = sqlx::query(OLD).bind(number(before.0)).bind(BATCH);
         let deleted = old.execute(&self.writing).await;

@@ -43,12 +43,7 @@ async fn answer(fleet: &Fleet, asked: Asked, headers: &HeaderMap) -> Result<Resp
     let gateway = asked.gateway()?;
     let reads = schema(headers)?;
     let proxy = fleet.admission.proxy(headers, &gateway).await?;
-    if !fleet.ready.is_set() {
-        return Err(Problem::unavailable(
-            "this replica has not yet seen what there is; ask another one",
-            2,
-        ));
-    }
+    fleet.ready.check()?;
     let _hold = fleet.reports.hold(&gateway, &proxy);
     wait(fleet, &gateway, reads, headers).await
 }

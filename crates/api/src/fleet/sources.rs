@@ -13,6 +13,7 @@ use super::errands::Errands;
 use super::reports::Reports;
 use super::turns::Turns;
 use crate::configs::Configs;
+use crate::problem::Problem;
 
 /// What the process hands to [`super::FleetServer`].
 pub struct FleetSources {
@@ -43,6 +44,17 @@ impl Ready {
     /// From now on, what is not published does not exist.
     pub fn set(&self) {
         self.0.store(true, Ordering::Release);
+    }
+
+    /// Sends whoever asks to another replica until then.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        match self.is_set() {
+            true => Ok(()),
+            false => Err(Problem::unavailable(
+                "this replica has not yet seen what there is; ask another one",
+                2,
+            )),
+        }
     }
 
     /// Whether [`Ready::set`] was called.

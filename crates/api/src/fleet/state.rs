@@ -74,12 +74,8 @@ pub(super) async fn take(
     let gateway = asked.gateway()?;
     let proxy = fleet.admission.proxy(request.headers(), &gateway).await?;
     let states = states(&fleet)?;
-    if !fleet.ready.is_set() {
-        return Err(Problem::unavailable(
-            "this replica does not know yet which channels are to hear of it; ask another one",
-            2,
-        ));
-    }
+    // Before that nobody knows which channels are to hear of it.
+    fleet.ready.check()?;
     let namespace = namespace_of(&gateway);
     // Before the body is read: what one proxy may send at once is bounded too.
     let visit = fleet.turns.visit(namespace, &proxy)?;

@@ -1,11 +1,12 @@
 //! What is done now and then: old records go, and what is old of account states.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sekisho_policy::{Millis, Timestamp};
 use sekisho_runtime::{Clock, Shutdown};
 use sekisho_store::{AccountStates, Pruned, SettingsStore, Store, StoreError, Tending};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Trouble;
 
@@ -38,35 +39,20 @@ pub(crate) async fn forget_old_records(
             () = shutdown.draining() => return,
         }
         let before = Timestamp(clock.now_ms().saturating_sub(retention.0));
-        match prune(&store, before, &shutdown).await {
+        // In a third of the time at most: in one go, what is old would keep the disk and a core from sessions for seconds.
+        let shutdown = &shutdown;
+        let pause = |took: Duration| async move {
+            tokio::select! {
+                () = sleep(2 * took) => ControlFlow::Continue(()),
+                () = shutdown.draining() => ControlFlow::Break(()),
+            }
+        };
+        match store.prune_with(before, pause).await {
             Ok(Pruned { records: 0, .. }) => {}
             Ok(Pruned { records, snapshots }) => {
                 tracing::info!(records, snapshots, "old records deleted");
             }
             Err(error) => tracing::error!(%error, "old records cannot be deleted"),
-        }
-    }
-}
-
-/// In a third of the time at most: what is old is deleted three times as fast as it was written, and would in one go keep the disk and
-/// a core from sessions for as long as a third of the time between two ticks.
-async fn prune(
-    store: &Store,
-    before: Timestamp,
-    shutdown: &Shutdown,
-) -> Result<Pruned, StoreError> {
-    let mut pruned = Pruned::default();
-    loop {
-        let begin = Instant::now();
-        let some = store.prune_some(before).await?;
-        pruned.records += some.records;
-        pruned.snapshots += some.snapshots;
-        if some.records == 0 {
-            return Ok(pruned);
-        }
-        tokio::select! {
-            () = sleep(2 * begin.elapsed()) => {}
-            () = shutdown.draining() => return Ok(pruned),
         }
     }
 }

@@ -1,31 +1,17 @@
 //! From bounces to a restricted account, to a desk that hears of it, to an account that begins anew.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 
-use sekisho_testkit::{Desk, PATIENCE, wait_until};
+use sekisho_testkit::{Desk, ask_http, wait_until};
 use serde_json::{Value, json};
 
 use crate::client::{Client, id_of};
 use crate::running::Running;
 
 fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let body = body.to_string();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
+    ask_http(address, (method, path), None, body)
 }
 
 /// Has Bob send a message to three people, and says which it was.

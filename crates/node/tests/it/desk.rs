@@ -1,7 +1,6 @@
 //! The servers of a control plane, as it runs them: the one that proxies ask, and the one that people ask.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sekisho_api::fleet::{
@@ -13,6 +12,7 @@ use sekisho_policy::Envelope;
 use sekisho_runtime::tls::{CertResolver, Identity};
 use sekisho_runtime::{Clock, Health, Metrics, Shutdown};
 use sekisho_store::{AccountStates, Store};
+use sekisho_testkit::ask_http;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -122,19 +122,7 @@ impl Desk {
 
     /// Status and body of what somebody with the token is answered.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        let body = body.to_string();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        ask_http(self.http, (method, path), Some(TOKEN), body)
     }
 }
 

@@ -135,19 +135,13 @@ async fn send(place: &Place, path: &str, lines: &[String], sum: &mut Sum) -> Res
             progress::show(&format!("{before} of {total} accounts sent"));
             let sending = server.send_lines(path, part.concat()).await;
             progress::clear();
-            match (sending, sent.pop_front()) {
-                // Others took the places meanwhile: there is one more when one of ours is over.
-                (Err(error), Some(oldest)) if error.is::<Busy>() => {
-                    let followed = follow(place, oldest, sum, Some(total)).await;
-                    followed.with_context(|| unsent(before, total))?;
-                }
-                (sending, oldest) => {
-                    oldest
-                        .into_iter()
-                        .for_each(|oldest| sent.push_front(oldest));
-                    break sending.and_then(|begun| begun.context(WITHOUT_STORE));
-                }
-            }
+            let is_busy = sending.as_ref().is_err_and(|error| error.is::<Busy>());
+            // Others took the places meanwhile: there is one more when one of ours is over.
+            let Some(oldest) = sent.pop_front_if(|_| is_busy) else {
+                break sending.and_then(|begun| begun.context(WITHOUT_STORE));
+            };
+            let followed = follow(place, oldest, sum, Some(total)).await;
+            followed.with_context(|| unsent(before, total))?;
         };
         sent.push_back(begun.with_context(|| unsent(before, total))?);
     }
